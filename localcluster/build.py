@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Find programs, and build with Go what is nowhere yet."""
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from localcluster import processes
+from localcluster.errors import ProgramError
+from localcluster.locks import locked
+from localcluster.programs import PROGRAMS, Program, cache_folder, from_assets
+from localcluster.progress import Progress
+
+__all__ = ["check_go", "ensure", "locate"]
+
+_REMEDY = "Install it from https://go.dev/dl/, or set KUBEBUILDER_ASSETS to a folder that has the programs."
+
+
+def locate(name: str, env: Mapping[str, str] | None = None) -> Path | None:
+    """Where a program is: in KUBEBUILDER_ASSETS, else in the cache; None when it has to be built."""
+    found = from_assets(name, env)
+    if found is None:
+        cached = cache_folder(env) / "programs" / PROGRAMS[name].key / name
+        found = cached if cached.is_file() else None
+    return found
+
+
+def ensure(names: Iterable[str], progress: Progress) -> dict[str, Path]:
+    """Path of each program; what is missing is built, one after the other, and kept for the next time.
+
+    ProgramError when Go is missing or too old, or when a build fails.
+    """
+    wanted = list(names)
+    missing = [name for name in wanted if locate(name) is None]
+    if missing:
+        _build_all([PROGRAMS[name] for name in missing], progress)
+    paths = {name: locate(name) for name in wanted}
+    return {name: path for name, path in paths.items() if path is not None}
+
+
+def _build_all(programs: list[Program], progress: Progress) -> None:
+    folder = cache_folder() / "programs"
+    go = check_go(programs)
+    # One build at a time for the whole user: each takes all cores and 2 to 4 GB of memory.
+    with locked(folder / "build.lock", on_wait=lambda: progress.say("Waiting for a build in another process ...")):
+        todo = [program for program in programs if locate(program.name) is None]
+        for number, program in enumerate(todo, start=1):
+            _build(program, folder, go, progress, f"{number}/{len(todo)}")
+
+
+def _build(program: Program, folder: Path, go: str, progress: Progress, position: str) -> None:
+    log = folder / f"{program.key}.log"
+    with tempfile.TemporaryDirectory(prefix=".building-", dir=folder) as scratch:
+        output = Path(scratch) / program.name
+        command = [go, "build", *program.build_flags, "-o", str(output), program.package]
+        with log.open("wb") as stream:
+            process = subprocess.Popen(
+                command,
+                cwd=program.source,
+                env={**os.environ, "CGO_ENABLED": "0"},
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+            )
+            try:
+                returncode = progress.watch(f"Building {program.name} {program.version} ({position})", process)
+            except BaseException:
+                process.terminate()
+                process.wait()
+                raise
+        if returncode != 0:
+            raise ProgramError(
+                f"`go build` of {program.package} in {program.source} failed with status {returncode}.\n"
+                f"End of its log {log}:\n{processes.tail(log)}"
+            )
+        target = folder / program.key
+        target.mkdir(exist_ok=True)
+        output.replace(target / program.name)
+    log.unlink()
+
+
+def check_go(programs: Iterable[Program]) -> str:
+    """Path of a Go that can build the programs; ProgramError with a remedy when there is none."""
+    go = shutil.which("go")
+    names = ", ".join(program.name for program in programs)
+    needed = max((program.go_version for program in programs), key=_numbers)
+    if go is None:
+        raise ProgramError(f"Go {needed} or newer is needed to build {names}, but there is no `go` on PATH. {_REMEDY}")
+    # Asked inside the module, because there Go switches to a newer toolchain by itself where it may (GOTOOLCHAIN).
+    source = next(iter(programs)).source
+    answer = subprocess.run([go, "env", "GOVERSION"], cwd=source, capture_output=True, text=True, check=False)
+    found = answer.stdout.strip().removeprefix("go")
+    if answer.returncode != 0 or _numbers(found) < _numbers(needed):
+        detail = found or answer.stderr.strip() or "unknown"
+        raise ProgramError(
+            f"Go {needed} or newer is needed to build {names} (see {source / 'go.mod'}), "
+            f"but {go} is {detail}. {_REMEDY}"
+        )
+    return go
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """1.26.0 -> (1, 26, 0); 1.27rc1 -> (1, 27); what has no number at its start sorts first."""
+    match = re.match(r"\d+(?:\.\d+)*", version)
+    numbers = tuple(int(part) for part in match[0].split(".")) if match else ()
+    return numbers + (0,) * (3 - len(numbers))

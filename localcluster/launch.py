@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Start components and wait until they say that they are ready."""
+
+import os
+import ssl
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from localcluster import processes
+from localcluster.errors import ComponentError
+from localcluster.processes import Process
+from localcluster.state import Component, Folder, Record
+
+__all__ = ["Launcher", "Order"]
+
+_LOOK_AGAIN_S = 0.03
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What to start. `health` is the path to ask on `port`; `tls` says how. `arguments` hold no secrets."""
+
+    name: str
+    program: str
+    arguments: tuple[str, ...]
+    port: int
+    health: str
+    tls: bool = True
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+class Launcher:
+    """Starts processes of one cluster; every start is in the record before anything else happens."""
+
+    def __init__(self, folder: Folder, record: Record, programs: Mapping[str, Path]) -> None:
+        self.folder = folder
+        self.record = record
+        self.programs = programs
+
+    def start(self, order: Order) -> Process:
+        """Start one component and return at once."""
+        command = (str(self.programs[order.program]), *order.arguments)
+        log = self.folder.log(order.name)
+        process = processes.spawn(command, log=log, env=_environment(order.env))
+        self.record.components[order.name] = Component(process, command, str(log), order.port)
+        self.record.save(self.folder)
+        return process
+
+    def wait(self, order: Order, timeout_s: float = 60.0) -> None:
+        """Wait until a started component is ready; ComponentError when it ends, or takes longer."""
+        component = self.record.components[order.name]
+        url = f"{'https' if order.tls else 'http'}://127.0.0.1:{order.port}{order.health}"
+        context = self._tls() if order.tls else None
+        deadline = time.monotonic() + timeout_s
+        log = self.folder.log(order.name)
+        while not _answers(url, context):
+            # Waiting for its end is the pause between two looks: a death is noticed at once.
+            if processes.wait_for_exit(component.process, _LOOK_AGAIN_S):
+                raise _ended(order.name, log)
+            if time.monotonic() > deadline:
+                what = f"{order.name} runs, but {url} did not say ok within {timeout_s:.0f} s."
+                raise ComponentError(what, log=log, tail=processes.tail(log))
+
+    def check_all(self) -> None:
+        """ComponentError when one has ended: what answered on its port may have been somebody else."""
+        for name, component in self.record.components.items():
+            if not processes.is_alive(component.process):
+                raise _ended(name, self.folder.log(name))
+
+    def _tls(self) -> ssl.SSLContext:
+        context = ssl.create_default_context(cafile=str(self.folder.credentials / "ca.crt"))
+        context.load_cert_chain(self.folder.credentials / "admin.crt", self.folder.credentials / "admin.key")
+        return context
+
+
+def _ended(name: str, log: Path) -> ComponentError:
+    return ComponentError(f"{name} ended while starting.", log=log, tail=processes.tail(log))
+
+
+def _environment(extra: Mapping[str, str]) -> dict[str, str]:
+    """Nothing of the caller's environment but what finds files: settings such as ETCD_NAME would change a component."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "SSL_CERT_FILE") if name in os.environ}
+    return {**kept, **extra}
+
+
+def _answers(url: str, context: ssl.SSLContext | None) -> bool:
+    # No proxy of the environment for an address of this machine.
+    handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})]
+    if context is not None:
+        handlers.append(urllib.request.HTTPSHandler(context=context))
+    try:
+        with urllib.request.build_opener(*handlers).open(url, timeout=2) as answer:
+            return bool(answer.status == 200)
+    except urllib.error.HTTPError as failure:
+        failure.close()
+        return False
+    except OSError:
+        return False

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where pods run. Each kind of node is a module with one class that follows `Nodes`, and an entry in kinds.py."""
+
+from typing import TYPE_CHECKING, Protocol
+
+from localcluster.launch import Launcher
+from localcluster.state import Folder
+
+if TYPE_CHECKING:  # half a second of loading that most commands don't need
+    from localcluster.api import Api
+
+__all__ = ["Nodes"]
+
+
+class Nodes(Protocol):
+    """What a cluster needs to know of its nodes. Calls come in the order `start`, `wait`; later `stop`."""
+
+    @property
+    def kind(self) -> str:
+        """Its name in nodes/kinds.py."""
+
+    @property
+    def programs(self) -> tuple[str, ...]:
+        """Programs to have beside those of the control plane."""
+
+    @property
+    def ports(self) -> tuple[str, ...]:
+        """Names of the ports to reserve."""
+
+    @property
+    def count(self) -> int:
+        """How many nodes."""
+
+    def api_server_flags(self, folder: Folder) -> tuple[str, ...]:
+        """Flags that the API server needs for these nodes; they win over those of the control plane."""
+
+    def start(self, launcher: Launcher, ports: dict[str, int], api: "Api") -> None:
+        """The API server is ready: start the processes and register the nodes, without waiting."""
+
+    def wait(self, launcher: Launcher, ports: dict[str, int], api: "Api") -> None:
+        """Return when all nodes are Ready; ComponentError when a process ends."""
+
+    def stop(self, folder: Folder) -> None:
+        """The processes have ended: take away what is left outside of the folder (mounts, network); safe to repeat."""

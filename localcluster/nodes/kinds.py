@@ -1,0 +1,11 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All kinds of nodes by name; the name is kept in the record of a cluster."""
+
+from collections.abc import Callable, Mapping
+
+from localcluster.nodes import Nodes
+from localcluster.nodes.simulated import SimulatedNodes
+
+__all__ = ["KINDS"]
+
+KINDS: Mapping[str, Callable[[int], Nodes]] = {"simulated": SimulatedNodes}

@@ -1,0 +1,241 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Write crds/media.rm3l.org_immiches.yaml from immich.yaml and core-schemas.json.
+
+python hack/crd/generate.py            write the file
+python hack/crd/generate.py --check    fail if the file is not what would be written
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+Schema = dict[str, Any]
+
+HERE = Path(__file__).resolve().parent
+OUTPUT = HERE.parents[1] / "crds" / "media.rm3l.org_immiches.yaml"
+MAX_COMPACT_BYTES = 150_000  # client-side apply stores the object in an annotation, which holds 256 KiB in all
+HEADER = "# Written by `python hack/crd/generate.py` from hack/crd/immich.yaml; edit that file instead.\n---\n"
+
+KEYWORDS = {
+    "type", "format", "description", "default", "enum", "pattern", "minimum", "maximum", "minLength", "maxLength",
+    "maxItems", "required", "properties", "additionalProperties", "items", "x-kubernetes-int-or-string",
+    "x-kubernetes-preserve-unknown-fields", "x-kubernetes-list-type", "x-kubernetes-list-map-keys",
+    "x-kubernetes-map-type", "x-kubernetes-validations",
+}  # fmt: skip
+
+
+class Expander:
+    """Turns the abbreviations of immich.yaml into a structural schema."""
+
+    def __init__(self, shared: dict[str, Schema], core: dict[str, Schema]) -> None:
+        self._shared = shared
+        self._core = core
+
+    def expand(self, node: Schema, path: str) -> Schema:
+        """The structural schema for `node`; ValueError naming `path` if the source holds a key that it cannot."""
+        node = self._resolved(node)
+        rules = [validation(rule) for rule in node.pop("rules", [])]
+        if (volume := node.pop("volume", None)) is not None:
+            rules += volume_rules(volume.get("at", ""), volume.get("switches", []))
+        if unknown := node.keys() - KEYWORDS:
+            raise ValueError(f"{path}: {', '.join(sorted(unknown))} is no keyword of a structural schema")
+        for name, child in node.get("properties", {}).items():
+            node["properties"][name] = with_default_shown(self.expand(child, f"{path}.{name}"))
+        for key in ("items", "additionalProperties"):
+            if key in node:
+                node[key] = self.expand(node[key], f"{path}[]")
+        if rules:
+            node["x-kubernetes-validations"] = rules
+        return node
+
+    def _resolved(self, node: Schema) -> Schema:
+        """A copy of `node` with `use` and `core` replaced by what they name."""
+        node = copy.deepcopy(node)
+        while "use" in node or "core" in node:
+            base = self._shared[node.pop("use")] if "use" in node else self._core[node.pop("core")]
+            node = merged(copy.deepcopy(base), node)
+        return node
+
+
+def with_default_shown(field: Schema) -> Schema:
+    """`field` with the default of an object whose fields have defaults, and with a description that names its own."""
+    if any("default" in child for child in field.get("properties", {}).values()):
+        # The API server checks the rules of an object against its bare default, before nested defaults are filled in.
+        field.setdefault("default", full_default(field) if "x-kubernetes-validations" in field else {})
+    default = field.get("default")
+    if default is not None and not isinstance(default, dict) and "description" in field:
+        field["description"] += f" Default: {default if isinstance(default, str) else json.dumps(default)}."
+    return field
+
+
+def full_default(field: Schema) -> Any:
+    """What the API server makes of a field that is not given."""
+    if field.get("default", {}) != {}:
+        return field["default"]
+    return {name: full_default(child) for name, child in field.get("properties", {}).items() if "default" in child}
+
+
+def merged(base: Schema, over: Schema) -> Schema:
+    """`base` with `over` merged in: mappings key by key, rules appended, everything else replaced.
+
+    Fields of `over` come before those of `base`, as what a component has of its own matters more to a reader.
+    """
+    result = base | over
+    for key in base.keys() & over.keys():
+        if key == "rules":
+            result[key] = base[key] + over[key]
+        elif key == "properties":
+            result[key] = over[key] | merged(base[key], over[key])
+        elif isinstance(base[key], dict):
+            result[key] = merged(base[key], over[key])
+    return result
+
+
+def validation(rule: Schema) -> Schema:
+    """One entry of x-kubernetes-validations."""
+    result = {"rule": rule["rule"], "message": rule["message"]}
+    if "at" in rule:
+        result["fieldPath"] = rule["at"]
+    if "reason" in rule:
+        result["reason"] = rule["reason"]
+    return result
+
+
+def volume_rules(at: str, switches: list[str]) -> list[Schema]:
+    """What may not change on a claim that the operator made before and still uses.
+
+    `at` is the path from the object that carries the rules to the claim's fields, "" for the same object; `switches`
+    are boolean fields that all have to be true for the claim to be used. A storage class that was not set may be set
+    later: it may be the one that the volume got from the cluster. No access mode means ReadWriteOnce.
+    """
+    claim = f".{at}" if at else ""
+
+    def managed(who: str) -> list[str]:
+        own = f"{who}{claim}.existingClaim"
+        return [f"{who}.{switch}" for switch in switches] + [f"(!has({own}) || {own} == '')"]
+
+    def modes(who: str) -> str:
+        return f"({who}{claim}.accessModes.size() == 0 ? ['ReadWriteOnce'] : {who}{claim}.accessModes)"
+
+    def rule(field: str, holds: str, message: str) -> Schema:
+        condition = " && ".join(managed("self") + managed("oldSelf"))
+        return {
+            "rule": f"!({condition}) || {holds}",
+            "message": message,
+            "fieldPath": f"{claim}.{field}",
+            "reason": "FieldValueForbidden",
+        }
+
+    size, old_size = (f"quantity(string({who}{claim}.size))" for who in ("self", "oldSelf"))
+    new_class, old_class = (f"{who}{claim}.storageClass" for who in ("self", "oldSelf"))
+    return [
+        rule(
+            "size",
+            f"!{size}.isLessThan({old_size})",
+            "a volume cannot shrink. Set its present size or a larger one",
+        ),
+        rule(
+            "storageClass",
+            f"!has({old_class}) || (has({new_class}) && {new_class} == {old_class})",
+            "the storage class of an existing volume cannot change. Set it back, or move the data to a claim of your"
+            " own and name that in existingClaim",
+        ),
+        rule(
+            "accessModes",
+            f"{modes('self')}.all(mode, mode in {modes('oldSelf')}) && {modes('oldSelf')}.all(mode, mode in"
+            f" {modes('self')})",
+            "the access modes of an existing volume cannot change. Set them back, or move the data to a claim of your"
+            " own and name that in existingClaim",
+        ),
+    ]
+
+
+def crd(schema: Schema) -> dict[str, Any]:
+    """The CustomResourceDefinition around the schema."""
+
+    def column(name: str, kind: str, path: str, description: str, *, wide: bool = False) -> dict[str, Any]:
+        priority = {"priority": 1} if wide else {}
+        return {"name": name, "type": kind, "jsonPath": path, "description": description} | priority
+
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": "immiches.media.rm3l.org"},
+        "spec": {
+            "group": "media.rm3l.org",
+            "names": {
+                "kind": "Immich",
+                "listKind": "ImmichList",
+                "plural": "immiches",
+                "singular": "immich",
+                "shortNames": ["imm"],
+                "categories": ["media"],
+            },
+            "scope": "Namespaced",
+            "versions": [
+                {
+                    "name": "v1alpha1",
+                    "served": True,
+                    "storage": True,
+                    "subresources": {"status": {}},
+                    "additionalPrinterColumns": [
+                        column("Ready", "boolean", ".status.ready", "Whether every enabled component is ready"),
+                        column("URL", "string", ".status.url", "Address under which Immich is reachable"),
+                        column(
+                            "Reason",
+                            "string",
+                            '.status.conditions[?(@.type=="Ready")].reason',
+                            "Why Immich is ready or not",
+                            wide=True,
+                        ),
+                        column("Image", "string", ".spec.server.image", "Server image, if set", wide=True),
+                        column("Age", "date", ".metadata.creationTimestamp", "Time since the object was created"),
+                    ],
+                    "schema": {"openAPIV3Schema": schema},
+                }
+            ],
+        },
+    }
+
+
+class Dumper(yaml.SafeDumper):
+    """Lists indented below their key, no anchors: the files are read by people too."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002
+        super().increase_indent(flow, False)
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002
+        return True
+
+
+def generated() -> str:
+    """The text of the CRD file; ValueError if it grew beyond what client-side apply takes."""
+    source = yaml.safe_load((HERE / "immich.yaml").read_text(encoding="utf-8"))
+    core = json.loads((HERE / "core-schemas.json").read_text(encoding="utf-8"))
+    document = crd(Expander(source["shared"], core).expand(source["schema"], ""))
+    size = len(json.dumps(document, separators=(",", ":")).encode())
+    if size >= MAX_COMPACT_BYTES:
+        raise ValueError(f"the CRD has {size} bytes as compact JSON, at most {MAX_COMPACT_BYTES - 1} are allowed")
+    return HEADER + yaml.dump(document, Dumper=Dumper, sort_keys=False, width=120, allow_unicode=True)
+
+
+def main(arguments: list[str]) -> int:
+    """Exit status: 0 written or fresh, 1 stale."""
+    text = generated()
+    if arguments == ["--check"]:
+        if OUTPUT.read_text(encoding="utf-8") == text:
+            return 0
+        sys.stderr.write(f"{OUTPUT.name} is not what its source says: run python hack/crd/generate.py\n")
+        return 1
+    OUTPUT.write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the API server does with a custom resource and a structural schema, without an API server.
+
+Defaults follow k8s.io/apiextensions-apiserver `pkg/apiserver/schema/defaulting` (Kubernetes 1.37). Validation is left
+to jsonschema; this module adds what Kubernetes has beyond JSON Schema and words the errors for people. Rules in CEL
+are not run here: checks.py says the same in Python.
+"""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from jsonschema import Draft202012Validator, FormatChecker, ValidationError
+from jsonschema.validators import extend
+
+from .problems import Problem
+
+__all__ = ["Schema", "problems", "with_defaults"]
+
+Schema = Mapping[str, Any]
+
+_KIND_NAMES = {
+    "array": "a list",
+    "boolean": "true or false",
+    "integer": "a whole number",
+    "number": "a number",
+    "object": "a mapping",
+    "string": "text",
+}
+# A value below such a field is never quoted: it may be a password that slipped into the wrong place.
+_SECRET = re.compile(r"pass|secret|token|(?<!val)key|cert|credential|url|value|annotation", re.IGNORECASE)
+_PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+_LONGEST_QUOTE = 60
+
+_formats = FormatChecker(formats=())
+_formats.checks("int32")(lambda value: not isinstance(value, int) or -(2**31) <= value < 2**31)
+_formats.checks("int64")(lambda value: not isinstance(value, int) or -(2**63) <= value < 2**63)
+
+
+def with_defaults(schema: Schema, value: Any) -> Any:
+    """A copy of `value` with defaults where a field is absent, or null in a field that may not be null.
+
+    Such a null is dropped where there is no default. Nothing is added inside fields that the schema does not describe.
+    """
+    if isinstance(value, Mapping):
+        return _mapping_with_defaults(schema, value)
+    items = schema.get("items")
+    if isinstance(value, list) and items is not None:
+        return [
+            with_defaults(
+                items, copy.deepcopy(items["default"]) if _is_unset(items, item) and "default" in items else item
+            )
+            for item in value
+        ]
+    return copy.deepcopy(value)
+
+
+def _mapping_with_defaults(schema: Schema, value: Mapping[str, Any]) -> dict[str, Any]:
+    properties: Schema = schema.get("properties", {})
+    others = schema.get("additionalProperties")
+    given = dict(value)
+    for name, child in properties.items():
+        if "default" in child and (name not in given or _is_unset(child, given[name])):
+            given[name] = child["default"]
+    result = {}
+    for name, item in given.items():
+        child = properties.get(name, others)
+        if not isinstance(child, Mapping):
+            result[name] = copy.deepcopy(item)
+        elif not _is_unset(child, item):
+            result[name] = with_defaults(child, item)
+    return result
+
+
+def _is_unset(schema: Schema, value: Any) -> bool:
+    return value is None and not schema.get("nullable", False)
+
+
+def problems(schema: Schema, value: Any) -> list[Problem]:
+    """Everything in `value` that the schema does not allow, unknown fields included, in the order of the document.
+
+    `value` has its defaults already: a null in a field that may not be null is reported as a wrong type.
+    """
+    errors = _Validator(schema, format_checker=_formats).iter_errors(value)
+    found = [(list(error.absolute_path), _problem(error)) for error in errors]
+    return [problem for _, problem in sorted(found, key=lambda pair: _document_order(value, pair[0]))]
+
+
+def _document_order(document: Any, path: list[str | int]) -> list[int]:
+    """A sort key: the position of each step of `path` among its siblings; a field that is missing comes last."""
+    order: list[int] = []
+    for step in path:
+        siblings: list[Any] = list(document if isinstance(document, Mapping) else range(len(document)))
+        if step not in siblings:
+            return [*order, len(siblings)]
+        order.append(siblings.index(step))
+        document = document[step]
+    return order
+
+
+def _int_or_string(_: Any, wanted: bool, value: Any, __: Schema) -> Iterator[ValidationError]:
+    if wanted and (isinstance(value, bool) or not isinstance(value, int | str)):
+        yield ValidationError("neither a whole number nor text")
+
+
+def _known_properties(validator: Any, properties: Schema, value: Any, schema: Schema) -> Iterator[ValidationError]:
+    """Like `properties` of JSON Schema, but fields beside them are errors unless the schema is open."""
+    yield from Draft202012Validator.VALIDATORS["properties"](validator, properties, value, schema)
+    is_open = "additionalProperties" in schema or schema.get("x-kubernetes-preserve-unknown-fields", False)
+    if isinstance(value, Mapping) and not is_open:
+        for name in value:
+            if name not in properties:
+                yield ValidationError("unknown", validator="unknown", path=[name], validator_value=list(properties))
+
+
+def _required(_: Any, names: list[str], value: Any, __: Schema) -> Iterator[ValidationError]:
+    """Like `required` of JSON Schema, but each error has the path of the field that is missing."""
+    if isinstance(value, Mapping):
+        for name in names:
+            if name not in value:
+                yield ValidationError("missing", validator="required", path=[name])
+
+
+_Validator = extend(  # type: ignore[no-untyped-call]
+    Draft202012Validator,
+    {"x-kubernetes-int-or-string": _int_or_string, "properties": _known_properties, "required": _required},
+)
+
+
+def _problem(error: ValidationError) -> Problem:
+    path = list(error.absolute_path)
+    where, schema = error.validator, error.schema
+    wanted: Any = error.validator_value
+    value: Any = error.instance
+    shown = _quoted(path, value)
+    match where:
+        case "unknown":
+            remedy = _did_you_mean(str(path[-1]), {name: _written([*path[:-1], name]) for name in wanted})
+            return Problem(_written(path), "there is no such field", remedy or "Remove it")
+        case "required":
+            return Problem(_written(path), "is required", "Set it")
+        case "type":
+            what = f"must be {_KIND_NAMES.get(wanted, wanted)}, not {shown}"
+            return Problem(_written(path), what, _type_remedy(wanted, value))
+        case "x-kubernetes-int-or-string":
+            return Problem(_written(path), f"must be text or a whole number, not {shown}", "Put it in quotes")
+        case "enum":
+            allowed = [choice for choice in wanted if choice != ""]
+            remedy = _did_you_mean(str(value), {choice: choice for choice in allowed})
+            return Problem(
+                _written(path), f"must be one of {', '.join(map(str, allowed))}, not {shown}", remedy or "Choose one"
+            )
+        case "pattern" if isinstance(schema, Mapping) and schema.get("x-kubernetes-int-or-string"):
+            return Problem(
+                _written(path), f"must be a Kubernetes quantity, not {shown}", "Write it like 500m, 2 or 10Gi"
+            )
+        case "pattern":
+            return Problem(_written(path), f"must match {wanted}, which {shown} does not", "Correct it")
+        case "minimum" | "maximum":
+            bound = "at least" if where == "minimum" else "at most"
+            return Problem(_written(path), f"must be {bound} {wanted}, not {shown}", "Correct the number")
+        case "minLength":
+            return Problem(_written(path), "must not be empty", "Set it")
+        case "maxLength" | "maxItems":
+            unit = "characters" if where == "maxLength" else "entries"
+            return Problem(_written(path), f"has {len(value)} {unit}, at most {wanted} are allowed", "Shorten it")
+        case "format":
+            return Problem(_written(path), f"must fit in {wanted}, which {shown} does not", "Correct the number")
+        case _:
+            return Problem(_written(path), f"does not satisfy {where}", "Compare it with the reference of the fields")
+
+
+def _type_remedy(wanted: str, value: Any) -> str:
+    if value is None:
+        return "Remove the field or give it a value"
+    if wanted == "string" and not isinstance(value, Mapping | list):
+        return "Put it in quotes"
+    if wanted in ("boolean", "integer", "number") and isinstance(value, str):
+        return f"Write {_KIND_NAMES[wanted]}, without quotes"
+    return f"Write {_KIND_NAMES.get(wanted, wanted)}"
+
+
+def _did_you_mean(name: str, choices: Mapping[str, str]) -> str:
+    """The value of the most similar key as a question, or an empty string."""
+    by_lower = {choice.lower(): meant for choice, meant in choices.items()}
+    close = difflib.get_close_matches(name.lower(), by_lower, n=1)
+    return f"Did you mean {by_lower[close[0]]}?" if close else ""
+
+
+def _quoted(path: list[str | int], value: Any) -> str:
+    """How a message may speak of `value`."""
+    if value is None:
+        return "null"
+    if isinstance(value, Mapping):
+        return "a mapping"
+    if isinstance(value, list):
+        return "a list"
+    if _is_secret(path):
+        return (
+            "this text" if isinstance(value, str) else f"{'a truth value' if isinstance(value, bool) else 'a number'}"
+        )
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _LONGEST_QUOTE else f"{text[:_LONGEST_QUOTE]}..."
+
+
+def _is_secret(path: list[str | int]) -> bool:
+    return any(isinstance(step, str) and _SECRET.search(step) for step in path)
+
+
+def _written(path: Iterable[str | int]) -> str:
+    """The path as a user reads it: spec.server.env[0].name, spec.server.podLabels["example.com/tier"]."""
+    text = ""
+    for step in path:
+        if isinstance(step, int):
+            text += f"[{step}]"
+        elif not _PLAIN_KEY.fullmatch(str(step)):
+            text += f"[{json.dumps(str(step), ensure_ascii=False)}]"
+        else:
+            text += f".{step}" if text else step
+    return text

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A row of the admission table, and short forms for what rows often need."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+Spec = dict[str, Any]
+
+
+class Refusal(NamedTuple):
+    """`path` is the field that the answer names, `text` a part of the API server's message about it."""
+
+    path: str
+    text: str
+
+
+class Case(NamedTuple):
+    """A custom resource with this spec and name; no refusals means that it is accepted."""
+
+    id: str
+    spec: Spec | None
+    refusals: list[Refusal]
+    name: str = "photos"
+
+
+def accepted(id_: str, spec: Spec | None, *, name: str = "photos") -> Case:
+    return Case(id_, spec, [], name)
+
+
+def refused(id_: str, spec: Spec, *refusals: tuple[str, str], name: str = "photos") -> Case:
+    return Case(id_, spec, [Refusal(*refusal) for refusal in refusals], name)
+
+
+def server(**fields: Any) -> Spec:
+    return {"server": fields}
+
+
+def ingress(**fields: Any) -> Spec:
+    return {"server": {"ingress": {"enabled": True} | fields}}
+
+
+def library(**fields: Any) -> Spec:
+    return {"immich": {"persistence": {"library": fields}}}
+
+
+def custom_resource(case: Case) -> dict[str, Any]:
+    """The whole object; without the key `spec` where the case has none."""
+    cr: dict[str, Any] = {
+        "apiVersion": "media.rm3l.org/v1alpha1",
+        "kind": "Immich",
+        "metadata": {"name": case.name},
+    }
+    return cr if case.spec is None else cr | {"spec": case.spec}
+
+
+PASSWORD = {"name": "database", "key": "password"}
+EXTERNAL_DATABASE = {"enabled": False, "host": "db.example.com", "passwordSecretRef": PASSWORD}
+HOST = {"host": "photos.example.com", "paths": [{"path": "/"}]}
+
+DATABASE_HOST = "an external database needs a host. Set spec.postgres.host, or set spec.postgres.urlSecretRef"
+DATABASE_PASSWORD = (
+    "an external database needs a password. Set spec.postgres.passwordSecretRef, or set spec.postgres.urlSecretRef"
+)
+VALKEY_HOST = "an external Valkey needs a host. Set spec.valkey.host, or set spec.valkey.enabled to true"
+INGRESS_HOST = "an Ingress needs at least one host. Add one, or set spec.server.ingress.enabled to false"
+INGRESS_PATH = "every host of an Ingress needs at least one path. Add paths: [{path: /}] to the host that has none"
+INGRESS_SLASH = "paths of an Ingress start with a slash. Put / in front of the path"
+INGRESS_DNS = (
+    "a host of an Ingress is a DNS name: lower case letters, digits, - and dots, without port or scheme."
+    " Correct the host"
+)
+ENV_BOTH = "an environment variable has a value or a source, not both. Remove value or valueFrom"
+ENV_SOURCE = (
+    "an environment variable has exactly one source. Give one of configMapKeyRef, fieldRef, fileKeyRef,"
+    " resourceFieldRef and secretKeyRef"
+)
+ENV_FROM = "an entry reads exactly one object. Give either configMapRef or secretRef"
+NAME_DOTS = (
+    "the name of an Immich becomes part of host names, so it has no dots."
+    " Choose a name of lower case letters, digits and -"
+)
+NAME_LENGTH = (
+    "the name is too long for the objects made from it. Choose at most 43 characters, or 46 with an external"
+    " database, or 56 if machine learning is off too"
+)
+MALFORMED = "in body should match"
+WRONG_CHOICE = "Unsupported value"
+WRONG_TYPE = "must be of type"

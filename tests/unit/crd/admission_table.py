@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One table of custom resources and what is wrong with them, for the API server and for the offline checks alike."""
+
+from __future__ import annotations
+
+from tests.unit.crd.admission_pods import COMPONENTS, ENVIRONMENT, NAMES, SHAPES
+from tests.unit.crd.admission_services import DATABASE, VALKEY, VOLUMES
+from tests.unit.crd.admission_settings import CONFIGURATION, INGRESS, TAKEN_OVER
+
+__all__ = ["CASES"]
+
+CASES = [
+    *NAMES,
+    *SHAPES,
+    *COMPONENTS,
+    *ENVIRONMENT,
+    *VOLUMES,
+    *DATABASE,
+    *VALKEY,
+    *INGRESS,
+    *CONFIGURATION,
+    *TAKEN_OVER,
+]

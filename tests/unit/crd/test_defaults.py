@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Defaults as the API server fills them in; tests/integration/admission compares whole objects with a real one."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+from ansible_collections.media.immich.plugins.plugin_utils import crd
+from ansible_collections.media.immich.plugins.plugin_utils.schema import with_defaults
+from hypothesis import given
+from hypothesis import strategies as st
+
+REPLICAS = {"type": "integer", "default": 1}
+SERVER = {"type": "object", "default": {}, "properties": {"replicas": REPLICAS, "image": {"type": "string"}}}
+
+
+def an_object(**properties: Any) -> dict[str, Any]:
+    return {"type": "object", "properties": properties}
+
+
+@pytest.mark.parametrize(
+    ("schema", "value", "expected"),
+    [
+        pytest.param(an_object(replicas=REPLICAS), {}, {"replicas": 1}, id="absent"),
+        pytest.param(an_object(replicas=REPLICAS), {"replicas": 0}, {"replicas": 0}, id="given"),
+        pytest.param(an_object(replicas=REPLICAS), {"replicas": None}, {"replicas": 1}, id="null"),
+        pytest.param(an_object(image={"type": "string"}), {"image": None}, {}, id="null-without-default"),
+        pytest.param(
+            an_object(quota={"type": "integer", "default": 1, "nullable": True}),
+            {"quota": None},
+            {"quota": None},
+            id="null-in-a-nullable-field",
+        ),
+        pytest.param(an_object(server=SERVER), {}, {"server": {"replicas": 1}}, id="inside-a-default"),
+        pytest.param(
+            an_object(server=SERVER), {"server": {"image": "x"}}, {"server": {"image": "x", "replicas": 1}}, id="nested"
+        ),
+        pytest.param(an_object(server=an_object(replicas=REPLICAS)), {}, {}, id="object-without-default"),
+        pytest.param(
+            {"type": "array", "items": an_object(path={"type": "string", "default": "/"})},
+            [{}, {"path": "/x"}],
+            [{"path": "/"}, {"path": "/x"}],
+            id="items",
+        ),
+        pytest.param({"type": "array", "items": {"type": "string", "default": "x"}}, [None], ["x"], id="null-item"),
+        pytest.param(
+            {"type": "object", "additionalProperties": an_object(replicas=REPLICAS)},
+            {"a": {}, "b": None},
+            {"a": {"replicas": 1}},
+            id="additional-properties",
+        ),
+        pytest.param(
+            an_object(known=REPLICAS) | {"x-kubernetes-preserve-unknown-fields": True},
+            {"unknown": {"replicas": None}},
+            {"unknown": {"replicas": None}, "known": 1},
+            id="unknown-field",
+        ),
+        pytest.param(an_object(server=SERVER), {"server": "off"}, {"server": "off"}, id="wrong-type"),
+    ],
+)
+def test_defaults_fill_what_is_absent_or_null(schema: dict[str, Any], value: Any, expected: Any) -> None:
+    before = copy.deepcopy(value)
+
+    result = with_defaults(schema, value)
+
+    assert result == expected
+    assert value == before
+
+
+def test_defaults_of_two_objects_are_not_the_same_list() -> None:
+    first, _ = crd.complete({"metadata": {"name": "a"}})
+    first["spec"]["imagePullSecrets"].append({"name": "changed"})
+
+    second, _ = crd.complete({"metadata": {"name": "b"}})
+
+    assert second["spec"]["imagePullSecrets"] == []
+
+
+FIELDS = st.sampled_from(["spec", "server", "postgres", "immich", "persistence", "library", "size", "enabled", "env"])
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(FIELDS, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(FIELDS, JSON, max_size=3))
+def test_any_json_is_completed_once_and_for_all(cr: dict[str, Any]) -> None:
+    once, problems = crd.complete(cr)
+
+    twice, problems_again = crd.complete(once)
+
+    assert twice == once
+    assert problems_again == problems

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The filter media.immich.plan."""
+
+from __future__ import annotations
+
+import secrets
+import string
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+from ansible.utils.unsafe_proxy import wrap_var
+
+from ..plugin_utils import planning
+from ..plugin_utils.values import plain
+
+DOCUMENTATION = r"""
+name: plan
+short_description: The steps that make a cluster what an Immich custom resource says
+version_added: 0.1.0
+author: The immich-operator authors
+description:
+  - Renders every object of an instance and says what to apply, create, patch and delete.
+  - The same input gives the same plan, but for the password of a database that has none yet.
+positional: _input
+options:
+  _input:
+    description: The whole custom resource, with the defaults of its schema.
+    type: dict
+    required: true
+  seen:
+    description: What M(media.immich.observe) returned.
+    type: dict
+    required: true
+  images:
+    description: Image of each component (V(server), V(machine-learning), V(valkey), V(postgres)) that names none.
+    type: dict
+    default: {}
+seealso:
+  - module: media.immich.observe
+  - module: media.immich.apply
+  - plugin: media.immich.report
+    plugin_type: filter
+"""
+
+EXAMPLES = r"""
+- name: Apply what is wanted and remove what is not
+  media.immich.apply:
+    plan: "{{ immich_cr | media.immich.plan(seen=immich_seen, images=immich_images) }}"
+    live: "{{ immich_seen }}"
+  no_log: true # Secrets are among the objects
+"""
+
+RETURN = r"""
+_value:
+  description: The plan.
+  type: dict
+  contains:
+    cr:
+      description: The custom resource that the plan is for, the live one where there is one.
+      type: dict
+    state:
+      description: V(present), or V(deleting) or V(gone), when there is nothing to apply.
+      type: str
+      sample: present
+    steps:
+      description: What to do, as M(media.immich.apply) takes it.
+      type: list
+      elements: dict
+    notices:
+      description: What the user should know, as P(media.immich.report#filter) takes it.
+      type: list
+      elements: dict
+"""
+
+ALPHABET = string.ascii_letters + string.digits
+PASSWORD_LENGTH = 32
+
+
+def plan(cr: Any, seen: Any, images: Any = None) -> Any:
+    """The plan as a dict of plain values that Ansible will not take for templates."""
+    if not isinstance(cr, Mapping) or not isinstance(cr.get("metadata"), Mapping):
+        raise AnsibleFilterError(f"media.immich.plan: give the whole custom resource as a mapping, not {type(cr).__name__}")
+    if not isinstance(seen, Mapping) or "objects" not in seen:
+        raise AnsibleFilterError("media.immich.plan: seen has to be what media.immich.observe returned")
+    password = "".join(secrets.choice(ALPHABET) for _ in range(PASSWORD_LENGTH))
+    result = planning.plan(plain(cr), seen=plain(seen), images=plain(images or {}), new_password=password)
+    return wrap_var(result.as_dict())
+
+
+class FilterModule:
+    """Makes the filter known to Ansible."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        return {"plan": plan}

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The filter media.immich.removal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+from ansible.utils.unsafe_proxy import wrap_var
+
+from ..plugin_utils import removal as removing
+from ..plugin_utils.values import plain
+
+DOCUMENTATION = r"""
+name: removal
+short_description: The steps that take an Immich instance away and keep its data
+version_added: 0.1.0
+author: The immich-operator authors
+description:
+  - Says what to delete of an instance.
+  - The library, the database volume and the database credentials are kept.
+positional: _input
+options:
+  _input:
+    description: The custom resource, of which only the name counts.
+    type: dict
+    required: true
+  seen:
+    description: What M(media.immich.observe) returned for it.
+    type: dict
+    required: true
+seealso:
+  - module: media.immich.apply
+"""
+
+EXAMPLES = r"""
+- name: Remove the instance
+  media.immich.apply:
+    plan: "{{ immich_cr | media.immich.removal(seen=immich_seen) }}"
+    live: "{{ immich_seen }}"
+"""
+
+RETURN = r"""
+_value:
+  description: The plan.
+  type: dict
+  contains:
+    steps:
+      description: What to do, as M(media.immich.apply) takes it.
+      type: list
+      elements: dict
+    kept:
+      description: Kind and name of what stays.
+      type: list
+      elements: str
+      sample:
+        - PersistentVolumeClaim photos-library
+"""
+
+
+def removal(cr: Any, seen: Any) -> Any:
+    """The steps as plain values that Ansible will not take for templates."""
+    if not isinstance(cr, Mapping) or not isinstance(cr.get("metadata"), Mapping):
+        raise AnsibleFilterError(
+            f"media.immich.removal: give the whole custom resource as a mapping, not {type(cr).__name__}"
+        )
+    return wrap_var(removing.removal(plain(cr["metadata"]["name"]), seen=plain(seen)))
+
+
+class FilterModule:
+    """Makes the filter known to Ansible."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        return {"removal": removal}

@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Is a workload what it was last told to be? One predicate per kind, looking at generations."""
+
+from __future__ import annotations
+
+from .names import Manifest
+from .values import dig
+
+
+def is_ready(workload: Manifest) -> bool:
+    """True when all pods of a Deployment or StatefulSet run its newest template and are available."""
+    status = workload.get("status") or {}
+    wanted = dig(workload, "spec", "replicas", default=1)
+    if status.get("observedGeneration", 0) < dig(workload, "metadata", "generation", default=0):
+        return False
+    if wanted == 0:
+        return bool(status.get("replicas", 0) == 0)
+    counts = ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas")
+    if any(status.get(count, 0) != wanted for count in counts):
+        return False
+    is_stateful = workload["kind"] == "StatefulSet"
+    return not is_stateful or status.get("currentRevision") == status.get("updateRevision")
+
+
+def is_scaled_to_zero(workload: Manifest) -> bool:
+    return bool(dig(workload, "spec", "replicas", default=1) == 0)

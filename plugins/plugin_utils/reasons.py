@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Why a condition is as it is: the closed list, and the notices that carry a reason from planning to the status."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class Reason(StrEnum):
+    """docs/reference/conditions.md has one row for each: what it means and what to do."""
+
+    # all is well
+    ALL_COMPONENTS_READY = "AllComponentsReady"
+    READY = "Ready"
+    SCALED_TO_ZERO = "ScaledToZero"
+    DISABLED = "Disabled"
+    EXTERNAL = "External"
+    AS_EXPECTED = "AsExpected"
+    ROLLOUT_COMPLETE = "RolloutComplete"
+    NO_WARNINGS = "NoWarnings"
+    # time will tell
+    COMPONENTS_NOT_READY = "ComponentsNotReady"
+    WAITING_FOR_ROLLOUT = "WaitingForRollout"
+    VOLUME_NOT_BOUND = "VolumeNotBound"
+    # somebody has to act
+    BLOCKED = "Blocked"
+    SPEC_INVALID = "SpecInvalid"
+    IMAGE_NOT_CONFIGURED = "ImageNotConfigured"
+    SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105 - a reason, not a password
+    SECRET_KEY_NOT_FOUND = "SecretKeyNotFound"  # noqa: S105 - a reason, not a password
+    CONFIG_MAP_NOT_FOUND = "ConfigMapNotFound"
+    CLAIM_NOT_FOUND = "ClaimNotFound"
+    STORAGE_CLASS_NOT_FOUND = "StorageClassNotFound"
+    CREDENTIALS_LOST = "CredentialsLost"
+    NAME_TAKEN = "NameTaken"
+    IMAGE_PULL_FAILED = "ImagePullFailed"
+    CRASH_LOOPING = "CrashLooping"
+    CONTAINER_NOT_STARTED = "ContainerNotStarted"
+    POD_UNSCHEDULABLE = "PodUnschedulable"
+    POD_REFUSED = "PodRefused"
+    APPLY_FAILED = "ApplyFailed"
+    # it works, but look
+    UNKNOWN_SETTING = "UnknownSetting"
+    INVALID_SETTING = "InvalidSetting"
+    SETTING_IGNORED = "SettingIgnored"
+    VOLUME_NOT_CHANGED = "VolumeNotChanged"
+    VOLUME_NOT_SHARED = "VolumeNotShared"
+    ROUTE_UNAVAILABLE = "RouteUnavailable"
+
+
+class Effect(StrEnum):
+    """What a notice does to its component."""
+
+    BLOCKS = "blocks"  # the component's objects are left as they are
+    EXPLAINS = "explains"  # the objects are applied; should the component not get ready, this is why
+    WARNS = "warns"  # shown in the condition Warning, whether ready or not
+
+
+class Notice(NamedTuple):
+    """Something to tell the user. `message` names the object and what to do, and holds no secret value."""
+
+    component: str
+    effect: Effect
+    reason: Reason
+    message: str
+    retry: bool = False
+    """True when nothing that is watched will tell that it has healed, so the pass has to be tried again."""

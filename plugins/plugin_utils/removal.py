@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Taking an instance away without an operator: everything but its data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from . import names
+from .instance import identity
+from .planning import CLEAN_UP_STAGE
+from .values import dig
+
+
+def removal(instance: str, *, seen: Mapping[str, Any]) -> dict[str, Any]:
+    """{"steps": [...], "kept": ["PersistentVolumeClaim photos-library", ...]} for what `observe` saw of an instance.
+
+    The library, the database volume and its credentials stay, and so does a claim that nobody made for this instance.
+    """
+    kept_names = {
+        ("PersistentVolumeClaim", names.library_claim(instance)),
+        ("PersistentVolumeClaim", names.database_claim(instance)),
+        ("Secret", names.database_credentials(instance)),
+    }
+    objects = {(item["kind"], item["metadata"]["name"]): item for item in seen.get("objects") or ()}
+    references = {(item["kind"], item["name"]) for item in seen.get("references") or () if item.get("object")}
+    live_cr = seen.get("cr")
+    targets = [live_cr] if live_cr else []
+    targets += [item for key, item in objects.items() if key not in kept_names]
+    steps = [
+        {
+            "verb": "delete",
+            "component": dig(target, "metadata", "labels", "app.kubernetes.io/component", default=""),
+            "stage": CLEAN_UP_STAGE if target is not live_cr else 0,  # an operator must not bring the rest back meanwhile
+            "target": identity(target),
+        }
+        for target in targets
+    ]
+    kept = sorted(f"{kind} {name}" for kind, name in kept_names & (references | set(objects)))
+    return {"steps": steps, "kept": kept}

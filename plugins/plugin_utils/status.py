@@ -1,0 +1,272 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From what a pass planned, did and saw to the status of the custom resource and the Events that tell of changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from . import exposure, library, machine_learning, names, postgres, valkey
+from .diagnosis import diagnose
+from .instance import Instance
+from .names import Component, Manifest
+from .planning import SERVER_DEPENDS_ON, State, blocked_components
+from .readiness import is_ready, is_scaled_to_zero
+from .reasons import Effect, Notice, Reason
+from .values import dig
+
+WORKLOADS = {
+    Component.SERVER: ("Deployment", "ServerReady", "serverReady"),
+    Component.MACHINE_LEARNING: ("Deployment", "MachineLearningReady", "machineLearningReady"),
+    Component.VALKEY: ("Deployment", "ValkeyReady", "valkeyReady"),
+    Component.POSTGRES: ("StatefulSet", "PostgresReady", "postgresReady"),
+}
+"""{component: (kind, condition, boolean in the status)}"""
+
+TIME_HEALS = frozenset({Reason.WAITING_FOR_ROLLOUT, Reason.VOLUME_NOT_BOUND})
+"""Reasons that need nobody to act."""
+
+
+class Condition(NamedTuple):
+    type: str
+    is_true: bool
+    reason: str
+    message: str
+
+    def as_dict(self, generation: int) -> dict[str, Any]:
+        """As in `status.conditions`; the time of the last transition is set where it is written."""
+        return {
+            "type": self.type,
+            "status": "True" if self.is_true else "False",
+            "reason": str(self.reason),
+            "message": self.message,
+            "observedGeneration": generation,
+        }
+
+
+def report(plan: Mapping[str, Any], outcome: Mapping[str, Any], seen: Mapping[str, Any]) -> dict[str, Any]:
+    """{"status": {...} or None, "events": [{"type", "reason", "message"}], "failures": [str], "changed": [str]}.
+
+    `plan` is what `Plan.as_dict` gave, `outcome` the result of the action apply. `failures` are what the pass is to be
+    tried again for; `changed` says in words what it did to which object.
+    """
+    results = list(outcome.get("results") or ())
+    notices = [Notice(**notice) for notice in plan["notices"]]
+    failures = [result["error"] for result in results if result.get("error")]
+    failures += [notice.message for notice in notices if notice.retry]
+    changed = _changes(results, seen)
+    if plan["state"] != State.PRESENT:
+        return {"status": None, "events": [], "failures": failures, "changed": changed}
+    instance = Instance.from_cr(plan["cr"])
+    view = _View(instance, _after(seen, results), list(seen.get("pods") or ()), notices, results)
+    components = {component: view.component_condition(component) for component in WORKLOADS}
+    errors = [result["error"] for result in results if result.get("error")]
+    conditions = [*_summary(components, notices, errors), *components.values()]
+    status = {
+        "observedGeneration": instance.generation,
+        "ready": conditions[0].is_true,
+        **{WORKLOADS[component][2]: condition.is_true for component, condition in components.items()},
+        "url": view.url(),
+        "conditions": [condition.as_dict(instance.generation) for condition in conditions],
+    }
+    events = _events(dig(plan["cr"], "status", "conditions", default=[]), conditions)
+    return {"status": status, "events": events, "failures": failures, "changed": changed}
+
+
+class _View:
+    """One instance after the pass's writes."""
+
+    def __init__(
+        self,
+        instance: Instance,
+        live: Mapping[tuple[str, str], Manifest],
+        pods: list[Manifest],
+        notices: list[Notice],
+        results: list[Mapping[str, Any]],
+    ) -> None:
+        self.instance, self.live, self.pods, self.notices, self.results = instance, live, pods, notices, results
+        self.blocked = blocked_components(notices)
+
+    def component_condition(self, component: Component) -> Condition:
+        kind, condition_type, _ = WORKLOADS[component]
+        if not self.instance.is_enabled(component):
+            return Condition(condition_type, True, *self._absence(component))
+        why = self._hindrance(component)
+        if why:
+            return Condition(condition_type, False, *why)
+        name = names.workload_name(self.instance.name, component)
+        workload = self.live.get((kind, name))
+        if workload is None:
+            return Condition(condition_type, False, Reason.WAITING_FOR_ROLLOUT, f"{kind} {name}: waiting to be created")
+        if is_ready(workload):
+            if is_scaled_to_zero(workload):
+                return Condition(
+                    condition_type, True, Reason.SCALED_TO_ZERO, f"{kind} {name} has no replicas, as asked"
+                )
+            return Condition(condition_type, True, Reason.READY, f"{kind} {name} is ready")
+        explained = [notice for notice in self._concerning(component) if notice.effect == Effect.EXPLAINS]
+        if explained:
+            return Condition(
+                condition_type, False, explained[0].reason, _joined(notice.message for notice in explained)
+            )
+        claims = [
+            (claim, self.live.get(("PersistentVolumeClaim", claim))) for claim in self._claims(component) if claim
+        ]
+        cause = diagnose(workload, self._pods_of(component), claims)
+        return Condition(condition_type, False, cause.reason, cause.message)
+
+    def url(self) -> str:
+        name = names.workload_name(self.instance.name, Component.SERVER)
+        return exposure.url(self.live.get(("Route", name)), self.live.get(("Ingress", name)))
+
+    def _absence(self, component: Component) -> tuple[Reason, str]:
+        settings = self.instance.settings(component)
+        if component is Component.MACHINE_LEARNING and settings.get("url"):
+            return Reason.EXTERNAL, "machine learning is external"
+        if component in {Component.POSTGRES, Component.VALKEY}:
+            return Reason.EXTERNAL, f"{component} is external"
+        return Reason.DISABLED, f"{component} is switched off"
+
+    def _hindrance(self, component: Component) -> tuple[Reason, str] | None:
+        """What keeps the component from being what the custom resource says: a blocking notice or a refused write."""
+        own = [n for n in self._concerning(component) if n.effect == Effect.BLOCKS]
+        if own:
+            return Reason(own[0].reason), _joined(notice.message for notice in own)
+        parts = self._parts(component)
+        errors = [r["error"] for r in self.results if r.get("error") and r["component"] in parts and _is_needed(r)]
+        if errors:
+            return Reason.APPLY_FAILED, _joined(errors)
+        if component in self.blocked:
+            waits_for = sorted(other for other in self.blocked & SERVER_DEPENDS_ON if other != component)
+            return Reason.BLOCKED, f"{component} waits for {' and '.join(waits_for)}"
+        return None
+
+    def _concerning(self, component: Component) -> list[Notice]:
+        return [notice for notice in self.notices if notice.component in self._parts(component)]
+
+    def _parts(self, component: Component) -> set[str]:
+        """Library, configuration and external services have no condition that could tell: they are the server's."""
+        if component is not Component.SERVER:
+            return {component}
+        absent = {other for other in (Component.VALKEY, Component.POSTGRES) if not self.instance.is_enabled(other)}
+        return {component, Component.LIBRARY, Component.CONFIG, *absent}
+
+    def _pods_of(self, component: Component) -> list[Manifest]:
+        key = "app.kubernetes.io/component"
+        return [pod for pod in self.pods if dig(pod, "metadata", "labels", default={}).get(key) == component]
+
+    def _claims(self, component: Component) -> list[str | None]:
+        if component is Component.SERVER:
+            return [library.claim_name(self.instance)]
+        if component is Component.MACHINE_LEARNING:
+            return [machine_learning.claim_name(self.instance)]
+        if component is Component.VALKEY:
+            return [valkey.claim_name(self.instance)]
+        return [postgres.claim_name(self.instance)]
+
+
+def _is_needed(result: Mapping[str, Any]) -> bool:
+    """False for a write that no component depends on: something is still to be removed, or a finalizer to be taken off."""
+    return bool(result["verb"] != "delete" and result["kind"] != names.KIND)
+
+
+def _summary(
+    components: Mapping[Component, Condition], notices: Iterable[Notice], errors: Iterable[str]
+) -> list[Condition]:
+    """The conditions Ready, Progressing, Degraded and Warning. What no component's condition tells is in Degraded."""
+    waiting = {component: condition for component, condition in components.items() if not condition.is_true}
+    failing = {component: condition for component, condition in waiting.items() if condition.reason not in TIME_HEALS}
+    moving = {component: condition for component, condition in waiting.items() if condition.reason in TIME_HEALS}
+    troubles = [
+        *((notice.reason, notice.message) for notice in notices if notice.effect != Effect.WARNS),
+        *((Reason.APPLY_FAILED, error) for error in errors),
+    ]
+    untold = [trouble for trouble in troubles if not any(trouble[1] in c.message for c in failing.values())]
+    warnings = [notice for notice in notices if notice.effect == Effect.WARNS]
+    degraded = [*(c.message for c in _first_causes(failing)), *(message for _, message in untold)]
+
+    if not waiting:
+        ready = Condition("Ready", True, Reason.ALL_COMPONENTS_READY, "All Immich components are ready")
+    else:
+        reason = _first_causes(failing)[0].reason if failing else Reason.COMPONENTS_NOT_READY
+        ready = Condition(
+            "Ready", False, reason, _joined(f"{c}: {condition.message}" for c, condition in waiting.items())
+        )
+    if moving:
+        progressing = Condition(
+            "Progressing", True, Reason.WAITING_FOR_ROLLOUT, _joined(c.message for c in moving.values())
+        )
+    elif failing:
+        progressing = Condition(
+            "Progressing", False, Reason.BLOCKED, "nothing goes on until somebody acts; see Degraded"
+        )
+    else:
+        progressing = Condition("Progressing", False, Reason.ROLLOUT_COMPLETE, "all components are as the spec says")
+    degraded_reason = _first_causes(failing)[0].reason if failing else untold[0][0] if untold else Reason.AS_EXPECTED
+    return [
+        ready,
+        progressing,
+        Condition("Degraded", bool(degraded), degraded_reason, _joined(degraded)),
+        Condition(
+            "Warning",
+            bool(warnings),
+            warnings[0].reason if warnings else Reason.NO_WARNINGS,
+            _joined(warning.message for warning in warnings),
+        ),
+    ]
+
+
+def _first_causes(failing: Mapping[Component, Condition]) -> list[Condition]:
+    """The failing conditions, those that only wait for another component last."""
+    return sorted(failing.values(), key=lambda condition: condition.reason == Reason.BLOCKED)
+
+
+def _events(before: Iterable[Mapping[str, Any]], conditions: Iterable[Condition]) -> list[dict[str, str]]:
+    """One Event for each transition that a person would want to know of; none for a state that goes on."""
+    old = {condition.get("type"): condition for condition in before}
+    events: dict[tuple[str, str, str], None] = {}
+    for condition in conditions:
+        was = old.get(condition.type, {})
+        is_new = (was.get("status"), was.get("reason")) != ("True" if condition.is_true else "False", condition.reason)
+        if condition.type == "Ready" and is_new and condition.is_true:
+            events["Normal", condition.reason, condition.message] = None
+        elif condition.type == "Ready" and was.get("status") == "True" and not condition.is_true:
+            events["Warning", condition.reason, condition.message] = None
+        elif condition.type == "Warning" and condition.is_true and was.get("message") != condition.message:
+            events["Warning", condition.reason, condition.message] = None
+        elif condition.type.endswith("Ready") and is_new and _is_for_somebody(condition):
+            events["Warning", condition.reason, condition.message] = None
+    return [{"type": kind, "reason": str(reason), "message": message} for kind, reason, message in events]
+
+
+def _is_for_somebody(condition: Condition) -> bool:
+    return not condition.is_true and condition.type != "Ready" and condition.reason not in {*TIME_HEALS, Reason.BLOCKED}
+
+
+def _after(seen: Mapping[str, Any], results: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], Manifest]:
+    """{(kind, name): object} as the pass left them."""
+    live = {(r["kind"], r["name"]): r["object"] for r in seen.get("references") or () if r.get("object")}
+    live |= {(manifest["kind"], manifest["metadata"]["name"]): manifest for manifest in seen.get("objects") or ()}
+    for result in results:
+        key = (result["kind"], result["name"])
+        if result["verb"] == "delete" and not result.get("error"):
+            live.pop(key, None)
+        elif result.get("object"):
+            live[key] = result["object"]
+    return live
+
+
+def _changes(results: Iterable[Mapping[str, Any]], seen: Mapping[str, Any]) -> list[str]:
+    before = _after(seen, ())
+    words = []
+    for result in results:
+        if not result.get("changed"):
+            continue
+        known = (result["kind"], result["name"]) in before or result["kind"] == names.KIND
+        verb = "removed" if result["verb"] == "delete" else "changed" if known else "created"
+        words.append(f"{verb} {result['kind']} {result['name']}")
+    return list(dict.fromkeys(words))
+
+
+def _joined(messages: Iterable[str]) -> str:
+    return "; ".join(dict.fromkeys(messages))

@@ -1,0 +1,290 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Immich's configuration file: what is generated, what the user says, and in which kind of object it is kept."""
+
+import base64
+
+import pytest
+import yaml
+from ansible_collections.media.immich.plugins.plugin_utils.images import DEFAULT_IMAGES
+from ansible_collections.media.immich.plugins.plugin_utils.planning import plan
+from support.instances import (
+    PASSWORD,
+    a_cr,
+    a_secret,
+    an_instance_at_work,
+    condition,
+    deletions,
+    environment,
+    found,
+    has,
+    notices,
+    plan_for,
+    pod_template,
+    report_for,
+    seen_with,
+)
+
+FILE = "immich-config.yaml"
+BUILT_IN = "http://photos-machine-learning:3003"
+OAUTH = {"oauth": {"clientId": "immich", "clientSecretRef": {"name": "login", "key": "secret"}}}
+SMTP = {
+    "notifications": {"smtp": {"transport": {"host": "mail", "passwordSecretRef": {"name": "mail", "key": "word"}}}}
+}
+SECRETS = [a_secret("login", secret="s3cr3t: #1"), a_secret("mail", word="pass word")]
+
+
+def configured(configuration, **immich):
+    return {"immich": {"configuration": configuration, **immich}}
+
+
+def text_of(plan):
+    for manifest in plan.objects:
+        if manifest["metadata"]["name"] == "photos-immich-config":
+            text = manifest["data"][FILE]
+            return base64.b64decode(text).decode() if manifest["kind"] == "Secret" else text
+    raise AssertionError("there is no file")
+
+
+def settings_of(spec, objects=()):
+    return yaml.safe_load(text_of(plan_for(a_cr(spec), objects)))
+
+
+@pytest.mark.parametrize(
+    ("machine_learning", "generated"),
+    [
+        pytest.param({}, {"enabled": True, "urls": [BUILT_IN]}, id="built-in"),
+        pytest.param({"enabled": False}, {"enabled": False}, id="off"),
+        pytest.param(
+            {"enabled": False, "url": "http://gpu:3003"}, {"enabled": True, "urls": ["http://gpu:3003"]}, id="external"
+        ),
+        pytest.param(
+            {"enabled": True, "url": "http://gpu:3003"}, {"enabled": True, "urls": [BUILT_IN]}, id="on-wins-over-url"
+        ),
+    ],
+)
+def test_immich_is_told_where_machine_learning_is(machine_learning, generated):
+    assert settings_of({"machineLearning": machine_learning}) == {"machineLearning": generated}
+
+
+@pytest.mark.parametrize(
+    ("configuration", "expected"),
+    [
+        pytest.param({"machineLearning": {"enabled": False}}, {"enabled": False, "urls": [BUILT_IN]}, id="user-wins"),
+        pytest.param(
+            {"machineLearning": {"urls": ["http://a", "http://b"]}},
+            {"enabled": True, "urls": ["http://a", "http://b"]},
+            id="lists-whole",
+        ),
+        pytest.param(
+            {"machineLearning": {"urls": []}}, {"enabled": True, "urls": []}, id="an-explicit-empty-list-survives"
+        ),
+        pytest.param(
+            {"machineLearning": {"clip": {}}},
+            {"enabled": True, "urls": [BUILT_IN], "clip": {}},
+            id="an-explicit-empty-map-survives",
+        ),
+        pytest.param(
+            {"machineLearning": {"url": "http://a"}}, {"enabled": True, "urls": ["http://a"]}, id="url-becomes-urls"
+        ),
+        pytest.param(
+            {"machineLearning": {"url": "http://a", "urls": ["http://b"]}},
+            {"enabled": True, "urls": ["http://b"]},
+            id="urls-win-over-url",
+        ),
+        pytest.param(
+            {"machineLearning": {"clip": {"modelName": "ViT-B-32__openai"}}},
+            {"enabled": True, "urls": [BUILT_IN], "clip": {"modelName": "ViT-B-32__openai"}},
+            id="deep-merge",
+        ),
+    ],
+)
+def test_what_the_user_says_is_laid_over_what_is_generated(configuration, expected):
+    assert settings_of(configured(configuration))["machineLearning"] == expected
+
+
+def test_keys_and_values_reach_immich_exactly_as_written():
+    configuration = {
+        "storageTemplate": {"enabled": True, "template": "{{y}}/{{y}}-{{MM}}-{{dd}}/{{filename}}"},
+        "ffmpeg": {"crf": 23, "targetVideoCodec": "h264", "acceptedAudioCodecs": [], "preset": "medium"},
+        "aKeyOfTomorrow": {"camelCase": None, "snake_case": False, "zero": 0, "empty": ""},
+    }
+
+    settings = settings_of(configured(configuration))
+
+    assert {key: settings[key] for key in configuration} == configuration
+
+
+def test_referenced_secrets_become_immichs_own_keys():
+    settings = settings_of(configured({**OAUTH, **SMTP}), SECRETS)
+
+    assert settings["oauth"] == {"clientId": "immich", "clientSecret": "s3cr3t: #1"}
+    assert settings["notifications"]["smtp"]["transport"] == {"host": "mail", "password": "pass word"}
+
+
+def test_a_reference_wins_over_a_value_in_plain_text():
+    oauth = {"oauth": {**OAUTH["oauth"], "clientSecret": "old"}}
+
+    assert settings_of(configured(oauth), SECRETS)["oauth"]["clientSecret"] == "s3cr3t: #1"
+
+
+@pytest.mark.parametrize(
+    ("spec", "kind"),
+    [
+        pytest.param({}, "ConfigMap", id="default"),
+        pytest.param(configured({}, configurationKind="ConfigMap"), "ConfigMap", id="config-map"),
+        pytest.param(configured({}, configurationKind="Secret"), "Secret", id="secret"),
+        pytest.param(configured(OAUTH, configurationKind="ConfigMap"), "Secret", id="oauth-secret-whatever-the-kind"),
+        pytest.param(configured(SMTP), "Secret", id="mail-secret-whatever-the-kind"),
+        pytest.param(configured({}, configurationKind="None"), None, id="no-file"),
+    ],
+)
+def test_the_file_is_kept_where_it_has_to_be_and_the_server_reads_it_there(spec, kind):
+    plan = plan_for(a_cr(spec), SECRETS)
+
+    kept = {k for k in ("ConfigMap", "Secret") if has(plan, k, "photos-immich-config")}
+    volumes = pod_template(found(plan, "Deployment", "photos-server"))["spec"]["volumes"]
+    sources = [{key: value for key, value in v.items() if key != "name"} for v in volumes if v["name"] == "config"]
+
+    assert kept == ({kind} if kind else set())
+    assert (
+        sources
+        == {
+            "ConfigMap": [{"configMap": {"name": "photos-immich-config"}}],
+            "Secret": [{"secret": {"secretName": "photos-immich-config"}}],
+            None: [],
+        }[kind]
+    )
+
+
+@pytest.mark.parametrize(
+    ("machine_learning", "variables"),
+    [
+        pytest.param({}, {"ENABLED": "true", "URL": BUILT_IN}, id="built-in"),
+        pytest.param({"enabled": False}, {"ENABLED": "false"}, id="off"),
+        pytest.param(
+            {"enabled": False, "url": "http://gpu:3003"}, {"ENABLED": "true", "URL": "http://gpu:3003"}, id="external"
+        ),
+    ],
+)
+def test_without_a_file_machine_learning_is_told_by_environment(machine_learning, variables):
+    spec = {**configured({}, configurationKind="None"), "machineLearning": machine_learning}
+
+    env = environment(found(plan_for(a_cr(spec)), "Deployment", "photos-server"))
+
+    assert "IMMICH_CONFIG_FILE" not in env
+    assert {k: v for k, v in env.items() if k.startswith("IMMICH_MACHINE_LEARNING_")} == {
+        f"IMMICH_MACHINE_LEARNING_{name}": value for name, value in variables.items()
+    }
+
+
+MISSING = [
+    pytest.param([], "SecretNotFound", "Secret login named in {path} does not exist", id="no-secret"),
+    pytest.param(
+        [a_secret("login", other="x")],
+        "SecretKeyNotFound",
+        "Secret login named in {path} has no key secret",
+        id="no-key",
+    ),
+    pytest.param(
+        [{**a_secret("login"), "data": {"secret": "/w=="}}],
+        "SecretKeyNotFound",
+        "Secret login named in {path}: key secret is no text",
+        id="no-text",
+    ),
+]
+
+
+@pytest.mark.parametrize(("objects", "reason", "message"), MISSING)
+def test_a_missing_secret_holds_back_file_and_server_but_not_the_rest(objects, reason, message):
+    cr = a_cr(configured(OAUTH))
+
+    plan = plan_for(cr, objects)
+    result = report_for(cr, objects)
+
+    assert ("config", reason) in notices(plan, "blocks")
+    applied = {manifest["metadata"]["name"] for manifest in plan.objects}
+    assert applied >= {"photos-postgres", "photos-valkey", "photos-machine-learning", "photos-library"}
+    assert not applied & {"photos-server", "photos-immich-config"}
+    server = condition(result, "ServerReady")
+    assert (server["status"], server["reason"]) == ("False", reason)
+    assert message.format(path="spec.immich.configuration.oauth.clientSecretRef") in server["message"]
+
+
+def test_a_secret_that_may_not_be_read_holds_the_file_back_and_says_so():
+    cr = a_cr(configured(OAUTH))
+    seen = seen_with(cr)
+    for reference in seen["references"]:
+        reference["forbidden"] = reference["name"] == "login"
+
+    [notice] = [
+        n for n in plan(cr, seen=seen, images=DEFAULT_IMAGES, new_password=PASSWORD).notices if n.effect == "blocks"
+    ]
+
+    assert "allow the operator to get Secrets" in notice.message
+
+
+def test_it_heals_when_the_secret_appears():
+    cr = a_cr(configured(OAUTH))
+
+    plan = plan_for(cr, SECRETS)
+
+    assert has(plan, "Secret", "photos-immich-config")
+    assert has(plan, "Deployment", "photos-server")
+    assert notices(plan, "blocks") == []
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "removed"),
+    [
+        pytest.param("ConfigMap", "Secret", [("ConfigMap", "photos-immich-config")], id="to-secret"),
+        pytest.param("Secret", "ConfigMap", [("Secret", "photos-immich-config")], id="to-config-map"),
+        pytest.param("ConfigMap", "None", [("ConfigMap", "photos-immich-config")], id="config-map-to-none"),
+        pytest.param("Secret", "None", [("Secret", "photos-immich-config")], id="secret-to-none"),
+        pytest.param("ConfigMap", "ConfigMap", [], id="no-change"),
+    ],
+)
+def test_a_switch_of_kinds_removes_the_other_one(before, after, removed):
+    live = an_instance_at_work(a_cr(configured({}, configurationKind=before)))
+
+    plan = plan_for(a_cr(configured({}, configurationKind=after)), live)
+
+    assert deletions(plan) == removed
+
+
+def test_the_other_kind_stays_while_the_server_cannot_follow():
+    live = an_instance_at_work(a_cr(configured({}, configurationKind="Secret")))
+    waiting = a_cr(
+        {
+            **configured({}, configurationKind="ConfigMap"),
+            "postgres": {"enabled": False, "host": "db", "passwordSecretRef": {"name": "absent", "key": "p"}},
+        }
+    )
+
+    plan = plan_for(waiting, live)
+
+    assert has(plan, "ConfigMap", "photos-immich-config")
+    assert ("Secret", "photos-immich-config") not in deletions(plan)
+
+
+def test_the_other_kind_is_removed_after_everything_else():
+    live = an_instance_at_work(a_cr(configured({}, configurationKind="Secret")))
+
+    plan = plan_for(a_cr(), live)
+
+    [removal] = [step for step in plan.steps if step["verb"] == "delete"]
+    assert all(removal["stage"] > step["stage"] for step in plan.steps if step["verb"] != "delete")
+
+
+def test_settings_that_immich_does_not_know_are_passed_on_with_a_warning():
+    cr = a_cr(configured({"noSuchSetting": 1, "ffmpeg": {"crf": "high"}}))
+
+    plan = plan_for(cr)
+
+    assert {reason for _, reason in notices(plan, "warns")} == {"UnknownSetting", "InvalidSetting"}
+    assert yaml.safe_load(text_of(plan))["noSuchSetting"] == 1
+
+
+def test_settings_without_a_file_are_ignored_with_a_warning():
+    plan = plan_for(a_cr(configured({"trash": {"days": 3}}, configurationKind="None")))
+
+    assert notices(plan, "warns") == [("config", "SettingIgnored")]

@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pods run with as few rights as they can, and users may say otherwise."""
+
+import pytest
+from support.instances import a_cr, a_secret, container, found, plan_for, pod_template, workloads
+
+NON_ROOT = {"podSecurityContext": {"runAsNonRoot": True, "runAsUser": 1000}}
+RESTRICTED_VOLUMES = {
+    "configMap",
+    "csi",
+    "downwardAPI",
+    "emptyDir",
+    "ephemeral",
+    "persistentVolumeClaim",
+    "projected",
+    "secret",
+}
+VARIANTS = [
+    pytest.param({}, id="minimal"),
+    pytest.param({"valkey": {"persistence": {"enabled": True}}}, id="persistent-queues"),
+    pytest.param({"immich": {"configurationKind": "Secret", "metrics": {"enabled": True}}}, id="secret-and-metrics"),
+    pytest.param({"immich": {"configurationKind": "None"}}, id="no-file"),
+    pytest.param({"postgres": {"persistence": {"existingClaim": "nas"}}}, id="own-database-volume"),
+]
+
+
+def with_non_root(spec):
+    components = {key: {**spec.get(key, {}), **NON_ROOT} for key in ("server", "machineLearning")}
+    return {**spec, **components}
+
+
+def violations(pod):
+    """What the Pod Security Standard "restricted" (v1.34) has against a pod's spec."""
+    found = []
+    pod_context = pod.get("securityContext", {})
+    for volume in pod.get("volumes", ()):
+        found += [f"volume {volume['name']}: {kind}" for kind in volume if kind not in {"name", *RESTRICTED_VOLUMES}]
+    found += [field for field in ("hostNetwork", "hostPID", "hostIPC") if pod.get(field)]
+    for entry in (*pod.get("initContainers", ()), *pod["containers"]):
+        context = entry.get("securityContext", {})
+        effective = {**pod_context, **context}
+        capabilities = context.get("capabilities", {})
+        checks = {
+            "privileged": not context.get("privileged"),
+            "allowPrivilegeEscalation": context.get("allowPrivilegeEscalation") is False,
+            "drop ALL": "ALL" in capabilities.get("drop", ()),
+            "add": set(capabilities.get("add", ())) <= {"NET_BIND_SERVICE"},
+            "runAsNonRoot": effective.get("runAsNonRoot") is True,
+            "runAsUser": effective.get("runAsUser") != 0,
+            "seccompProfile": effective.get("seccompProfile", {}).get("type") in {"RuntimeDefault", "Localhost"},
+            "procMount": context.get("procMount", "Default") == "Default",
+            "hostPort": not any(port.get("hostPort") for port in entry.get("ports", ())),
+        }
+        found += [f"{entry['name']}: {what}" for what, is_fine in checks.items() if not is_fine]
+    return found
+
+
+@pytest.mark.parametrize("spec", VARIANTS)
+@pytest.mark.parametrize("openshift", [False, True], ids=["kubernetes", "openshift"])
+def test_with_an_unprivileged_user_the_instance_passes_pod_security_restricted(spec, openshift):
+    cr = a_cr(with_non_root(spec) | ({"postgres": {**spec.get("postgres", {}), **NON_ROOT}} if openshift else {}))
+    if openshift:
+        cr["spec"]["valkey"] = {**cr["spec"]["valkey"], **NON_ROOT}
+
+    plan = plan_for(cr, openshift=openshift)
+
+    assert len(workloads(plan)) == 4
+    for workload in workloads(plan):
+        assert violations(pod_template(workload)["spec"]) == [], workload["metadata"]["name"]
+
+
+@pytest.mark.parametrize("spec", VARIANTS)
+def test_without_one_only_the_user_is_missing_and_only_where_images_run_as_root(spec):
+    for workload in workloads(plan_for(a_cr(spec))):
+        found = violations(pod_template(workload)["spec"])
+
+        assert all(violation.endswith("runAsNonRoot") for violation in found)
+        if workload["metadata"]["name"] in {"photos-postgres", "photos-valkey"}:
+            assert found == []
+
+
+def test_the_checker_sees_what_it_is_there_for():
+    pod = {"containers": [{"name": "c"}], "volumes": [{"name": "v", "hostPath": {"path": "/"}}], "hostNetwork": True}
+
+    assert violations(pod) == [
+        "volume v: hostPath",
+        "hostNetwork",
+        "c: allowPrivilegeEscalation",
+        "c: drop ALL",
+        "c: runAsNonRoot",
+        "c: seccompProfile",
+    ]
+
+
+@pytest.mark.parametrize(("kind", "name"), [("StatefulSet", "photos-postgres"), ("Deployment", "photos-valkey")])
+def test_database_and_queues_run_as_user_and_group_999(kind, name):
+    context = pod_template(found(plan_for(a_cr()), kind, name))["spec"]["securityContext"]
+
+    assert (context["runAsUser"], context["runAsGroup"], context["fsGroup"]) == (999, 999, 999)
+    assert context["runAsNonRoot"] is True
+
+
+def test_openshift_gets_no_fixed_ids():
+    ids = {"runAsUser", "runAsGroup", "fsGroup", "supplementalGroups"}
+
+    for workload in workloads(plan_for(a_cr(), openshift=True)):
+        spec = pod_template(workload)["spec"]
+        contexts = [
+            spec["securityContext"],
+            *(c["securityContext"] for c in (*spec.get("initContainers", ()), *spec["containers"])),
+        ]
+        assert all(not ids & set(context) for context in contexts), workload["metadata"]["name"]
+
+
+@pytest.mark.parametrize("key", ["server", "machineLearning", "valkey", "postgres"])
+def test_security_contexts_are_merged_and_the_users_win(key):
+    settings = {
+        "podSecurityContext": {"fsGroup": 26, "seccompProfile": {"type": "Localhost", "localhostProfile": "x"}},
+        "securityContext": {"capabilities": {"add": ["CHOWN"]}, "readOnlyRootFilesystem": True},
+    }
+    name = "photos-machine-learning" if key == "machineLearning" else f"photos-{key}"
+
+    [workload] = [w for w in workloads(plan_for(a_cr({key: settings}))) if w["metadata"]["name"] == name]
+
+    pod = pod_template(workload)["spec"]["securityContext"]
+    assert pod["fsGroup"] == 26
+    assert pod["seccompProfile"] == {"type": "Localhost", "localhostProfile": "x"}
+    assert container(workload)["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"], "add": ["CHOWN"]},
+        "readOnlyRootFilesystem": True,
+    }
+
+
+def test_init_containers_share_the_servers_security_context():
+    server = found(plan_for(a_cr({"server": {"securityContext": {"runAsUser": 1234}}})), "Deployment", "photos-server")
+
+    contexts = [entry["securityContext"] for entry in pod_template(server)["spec"]["initContainers"]]
+
+    assert contexts == [container(server)["securityContext"]] * 2
+
+
+SECRET_TEXTS = ["database password", "queue password", "smtp password", "oauth secret"]
+
+
+def test_no_secret_value_is_in_anything_but_a_secret():
+    cr = a_cr(
+        {
+            "postgres": {"enabled": False, "host": "db", "passwordSecretRef": {"name": "db", "key": "p"}},
+            "valkey": {"enabled": False, "host": "redis", "password": "queue password"},
+            "immich": {
+                "configuration": {
+                    "oauth": {"clientSecretRef": {"name": "oauth", "key": "s"}},
+                    "notifications": {"smtp": {"transport": {"passwordSecretRef": {"name": "smtp", "key": "p"}}}},
+                }
+            },
+        }
+    )
+    referred = [
+        a_secret("db", p="database password"),
+        a_secret("oauth", s="oauth secret"),
+        a_secret("smtp", p="smtp password"),
+    ]
+
+    plan = plan_for(cr, referred)
+
+    public = str([manifest for manifest in plan.objects if manifest["kind"] != "Secret"]) + str(plan.notices)
+    assert [text for text in SECRET_TEXTS if text in public] == []

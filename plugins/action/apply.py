@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Write what a plan says, and only where the live object differs. Documented in plugins/modules/apply.py."""
+
+from __future__ import annotations
+
+import threading
+from functools import partial
+from typing import Any, ClassVar
+
+from ansible.errors import AnsibleActionFail
+
+from ..plugin_utils.api_action import ApiAction
+from ..plugin_utils.api_error import Misconfigured, ObjectRef
+from ..plugin_utils.api_objects import FIELD_MANAGER, ApiObjects
+from ..plugin_utils.applying import Objects, apply_steps, misuse
+from ..plugin_utils.manifest_diff import object_diff
+from ..plugin_utils.transport import Transport
+
+ROUTE_GROUP = "route.openshift.io/"
+
+
+class ActionModule(ApiAction):
+    """A refusal by the API server is part of the result; the task fails only when there is no API server at all."""
+
+    ARGUMENTS: ClassVar[dict[str, dict[str, Any]]] = {"field_manager": {"type": "str", "default": FIELD_MANAGER}}
+    VALUES: ClassVar[dict[str, tuple[type, ...]]] = {"steps": (list,), "plan": (dict,), "live": (list, dict)}
+
+    def perform(self, arguments: dict[str, Any], transport: Transport) -> dict[str, Any]:
+        steps = self._steps(arguments)
+        field_manager = arguments["field_manager"]
+        outcomes = apply_steps(
+            steps,
+            _live(arguments["live"]),
+            objects_for=_ObjectsByGroup(transport, dry_run=self.is_check, field_manager=field_manager),
+            in_parallel=partial(transport.parallel, lambda write: write()),
+            field_manager=field_manager,
+        )
+        changed = [outcome for outcome in outcomes if outcome.changed]
+        result = {"changed": bool(changed), "results": [outcome.as_dict() for outcome in outcomes]}
+        if arguments["plan"] is not None:
+            result["plan"] = {key: value for key, value in arguments["plan"].items() if key != "steps"}
+        if self.is_diff:
+            result["diff"] = [object_diff(str(outcome.ref), outcome.before, outcome.object) for outcome in changed]
+        return result
+
+    def _steps(self, arguments: dict[str, Any]) -> list[Any]:
+        if (arguments["steps"] is None) == (arguments["plan"] is None):
+            raise AnsibleActionFail(f"{self._task.action}: give either steps or plan")
+        steps = arguments["steps"] if arguments["plan"] is None else arguments["plan"].get("steps")
+        problem = misuse(steps) if isinstance(steps, list) else "plan.steps must be a list"
+        if problem:
+            raise AnsibleActionFail(f"{self._task.action}: {problem}")
+        return list(steps)
+
+
+class _ObjectsByGroup:
+    """Which client writes an object: ours, or OpenShift's for Routes, which is loaded when the first one comes."""
+
+    def __init__(self, transport: Transport, **options: Any) -> None:
+        """`options` are those that ApiObjects and RouteObjects have in common."""
+        self._transport = transport
+        self._options = options
+        self._objects = ApiObjects(transport, **options)
+        self._routes: Objects | None = None
+        self._loading = threading.Lock()
+
+    def __call__(self, ref: ObjectRef) -> Objects:
+        if not ref.api_version.startswith(ROUTE_GROUP):
+            return self._objects
+        with self._loading:
+            if self._routes is None:
+                self._routes = self._load_routes()
+        return self._routes
+
+    def _load_routes(self) -> Objects:
+        try:
+            from ..plugin_utils.route_client import RouteObjects  # noqa: PLC0415 # see its first lines
+
+            return RouteObjects(self._transport, **self._options)
+        except ImportError as exc:
+            raise Misconfigured(f"writing a Route needs the Python package openshift where this runs: {exc}") from exc
+
+
+def _live(given: list[dict[str, Any]] | dict[str, Any] | None) -> list[dict[str, Any]] | None:
+    """The objects as read in this pass: as given, or those in what `observe` returned; None to read each one first."""
+    if not isinstance(given, dict):
+        return given
+    referenced = [reference["object"] for reference in given.get("references") or () if reference.get("object")]
+    return [*filter(None, [given.get("cr")]), *(given.get("objects") or ()), *referenced]

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Store the status of an object when it differs, and post Events. Documented in plugins/modules/k8s_status.py."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, ClassVar
+
+from ansible.errors import AnsibleActionFail
+
+from ..plugin_utils.api_action import ApiAction
+from ..plugin_utils.api_error import ObjectRef
+from ..plugin_utils.api_objects import ApiObjects
+from ..plugin_utils.manifest_diff import value_diff
+from ..plugin_utils.status_merge import patched, status_problem, wanted_status
+from ..plugin_utils.status_writer import post_events, write_status
+from ..plugin_utils.transport import Transport
+
+EVENT_TYPES = ("Normal", "Warning")
+
+
+class ActionModule(ApiAction):
+    """The arguments of operator_sdk.util.k8s_status, and `current`, `events` and `report`."""
+
+    ARGUMENTS: ClassVar[dict[str, dict[str, Any]]] = {
+        "api_version": {"type": "str", "default": "v1", "aliases": ["api", "version"]},
+        "kind": {"type": "str", "required": True},
+        "name": {"type": "str", "required": True},
+        "namespace": {"type": "str"},
+        "replace": {"type": "bool", "default": False, "aliases": ["force"]},
+        "replace_lists": {"type": "bool", "default": False},
+    }
+    VALUES: ClassVar[dict[str, tuple[type, ...]]] = {
+        "status": (dict,),
+        "conditions": (list,),
+        "current": (dict,),
+        "events": (list,),
+        "report": (dict,),
+        "failures": (list,),
+    }
+
+    def perform(self, arguments: dict[str, Any], transport: Transport) -> dict[str, Any]:
+        problem = status_problem(arguments["status"], arguments["conditions"]) or _event_problem(arguments["events"])
+        if problem:
+            raise AnsibleActionFail(f"{self._task.action}: {problem}")
+        result = self._written(arguments, ApiObjects(transport))
+        if arguments["report"] is not None:
+            result["report"] = arguments["report"]
+        if arguments["failures"]:
+            result.update(failed=True, msg="; ".join(str(failure) for failure in arguments["failures"]))
+        return result
+
+    def _written(self, arguments: dict[str, Any], api: ApiObjects) -> dict[str, Any]:
+        events = arguments["events"] or []
+        has_status = arguments["status"] is not None or arguments["conditions"] is not None
+        if not has_status and not events:
+            return {"changed": False, "result": arguments["current"], "patch": {}}
+        ref = ObjectRef(arguments["api_version"], arguments["kind"], arguments["name"], arguments["namespace"] or "")
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        options = {name: arguments[name] for name in ("status", "conditions", "replace", "replace_lists")}
+        wanted = partial(wanted_status, now=now, **options) if has_status else dict
+        write = write_status(ref, arguments["current"], wanted, api, dry_run=self.is_check)
+        result: dict[str, Any] = {"changed": write.changed, "result": write.current, "patch": write.patch}
+        if write.skipped_reason:
+            result["skipped_reason"] = write.skipped_reason
+        if write.current is not None and not self.is_check:
+            problems = post_events(write.current, events, api, now=now)
+            if problems:
+                result["warnings"] = problems
+        if self.is_diff and write.changed:
+            result["diff"] = [value_diff(f"{ref} status", write.before, patched(write.before, write.patch))]
+        return result
+
+
+def _event_problem(events: list[Any] | None) -> str | None:
+    for position, event in enumerate(events or []):
+        if not isinstance(event, dict) or not event.get("reason"):
+            return f"events[{position}] must be a mapping with a reason"
+        if event.get("type", "Normal") not in EVENT_TYPES:
+            return f"events[{position}].type must be one of {', '.join(EVENT_TYPES)}"
+    return None

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Documentation of the action plugin of the same name."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: observe
+short_description: Read everything in the cluster that belongs to one Immich instance
+version_added: 0.1.0
+description:
+  - Reads the custom resource, all objects and pods that carry the instance's labels, the Secrets, ConfigMaps, volume
+    claims and storage classes that the custom resource refers to, and which optional APIs the cluster has.
+  - All requests go out together. The result is what the filters P(media.immich.plan#filter) and
+    P(media.immich.report#filter) decide on.
+author: The immich-operator authors
+options:
+  cr:
+    description:
+      - The custom resource, with V(metadata.name) and V(metadata.namespace).
+      - It need not exist in the cluster, and its kind need not be installed there.
+    type: dict
+    required: true
+extends_documentation_fragment: media.immich.connection
+attributes:
+  check_mode:
+    description: Reads only, so check mode makes no difference.
+    support: full
+  diff_mode:
+    description: Nothing is changed.
+    support: none
+notes:
+  - The result holds Secrets. Set C(no_log).
+seealso:
+  - module: media.immich.apply
+  - module: media.immich.k8s_status
+"""
+
+EXAMPLES = r"""
+- name: Read the instance
+  media.immich.observe:
+    cr: "{{ immich_cr }}"
+  register: immich_seen
+  no_log: true # Secrets are among the objects
+"""
+
+RETURN = r"""
+cr:
+  description: The custom resource as it is stored, null when it does not exist or its kind is not installed.
+  returned: success
+  type: dict
+  sample: {apiVersion: media.rm3l.org/v1alpha1, kind: Immich, metadata: {name: photos, namespace: default}}
+deleting:
+  description: Whether the stored custom resource is being deleted.
+  returned: success
+  type: bool
+  sample: false
+apis:
+  description: Which optional APIs the cluster has.
+  returned: success
+  type: dict
+  contains:
+    immich:
+      description: The custom resource definition is installed.
+      type: bool
+    route:
+      description: OpenShift Routes are served.
+      type: bool
+  sample: {immich: true, route: false}
+openshift:
+  description: Whether the platform assigns user ids to pods.
+  returned: success
+  type: bool
+  sample: false
+objects:
+  description: The objects in the namespace with the labels of the instance, each with V(apiVersion) and V(kind).
+  returned: success
+  type: list
+  elements: dict
+  sample: [{apiVersion: v1, kind: Service, metadata: {name: photos-server, namespace: default}}]
+pods:
+  description: The pods with the labels of the instance.
+  returned: success
+  type: list
+  elements: dict
+  sample: [{apiVersion: v1, kind: Pod, metadata: {name: photos-server-7d5c-x2x, namespace: default}}]
+references:
+  description: What the custom resource refers to by name.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    apiVersion:
+      description: API version of the object.
+      type: str
+    kind:
+      description: Kind of the object.
+      type: str
+    name:
+      description: Name of the object.
+      type: str
+    object:
+      description: The object, null when it does not exist or must not be read.
+      type: dict
+    forbidden:
+      description: Whether the API server refused to show it.
+      type: bool
+  sample: [{apiVersion: v1, kind: Secret, name: mail, object: null, forbidden: false}]
+"""

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the collection's actions have in common: arguments, a connection, and failures as results."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from ansible.errors import AnsibleActionFail
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.plugins.action import ActionBase
+
+from .api_error import TransportError
+from .connection_settings import CONNECTION_ARGUMENTS, ConnectionSettings
+from .transport import Transport, connect
+
+__all__ = ["ApiAction"]
+
+
+class ApiAction(ActionBase):  # type: ignore[misc] # ansible-core ships no types
+    """An action that talks to one API server from the controller, without a connection plugin or a module process.
+
+    Subclasses set ARGUMENTS and VALUES and implement `perform`.
+    """
+
+    _supports_check_mode = True
+    _supports_async = False
+    _requires_connection = False
+    TRANSFERS_FILES = False
+
+    ARGUMENTS: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    """Argument spec of the small arguments; the connection's are added."""
+    VALUES: ClassVar[Mapping[str, tuple[type, ...]]] = {}
+    """Arguments that hold manifests, with their types. They bypass the argument spec, which copies what it checks."""
+    REQUIRED: ClassVar[tuple[str, ...]] = ()
+    """Those of VALUES that must be given."""
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """The result of the task. What the API server or the network refuses is a failed result, not a traceback."""
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        del tmp
+        arguments = self._checked_arguments()
+        try:
+            with connect(
+                ConnectionSettings.from_arguments(arguments, self._environment()), self._environment()
+            ) as transport:
+                result.update(self.perform(arguments, transport))
+        except TransportError as exc:
+            result.update(failed=True, changed=False, msg=f"{self._task.action}: {exc}")
+        return result
+
+    def perform(self, arguments: dict[str, Any], transport: Transport) -> dict[str, Any]:
+        """The task's result. May raise TransportError, which fails the task with its text."""
+        raise NotImplementedError
+
+    @property
+    def is_check(self) -> bool:
+        """Nothing may be written."""
+        return bool(self._task.check_mode)
+
+    @property
+    def is_diff(self) -> bool:
+        """The user wants to see what changes."""
+        return bool(self._task.diff)
+
+    def _checked_arguments(self) -> dict[str, Any]:
+        given = dict(self._task.args)
+        values = {name: given.pop(name) for name in self.VALUES if name in given}
+        validation = ArgumentSpecValidator({**CONNECTION_ARGUMENTS, **self.ARGUMENTS}).validate(given)
+        if validation.error_messages:
+            raise AnsibleActionFail(f"{self._task.action}: {'; '.join(validation.error_messages)}")
+        arguments: dict[str, Any] = dict(validation.validated_parameters)
+        for name, kinds in self.VALUES.items():
+            value = values.get(name)
+            if value is None and name in self.REQUIRED:
+                raise AnsibleActionFail(f"{self._task.action}: missing required argument: {name}")
+            if value is not None and not isinstance(value, kinds):
+                wanted = " or a ".join("mapping" if kind is dict else kind.__name__ for kind in kinds)
+                raise AnsibleActionFail(f"{self._task.action}: {name} must be a {wanted}, not {type(value).__name__}")
+            arguments[name] = self._as_json(name, value)
+        return arguments
+
+    def _as_json(self, name: str, value: Any) -> Any:
+        """The value in plain types: Ansible's marked strings would slow everything down and mean nothing here."""
+        try:
+            return json.loads(json.dumps(value))
+        except (TypeError, ValueError) as exc:
+            raise AnsibleActionFail(f"{self._task.action}: {name} cannot be sent as JSON: {exc}") from exc
+
+    def _environment(self) -> dict[str, str]:
+        """This process's variables, with those of the play's and the task's `environment` on top."""
+        of_task: dict[str, Any] = {}
+        self._compute_environment_string(of_task)
+        return {**os.environ, **{str(name): str(value) for name, value in of_task.items()}}

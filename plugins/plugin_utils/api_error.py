@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What can go wrong between us and an API server, worded without headers, bodies or addresses with credentials.
+
+TransportError
+  Misconfigured   the connection's settings are unusable; no request was sent
+  Unreachable     no answer: name, port, TLS or time
+  ApiError        an answer that says no
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit, urlunsplit
+
+__all__ = [
+    "ApiError",
+    "Misconfigured",
+    "ObjectRef",
+    "TransportError",
+    "Unreachable",
+    "api_error",
+    "without_credentials",
+]
+
+MESSAGE_LENGTH = 600
+"""Characters kept of an API server's message: enough for the first causes of a refused pod template."""
+
+CONTENT_STATUS_CODES = frozenset({400, 413, 422, 500})
+"""Answers about the content of an object; their messages may quote it."""
+
+
+class ObjectRef(NamedTuple):
+    """One object, or a whole kind when `name` is empty; `namespace` is empty for cluster-scoped kinds."""
+
+    api_version: str
+    kind: str
+    name: str = ""
+    namespace: str = ""
+
+    @classmethod
+    def of(cls, manifest: Mapping[str, Any]) -> ObjectRef:
+        """The reference to a manifest, or to a target such as {"apiVersion", "kind", "name", "namespace"}."""
+        metadata = manifest.get("metadata") or manifest
+        return cls(
+            str(manifest.get("apiVersion") or ""),
+            str(manifest.get("kind") or ""),
+            str(metadata.get("name") or ""),
+            str(metadata.get("namespace") or ""),
+        )
+
+    def __str__(self) -> str:
+        return " ".join(filter(None, (self.kind, "/".join(filter(None, (self.namespace, self.name))))))
+
+
+class TransportError(Exception):
+    """Root of all errors raised by the transport."""
+
+
+class Misconfigured(TransportError):  # noqa: N818 # reads as what is the case
+    """There is no usable way to an API server in the settings."""
+
+
+class Unreachable(TransportError):  # noqa: N818 # reads as what is the case
+    """The API server gave no answer."""
+
+
+class ApiError(TransportError):
+    """The API server refused.
+
+    `reason` and `message` come from its `kind: Status` only (HTTP's own phrase when it sent none); `fields` are the
+    paths that it complained about.
+    """
+
+    def __init__(
+        self, status_code: int, reason: str, message: str, *, subject: str, fields: tuple[str, ...] = ()
+    ) -> None:
+        super().__init__(status_code, reason, message)
+        self.status_code = status_code
+        self.reason = reason
+        self.message = message
+        self.subject = subject
+        self.fields = fields
+
+    def __str__(self) -> str:
+        text = f"{self.subject}: {self.status_code} {self.reason}".rstrip()
+        return f"{text}: {self.message}" if self.message else text
+
+
+def api_error(status_code: int, phrase: str, body: bytes | str | None, subject: ObjectRef | str) -> ApiError:
+    """The error for an answer. `phrase` is HTTP's ("Bad Gateway"); `body` is used only if it is a `kind: Status`."""
+    status = _status(body)
+    details = status.get("details") or {}
+    causes = [cause for cause in details.get("causes") or () if isinstance(cause, dict)]
+    fields = tuple(dict.fromkeys(str(cause["field"]) for cause in causes if cause.get("field")))
+    message = str(status.get("message") or "")
+    if getattr(subject, "kind", "") == "Secret" and status_code in CONTENT_STATUS_CODES:
+        message = f"the content was refused ({', '.join(fields) or 'no field named'}); its text is withheld"
+    return ApiError(
+        status_code,
+        str(status.get("reason") or phrase or ""),
+        message if len(message) <= MESSAGE_LENGTH else f"{message[:MESSAGE_LENGTH]}...",
+        subject=str(subject),
+        fields=fields,
+    )
+
+
+def _status(body: bytes | str | None) -> dict[str, Any]:
+    try:
+        parsed = json.loads(body or "{}")
+    except ValueError:
+        return {}
+    return parsed if isinstance(parsed, dict) and parsed.get("kind") == "Status" else {}
+
+
+def without_credentials(address: str) -> str:
+    """The address less `user:password@`, and without a slash at the end."""
+    parts = urlsplit(address if "://" in address else f"https://{address}")
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), "", ""))

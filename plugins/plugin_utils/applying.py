@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Carry out the steps of a plan: stage by stage, at once within a stage, one outcome per step, whatever the others do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol, TypeAlias
+
+from .api_error import ApiError, ObjectRef, TransportError, Unreachable
+from .difference import FIELD_MANAGER, needs_apply, without_nulls
+
+__all__ = ["VERBS", "Objects", "Outcome", "apply_steps", "explained", "misuse"]
+
+Manifest: TypeAlias = dict[str, Any]
+Step: TypeAlias = Mapping[str, Any]
+InParallel: TypeAlias = Callable[[Iterable[Callable[[], Any]]], list[Any]]
+
+VERBS = {"apply": "object", "create": "object", "merge": "target", "delete": "target"}
+"""What a step does, and the key under which it names its object."""
+
+IMMUTABLE = re.compile(
+    r"immutable|may not be changed|cannot be changed|updates to \w+ spec for fields other than", re.IGNORECASE
+)
+
+
+class Objects(Protocol):
+    """Writes to the API server, and the read that settles a race."""
+
+    def find(self, ref: ObjectRef) -> Manifest | None: ...
+    def apply(self, manifest: Manifest) -> Manifest: ...
+    def create(self, manifest: Manifest) -> Manifest: ...
+    def merge(self, ref: ObjectRef, patch: Mapping[str, Any]) -> Manifest: ...
+    def delete(self, ref: ObjectRef, *, uid: str | None = None) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of one step. `object` is the API server's answer, or the live object where nothing had to be done."""
+
+    verb: str
+    component: str | None
+    ref: ObjectRef
+    before: Manifest | None
+    object: Manifest | None = None
+    changed: bool = False
+    error: TransportError | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The outcome as the action returns it."""
+        return {
+            "verb": self.verb,
+            "component": self.component,
+            "apiVersion": self.ref.api_version,
+            "kind": self.ref.kind,
+            "name": self.ref.name,
+            "changed": self.changed,
+            "error": explained(self.error, self.ref) if self.error else None,
+            "status_code": self.error.status_code if isinstance(self.error, ApiError) else None,
+            "object": self.object,
+        }
+
+
+def misuse(steps: Sequence[Any]) -> str | None:
+    """What is wrong with the steps themselves, or None. Checked before the first request is sent."""
+    for position, step in enumerate(steps):
+        where = f"steps[{position}]"
+        verb = step.get("verb") if isinstance(step, Mapping) else None
+        if verb not in VERBS:
+            return f"{where}.verb must be one of {', '.join(VERBS)}, not {verb!r}"
+        subject = step.get(VERBS[verb])
+        if not isinstance(subject, Mapping):
+            return f"{where}.{VERBS[verb]} must be a mapping"
+        ref = ObjectRef.of(subject)
+        if not (ref.api_version and ref.kind and ref.name):
+            return f"{where}.{VERBS[verb]} must have apiVersion, kind and a name"
+        if verb == "merge" and not isinstance(step.get("patch"), Mapping):
+            return f"{where}.patch must be a mapping"
+        if not isinstance(step.get("stage", 0), int):
+            return f"{where}.stage must be a number"
+    return None
+
+
+def apply_steps(
+    steps: Sequence[Step],
+    live: Iterable[Manifest] | None,
+    *,
+    objects_for: Callable[[ObjectRef], Objects],
+    in_parallel: InParallel,
+    field_manager: str = FIELD_MANAGER,
+) -> list[Outcome]:
+    """One outcome per step, in the order of the steps.
+
+    `live` are the objects as they were read in this pass; None makes each step read its own. A refusal is an
+    outcome; Unreachable is raised only when no step at all got an answer.
+    """
+    known = None if live is None else {_identity(ObjectRef.of(item)): item for item in live}
+    outcomes: dict[int, Outcome] = {}
+    for stage in sorted({step.get("stage", 0) for step in steps}):
+        positions = [position for position, step in enumerate(steps) if step.get("stage", 0) == stage]
+        work = [partial(_carry_out, steps[position], known, objects_for, field_manager) for position in positions]
+        outcomes.update(zip(positions, in_parallel(work), strict=True))
+        if known is not None:
+            _remember(known, [outcomes[position] for position in positions])
+    errors = [outcome.error for outcome in outcomes.values()]
+    if errors and all(isinstance(error, Unreachable) for error in errors):
+        raise errors[0] or Unreachable("")
+    return [outcomes[position] for position in range(len(steps))]
+
+
+def _remember(known: dict[tuple[str, str, str], Manifest], outcomes: Iterable[Outcome]) -> None:
+    """A later stage starts from what an earlier one left behind."""
+    for outcome in outcomes:
+        if outcome.error is None and outcome.object is not None:
+            known[_identity(outcome.ref)] = outcome.object
+        elif outcome.error is None:
+            known.pop(_identity(outcome.ref), None)
+
+
+def _carry_out(
+    step: Step,
+    known: Mapping[tuple[str, str, str], Manifest] | None,
+    objects_for: Callable[[ObjectRef], Objects],
+    field_manager: str,
+) -> Outcome:
+    verb, component = step["verb"], step.get("component")
+    subject = step[VERBS[verb]]
+    ref = ObjectRef.of(subject)
+    before = None if known is None else known.get(_identity(ref))
+    try:
+        if known is None and verb != "delete":
+            before = objects_for(ref).find(ref)
+        if verb == "apply" and not needs_apply(without_nulls(subject), before, field_manager=field_manager):
+            return Outcome(verb=verb, component=component, ref=ref, before=before, object=before)
+        written, changed = _write(step, partial(objects_for, ref), ref, before)
+    except TransportError as exc:
+        return Outcome(verb=verb, component=component, ref=ref, before=before, object=before, error=exc)
+    return Outcome(verb=verb, component=component, ref=ref, before=before, object=written, changed=changed)
+
+
+def _write(
+    step: Step, objects: Callable[[], Objects], ref: ObjectRef, before: Manifest | None
+) -> tuple[Manifest | None, bool]:
+    """(the object afterwards, whether the API server changed anything). The client is made only if it is needed."""
+    if step["verb"] == "apply":
+        after = objects().apply(without_nulls(step["object"]))
+        return after, _is_changed(before, after)
+    if step["verb"] == "create":
+        if before is not None:
+            return before, False
+        try:
+            return objects().create(without_nulls(step["object"])), True
+        except ApiError as exc:
+            if exc.status_code == 409 and exc.reason == "AlreadyExists":
+                return objects().find(ref), False
+            raise
+    if step["verb"] == "merge":
+        after = objects().merge(ref, step["patch"])
+        return after, _is_changed(before, after)
+    return None, objects().delete(ref, uid=step["target"].get("uid"))
+
+
+def _is_changed(before: Manifest | None, after: Manifest) -> bool:
+    """By what the API server answers. A dry run keeps the version, so the content has to tell."""
+    if before is None or before["metadata"].get("resourceVersion") != after["metadata"].get("resourceVersion"):
+        return True
+    return _content(before) != _content(after)
+
+
+def _content(manifest: Manifest) -> Manifest:
+    unstable = ("managedFields", "resourceVersion", "generation")
+    metadata = {key: value for key, value in manifest["metadata"].items() if key not in unstable}
+    return {**manifest, "metadata": metadata}
+
+
+def _identity(ref: ObjectRef) -> tuple[str, str, str]:
+    return ref.kind, ref.namespace, ref.name
+
+
+def explained(error: TransportError, ref: ObjectRef) -> str:
+    """The error with what to do about it, where that is known."""
+    remedy = _remedy(error, ref) if isinstance(error, ApiError) else None
+    return f"{str(error).rstrip('.')}. {remedy}" if remedy else str(error)
+
+
+def _remedy(error: ApiError, ref: ObjectRef) -> str | None:
+    place = f" -n {ref.namespace}" if ref.namespace else ""
+    if error.status_code == 422 and IMMUTABLE.search(error.message):
+        field = ", ".join(error.fields) or "The field"
+        if ref.kind == "PersistentVolumeClaim":
+            return f"{field} of a volume claim stays as it was made: set it back in the custom resource"
+        keep = " --cascade=orphan" if ref.kind in ("StatefulSet", "Deployment") else ""
+        command = f"kubectl delete {ref.kind.lower()} {ref.name}{place}{keep}"
+        return f"{field} of a live {ref.kind} cannot change: set it back, or run `{command}` and it is made anew"
+    if error.status_code == 409 and error.reason == "Conflict":
+        return "It was replaced or changed since it was read; the next pass looks at it again"
+    if error.status_code == 409:
+        return "It is still being deleted; the next pass makes it anew"
+    if error.status_code == 403 and "being terminated" in error.message:
+        return "Nothing can be made in a namespace that is being deleted"
+    if error.status_code == 403:
+        return "Allow it in the role of whoever runs this (config/rbac has the rules of the operator)"
+    return None

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From settings to a connection pool, with the official client's configuration, TLS and authentication.
+
+Used of the client, and the same from 33.1 to 37: `Configuration`, `load_kube_config`, `load_kube_config_from_dict`,
+`load_incluster_config`, and the pool inside `RESTClientObject`. Importing it takes a quarter of a second, so only
+`transport.connect` imports this module.
+"""
+
+from __future__ import annotations
+
+import json
+import ssl
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import yaml
+from kubernetes import client, config
+from kubernetes.client.rest import RESTClientObject
+from kubernetes.config import kube_config
+from urllib3.util import make_headers
+from urllib3.util.ssl_ import create_urllib3_context
+
+from .api_error import Misconfigured, without_credentials
+from .connection_settings import ConnectionSettings
+
+__all__ = ["configured_pool"]
+
+
+def configured_pool(
+    settings: ConnectionSettings, environment: Mapping[str, str], *, connections: int
+) -> tuple[Any, Any]:
+    """(kubernetes.client.Configuration, urllib3 pool manager). Sends no request; raises Misconfigured."""
+    configuration = client.Configuration()
+    with TemporaryDirectory(prefix="immich-operator-") as folder:
+        if not settings.is_complete:
+            _load(settings, environment, configuration, folder)
+        _override(configuration, settings)
+        configuration.connection_pool_maxsize = connections
+        configuration.retries = False
+        pool = _pool(configuration)
+        _forget_files(folder)
+    return configuration, pool
+
+
+def _load(settings: ConnectionSettings, environment: Mapping[str, str], configuration: Any, folder: str) -> None:
+    options = {"client_configuration": configuration, "context": settings.context, "temp_file_path": folder}
+    options["persist_config"] = bool(settings.persist_config)
+    source: Any = settings.kubeconfig or environment.get("KUBECONFIG")
+    in_cluster = "KUBERNETES_SERVICE_HOST" in environment and not settings.context
+    try:
+        if isinstance(source, Mapping):
+            kube_config.load_kube_config_from_dict(config_dict=json.loads(json.dumps(source)), **options)
+        elif not source and in_cluster:
+            source = "the pod's service account"
+            config.load_incluster_config(client_configuration=configuration)
+        else:
+            source = str(source or Path("~/.kube/config").expanduser())
+            config.load_kube_config(config_file=source, **options)
+    except (config.ConfigException, OSError, ValueError, TypeError, KeyError, AttributeError, yaml.YAMLError) as exc:
+        if settings.host and not source:
+            return  # all that matters was given: a host that asks for no identity
+        where = source if isinstance(source, str) else "the given kubeconfig"
+        reason = str(exc) if isinstance(exc, config.ConfigException | OSError) else type(exc).__name__
+        raise Misconfigured(
+            f"no usable connection to a Kubernetes API server in {where}: {reason}. Set kubeconfig (or KUBECONFIG), "
+            "or host and api_key"
+        ) from exc
+
+
+def _override(configuration: Any, settings: ConnectionSettings) -> None:
+    authorization = None
+    if settings.api_key:
+        authorization = f"Bearer {settings.api_key}"
+    elif settings.username and settings.password:
+        authorization = make_headers(basic_auth=f"{settings.username}:{settings.password}")["authorization"]
+    if authorization:
+        configuration.api_key = {"authorization": authorization}
+        configuration.refresh_api_key_hook = None
+    replacements = {
+        "host": settings.host.rstrip("/") if settings.host else None,
+        "verify_ssl": settings.validate_certs,
+        "ssl_ca_cert": settings.ca_cert,
+        "cert_file": settings.client_cert,
+        "key_file": settings.client_key,
+        "proxy": settings.proxy,
+    }
+    for name, value in replacements.items():
+        if value is not None:
+            setattr(configuration, name, value)
+
+
+def _pool(configuration: Any) -> Any:
+    """The client's pool manager with one TLS context for all connections.
+
+    The context is made here, once: a pass opens several connections, and certificates embedded in a kubeconfig are
+    files only until it is made, so that no private key stays in a temporary folder after a worker was killed.
+    """
+    pool = RESTClientObject(configuration).pool_manager
+    if not configuration.host.startswith("https:"):
+        return pool
+    try:
+        context = create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED if configuration.verify_ssl else ssl.CERT_NONE)
+        authorities = getattr(configuration, "ca_cert_data", None)
+        if configuration.ssl_ca_cert or authorities:
+            context.load_verify_locations(cafile=configuration.ssl_ca_cert, cadata=authorities)
+        elif configuration.verify_ssl:
+            context.load_default_certs()
+        if configuration.cert_file:
+            context.load_cert_chain(configuration.cert_file, configuration.key_file)
+    except (OSError, ValueError) as exc:
+        raise Misconfigured(
+            f"the certificates for {without_credentials(configuration.host)} are unusable: {exc}"
+        ) from exc
+    for name in ("ca_certs", "ca_cert_data", "cert_file", "key_file", "cert_reqs"):
+        pool.connection_pool_kw.pop(name, None)
+    pool.connection_pool_kw["ssl_context"] = context
+    return pool
+
+
+def _forget_files(folder: str) -> None:
+    """Let the client forget the certificate files that it wrote below `folder`, which is about to go."""
+    remembered = getattr(kube_config, "_temp_files", {})
+    for content in [content for content, name in remembered.items() if str(name).startswith(folder)]:
+        del remembered[content]

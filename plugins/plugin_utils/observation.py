@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What there is of an instance in the cluster, as one value that plan and report are functions of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any, TypeAlias
+
+from . import names
+from .api_error import ApiError, ObjectRef
+from .api_objects import ApiObjects
+from .references import references
+
+__all__ = ["OWNED_KINDS", "ROUTE", "observe"]
+
+Manifest: TypeAlias = dict[str, Any]
+InParallel: TypeAlias = Callable[[Iterable[Callable[[], Any]]], list[Any]]
+"""Calls all functions, perhaps at once, and returns their results in order."""
+
+ROUTE = ("route.openshift.io/v1", "Route")
+OWNED_KINDS = (
+    ("apps/v1", "Deployment"),
+    ("apps/v1", "StatefulSet"),
+    ("v1", "Service"),
+    ("v1", "ConfigMap"),
+    ("v1", "Secret"),
+    ("v1", "PersistentVolumeClaim"),
+    ("networking.k8s.io/v1", "Ingress"),
+)
+"""Kinds that an instance may consist of and that every cluster has."""
+POD = ("v1", "Pod")
+CLUSTER_SCOPED = frozenset({"StorageClass"})
+
+
+def observe(cr: Mapping[str, Any], api: ApiObjects, *, in_parallel: InParallel) -> dict[str, Any]:
+    """{"cr", "deleting", "apis", "openshift", "objects", "pods", "references"}; raises ApiError and Unreachable.
+
+    Two rounds of requests at most: what needs no knowledge, then Routes (where there are any) and the references
+    that the first round has not brought.
+    """
+    name, namespace = cr["metadata"]["name"], cr["metadata"]["namespace"]
+    selector = f"app.kubernetes.io/instance={name},app.kubernetes.io/managed-by={names.FIELD_MANAGER}"
+
+    def listing(api_version: str, kind: str) -> Callable[[], list[Manifest]]:
+        return partial(api.list, ObjectRef(api_version, kind, namespace=namespace), selector=selector)
+
+    live_cr, groups, pods, *owned = in_parallel(
+        [
+            partial(api.find, ObjectRef(names.API_VERSION, names.KIND, name, namespace)),
+            api.api_groups,
+            listing(*POD),
+            *(listing(*kind) for kind in OWNED_KINDS),
+        ]
+    )
+    route_is_served = "v1" in groups.get("route.openshift.io", ())
+    objects = [item for items in owned for item in items]
+    known = {(item["kind"], item["metadata"]["name"]): item for item in objects}
+    wanted = references(cr)
+    missing = [reference for reference in wanted if (reference["kind"], reference["name"]) not in known]
+    *found, routes = in_parallel(
+        [
+            *(partial(_read, api, _ref(reference, namespace)) for reference in missing),
+            listing(*ROUTE) if route_is_served else list,
+        ]
+    )
+    answers = {(reference["kind"], reference["name"]): answer for reference, answer in zip(missing, found, strict=True)}
+    return {
+        "cr": live_cr,
+        "deleting": bool(live_cr and live_cr["metadata"].get("deletionTimestamp")),
+        "apis": {"immich": "v1alpha1" in groups.get(names.GROUP, ()), "route": route_is_served},
+        "openshift": "security.openshift.io" in groups,
+        "objects": [*objects, *routes],
+        "pods": pods,
+        "references": [
+            {**reference, **answers.get(key, {"object": known.get(key), "forbidden": False})}
+            for reference in wanted
+            for key in [(reference["kind"], reference["name"])]
+        ],
+    }
+
+
+def _ref(reference: Mapping[str, str], namespace: str) -> ObjectRef:
+    scope = "" if reference["kind"] in CLUSTER_SCOPED else namespace
+    return ObjectRef(reference["apiVersion"], reference["kind"], reference["name"], scope)
+
+
+def _read(api: ApiObjects, ref: ObjectRef) -> dict[str, Any]:
+    """{"object", "forbidden"}: an operator that is confined to its namespace may not read cluster-scoped kinds."""
+    try:
+        return {"object": api.find(ref), "forbidden": False}
+    except ApiError as exc:
+        if exc.status_code == 403:
+            return {"object": None, "forbidden": True}
+        raise

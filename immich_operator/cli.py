@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line: `immich-operator run`, `render`, `version`."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import os
+import platform
+import sys
+from collections.abc import Sequence
+
+from immich_operator import __version__, logging, settings
+from immich_operator.errors import OperatorError
+
+DESCRIPTION = "Runs an Ansible role whenever a custom resource, or anything that depends on it, changes."
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point; returns the exit status: 0 fine, 1 failed, 2 wrong usage."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    args = _parser(arguments).parse_args(arguments)
+    try:
+        return int(args.handler(args))
+    except OperatorError as exc:
+        sys.stderr.write(f"immich-operator: {exc}\n")
+        return 1
+
+
+def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="immich-operator", description=DESCRIPTION)
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    run = commands.add_parser(
+        "run",
+        help="watch the cluster and run passes until stopped",
+        description=f"{DESCRIPTION} Every flag can be given as an environment variable too.",
+        allow_abbrev=False,
+    )
+    settings.add_arguments(run)
+    run.set_defaults(handler=_run)
+    render = commands.add_parser("render", help="print the manifests of custom resource files, without a cluster")
+    # the module brings the collection along, which the other commands do not need
+    if "render" in argv[:1]:
+        from immich_operator.commands import render as command  # noqa: PLC0415 - see above
+
+        command.add_arguments(render)
+        render.set_defaults(handler=command.run)
+    version = commands.add_parser("version", help="print versions")
+    version.set_defaults(handler=_version)
+    return parser
+
+
+def _run(args: argparse.Namespace) -> int:
+    # imported here, so that `--help` and `version` are quick
+    import prometheus_client  # noqa: PLC0415
+
+    from immich_operator import runtime  # noqa: PLC0415
+
+    chosen = settings.resolve(args, os.environ)
+    # a second series per counter is what nobody asked for
+    prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
+    log = logging.set_up(chosen.log_level, chosen.log_format)
+    return runtime.run(chosen, os.environ, log)
+
+
+def _version(_args: argparse.Namespace) -> int:
+    packages = " ".join(f"{name} {_installed(name)}" for name in ("ansible-core", "ansible-runner", "kubernetes"))
+    sys.stdout.write(f"immich-operator {__version__} (Python {platform.python_version()}, {packages})\n")
+    return 0
+
+
+def _installed(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where the collection media.immich is, for the few commands that need it. The loop itself runs any role."""
+
+from __future__ import annotations
+
+import importlib
+from types import SimpleNamespace
+from typing import Any
+
+PLUGIN_UTILS = "ansible_collections.media.immich.plugins.plugin_utils"
+
+
+def rendering() -> Any:
+    """The functions `complete`, `offline_plan` and `images_from_environment` of the collection.
+
+    Raises:
+        ImportError: the collection is not installed beside this package.
+    """
+    modules = {name: importlib.import_module(f"{PLUGIN_UTILS}.{name}") for name in ("crd", "offline", "images")}
+    return SimpleNamespace(
+        complete=modules["crd"].complete,
+        offline_plan=modules["offline"].offline_plan,
+        images_from_environment=modules["images"].images_from_environment,
+    )

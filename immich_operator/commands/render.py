@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`immich-operator render FILE...`: the manifests that custom resources become, with no cluster at all."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import secrets
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+import yaml
+
+from immich_operator import collection
+
+LEFT_OUT = """\
+# Secret {name}
+#   is left out: the operator makes it once, with a password of its own, and never again. --with-credentials writes one.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of the subcommand."""
+    parser.description = (
+        "Print the manifests that Immich custom resources become, with the defaults and the validation of the CRD. "
+        "No cluster is contacted. Images come from the custom resource, else from RELATED_IMAGE_* variables, else they "
+        "are those that a deployed operator comes with. A value that only a Secret knows is shown as <key K of Secret S>."
+    )
+    parser.add_argument("files", nargs="+", metavar="FILE", help="file with custom resources in YAML, - for standard input")
+    parser.add_argument("--route", action="store_true", help="render for a cluster with OpenShift's Route API")
+    parser.add_argument(
+        "--with-credentials", action="store_true", help="include the database credentials, with a new random password"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the manifests; 1 when a custom resource is not valid, 2 when a file can't be read."""
+    try:
+        documents = [document for file in args.files for document in _documents(file)]
+    except OSError as error:
+        print(f"immich-operator render: {error.filename}: {error.strerror}", file=sys.stderr)
+        return 2
+    except yaml.YAMLError as error:
+        print(f"immich-operator render: not YAML: {error}", file=sys.stderr)
+        return 2
+    if not documents:
+        print(f"immich-operator render: no custom resource in {', '.join(args.files)}", file=sys.stderr)
+        return 1
+    results = [_render(file, document, args, sys.stdout) for file, document in documents]
+    return 0 if all(results) else 1
+
+
+def _documents(file: str) -> Iterator[tuple[str, Any]]:
+    text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
+    for document in yaml.safe_load_all(text):
+        if document is not None:
+            yield ("standard input" if file == "-" else file), document
+
+
+def _render(file: str, document: Any, args: argparse.Namespace, out: TextIO) -> bool:
+    """Print one custom resource's manifests, or what is wrong with it to standard error."""
+    rendering = collection.rendering()
+    if not isinstance(document, dict) or not isinstance(document.get("metadata"), dict):
+        print(f"{file}: this is no Kubernetes object: apiVersion, kind and metadata are needed", file=sys.stderr)
+        return False
+    name = document["metadata"].get("name")
+    cr, problems = rendering.complete(document)
+    for problem in problems:
+        print(f"{file}: {document.get('kind')} {name}: {problem}", file=sys.stderr)
+    if problems:
+        return False
+    plan = rendering.offline_plan(
+        cr,
+        images=rendering.images_from_environment(os.environ, fall_back=True),
+        password=secrets.token_hex(16) if args.with_credentials else "",
+        route=args.route,
+    )
+    for notice in plan.notices:
+        print(f"{file}: Immich {name}: {notice.effect} {notice.component}: {notice.message}", file=sys.stderr)
+    made = {step["object"]["metadata"]["name"] for step in plan.steps if step["verb"] == "create"}
+    for manifest in plan.as_dict()["steps"]:
+        content = manifest["object"]
+        if content["metadata"]["name"] in made and not args.with_credentials:
+            out.write(LEFT_OUT.format(name=content["metadata"]["name"]))
+            continue
+        out.write("---\n")
+        yaml.dump(content, out, Dumper=_BlockDumper, sort_keys=False, allow_unicode=True, width=120)
+    return True
+
+
+class _BlockDumper(yaml.SafeDumper):
+    """Writes strings of several lines as blocks, which people can read."""
+
+
+def _string(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+_BlockDumper.add_representer(str, _string)

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an engine is given, what it gives back, and what every engine promises."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+__all__ = ["Engine", "Play", "PlayResult", "Status"]
+
+Status = Literal["successful", "failed", "timeout", "canceled", "error"]
+"""`error`: the play could not be run, or its process ended in a way that Ansible did not decide."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Play:
+    """One run of a role or a playbook against localhost; `repr` leaves out what may hold secrets.
+
+    `extra_vars` is JSON-able; strings that are data are already marked as `{"__ansible_unsafe": text}`.
+    Raises ValueError when not exactly one of `role` and `playbook` is given.
+    """
+
+    ident: str
+    """Name of the artifacts folder, unique per run of one private data dir."""
+    private_data_dir: Path
+    """Kept between the runs of one custom resource; made with mode 0700 if absent, removed by the caller."""
+    role: Path | None = None
+    """Folder of the role; its parent becomes the roles path."""
+    playbook: Path | None = None
+    """File of the playbook."""
+    extra_vars: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Added to the operator's own environment for this run."""
+    verbosity: int = 0
+    """Number of -v."""
+    timeout_s: float = 600.0
+    """The process group of the play is killed after this time."""
+    rotate_artifacts: int = 3
+    """Artifacts folders kept, this run's included; 0 keeps all."""
+    ansible_args: str = ""
+    """Further command line arguments of ansible-playbook, in shell notation; no secrets."""
+
+    def __post_init__(self) -> None:
+        if (self.role is None) == (self.playbook is None):
+            raise ValueError(f"play {self.ident}: give exactly one of role and playbook")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlayResult:
+    """What became of a play; free of values that `no_log` hides."""
+
+    status: Status
+    rc: int | None
+    """Exit status of ansible-playbook; None when it never started, 254 after a timeout or a cancel."""
+    stats: Mapping[str, int] | None = None
+    """ok, changed, skipped, failures, rescued, ignored of localhost; None when the play never got to its end."""
+    failures: tuple[str, ...] = ()
+    """`task name: message` of each failed task that was neither ignored nor rescued."""
+    requeue_after_s: float | None = None
+    """Wish of a requeue_after task: seconds until the next pass, whatever the reconcile period says."""
+    report: Mapping[str, Any] = field(default_factory=dict)
+    """The `report` mappings of successful tasks: lists joined, mappings merged, of other values the last one."""
+    duration_s: float = 0.0
+
+    def ok(self) -> bool:
+        """True when the play ran to its end and nothing failed."""
+        return self.status == "successful"
+
+
+class Engine(Protocol):
+    """Runs plays. All methods may be called from any thread."""
+
+    def run(self, play: Play, cancel: threading.Event) -> PlayResult:
+        """Run `play` and return when it has ended.
+
+        Setting `cancel` kills the play with everything in its process group, as does the end of its time.
+        Problems of the play are in the result; raises only for misuse.
+        """
+
+    def close(self) -> None:
+        """Release what the engine holds. Call it when no play runs any more; later calls do nothing."""

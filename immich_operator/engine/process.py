@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The plain engine: ansible-runner starts one ansible-playbook per play."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from ansible_runner.config.runner import RunnerConfig
+from ansible_runner.exceptions import AnsibleRunnerException
+from ansible_runner.runner import Runner
+
+from immich_operator.engine.base import Play, PlayResult, Status
+from immich_operator.engine.outcome import Outcome
+from immich_operator.engine.processes import kill_play
+from immich_operator.engine.workspace import prepared
+
+__all__ = ["KILLED_RC", "ProcessEngine", "marker_of", "result_of", "status_of"]
+
+KILLED_RC = 254
+"""What ansible-runner reports for a play that it ended itself."""
+
+POLL_S = 0.05
+"""How late a cancel may be noticed: events of `threading` cannot be waited for together with a deadline of another."""
+
+
+class ProcessEngine:
+    """Runs each play in a fresh interpreter: half a second before the first task, and no state between plays."""
+
+    def __init__(self, *, base_dir: Path, roles: Sequence[Path] = ()) -> None:
+        self._base_dir = base_dir
+        self._roles = tuple(roles)
+
+    def run(self, play: Play, cancel: threading.Event) -> PlayResult:
+        """See `Engine.run`. One more thread lives as long as the play, to end it in time."""
+        started = time.monotonic()
+        outcome = Outcome()
+        try:
+            with prepared(play, self._base_dir, self._roles) as config:
+                runner = _runner(config, outcome)
+                with _watched(runner, play.timeout_s, cancel):
+                    runner.run()
+        except (OSError, AnsibleRunnerException) as problem:
+            return PlayResult(
+                status="error",
+                rc=None,
+                failures=(f"play {play.ident} could not be run: {problem}",),
+                duration_s=time.monotonic() - started,
+            )
+        if runner.canceled or runner.timed_out:
+            runner.rc = KILLED_RC
+        if runner.rc:
+            outcome.add_output((Path(config.artifact_dir) / "stderr").read_text(errors="replace"))
+        return result_of(runner, outcome, time.monotonic() - started)
+
+    def close(self) -> None:
+        """Nothing is held between plays."""
+
+
+def marker_of(config: RunnerConfig) -> str:
+    """The variable that every process of this play has inherited, and no other process has."""
+    return f"AWX_ISOLATED_DATA_DIR={config.artifact_dir}"
+
+
+def status_of(runner: Runner) -> Status:
+    """The status of an ended run; `error` for a play that died of a signal."""
+    if runner.canceled:
+        return "canceled"
+    if runner.timed_out:
+        return "timeout"
+    if runner.rc == 0:
+        return "successful"
+    return "failed" if runner.rc is not None and 0 < runner.rc < KILLED_RC else "error"
+
+
+def result_of(runner: Runner, outcome: Outcome, duration_s: float) -> PlayResult:
+    """The result of an ended run; the signal that ended a play stands for the message that it could not send."""
+    if runner.rc is not None and runner.rc < 0:
+        outcome.add_failure(f"play {runner.config.ident}: its process was ended by {signal.Signals(-runner.rc).name}")
+    return outcome.result(status_of(runner), runner.rc, duration_s)
+
+
+def _runner(config: RunnerConfig, outcome: Outcome) -> Runner:
+    # The other mode of ansible-runner, a pseudo-terminal, forks Python code in a process with threads and closes every
+    # possible descriptor there; this one starts the child with posix_spawn's guarantees.
+    config.runner_mode = "subprocess"
+    return Runner(config, event_handler=outcome.on_event)
+
+
+@contextmanager
+def _watched(runner: Runner, timeout_s: float, cancel: threading.Event) -> Iterator[None]:
+    """Kill the play when `cancel` is set or its time is over, and give it nothing to read."""
+    ended = threading.Event()
+    deadline = time.monotonic() + timeout_s
+
+    def watch() -> None:
+        while not ended.wait(POLL_S):
+            runner.canceled = runner.canceled or cancel.is_set()
+            runner.timed_out = not runner.canceled and time.monotonic() >= deadline
+            if runner.canceled or runner.timed_out:
+                # Again and again until the run has ended: a process may have been between fork and exec.
+                kill_play(marker_of(runner.config))
+
+    watcher = threading.Thread(target=watch, name=f"watch play {runner.config.ident}", daemon=True)
+    nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    runner.config.input_fd = nothing
+    watcher.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        watcher.join()
+        os.close(nothing)

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The private data dir of a play: what is written before it runs, and what must be gone afterwards."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ansible_runner.config.runner import RunnerConfig
+
+from immich_operator.engine.base import Play
+
+__all__ = ["masked", "prepared", "write_private"]
+
+DIR_MODE = 0o700
+FILE_MODE = 0o600
+
+COLLECTIONS_FOLDER = "ansible_collections"
+DEFAULT_COLLECTIONS_PATH = "~/.ansible/collections:/usr/share/ansible/collections"
+
+
+@contextmanager
+def prepared(play: Play, base_dir: Path, roles: Sequence[Path] = ()) -> Iterator[RunnerConfig]:
+    """Lay out env/, inventory/, project/ and artifacts/, and yield the configuration that ansible-runner runs.
+
+    On the way out everything that holds text of the custom resource or of the environment is removed: the extra vars,
+    the temporary files of the play, and the values of variables in `artifacts/<ident>/command`.
+    `roles`: roles whose collections every play may use.
+    Raises OSError when the folder cannot be written, ansible_runner.ConfigurationError for unusable settings in it.
+    """
+    root = play.private_data_dir
+    temporary = root / "tmp" / play.ident
+    for folder in (
+        base_dir / "home",
+        temporary,
+        *(root / name for name in ("env", "inventory", "project", "artifacts")),
+    ):
+        folder.mkdir(mode=DIR_MODE, parents=True, exist_ok=True)
+    root.chmod(DIR_MODE)
+    extra_vars = root / "env" / "extravars"
+    try:
+        write_private(extra_vars, json.dumps(dict(play.extra_vars)))
+        config = RunnerConfig(
+            private_data_dir=str(root),
+            ident=play.ident,
+            playbook=str(_playbook(play)),
+            inventory=_inventory(play),
+            envvars=_environment(play, roles, base_dir=base_dir, temporary=temporary),
+            cmdline=play.ansible_args or None,
+            verbosity=play.verbosity,
+            rotate_artifacts=play.rotate_artifacts,
+            # Facts live as long as the play: a cache on disk would keep what a role has read from Secrets.
+            fact_cache_type="memory",
+            quiet=True,
+        )
+        config.prepare()
+        # The interpreter that runs us runs the play too, whatever PATH says; -P keeps project/ off its import path.
+        config.command[:1] = [sys.executable, "-P", "-m", "ansible.cli.playbook"]
+        # ansible-runner makes this one file readable for everybody.
+        write_private(Path(config.artifact_dir) / "stderr", "")
+        yield config
+    finally:
+        extra_vars.unlink(missing_ok=True)
+        shutil.rmtree(temporary, ignore_errors=True)
+        _mask_command(root / "artifacts" / play.ident / "command")
+
+
+def _mask_command(artifact: Path) -> None:
+    """Blank the values of the environment in ansible-runner's record of the command; the names stay."""
+    try:
+        command = json.loads(artifact.read_text())
+    except FileNotFoundError:  # the play ended before ansible-runner got as far as that
+        return
+    write_private(artifact, json.dumps(masked(command)))
+
+
+def masked(command: Mapping[str, Any]) -> dict[str, Any]:
+    """`{"command", "cwd", "env"}` with the names of the environment only."""
+    return {**command, "env": dict.fromkeys(sorted(command["env"]), "")}
+
+
+def _environment(play: Play, roles: Sequence[Path], *, base_dir: Path, temporary: Path) -> dict[str, str]:
+    environment = {
+        # A pod's home is often read-only, and what a play leaves in ~/.ansible must not outlive the pod.
+        "HOME": str(base_dir / "home"),
+        "ANSIBLE_LOCAL_TEMP": str(temporary),
+        "ANSIBLE_REMOTE_TMP": str(temporary),
+        # Ansible would look below the home of /etc/passwd for what its modules have put below $HOME.
+        "ANSIBLE_ASYNC_DIR": str(temporary),
+        # Messages become conditions and log fields: no colours, no cowsay, no hint that localhost is implicit.
+        "ANSIBLE_NOCOLOR": "1",
+        "ANSIBLE_NOCOWS": "1",
+        "ANSIBLE_LOCALHOST_WARNING": "False",
+    }
+    if _chosen_inventory(play) is None and not play.ansible_args:
+        # Ours is in this format; the default is to try six plugins.
+        environment["ANSIBLE_INVENTORY_ENABLED"] = "ansible.builtin.ini"
+    if play.role is not None:
+        environment["ANSIBLE_ROLES_PATH"] = str(play.role.absolute().parent)
+    known = {**os.environ, **play.env}.get("ANSIBLE_COLLECTIONS_PATH", DEFAULT_COLLECTIONS_PATH).split(":")
+    needed = [_home_of_collection(role.absolute()) for role in (*roles, *filter(None, [play.role]))]
+    missing = [home for home in dict.fromkeys(filter(None, needed)) if home not in {*known, *sys.path}]
+    if missing or "ANSIBLE_COLLECTIONS_PATH" in play.env:
+        environment["ANSIBLE_COLLECTIONS_PATH"] = ":".join([*missing, *known])
+    return environment | {name: value for name, value in play.env.items() if name != "ANSIBLE_COLLECTIONS_PATH"}
+
+
+def _home_of_collection(role: Path) -> str | None:
+    """The folder in which Ansible has to look to find the collection that `role` is part of."""
+    if len(role.parts) < 6 or role.parts[-5] != COLLECTIONS_FOLDER:
+        return None
+    return str(role.parents[4])
+
+
+def _inventory(play: Play) -> str:
+    """Path of the inventory: ANSIBLE_INVENTORY wins, as in the Operator SDK; else localhost with our interpreter."""
+    chosen = _chosen_inventory(play)
+    if chosen is not None:
+        return str(Path(chosen).absolute())
+    hosts = play.private_data_dir / "inventory" / "hosts"
+    interpreter = shlex.quote(f"ansible_python_interpreter={sys.executable}")
+    write_private(hosts, f"localhost ansible_connection=local {interpreter}\n")
+    return str(hosts)
+
+
+def _chosen_inventory(play: Play) -> str | None:
+    return play.env.get("ANSIBLE_INVENTORY") or os.environ.get("ANSIBLE_INVENTORY") or None
+
+
+def _playbook(play: Play) -> Path:
+    """The playbook to run; a role gets one of its own, because ansible-runner's role mode ignores how facts are set."""
+    if play.playbook is not None:
+        return play.playbook.absolute()
+    assert play.role is not None  # noqa: S101 - Play has exactly one of both
+    plays: list[dict[str, Any]] = [{"hosts": "localhost", "gather_facts": False, "roles": [play.role.name]}]
+    playbook = play.private_data_dir / "project" / "play.json"
+    write_private(playbook, json.dumps(plays))
+    return playbook
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only we can read."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, FILE_MODE)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        os.fchmod(descriptor, FILE_MODE)
+        file.write(text)

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One line per event: a fixed sentence and fields. Text for people at a terminal, JSON for everything else."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import logging
+import sys
+from collections.abc import Mapping
+from typing import Any, Final, TextIO
+
+NAME: Final = "immich_operator"
+_COLOURS: Final = {"DEBUG": "\x1b[2m", "INFO": "\x1b[32m", "WARNING": "\x1b[33m", "ERROR": "\x1b[31m"}
+
+
+class FieldLogger(logging.Logger):
+    """A logger whose `extra` becomes the fields of the line; any name is allowed, "name" and "thread" included.
+
+    It belongs to one operator and is not registered anywhere.
+    """
+
+    def makeRecord(  # noqa: N802, PLR0913, PLR0917 - inherited signature
+        self,
+        name: str,
+        level: int,
+        fn: str,
+        lno: int,
+        msg: object,
+        args: Any,
+        exc_info: Any,
+        func: str | None = None,
+        extra: Mapping[str, object] | None = None,
+        sinfo: str | None = None,
+    ) -> logging.LogRecord:
+        """The inherited method would refuse fields that LogRecord uses for its own attributes."""
+        record = super().makeRecord(name, level, fn, lno, msg, args, exc_info, func, None, sinfo)
+        record.fields = dict(extra or {})
+        return record
+
+
+def fields_of(record: logging.LogRecord) -> dict[str, Any]:
+    """What was given as `extra`, without empty values."""
+    fields: dict[str, Any] = getattr(record, "fields", {})
+    return {key: value for key, value in fields.items() if value not in (None, "", [], ())}
+
+
+class JsonFormatter(logging.Formatter):
+    """{"ts", "level", "msg", ...fields, "traceback" if there is one}"""
+
+    def format(self, record: logging.LogRecord) -> str:
+        moment = datetime.datetime.fromtimestamp(record.created, datetime.UTC)
+        line = {
+            "ts": moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "level": record.levelname.lower(),
+            "msg": record.getMessage(),
+            **fields_of(record),
+        }
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str, ensure_ascii=False)
+
+
+class TextFormatter(logging.Formatter):
+    """12:00:01.234 INFO  sentence  field=value ..."""
+
+    def __init__(self, *, colour: bool = False) -> None:
+        super().__init__()
+        self._colour = colour
+
+    def format(self, record: logging.LogRecord) -> str:
+        moment = datetime.datetime.fromtimestamp(record.created).astimezone()
+        level = f"{record.levelname:<7}"
+        if self._colour:
+            level = f"{_COLOURS.get(record.levelname, '')}{level}\x1b[0m"
+        fields = "".join(f"  {key}={_plain(value)}" for key, value in fields_of(record).items())
+        line = f"{moment:%H:%M:%S}.{int(record.msecs):03d} {level} {record.getMessage()}{fields}"
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+def set_up(level: str, format_: str, stream: TextIO | None = None) -> logging.Logger:
+    """The runtime's logger, writing to `stream` (standard error if None)."""
+    stream = stream or sys.stderr
+    terminal = stream.isatty()
+    as_text = format_ == "text" or (format_ == "auto" and terminal)
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(TextFormatter(colour=terminal) if as_text else JsonFormatter())
+    log = FieldLogger(NAME, level.upper())
+    log.addHandler(handler)
+    return log
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(str, value)) + "]"
+    text = str(value).replace("\n", "\\n")
+    return json.dumps(text, ensure_ascii=False) if " " in text else text

@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The work queue: which object is due for a pass, when, and why.
+
+Rules, for each key:
+- a key is in the queue once, however many events name it; the reasons are collected;
+- a burst becomes one pass: due `window_s` after its last event, at the latest `window_max_s` after its first;
+- a key is never handed out twice at a time; what arrives during its pass makes it due again afterwards;
+- keys are handed out in the order in which they became due, so a noisy one waits behind the others each time;
+- a pass may be scheduled for later (period, retry); there is one schedule per key, the earliest wins, and the start
+  of any pass clears it, because the end of that pass decides anew.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import random
+import threading
+import time
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+MAX_REASONS = 20  # in one log line; a burst of thousands of events needs no more to be understood
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How quickly keys come round; all in seconds."""
+
+    window_s: float = 0.1
+    window_max_s: float = 1.0
+    retry_first_s: float = 1.0
+    retry_max_s: float = 300.0
+    jitter: float = 0.2  # share of a retry's delay by which it may be longer
+
+    def retry_delay(self, failures: int, random_: random.Random) -> float:
+        """Delay before the retry that follows the given number of failures in a row (1 or more)."""
+        # 2**30 s is far beyond any cap; the limit keeps the float finite for a key that fails for months
+        delay = self.retry_first_s * 2.0 ** min(failures - 1, 30)
+        return min(self.retry_max_s, delay * random_.uniform(1, 1 + self.jitter))
+
+
+@dataclass(frozen=True, slots=True)
+class Item(Generic[K]):
+    """A key handed out for a pass; give it back with `Queue.done`."""
+
+    key: K
+    reasons: tuple[str, ...]
+    waited_s: float
+
+
+@dataclass(slots=True)
+class _Pending:
+    first: float
+    due: float
+    reasons: list[str] = field(default_factory=list)
+
+
+class Observer:
+    """What the queue tells its metrics; this one listens to nothing. Called under the queue's lock: be quick."""
+
+    def added(self) -> None: ...
+    def depth(self, keys: int) -> None: ...
+    def started(self, waited_s: float) -> None: ...
+    def finished(self, took_s: float) -> None: ...
+    def retried(self) -> None: ...
+
+
+class Queue(Generic[K]):
+    """Thread-safe. `clock` is monotonic seconds."""
+
+    def __init__(
+        self,
+        pace: Pace | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        random_: random.Random | None = None,
+        observer: Observer | None = None,
+    ) -> None:
+        self._pace = pace or Pace()
+        self._clock = clock
+        self._random = random_ or random.Random()  # noqa: S311 - spreads load, guards nothing
+        self._observer = observer or Observer()
+        self._changed = threading.Condition()
+        self._pending: dict[K, _Pending] = {}
+        self._running: dict[K, float] = {}
+        self._failures: dict[K, int] = {}
+        self._scheduled: dict[K, tuple[float, str]] = {}
+        self._heap: list[tuple[float, int, K]] = []
+        self._sequence = itertools.count()
+        self._closed = False
+
+    def add(self, key: K, reason: str) -> None:
+        """Something happened to `key`: look at it soon."""
+        with self._changed:
+            self._add(key, reason, self._clock(), settle=True)
+            self._changed.notify()
+
+    def schedule(self, key: K, delay_s: float, reason: str) -> None:
+        """Look at `key` after `delay_s`, unless a pass starts before."""
+        with self._changed:
+            self._schedule(key, delay_s, reason)
+            self._changed.notify()
+
+    def retry(self, key: K) -> float:
+        """Schedule `key` after a failure; returns the delay in seconds, which doubles with each failure in a row."""
+        with self._changed:
+            failures = self._failures[key] = self._failures.get(key, 0) + 1
+            delay_s = self._pace.retry_delay(failures, self._random)
+            self._schedule(key, delay_s, f"retry {failures}")
+            self._observer.retried()
+            self._changed.notify()
+            return delay_s
+
+    def succeeded(self, key: K) -> None:
+        """Forget the failures of `key`."""
+        with self._changed:
+            self._failures.pop(key, None)
+
+    def forget(self, key: K) -> None:
+        """`key` is gone: drop its failures and its schedule. Events that arrived since are kept."""
+        with self._changed:
+            self._failures.pop(key, None)
+            self._scheduled.pop(key, None)
+
+    def get(self) -> Item[K] | None:
+        """Wait for the next due key; None once the queue is closed."""
+        with self._changed:
+            while not self._closed:
+                item, wait_s = self._take()
+                if item is not None:
+                    return item
+                self._changed.wait(wait_s)
+            return None
+
+    def take(self) -> Item[K] | None:
+        """The next due key, or None if there is none right now."""
+        with self._changed:
+            return None if self._closed else self._take()[0]
+
+    def done(self, key: K) -> None:
+        """The pass over `key` is finished."""
+        with self._changed:
+            now = self._clock()
+            self._observer.finished(now - self._running.pop(key))
+            if pending := self._pending.get(key):
+                pending.due = max(pending.due, now)  # behind those that became due meanwhile
+                self._push(pending.due, key)
+            if scheduled := self._scheduled.get(key):
+                self._push(scheduled[0], key)
+            self._changed.notify()
+
+    def close(self) -> None:
+        """Hand out nothing any more; passes that run may still be given back."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def running(self) -> dict[K, float]:
+        """Keys in a pass, with the seconds each has taken so far."""
+        with self._changed:
+            now = self._clock()
+            return {key: now - since for key, since in self._running.items()}
+
+    def __len__(self) -> int:
+        """Keys that wait for a pass because something happened; scheduled ones do not count."""
+        with self._changed:
+            return len(self._pending)
+
+    def _add(self, key: K, reason: str, now: float, *, settle: bool) -> None:
+        if self._closed:
+            return
+        pending = self._pending.get(key)
+        if pending is None:
+            pending = self._pending[key] = _Pending(first=now, due=now)
+            self._observer.added()
+            self._observer.depth(len(self._pending))
+            if key not in self._running:
+                self._push(now, key)  # `_take` moves the entry on while the burst lasts
+        if settle:
+            pending.due = min(now + self._pace.window_s, pending.first + self._pace.window_max_s)
+        if reason not in pending.reasons and len(pending.reasons) < MAX_REASONS:
+            pending.reasons.append(reason)
+
+    def _schedule(self, key: K, delay_s: float, reason: str) -> None:
+        at = self._clock() + delay_s
+        known = self._scheduled.get(key)
+        if known is None or at < known[0]:
+            self._scheduled[key] = (at, reason)
+            self._push(at, key)
+
+    def _push(self, due: float, key: K) -> None:
+        heapq.heappush(self._heap, (due, next(self._sequence), key))
+
+    def _take(self) -> tuple[Item[K] | None, float | None]:
+        """(item, None), or (None, seconds until something may be due; None = nothing is waiting)."""
+        now = self._clock()
+        while self._heap:
+            due, _, key = self._heap[0]
+            if due > now:
+                return None, due - now
+            heapq.heappop(self._heap)
+            if key in self._running:
+                continue  # `done` pushes it again
+            scheduled = self._scheduled.get(key)
+            if scheduled and scheduled[0] <= now:
+                del self._scheduled[key]
+                self._add(key, scheduled[1], now, settle=False)
+            pending = self._pending.get(key)
+            if pending is None:
+                continue  # an entry left behind by a pass that came earlier
+            if pending.due > now:
+                self._push(pending.due, key)  # more events have moved it since this entry was made
+                continue
+            return self._start(key, pending, now), None
+        return None, None
+
+    def _start(self, key: K, pending: _Pending, now: float) -> Item[K]:
+        del self._pending[key]
+        self._scheduled.pop(key, None)
+        self._running[key] = now
+        waited_s = now - pending.first
+        self._observer.depth(len(self._pending))
+        self._observer.started(waited_s)
+        return Item(key, tuple(pending.reasons), waited_s)

@@ -1,0 +1,288 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How an operator starts, stands by, hands over, survives faults of the API server, and ends."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from localcluster.testing import Cluster
+from tests.integration.operator.conftest import StartOperator, Widgets
+from tests.integration.operator.harness import Operator
+from tests.integration.operator.proxy import Proxy
+
+ELECTION = (
+    "--leader-elect",
+    "--leader-election-id=widgets",
+    "--leader-elect-lease-duration=3s",
+    "--leader-elect-renew-deadline=2s",
+    "--leader-elect-retry-period=500ms",
+)
+
+
+def until_running(operator: Operator, cluster: Cluster, namespace: str, name: str) -> None:
+    """The play of `name` is under way: its first task has made the ConfigMap, its second one takes time."""
+    cluster.api.wait_for("ConfigMap", f"{name}-widget", namespace, lambda _: True)
+
+
+def test_sigterm_while_idle_ends_at_once(start: StartOperator, widgets):
+    operator = start()
+    widgets.create("one")
+    operator.wait_pass("one", "ConfigMap one-widget created")
+    began = time.monotonic()
+
+    operator.signal()
+
+    assert operator.wait() == 0
+    assert time.monotonic() - began < 5
+    assert operator.lines[-1]["msg"] == "stopped"
+
+
+def test_sigterm_lets_a_running_play_end(start, widgets: Widgets, cluster, namespace):
+    operator = start()
+    widgets.create("one", {"seconds": 2})
+    until_running(operator, cluster, namespace, "one")
+
+    operator.signal()
+
+    assert operator.wait() == 0
+    assert operator.passes("one")[0]["result"] == "successful"
+
+
+def test_sigterm_takes_no_new_pass_and_is_not_ready_any_more(start, widgets: Widgets, cluster, namespace):
+    operator = start()
+    widgets.create("one", {"seconds": 3})
+    until_running(operator, cluster, namespace, "one")
+
+    operator.signal()
+    operator.wait_line("shutting down")
+    widgets.create("two")
+
+    assert operator.probe("/readyz") == (500, "shutting down\n")
+    assert operator.probe("/healthz") == (200, "ok\n")
+    assert operator.wait() == 0
+    assert operator.passes("two") == []
+
+
+def test_a_play_that_outlasts_the_budget_is_killed(start, widgets: Widgets, cluster, namespace):
+    operator = start("--graceful-shutdown-timeout=500ms")
+    widgets.create("one", {"seconds": 60})
+    until_running(operator, cluster, namespace, "one")
+    began = time.monotonic()
+
+    operator.signal()
+
+    assert operator.wait() == 0
+    assert time.monotonic() - began < 10
+    assert operator.passes("one")[0]["result"] == "canceled"
+
+
+def test_a_second_signal_ends_at_once(start, widgets: Widgets, cluster, namespace):
+    operator = start()
+    widgets.create("one", {"seconds": 60})
+    until_running(operator, cluster, namespace, "one")
+    operator.signal()
+    operator.wait_line("shutting down")
+    began = time.monotonic()
+
+    operator.signal()
+
+    assert operator.wait() == 128 + signal.SIGTERM
+    assert time.monotonic() - began < 2
+
+
+def test_sigterm_before_the_caches_are_filled_ends_at_once(start, cluster, tmp_path):
+    with Proxy(cluster.kubeconfig) as proxy:
+        config = proxy.kubeconfig(tmp_path)
+        proxy.interrupt()
+        operator = start(env={"KUBECONFIG": str(config)}, passes=False)
+        operator.wait_line("watch interrupted, trying again")
+        assert operator.probe("/readyz")[0] == 500
+
+        operator.signal()
+
+        assert operator.wait() == 0
+
+
+def test_a_play_that_takes_too_long_is_killed_and_retried(start, widgets: Widgets):
+    operator = start("--play-timeout=2s")
+    widgets.create("one", {"seconds": 60})
+
+    line = operator.wait_pass("one", "created")
+
+    assert (line["result"], line["failures"]) == (
+        "timeout", ["the play took too long and was killed; see --play-timeout"],
+    )  # fmt: skip
+    operator.wait_pass("one", "retry 1")
+
+
+def lease_of(cluster: Cluster, namespace: str) -> dict:
+    return json.loads(cluster.kubectl("get", "lease", "widgets", "-n", namespace, "-o", "json"))["spec"]
+
+
+@pytest.mark.parametrize(
+    ("number", "within_s"),
+    [pytest.param(signal.SIGTERM, 2.5, id="released"), pytest.param(signal.SIGKILL, 8.0, id="killed")],
+)
+def test_the_lease_is_handed_over(number, within_s, start, widgets: Widgets, cluster, namespace):
+    flags = (*ELECTION, f"--leader-election-namespace={namespace}")
+    first = start(*flags, name="first")
+    first.wait_line("leading")
+    second = start(*flags, name="second", passes=False)
+    widgets.create("one")
+    first.wait_pass("one", "ConfigMap one-widget created")
+    assert second.probe("/readyz") == (200, "ok\n")
+    assert second.passes("one") == []
+    holder = lease_of(cluster, namespace)["holderIdentity"]
+
+    first.signal(number)
+    first.wait()
+    began = time.monotonic()
+
+    second.wait_line("leading")
+    assert time.monotonic() - began < within_s
+    second.wait_pass("one", "found at start")
+    lease = lease_of(cluster, namespace)
+    assert lease["holderIdentity"] not in ("", holder)
+    assert lease["leaseTransitions"] == 1
+    assert 'leader_election_master_status{name="widgets"} 1.0' in second.metrics()
+
+
+def test_a_leader_that_loses_the_api_server_kills_its_play_before_the_lease_expires(
+    start, widgets, cluster, namespace, tmp_path
+):
+    with Proxy(cluster.kubeconfig) as proxy:
+        env = {"KUBECONFIG": str(proxy.kubeconfig(tmp_path))}
+        operator = start(*ELECTION, f"--leader-election-namespace={namespace}", env=env)
+        operator.wait_line("leading")
+        widgets.create("one", {"seconds": 60})
+        until_running(operator, cluster, namespace, "one")
+        began = time.monotonic()
+
+        proxy.interrupt()
+
+        assert operator.wait() == 1
+        assert time.monotonic() - began < 3 + 2, "lease duration, and time to end"
+        assert operator.passes("one")[0]["result"] == "canceled"
+        assert "was lost" in operator.lines[-1]["error"]
+
+
+def test_an_api_server_that_restarts_is_waited_for_and_nothing_is_missed(start, widgets, cluster, namespace, tmp_path):
+    with Proxy(cluster.kubeconfig) as proxy:
+        operator = start(env={"KUBECONFIG": str(proxy.kubeconfig(tmp_path))})
+        widgets.create("one")
+        operator.wait_pass("one", "ConfigMap one-widget created")
+
+        proxy.interrupt()
+        operator.wait_line("watch interrupted, trying again")
+        widgets.create("two")
+        cluster.api.delete("ConfigMap", "one-widget", namespace)
+        proxy.resume()
+
+        operator.wait_pass("two", "created")
+        operator.wait_pass("one", "ConfigMap one-widget deleted")
+        operator.wait_line("watch works again")
+        assert operator.probe("/healthz") == (200, "ok\n")
+
+
+def test_a_watch_that_is_too_old_leads_to_a_list_that_misses_nothing(start, widgets, cluster, namespace, tmp_path):
+    with Proxy(cluster.kubeconfig) as proxy:
+        operator = start(env={"KUBECONFIG": str(proxy.kubeconfig(tmp_path))})
+        widgets.create("one")
+        widgets.create("two")
+        operator.wait_pass("one", "ConfigMap one-widget created")
+        operator.wait_pass("two", "ConfigMap two-widget created")
+        before = len(operator.passes("two"))
+        proxy.interrupt()
+        operator.wait_line("watch interrupted, trying again")
+        cluster.api.delete("ConfigMap", "one-widget", namespace)
+        widgets.delete("two")
+        expired: set[str] = set()
+
+        def once(path: str) -> bool:
+            """Each resource's next watch is told that its version is gone."""
+            resource = path.partition("?")[0]
+            return not (resource in expired or expired.add(resource))
+
+        proxy.expire = once
+        proxy.resume()
+
+        operator.wait_line("watch is too far behind, listing again", kind=f"ConfigMap in {namespace}")
+        operator.wait_pass("one", "ConfigMap one-widget deleted")
+        operator.wait_line("gone", name="two")
+        assert len(operator.passes("two")) == before
+
+
+def test_a_missing_permission_is_named_heals_and_does_not_stop_the_rest(
+    start, widgets, cluster: Cluster, namespace, tmp_path
+):
+    def allow(resources: dict[str, list[str]]) -> None:
+        rules = [
+            {"apiGroups": [group], "resources": kinds, "verbs": ["get", "list", "watch", "create", "patch"]}
+            for group, kinds in resources.items()
+        ]
+        role = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "rules": rules}
+        cluster.api.apply({**role, "metadata": {"name": "widgets", "namespace": namespace}})
+
+    granted = {"test.media.rm3l.org": ["widgets"], "": ["configmaps"], "apps": ["deployments"]}
+    allow(granted)
+    operator = start(env={"KUBECONFIG": str(restricted_kubeconfig(cluster, namespace, tmp_path))})
+
+    line = operator.wait_line("operator lacks a permission")
+    widgets.create("one")
+
+    rule = '{apiGroups: [""], resources: ["secrets"], verbs: ["list", "watch"]}'
+    message = (
+        f"not allowed to list and watch Secret: add to the operator's Role in namespace {namespace} the rule {rule}"
+    )
+    assert (line["level"], line["error"]) == ("error", message)
+    assert operator.wait_pass("one", "created")["result"] == "successful"
+    assert operator.probe("/readyz") == (500, f"Secret in {namespace}: {message}\n")
+
+    allow({**granted, "": ["configmaps", "secrets"]})
+
+    operator.wait_line("watch works again", kind=f"Secret in {namespace}")
+    operator.wait_for("readiness", lambda _: operator.probe("/readyz") == (200, "ok\n"))
+
+
+def restricted_kubeconfig(cluster: Cluster, namespace: str, folder: Path) -> Path:
+    """A kubeconfig of a service account that may do what the Role `widgets` says."""
+    cluster.kubectl("create", "serviceaccount", "operator", "-n", namespace)
+    cluster.kubectl(
+        "create", "rolebinding", "widgets", "-n", namespace, "--role=widgets", f"--serviceaccount={namespace}:operator"
+    )
+    token = cluster.kubectl("create", "token", "operator", "-n", namespace).strip()
+    document = yaml.safe_load(cluster.kubeconfig.read_text())
+    document["users"] = [{"name": user["name"], "user": {"token": token}} for user in document["users"]]
+    path = folder / "restricted.kubeconfig"
+    path.write_text(yaml.safe_dump(document))
+    return path
+
+
+def test_several_namespaces_are_watched_and_others_are_not(start, widgets, cluster: Cluster, namespace):
+    with cluster.namespace("second") as second, cluster.namespace("third") as third:
+        operator = start(env={"WATCH_NAMESPACE": f"{namespace}, {second}"})
+
+        for place in (third, second, namespace):
+            Widgets(cluster, place).create(f"in-{place}")
+
+        operator.wait_pass(f"in-{namespace}", "created")
+        operator.wait_pass(f"in-{second}", "created")
+        assert operator.passes(f"in-{third}") == []
+
+
+def test_an_idle_operator_sends_no_request_besides_its_watches(start, widgets, cluster: Cluster, namespace, tmp_path):
+    with Proxy(cluster.kubeconfig) as proxy:
+        operator = start(env={"KUBECONFIG": str(proxy.kubeconfig(tmp_path))})
+        widgets.create("one", annotations={"ansible.sdk.operatorframework.io/reconcile-period": "3s"})
+        operator.wait_pass("one", "ConfigMap one-widget created")
+        mark = len(proxy.paths)
+
+        operator.wait_pass("one", "period")
+
+        assert [path for path in proxy.paths[mark:] if not path.startswith("PATCH")] == []

@@ -26,7 +26,7 @@ class Play:
     ident: str
     """Name of the artifacts folder, unique per run of one private data dir."""
     private_data_dir: Path
-    """Kept between the runs of one custom resource; made with mode 0700 if absent, removed by the caller."""
+    """Kept between the runs of one custom resource, for one play at a time; made with mode 0700, removed by the caller."""
     role: Path | None = None
     """Folder of the role; its parent becomes the roles path."""
     playbook: Path | None = None

@@ -16,7 +16,6 @@ import random
 import signal
 import socket
 import sys
-import threading
 import time
 import traceback
 from collections.abc import Collection, Mapping, Sequence
@@ -159,11 +158,11 @@ def _exit_code(main: Any) -> int:
 
 
 def _teach(lessons: socket.socket, imported: Sequence[str], environment: Mapping[str, str]) -> None:
-    """Name the modules that this play had to import, unless one of them has left a thread: forks must not copy one."""
+    """Name the modules that this play had to import."""
     folder = environment.get(IMPORTS_VARIABLE)
     if folder:
         (Path(folder) / f"{os.getpid()}.json").write_text(json.dumps(imported))
-    if imported and threading.active_count() == 1:
+    if imported:
         # A list longer than a datagram, or a zygote that is gone: the next play imports for itself.
         with suppress(OSError):
             lessons.send(json.dumps(imported).encode())

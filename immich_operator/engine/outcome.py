@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from typing import Any
 
 from immich_operator.engine.base import PlayResult, Status
@@ -32,6 +32,7 @@ class Outcome:
 
     def __init__(self) -> None:
         self._failures: list[str] = []
+        self._of_items: dict[object, list[str]] = {}
         self._errors: list[str] = []
         self._stats: dict[str, int] | None = None
         self._report: dict[str, Any] = {}
@@ -48,8 +49,10 @@ class Outcome:
         if kind in MAY_QUOTE_RESULTS and _is_hidden(data.get("res")):
             event["stdout"] = HIDDEN_OUTPUT
         if kind in FAILED and not data.get("ignore_errors"):
-            self._failures.append(_failure(data))
+            self._failures.append(_failure(data, self._of_items.pop(data.get("task_uuid"), [])))
             return True
+        if kind == "runner_item_on_failed":
+            self._of_items.setdefault(data.get("task_uuid"), []).append(_message(data.get("res") or {}))
         if kind == "runner_on_ok":
             self._on_ok(data)
         elif kind == "playbook_on_stats":
@@ -96,7 +99,8 @@ class Outcome:
         if REQUEUE_AFTER & {data.get("task_action"), data.get("resolved_action")} and "period" in result:
             wish = seconds(result["period"])
             if wish is not None:
-                self._requeue_after_s = min(wish, self._requeue_after_s or wish)
+                known = self._requeue_after_s
+                self._requeue_after_s = wish if known is None else min(wish, known)
 
     def _real_failures(self) -> tuple[str, ...]:
         """Failures that nobody rescued.
@@ -140,13 +144,12 @@ def seconds(period: object) -> float | None:
     return sum(float(part[1]) * _UNIT_S[part[2]] for part in parts)
 
 
-def _failure(data: Mapping[str, Any]) -> str:
+def _failure(data: Mapping[str, Any], of_items: Sequence[str]) -> str:
     """`task name: message`. What `no_log` hides is hidden already: awx_display puts `censored` in its place."""
     task = data.get("task") or data.get("task_action") or "task without a name"
     result = data.get("res")
     if not isinstance(result, Mapping) or "censored" in result:
         return f"{task}: failed; its task has no_log, so the message is not shown"
-    of_items = [_message(item) for item in _items(result) if item.get("failed")]
     return _cut(f"{task}: {'; '.join(of_items) or _message(result)}")
 
 

@@ -37,11 +37,8 @@ def prepared(play: Play, base_dir: Path, roles: Sequence[Path] = ()) -> Iterator
     """
     root = play.private_data_dir
     temporary = root / "tmp" / play.ident
-    for folder in (
-        base_dir / "home",
-        temporary,
-        *(root / name for name in ("env", "inventory", "project", "artifacts")),
-    ):
+    own = [root / name for name in ("env", "inventory", "project", "artifacts", "tmp")]
+    for folder in (base_dir / "home", root, *own, temporary):
         folder.mkdir(mode=DIR_MODE, parents=True, exist_ok=True)
     root.chmod(DIR_MODE)
     extra_vars = root / "env" / "extravars"

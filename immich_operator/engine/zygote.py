@@ -24,6 +24,7 @@ __all__ = ["Zygote", "main"]
 
 MAX_CONTROL_BYTES = 4096
 MAX_LESSON_BYTES = 1 << 18
+TRIAL_S = 10
 
 
 class Zygote:
@@ -122,7 +123,12 @@ class Zygote:
                 break
         names -= self._asked_for
         self._asked_for |= names
-        if warm.learn(sorted(names)):
+        if not names:
+            return
+        safe = sorted(names)
+        if not _leaves_one_thread(safe):
+            safe = [name for name in safe if _leaves_one_thread([name])]
+        if warm.learn(safe):
             self._settle()
 
     def _settle(self) -> None:
@@ -131,6 +137,20 @@ class Zygote:
         gc.freeze()
         facts = {"modules": len(sys.modules), "watched": warm.watched_files()}
         self._control.send(json.dumps(facts).encode())
+
+
+def _leaves_one_thread(modules: list[str]) -> bool:
+    """Try in a child whether importing `modules` starts threads: forks of a process that has some are not safe."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            signal.alarm(TRIAL_S)
+            warm.learn(modules)
+            os._exit(len(list(Path("/proc/self/task").iterdir())) - 1)
+        finally:
+            os._exit(1)
+    _, status = os.waitpid(pid, 0)
+    return status == 0
 
 
 def _descriptors() -> set[int]:

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Engines, and plays made from a few lines of YAML. No cluster: the plays talk to nobody."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+
+from immich_operator.engine import Engine, Play, PlayResult, make_engine
+
+COLLECTIONS = Path(__file__).parent / "collections"
+ANCHOR = COLLECTIONS / "ansible_collections/testing/engine/roles/anchor"
+Kind = Literal["fork", "process"]
+
+
+class Bench:
+    """An engine with folders of one test."""
+
+    def __init__(self, engine: Engine, folder: Path) -> None:
+        self.engine = engine
+        self.folder = folder
+        self._numbers = itertools.count(1)
+
+    def play(self, tasks: str, *, name: str = "photos", **fields: Any) -> Play:
+        """A play of a role with `tasks`, for the custom resource `name`."""
+        number = next(self._numbers)
+        role = self.folder / "roles" / f"role{number}"
+        (role / "tasks").mkdir(parents=True)
+        (role / "tasks" / "main.yml").write_text(f"---\n{tasks}")
+        return Play(ident=f"run-{number}", private_data_dir=self.folder / "runs" / name, role=role, **fields)
+
+    def run(self, tasks: str, *, cancel: threading.Event | None = None, **fields: Any) -> PlayResult:
+        """Run `tasks` now."""
+        return self.engine.run(self.play(tasks, **fields), cancel or threading.Event())
+
+    def artifacts(self, name: str = "photos") -> list[Path]:
+        """The artifacts folders that are left, oldest first."""
+        return sorted((self.folder / "runs" / name / "artifacts").iterdir())
+
+
+def until(claim: Callable[[], Any], *, within_s: float = 20.0) -> Any:
+    """What `claim` returns as soon as it is true; fails after `within_s`."""
+    pause = threading.Event()
+    deadline = time.monotonic() + within_s
+    while not (value := claim()):
+        assert time.monotonic() < deadline, f"not true within {within_s} s"
+        pause.wait(0.02)
+    return value
+
+
+def is_running(pid: int) -> bool:
+    """True unless the process is gone or a zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def tree(folder: Path) -> Mapping[Path, bytes]:
+    """All files below `folder`."""
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture(scope="session")
+def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Kind], Engine]]:
+    """One engine of each kind for all tests: that plays leave nothing behind in it is part of what is tested."""
+    made: dict[str, Engine] = {}
+
+    def get(kind: Kind) -> Engine:
+        if kind not in made:
+            made[kind] = make_engine(
+                kind,
+                base_dir=tmp_path_factory.mktemp(kind),
+                workers=4,
+                preload_roles=[ANCHOR],
+                log=logging.getLogger("engine"),
+            )
+        return made[kind]
+
+    yield get
+    for engine in made.values():
+        engine.close()
+
+
+@pytest.fixture(params=["fork", "process"])
+def bench(request: pytest.FixtureRequest, engines: Callable[[Kind], Engine], tmp_path: Path) -> Bench:
+    """Both engines, one after the other."""
+    return Bench(engines(request.param), tmp_path)
+
+
+@pytest.fixture
+def fork(engines: Callable[[Kind], Engine], tmp_path: Path) -> Bench:
+    """The fork engine."""
+    return Bench(engines("fork"), tmp_path)

@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What only the fork engine has to promise: about its zygote, and about what a fork shares."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from immich_operator.engine.fork import ForkEngine
+
+from .conftest import ANCHOR, COLLECTIONS, Bench, is_running, until
+
+QUICK = "- testing.engine.report:\n    report: {done: true}\n"
+LINGER = "- testing.engine.linger:\n    pids: {pids}\n"
+
+PLAYS_FOR_LEAKS = 200
+PLAYS_FOR_MEMORY = 300
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[Bench]:
+    """A fork engine of this test alone, with a copy of the collections that the test may change."""
+    shutil.copytree(COLLECTIONS, tmp_path / "collections", ignore=shutil.ignore_patterns("__pycache__"))
+    role = tmp_path / "collections" / ANCHOR.relative_to(COLLECTIONS)
+    (tmp_path / "base").mkdir()
+    engine = ForkEngine(base_dir=tmp_path / "base", preload_roles=[role], log=logging.getLogger("engine"))
+    yield Bench(engine, tmp_path)
+    engine.close()
+
+
+def _zygote(bench: Bench) -> int:
+    engine = bench.engine if isinstance(bench.engine, ForkEngine) else bench.engine.engine  # type: ignore[attr-defined]
+    assert engine.zygote_pid is not None
+    return int(engine.zygote_pid)
+
+
+def _open_files(pid: int) -> int:
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+
+def _sockets(pid: int) -> set[str]:
+    targets = {str(entry.readlink()) for entry in Path(f"/proc/{pid}/fd").iterdir()}
+    return {target for target in targets if target.startswith("socket:")}
+
+
+def _private_kib(pid: int) -> int:
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Private_"))
+
+
+def test_a_play_runs_in_a_fork_of_a_process_with_one_thread(own: Bench) -> None:
+    result = own.run("- testing.engine.look:\n")
+
+    assert result.ok()
+    assert result.report["pid"] != _zygote(own)
+    assert len(list(Path(f"/proc/{_zygote(own)}/task").iterdir())) == 1
+
+
+def test_a_zygote_that_died_between_plays_is_replaced(own: Bench) -> None:
+    assert own.run(QUICK).ok()
+    old = _zygote(own)
+    os.kill(old, signal.SIGKILL)
+
+    assert own.run(QUICK).ok()
+    assert _zygote(own) != old
+
+
+def test_a_play_that_had_not_begun_when_its_zygote_died_is_sent_again(
+    own: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert own.run(QUICK).ok()
+    os.kill(_zygote(own), signal.SIGSTOP)
+
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(own.run, QUICK)
+        until((own.folder / "runs/photos/artifacts/run-2/stdout").exists)
+        os.kill(_zygote(own), signal.SIGKILL)
+
+        assert running.result().ok()
+    assert "play runs in a process of its own" not in caplog.messages
+
+
+def test_a_play_that_ran_when_its_zygote_died_is_an_error(own: Bench) -> None:
+    pids = own.folder / "pids"
+
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(own.run, LINGER.format(pids=pids))
+        until(pids.exists)
+        os.kill(_zygote(own), signal.SIGKILL)
+        result = running.result()
+
+    assert result.status == "error"
+    assert result.failures == ("play run-1 was lost: its zygote has died",)
+    assert [pid for pid in json.loads(pids.read_text()) if is_running(pid)] == []
+    assert own.run(QUICK).ok()
+
+
+def test_a_crashed_play_names_the_signal(own: Bench) -> None:
+    result = own.run("- testing.engine.crash:\n")
+
+    assert result.status == "error"
+    assert result.rc == -signal.SIGSEGV
+    assert result.failures == ("play run-1: its process was ended by SIGSEGV",)
+
+
+def test_changed_code_is_used_by_the_next_play(own: Bench) -> None:
+    tasks = "- testing.engine.report:\n    report: {answer: old}\n"
+    before = own.run(tasks)
+    action = own.folder / "collections/ansible_collections/testing/engine/plugins/action/report.py"
+    action.write_text(action.read_text().replace("**self._task.args", '"report": {"answer": "new"}'))
+
+    after = own.run(tasks)
+
+    assert (before.report, after.report) == ({"answer": "old"}, {"answer": "new"})
+
+
+def test_a_play_that_was_running_when_code_changed_ends_in_peace(own: Bench) -> None:
+    assert own.run(QUICK).ok()
+    slow = "- ansible.builtin.command: sh -c 'touch begun; sleep 2'\n  changed_when: false\n"
+
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(own.run, slow, name="slow")
+        until((own.folder / "runs/slow/project/begun").exists)
+        os.utime(own.folder / "collections/ansible_collections/testing/engine/plugins/action/report.py")
+        old = _zygote(own)
+
+        assert own.run(QUICK, name="other").ok()
+        assert _zygote(own) != old
+        assert running.result().ok()
+    until(lambda: not is_running(old))
+
+
+def test_an_import_is_learned_from_the_play_that_needed_it(own: Bench) -> None:
+    imports = own.folder / "imports"
+    imports.mkdir()
+    tasks = QUICK + "- operator_sdk.util.requeue_after:\n    time: 5s\n"
+
+    def imported() -> list[str]:
+        for file in imports.iterdir():
+            file.unlink()
+        assert own.run(tasks, env={"OPERATOR_ENGINE_IMPORTS": str(imports)}).ok()
+        (file,) = imports.iterdir()
+        return list(json.loads(file.read_text()))
+
+    first = imported()
+    until(lambda: imported() == [], within_s=30)
+
+    assert "ansible_collections.operator_sdk.util.plugins.action.requeue_after" in first
+    assert [name for name in first if name.startswith("ansible_collections.testing.engine.plugins.action.")] == []
+
+
+def test_a_play_inherits_no_socket_but_its_own(own: Bench) -> None:
+    pids, cancel = own.folder / "pids", threading.Event()
+
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(own.run, LINGER.format(pids=pids), name="other", cancel=cancel)
+        until(pids.exists)
+        of_other = _sockets(json.loads(pids.read_text())[0])
+        of_zygote = _sockets(_zygote(own))
+        result = own.run("- testing.engine.look:\n")
+        cancel.set()
+        other.result()
+
+    # All plays name their imports to the zygote through the same one.
+    assert len(of_zygote) > 2
+    assert len(of_zygote & set(result.report["sockets"])) == 1
+    assert len(of_other & set(result.report["sockets"])) == 1
+
+
+def test_a_zygote_that_cannot_start_costs_speed_but_no_play(
+    own: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert own.run(QUICK).ok()
+    os.kill(_zygote(own), signal.SIGKILL)
+    until(lambda: not is_running(_zygote(own)))
+    real = sys.executable
+    broken = own.folder / "python"
+    broken.write_text(f'#!/bin/sh\ncase "$*" in *engine.zygote*) exit 3;; esac\nexec {real} "$@"\n')
+    broken.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(broken))
+
+    assert own.run(QUICK).ok()
+    assert "play runs in a process of its own" in caplog.messages
+
+
+def test_a_zygote_ends_with_the_operator(tmp_path: Path) -> None:
+    program = (
+        "import logging, pathlib, signal\n"
+        "from immich_operator.engine.fork import ForkEngine\n"
+        f"engine = ForkEngine(base_dir=pathlib.Path({str(tmp_path)!r}), preload_roles=[], log=logging.getLogger())\n"
+        "print(engine.zygote_pid, flush=True)\n"
+        "signal.pause()\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as operator:
+        assert operator.stdout is not None
+        zygote = int(operator.stdout.readline())
+        assert is_running(zygote)
+        operator.kill()
+
+    until(lambda: not is_running(zygote))
+
+
+def test_many_plays_leave_no_descriptor_and_no_memory(own: Bench) -> None:
+    def run(count: int) -> None:
+        for _ in range(count):
+            assert own.run(QUICK).ok()
+
+    run(20)
+    zygote, me = _zygote(own), os.getpid()
+    files, kib = (_open_files(zygote), _open_files(me)), _private_kib(zygote)
+    run(PLAYS_FOR_LEAKS)
+    files_after = (_open_files(zygote), _open_files(me))
+    run(PLAYS_FOR_MEMORY - PLAYS_FOR_LEAKS)
+
+    assert _zygote(own) == zygote
+    assert files_after == files
+    # Pages that a fork has made shared count as private again when the child has ended, so a little noise remains.
+    assert _private_kib(zygote) - kib < 1024

@@ -56,6 +56,7 @@ class _Pending:
     first: float
     due: float
     reasons: list[str] = field(default_factory=list)
+    more: int = 0  # events whose reason was not kept
 
 
 class Observer:
@@ -181,8 +182,12 @@ class Queue(Generic[K]):
                 self._push(now, key)  # `_take` moves the entry on while the burst lasts
         if settle:
             pending.due = min(now + self._pace.window_s, pending.first + self._pace.window_max_s)
-        if reason not in pending.reasons and len(pending.reasons) < MAX_REASONS:
+        if reason in pending.reasons:
+            return
+        if len(pending.reasons) < MAX_REASONS:
             pending.reasons.append(reason)
+        else:
+            pending.more += 1
 
     def _schedule(self, key: K, delay_s: float, reason: str) -> None:
         at = self._clock() + delay_s
@@ -224,4 +229,5 @@ class Queue(Generic[K]):
         waited_s = now - pending.first
         self._observer.depth(len(self._pending))
         self._observer.started(waited_s)
-        return Item(key, tuple(pending.reasons), waited_s)
+        more = [f"{pending.more} more events"] if pending.more else []
+        return Item(key, (*pending.reasons, *more), waited_s)

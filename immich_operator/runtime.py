@@ -34,21 +34,24 @@ from immich_operator.triggers import Key
 from immich_operator.watches import Watch
 from immich_operator.workers import Workers
 
+ELECTOR_THREAD: Final = "hold the Lease"
 KILL_S: Final = 5.0  # how long killed plays may take to be gone
 END_S: Final = 3.0  # how long the other threads get to end; they only wait for sockets
 STUCK_SLACK_S: Final = 60.0  # how much longer than its timeout a play may take before the worker counts as stuck
 
 
 class Operator:
-    """One operator. Make it, `run` it once; `stop` may be set from anywhere."""
+    """One operator. Make it, `run` it once; `stop` may be set from anywhere, also before it runs."""
 
-    def __init__(self, settings: Settings, environ: Mapping[str, str], log: logging.Logger) -> None:
+    def __init__(
+        self, settings: Settings, environ: Mapping[str, str], log: logging.Logger, stop: threading.Event | None = None
+    ) -> None:
         """Reads watches.yaml, finds the API server, binds the ports.
 
         Raises:
             OperatorError: with what to change.
         """
-        self.stop = threading.Event()
+        self.stop = stop or threading.Event()
         self._settings = settings
         self._log = log
         self._watches = watches_file.load(settings.watches_file, _with_paths(settings, environ))
@@ -108,7 +111,7 @@ class Operator:
         for reflector in reflectors:
             self._supervisor.start(f"reflect {reflector.scope}", reflector.run)
         if self._elector is not None:
-            self._supervisor.start("hold the Lease", self._elector.run)
+            self._supervisor.start(ELECTOR_THREAD, self._elector.run)
         for name in self._controllers:
             self._metrics.controller_started(name, self._settings.workers)
         self._log.info(
@@ -141,8 +144,7 @@ class Operator:
         self.stop.set()
         self._queue.close()
         # who lost the Lease must not write any more: the next holder may start any second
-        lost = self._elector is not None and self._working and not self._elector.leading.is_set()
-        budget_s = 0.0 if lost else self._settings.graceful_shutdown_timeout
+        budget_s = 0.0 if self._lost_the_lease() else self._settings.graceful_shutdown_timeout
         self._log.info("shutting down", extra={"running": len(self._queue.running()), "budget_s": budget_s})
         if self._supervisor.join(budget_s, prefix="worker"):
             self._workers.cancel.set()
@@ -159,6 +161,11 @@ class Operator:
         failure = self._supervisor.failure
         self._log.info("stopped", extra={"error": str(failure) if failure else ""})
         return 1 if failure else 0
+
+    def _lost_the_lease(self) -> bool:
+        if self._elector is None or not self._working:
+            return False
+        return not self._elector.leading.is_set() or ELECTOR_THREAD in self._supervisor.dead()
 
     def _connect_watches(
         self, environ: Mapping[str, str], connection: Connection, run_dir: Path
@@ -216,16 +223,17 @@ class Operator:
 
 def run(settings: Settings, environ: Mapping[str, str], log: logging.Logger) -> int:
     """Run an operator in the main thread until SIGTERM or SIGINT; a second signal ends the process at once."""
-    operator = Operator(settings, environ, log)
+    stop = threading.Event()
 
     def on_signal(number: int, _frame: FrameType | None) -> None:
-        if operator.stop.is_set():
+        if stop.is_set():
             os._exit(128 + number)
-        operator.stop.set()
+        stop.set()
 
+    # first of all, so that a signal during the start is an orderly end too
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)
-    return operator.run()
+    return Operator(settings, environ, log, stop).run()
 
 
 def private_folder(path: Path) -> Path:

@@ -80,7 +80,9 @@ PASSWORD_LENGTH = 32
 def plan(cr: Any, seen: Any, images: Any = None) -> Any:
     """The plan as a dict of plain values that Ansible will not take for templates."""
     if not isinstance(cr, Mapping) or not isinstance(cr.get("metadata"), Mapping):
-        raise AnsibleFilterError(f"media.immich.plan: give the whole custom resource as a mapping, not {type(cr).__name__}")
+        raise AnsibleFilterError(
+            f"media.immich.plan: give the whole custom resource as a mapping, not {type(cr).__name__}"
+        )
     if not isinstance(seen, Mapping) or "objects" not in seen:
         raise AnsibleFilterError("media.immich.plan: seen has to be what media.immich.observe returned")
     password = "".join(secrets.choice(ALPHABET) for _ in range(PASSWORD_LENGTH))

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Carry out the steps of a plan: stage by stage, at once within a stage, one outcome per step, whatever the others do."""
+"""Carry out the steps of a plan: stage by stage, at once within a stage, one outcome per step.
+
+A failed step holds back the later stages of its own component and nothing else.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from typing import Any, Protocol, TypeAlias
 
 from .api_error import ApiError, ObjectRef, TransportError, Unreachable
 from .difference import FIELD_MANAGER, needs_apply, without_nulls
+from .values import dig
 
 __all__ = ["VERBS", "Objects", "Outcome", "apply_steps", "explained", "misuse"]
 
@@ -24,6 +28,17 @@ VERBS = {"apply": "object", "create": "object", "merge": "target", "delete": "ta
 IMMUTABLE = re.compile(
     r"immutable|may not be changed|cannot be changed|updates to \w+ spec for fields other than", re.IGNORECASE
 )
+
+
+MANAGED_BY = "app.kubernetes.io/managed-by"
+
+
+class HeldBack(TransportError):  # noqa: N818 # reads as what is the case
+    """An earlier step of the same component failed, so this one was not tried."""
+
+
+class NameTaken(TransportError):  # noqa: N818 # reads as what is the case
+    """There is an object of the name that somebody else made."""
 
 
 class Objects(Protocol):
@@ -95,19 +110,34 @@ def apply_steps(
 
     `live` are the objects as they were read in this pass; None makes each step read its own. A refusal is an
     outcome; Unreachable is raised only when no step at all got an answer.
+
+    An object that `live` lacks is looked up before it is applied for the first time: what somebody else has made
+    under its name is not overwritten.
     """
     known = None if live is None else {_identity(ObjectRef.of(item)): item for item in live}
     outcomes: dict[int, Outcome] = {}
     for stage in sorted({step.get("stage", 0) for step in steps}):
-        positions = [position for position, step in enumerate(steps) if step.get("stage", 0) == stage]
+        failed = {outcome.component: outcome for outcome in outcomes.values() if outcome.component and outcome.error}
+        positions = []
+        for position, step in enumerate(steps):
+            if step.get("stage", 0) == stage and step.get("component") in failed:
+                outcomes[position] = _held_back(step, failed[step["component"]])
+            elif step.get("stage", 0) == stage:
+                positions.append(position)
         work = [partial(_carry_out, steps[position], known, objects_for, field_manager) for position in positions]
         outcomes.update(zip(positions, in_parallel(work), strict=True))
         if known is not None:
             _remember(known, [outcomes[position] for position in positions])
     errors = [outcome.error for outcome in outcomes.values()]
-    if errors and all(isinstance(error, Unreachable) for error in errors):
-        raise errors[0] or Unreachable("")
+    if errors and all(isinstance(error, Unreachable | HeldBack) for error in errors):
+        raise next(error for error in errors if isinstance(error, Unreachable))
     return [outcomes[position] for position in range(len(steps))]
+
+
+def _held_back(step: Step, cause: Outcome) -> Outcome:
+    ref = ObjectRef.of(step[VERBS[step["verb"]]])
+    error = HeldBack(f"{ref}: left as it is, because {cause.ref} could not be written")
+    return Outcome(verb=step["verb"], component=step["component"], ref=ref, before=None, error=error)
 
 
 def _remember(known: dict[tuple[str, str, str], Manifest], outcomes: Iterable[Outcome]) -> None:
@@ -130,8 +160,10 @@ def _carry_out(
     ref = ObjectRef.of(subject)
     before = None if known is None else known.get(_identity(ref))
     try:
-        if known is None and verb != "delete":
+        if (known is None and verb != "delete") or (before is None and verb == "apply"):
             before = objects_for(ref).find(ref)
+            if known is not None and before is not None and _is_somebody_elses(before, subject):
+                raise NameTaken(_taken(ref, before))
         if verb == "apply" and not needs_apply(without_nulls(subject), before, field_manager=field_manager):
             return Outcome(verb=verb, component=component, ref=ref, before=before, object=before)
         written, changed = _write(step, partial(objects_for, ref), ref, before)
@@ -145,7 +177,7 @@ def _write(
 ) -> tuple[Manifest | None, bool]:
     """(the object afterwards, whether the API server changed anything). The client is made only if it is needed."""
     if step["verb"] == "apply":
-        after = objects().apply(without_nulls(step["object"]))
+        after = _applied(objects(), without_nulls(step["object"]), ref, before)
         return after, _is_changed(before, after)
     if step["verb"] == "create":
         if before is not None:
@@ -160,6 +192,40 @@ def _write(
         after = objects().merge(ref, step["patch"])
         return after, _is_changed(before, after)
     return None, objects().delete(ref, uid=step["target"].get("uid"))
+
+
+def _applied(objects: Objects, wanted: Manifest, ref: ObjectRef, before: Manifest | None) -> Manifest:
+    """The object after the apply, if need be without what others have put into its spec.
+
+    Apply leaves list items of others alone. Some clash with ours: after an edit of a Service's port number there would
+    be two ports of one name. Where the API server refuses the result, our lists take the place of what is there.
+    """
+    try:
+        return objects.apply(wanted)
+    except ApiError as exc:
+        if exc.status_code != 422 or before is None or "spec" not in wanted or IMMUTABLE.search(exc.message):
+            raise
+        try:
+            objects.merge(ref, {"spec": wanted["spec"]})
+        except ApiError:
+            raise exc from None  # the object is refused as such, which the first answer says better
+        return objects.apply(wanted)
+
+
+def _is_somebody_elses(live: Manifest, wanted: Manifest) -> bool:
+    """True for an object that neither has our mark nor our owner. Claims are taken on: their data outlives owners."""
+    if live.get("kind", wanted["kind"]) == "PersistentVolumeClaim":
+        return False
+    ours = {owner.get("uid") for owner in dig(wanted, "metadata", "ownerReferences", default=[])}
+    owners = {owner.get("uid") for owner in dig(live, "metadata", "ownerReferences", default=[])}
+    mark = dig(wanted, "metadata", "labels", MANAGED_BY)
+    return bool(mark) and dig(live, "metadata", "labels", MANAGED_BY) != mark and not ours & owners
+
+
+def _taken(ref: ObjectRef, live: Manifest) -> str:
+    manager = dig(live, "metadata", "labels", MANAGED_BY)
+    made_by = f" ({MANAGED_BY}: {manager})" if manager else ""
+    return f"{ref} is there already and was made by somebody else{made_by}; remove it, or give the Immich another name"
 
 
 def _is_changed(before: Manifest | None, after: Manifest) -> bool:

@@ -90,7 +90,8 @@ def with_machine_learning_urls(users: Mapping[str, Any]) -> Mapping[str, Any]:
     if not isinstance(ours, Mapping) or "url" not in ours:
         return users
     rest = {key: value for key, value in ours.items() if key != "url"}
-    return {**users, "machineLearning": {"urls": [ours["url"]], **rest}}
+    urls = {"urls": [ours["url"]]} if ours["url"] else {}
+    return {**users, "machineLearning": {**urls, **rest}}
 
 
 def as_yaml(settings: Mapping[str, Any]) -> str:

@@ -120,7 +120,7 @@ def _progress(workload: Manifest) -> str:
     if status.get("updatedReplicas", 0) < wanted:
         return f"{status.get('updatedReplicas', 0)} of {wanted} pods run the newest version"
     if surplus > 0:
-        return f"{surplus} pods too many have still to end"
+        return f"former pods that have still to end: {surplus}"
     return f"{status.get('availableReplicas', 0)} of {wanted} pods are available"
 
 

@@ -56,7 +56,7 @@ def observe(cr: Mapping[str, Any], api: ApiObjects, *, in_parallel: InParallel) 
     route_is_served = "v1" in groups.get("route.openshift.io", ())
     objects = [item for items in owned for item in items]
     known = {(item["kind"], item["metadata"]["name"]): item for item in objects}
-    wanted = references(cr)
+    wanted = references(live_cr or cr)  # a pass acts on the present, not on what it was started for
     missing = [reference for reference in wanted if (reference["kind"], reference["name"]) not in known]
     *found, routes = in_parallel(
         [

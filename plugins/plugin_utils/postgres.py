@@ -66,7 +66,7 @@ def plan(instance: Instance, around: Surroundings, new_password: str) -> Part:
     part.apply(
         pods.service(
             instance, Component.POSTGRES, [("postgres", PORT)], names.labels(instance.name, Component.POSTGRES)
-        )
+        ),
     )
     return part
 

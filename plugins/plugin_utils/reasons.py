@@ -33,7 +33,6 @@ class Reason(StrEnum):
     CLAIM_NOT_FOUND = "ClaimNotFound"
     STORAGE_CLASS_NOT_FOUND = "StorageClassNotFound"
     CREDENTIALS_LOST = "CredentialsLost"
-    NAME_TAKEN = "NameTaken"
     IMAGE_PULL_FAILED = "ImagePullFailed"
     CRASH_LOOPING = "CrashLooping"
     CONTAINER_NOT_STARTED = "ContainerNotStarted"

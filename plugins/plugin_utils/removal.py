@@ -8,6 +8,7 @@ from typing import Any
 
 from . import names
 from .instance import identity
+from .names import Manifest
 from .planning import CLEAN_UP_STAGE
 from .values import dig
 
@@ -15,7 +16,8 @@ from .values import dig
 def removal(instance: str, *, seen: Mapping[str, Any]) -> dict[str, Any]:
     """{"steps": [...], "kept": ["PersistentVolumeClaim photos-library", ...]} for what `observe` saw of an instance.
 
-    The library, the database volume and its credentials stay, and so does a claim that nobody made for this instance.
+    The library, the database volume and its credentials stay, and so do a claim that nobody made for this instance and
+    what somebody else controls.
     """
     kept_names = {
         ("PersistentVolumeClaim", names.library_claim(instance)),
@@ -26,15 +28,22 @@ def removal(instance: str, *, seen: Mapping[str, Any]) -> dict[str, Any]:
     references = {(item["kind"], item["name"]) for item in seen.get("references") or () if item.get("object")}
     live_cr = seen.get("cr")
     targets = [live_cr] if live_cr else []
-    targets += [item for key, item in objects.items() if key not in kept_names]
+    targets += [item for key, item in objects.items() if key not in kept_names and not _is_of_another(item)]
     steps = [
         {
             "verb": "delete",
             "component": dig(target, "metadata", "labels", "app.kubernetes.io/component", default=""),
-            "stage": CLEAN_UP_STAGE if target is not live_cr else 0,  # an operator must not bring the rest back meanwhile
+            "stage": CLEAN_UP_STAGE
+            if target is not live_cr
+            else 0,  # an operator must not bring the rest back meanwhile
             "target": identity(target),
         }
         for target in targets
     ]
     kept = sorted(f"{kind} {name}" for kind, name in kept_names & (references | set(objects)))
     return {"steps": steps, "kept": kept}
+
+
+def _is_of_another(live: Manifest) -> bool:
+    owners = dig(live, "metadata", "ownerReferences", default=[])
+    return any(owner.get("controller") and owner["kind"] != names.KIND for owner in owners)

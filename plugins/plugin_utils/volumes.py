@@ -119,7 +119,8 @@ def access_modes(around: Surroundings, name: str, persistence: Mapping[str, Any]
 def _is_class_ours(live: Manifest) -> bool:
     """True when an apply of ours set the class: leaving it out of the next one would mean to remove it."""
     return any(
-        entry.get("manager") == names.FIELD_MANAGER and "f:storageClassName" in dig(entry, "fieldsV1", "f:spec", default={})
+        entry.get("manager") == names.FIELD_MANAGER
+        and "f:storageClassName" in dig(entry, "fieldsV1", "f:spec", default={})
         for entry in dig(live, "metadata", "managedFields", default=[])
     )
 

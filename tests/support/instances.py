@@ -25,6 +25,7 @@ def a_cr(spec: Mapping[str, Any] | None = None, **metadata: Any) -> dict[str, An
         "metadata": {"name": NAME, "namespace": NAMESPACE, "uid": UID, "generation": 1, **metadata},
         **({"spec": dict(spec)} if spec is not None else {}),
     }
+    full: dict[str, Any]
     full, problems = complete(cr)
     assert problems == [], [str(problem) for problem in problems]
     return full
@@ -77,7 +78,8 @@ def found(plan: Plan, kind: str, name: str) -> dict[str, Any]:
     """The object of that kind and name in the plan; fails with what there is instead."""
     names = [(manifest["kind"], manifest["metadata"]["name"]) for manifest in plan.objects]
     assert (kind, name) in names, f"{kind} {name} is not among {names}"
-    return plan.objects[names.index((kind, name))]
+    manifest: dict[str, Any] = plan.objects[names.index((kind, name))]
+    return manifest
 
 
 def has(plan: Plan, kind: str, name: str) -> bool:
@@ -163,7 +165,7 @@ def an_instance_at_work(
         claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": template["spec"]}
         made.append(settled(claim))
     mine = {(manifest["kind"], manifest["metadata"]["name"]) for manifest in made}
-    return [*made, *(o for o in objects if (o["kind"], o["metadata"]["name"]) not in mine)]
+    return made + [dict(o) for o in objects if (o["kind"], o["metadata"]["name"]) not in mine]
 
 
 def results_of(plan: Plan, *, errors: Mapping[tuple[str, str], str] | None = None) -> list[dict[str, Any]]:
@@ -199,7 +201,8 @@ def report_for(
     objects = list(objects)
     made = plan_for(cr, objects, **surroundings)
     seen = seen_with(cr, objects, **surroundings)
-    return report(made.as_dict(), {"results": results_of(made, errors=errors)}, seen)
+    result: dict[str, Any] = report(made.as_dict(), {"results": results_of(made, errors=errors)}, seen)
+    return result
 
 
 def condition(report: Mapping[str, Any], kind: str) -> dict[str, Any]:
@@ -207,3 +210,26 @@ def condition(report: Mapping[str, Any], kind: str) -> dict[str, Any]:
     found: list[dict[str, Any]] = [c for c in report["status"]["conditions"] if c["type"] == kind]
     assert len(found) == 1, f"{kind} is there {len(found)} times"
     return found[0]
+
+
+def summary(report: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+    """{type: (status, reason)} of the conditions that are about the whole instance, but for Warning."""
+    found = [condition(report, kind) for kind in ("Ready", "Progressing", "Degraded")]
+    return {entry["type"]: (entry["status"], entry["reason"]) for entry in found}
+
+
+def with_status(objects: Iterable[Mapping[str, Any]], kind: str, name: str, **status: Any) -> list[dict[str, Any]]:
+    """The objects with another status of one of them."""
+    return [settled(m, **status) if (m["kind"], m["metadata"]["name"]) == (kind, name) else dict(m) for m in objects]
+
+
+def without(objects: Iterable[Mapping[str, Any]], kind: str, name: str) -> list[dict[str, Any]]:
+    return [dict(manifest) for manifest in objects if (manifest["kind"], manifest["metadata"]["name"]) != (kind, name)]
+
+
+def a_pod(component: str, reason: str, message: str = "") -> dict[str, Any]:
+    """A pod of that component whose only container waits."""
+    waiting = {"name": component, "state": {"waiting": {"reason": reason, "message": message}}}
+    labels = {"app.kubernetes.io/component": component}
+    metadata = {"name": f"{component}-x", "namespace": NAMESPACE, "labels": labels}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "status": {"containerStatuses": [waiting]}}

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import subprocess
@@ -11,6 +12,8 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from ansible_collections.media.immich.plugins.plugin_utils.images import DEFAULT_IMAGES, IMAGE_VARIABLES
 from localcluster.testing import Cluster
@@ -23,6 +26,7 @@ DEADLINE_S = 60.0
 OWN_KINDS = (
     "Deployment", "StatefulSet", "Service", "ConfigMap", "Secret", "PersistentVolumeClaim", "Ingress",
 )  # fmt: skip
+WORKLOADS = ("server", "machine-learning", "valkey", "postgres")
 WRITES = ("create", "update", "patch", "delete", "deletecollection")
 
 
@@ -161,7 +165,7 @@ class Instances:
             mark = len(passes)
             if not passes or passes[-1].get("changed"):
                 return False
-            end = time.monotonic() + 1.5
+            end = time.monotonic() + 1.0 + 3 * float(passes[-1].get("duration_s", 1.0))  # a pass may be under way
             while time.monotonic() < end:
                 if len(operator.passes(name, self.namespace)) != mark:
                     return False
@@ -178,3 +182,78 @@ class Instances:
             for manifest in self.api.list(kind, self.namespace)
             if manifest["metadata"].get("labels", {}).get("app.kubernetes.io/instance") == name
         }
+
+    def pods(self, component: str, name: str = "photos") -> list[dict[str, Any]]:
+        """The pods of a component that are not on their way out."""
+        labels = f"app.kubernetes.io/instance={name},app.kubernetes.io/component={component}"
+        found = self.api.list("Pod", self.namespace, labels=labels)
+        return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
+
+    def pod_uids(self, name: str = "photos") -> dict[str, set[str]]:
+        """{component: uids of its pods}: two of these tell which pods were replaced in between."""
+        return {component: {pod["metadata"]["uid"] for pod in self.pods(component, name)} for component in WORKLOADS}
+
+    def wait_rolled(self, before: Mapping[str, set[str]], *components: str, name: str = "photos") -> None:
+        """Until the pods of these components, and of no others, are other ones than in `before`, and all is ready."""
+
+        def rolled() -> bool:
+            now = self.pod_uids(name)
+            return all(now[component] and not now[component] & before[component] for component in components)
+
+        self.wait(f"new pods of {', '.join(components)}", rolled)
+        self.wait_ready(name)
+        self.wait_settled(name)
+        now = self.pod_uids(name)
+        changed = {component for component in WORKLOADS if now[component] != before[component]}
+        assert changed == set(components), f"rolled: {sorted(changed)}, expected: {sorted(components)}"
+
+    def secret(self, name: str, **values: str) -> dict[str, Any]:
+        """Store a Secret of the user's, new or changed."""
+        data = {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
+        metadata = {"name": name, "namespace": self.namespace}
+        return self.api.apply({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data})
+
+    def claim(self, name: str, **spec: Any) -> dict[str, Any]:
+        """Create a claim of the user's: 10Gi ReadWriteOnce of the default class, but for `spec`."""
+        full = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "10Gi"}}, **spec}
+        metadata = {"name": name, "namespace": self.namespace}
+        return self.api.create(
+            {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": full}
+        )
+
+    def events(self, name: str = "photos") -> list[tuple[str, str, str]]:
+        """[(type, reason, message)] of the Events about an instance, the oldest first."""
+        found = self.api.list(
+            "v1/Event", self.namespace, fields=f"involvedObject.kind=Immich,involvedObject.name={name}"
+        )
+        found.sort(key=lambda event: int(event["metadata"]["resourceVersion"]))
+        return [(event["type"], event["reason"], event["message"]) for event in found]
+
+    def configuration(self, name: str = "photos") -> Any:
+        """Immich's settings as the server reads them, from whichever object holds the file; None without one."""
+        held = f"{name}-immich-config"
+        config_map, secret = self.get("ConfigMap", held), self.get("Secret", held)
+        assert not (config_map and secret), "the file is there twice"
+        if config_map:
+            return yaml.safe_load(config_map["data"]["immich-config.yaml"])
+        if secret:
+            return yaml.safe_load(base64.b64decode(secret["data"]["immich-config.yaml"]))
+        return None
+
+
+def pod_spec(workload: Mapping[str, Any]) -> dict[str, Any]:
+    """The pod template's spec of a Deployment or StatefulSet."""
+    spec: dict[str, Any] = workload["spec"]["template"]["spec"]
+    return spec
+
+
+def environment(workload: Mapping[str, Any]) -> dict[str, str | None]:
+    """{name: value, or secret/key} of the main container; each name is there once."""
+    entries = pod_spec(workload)["containers"][0].get("env", [])
+    names = [entry["name"] for entry in entries]
+    assert len(names) == len(set(names)), f"a variable is there twice: {names}"
+    found: dict[str, str | None] = {}
+    for entry in entries:
+        reference = entry.get("valueFrom", {}).get("secretKeyRef")
+        found[entry["name"]] = f"{reference['name']}/{reference['key']}" if reference else entry.get("value")
+    return found

@@ -148,10 +148,10 @@ def test_a_failure_is_retried_with_growing_delays_until_the_cause_is_gone(start,
 
     widgets.create("one", {"fail": True})
 
-    operator.wait_pass("one", "retry 1")
-    second = operator.wait_pass("one", "retry 2")
-    assert second["failures"] == ["Refuse what was asked for: this Widget was told to fail"]
-    assert [round(line["retry_in_s"] / 0.3, 0) >= 1 for line in operator.passes("one")[:2]] == [True, True]
+    line = operator.wait_pass("one", "retry 3")  # the first one may be overtaken by the event of the new ConfigMap
+    assert line["failures"] == ["Refuse what was asked for: this Widget was told to fail"]
+    delays = [line["retry_in_s"] for line in operator.passes("one")[:4]]
+    assert all(0.3 * 2**n <= delay + 0.05 <= 0.3 * 2**n * 1.2 + 0.1 for n, delay in enumerate(delays)), delays
     widgets.change("one", {"spec": {"fail": False}})
     assert operator.wait_pass("one", "generation 1 -> 2")["result"] == "successful"
 
@@ -162,7 +162,7 @@ def test_a_burst_of_events_becomes_few_passes(start, widgets, cluster: Cluster, 
     operator.wait_pass("one", "ConfigMap one-widget created")
     before = len(operator.passes("one"))
 
-    for number in range(25):
+    for number in range(15):
         cluster.api.create(a_config_map(f"burst-{number}", namespace, **OWN_LABELS))
     cluster.api.create(a_config_map("last", namespace, **OWN_LABELS))
 

@@ -23,6 +23,7 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     answers: ClassVar[list[tuple[int, bytes, bool]]]  # status, body, whether the connection is cut afterwards
     requests: ClassVar[list[tuple[str, str, dict[str, str]]]]
+    hold: ClassVar[threading.Event]  # a stream stays open until it is set
 
     def do_GET(self) -> None:
         self.requests.append((self.command, self.path, dict(self.headers)))
@@ -32,6 +33,7 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Transfer-Encoding", "chunked")
             self.end_headers()
             self.wfile.write(f"{len(body):x}\r\n".encode() + body + b"\r\n")
+            self.hold.wait(10)
             self.close_connection = True
         else:
             self.send_header("Content-Length", str(len(body)))
@@ -56,11 +58,12 @@ class FakeServer:
 
 @pytest.fixture
 def server() -> Iterator[FakeServer]:
-    handler = type("TestHandler", (Handler,), {"answers": [], "requests": []})
+    handler = type("TestHandler", (Handler,), {"answers": [], "requests": [], "hold": threading.Event()})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
         thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield FakeServer(handler, running)
+        handler.hold.set()
         running.shutdown()
         thread.join()
 
@@ -158,6 +161,7 @@ def test_a_connection_that_breaks_in_the_middle_is_unreachable(server, client):
     stream = iter(client.watch(PODS, None, resource_version="5", timeout_s=300))
 
     assert next(stream)["type"] == "ADDED"
+    server.handler.hold.set()
     with pytest.raises(UnreachableError, match="watch pods: the connection broke"):
         next(stream)
 
@@ -189,14 +193,28 @@ def test_a_line_that_is_no_event_is_an_error_of_ours(line, server, client):
 
 
 def test_a_watch_that_waits_ends_when_it_is_closed(server, client):
-    server.answer(b'{"type": "ADDED", "object": {}}\n')
+    server.answer(b'{"type": "ADDED", "object": {}}\n', cut=True)
     stream = client.watch(PODS, None, resource_version="5", timeout_s=300)
-    iterator = iter(stream)
-    next(iterator)
+    seen: list[object] = []
+    first = threading.Event()
+
+    def follow() -> None:
+        try:
+            for event in stream:
+                seen.append(event["type"])
+                first.set()
+            seen.append("end")
+        except UnreachableError as error:
+            seen.append(error)
+
+    thread = threading.Thread(target=follow)
+    thread.start()
+    assert first.wait(5)
 
     stream.close()
+    thread.join(5)
 
-    assert list(iterator) == []
+    assert seen == ["ADDED", "end"]
 
 
 def test_requests_are_counted_with_their_outcome(server):

@@ -2,6 +2,7 @@
 """Pods are replaced when what they use changes, and for no other reason."""
 
 import pytest
+
 from support.instances import (
     NAME,
     PASSWORD,

@@ -5,6 +5,7 @@ import base64
 
 import pytest
 import yaml
+
 from ansible_collections.media.immich.plugins.plugin_utils.images import DEFAULT_IMAGES
 from ansible_collections.media.immich.plugins.plugin_utils.planning import plan
 from support.instances import (
@@ -82,6 +83,9 @@ def test_immich_is_told_where_machine_learning_is(machine_learning, generated):
             {"machineLearning": {"clip": {}}},
             {"enabled": True, "urls": [BUILT_IN], "clip": {}},
             id="an-explicit-empty-map-survives",
+        ),
+        pytest.param(
+            {"machineLearning": {}}, {"enabled": True, "urls": [BUILT_IN]}, id="an-empty-map-takes-nothing-away"
         ),
         pytest.param(
             {"machineLearning": {"url": "http://a"}}, {"enabled": True, "urls": ["http://a"]}, id="url-becomes-urls"

@@ -5,10 +5,11 @@ import io
 
 import pytest
 import yaml
-from ansible_collections.media.immich.plugins.plugin_utils.configuration import as_yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
+
+from ansible_collections.media.immich.plugins.plugin_utils.configuration import as_yaml
 
 NASTY = [
     "", " ", "  leading", "trailing  ", "\n", "a\nb", "a\r\nb", "\t", "-", "- a", "a: b", "a #b", "#", "&a",

@@ -4,6 +4,7 @@
 import base64
 
 import pytest
+
 from support.instances import (
     PASSWORD,
     a_claim,

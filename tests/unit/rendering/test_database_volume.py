@@ -2,6 +2,7 @@
 """Where on its volume the database is, and what can't be changed on a live StatefulSet."""
 
 import pytest
+
 from support.instances import (
     a_claim,
     a_cr,

@@ -2,6 +2,7 @@
 """From what kubelet, scheduler and API server say of pods to a cause and what to do about it."""
 
 import pytest
+
 from ansible_collections.media.immich.plugins.plugin_utils.diagnosis import diagnose
 from ansible_collections.media.immich.plugins.plugin_utils.reasons import Reason
 
@@ -351,13 +352,13 @@ PROGRESS = [
     pytest.param(
         {"observedGeneration": 2, "updatedReplicas": 1, "replicas": 2, "availableReplicas": 2},
         1,
-        "1 pods too many have still to end",
+        "former pods that have still to end: 1",
         id="old-pods",
     ),
     pytest.param(
         {"observedGeneration": 2, "replicas": 2, "updatedReplicas": 2},
         0,
-        "2 pods too many have still to end",
+        "former pods that have still to end: 2",
         id="scaling-to-zero",
     ),
 ]

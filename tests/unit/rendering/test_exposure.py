@@ -2,6 +2,7 @@
 """Ingress, Route, and the address in the status."""
 
 import pytest
+
 from ansible_collections.media.immich.plugins.plugin_utils.exposure import url
 from support.instances import a_cr, an_instance_at_work, deletions, found, has, notices, plan_for, report_for
 
@@ -88,6 +89,7 @@ def test_a_default_route_ends_tls_at_the_edge_and_redirects():
     assert route["spec"] == {
         "to": {"kind": "Service", "name": "photos-server", "weight": 100},
         "port": {"targetPort": "http"},
+        "wildcardPolicy": "None",
         "tls": {"termination": "edge", "insecureEdgeTerminationPolicy": "Redirect"},
     }
 
@@ -118,6 +120,14 @@ def test_a_route_takes_every_setting():
     assert route["metadata"]["annotations"] == {"timeout": "600s"}
     assert route["metadata"]["labels"]["shard"] == "public"
     assert route["metadata"]["labels"]["app.kubernetes.io/instance"] == "photos"
+
+
+def test_a_route_that_refuses_plain_http_says_so_in_the_words_of_the_route_api():
+    cr = a_cr(with_route(tls={"insecureEdgeTerminationPolicy": "Disable"}))
+
+    route = found(plan_for(cr, route=True), "Route", "photos-server")
+
+    assert route["spec"]["tls"] == {"termination": "edge", "insecureEdgeTerminationPolicy": "None"}
 
 
 def test_a_route_whose_api_is_there_again_is_made_again():

@@ -2,6 +2,7 @@
 """Pods run with as few rights as they can, and users may say otherwise."""
 
 import pytest
+
 from support.instances import a_cr, a_secret, container, found, plan_for, pod_template, workloads
 
 NON_ROOT = {"podSecurityContext": {"runAsNonRoot": True, "runAsUser": 1000}}
@@ -116,7 +117,11 @@ def test_openshift_gets_no_fixed_ids():
 def test_security_contexts_are_merged_and_the_users_win(key):
     settings = {
         "podSecurityContext": {"fsGroup": 26, "seccompProfile": {"type": "Localhost", "localhostProfile": "x"}},
-        "securityContext": {"capabilities": {"add": ["CHOWN"]}, "readOnlyRootFilesystem": True},
+        "securityContext": {
+            "allowPrivilegeEscalation": True,
+            "capabilities": {"add": ["CHOWN"]},
+            "readOnlyRootFilesystem": True,
+        },
     }
     name = "photos-machine-learning" if key == "machineLearning" else f"photos-{key}"
 
@@ -126,7 +131,7 @@ def test_security_contexts_are_merged_and_the_users_win(key):
     assert pod["fsGroup"] == 26
     assert pod["seccompProfile"] == {"type": "Localhost", "localhostProfile": "x"}
     assert container(workload)["securityContext"] == {
-        "allowPrivilegeEscalation": False,
+        "allowPrivilegeEscalation": True,
         "capabilities": {"drop": ["ALL"], "add": ["CHOWN"]},
         "readOnlyRootFilesystem": True,
     }

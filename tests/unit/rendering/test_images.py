@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from ansible_collections.media.immich.plugins.plugin_utils.crd import complete
 from ansible_collections.media.immich.plugins.plugin_utils.images import (
     DEFAULT_IMAGES,

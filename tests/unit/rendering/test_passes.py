@@ -6,6 +6,7 @@ import re
 
 import pytest
 from ansible.errors import AnsibleFilterError
+
 from ansible_collections.media.immich.plugins.filter.plan import plan as plan_filter
 from ansible_collections.media.immich.plugins.filter.report import report as report_filter
 from ansible_collections.media.immich.plugins.filter.with_default_images import with_default_images

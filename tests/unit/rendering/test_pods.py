@@ -2,10 +2,11 @@
 """What users can set on pods, and what they can't break by it."""
 
 import pytest
-from ansible_collections.media.immich.plugins.plugin_utils import pods
-from ansible_collections.media.immich.plugins.plugin_utils.names import labels
 from hypothesis import given
 from hypothesis import strategies as st
+
+from ansible_collections.media.immich.plugins.plugin_utils import pods
+from ansible_collections.media.immich.plugins.plugin_utils.names import labels
 from support.instances import a_cr, a_secret, container, environment, found, plan_for, pod_template, workloads
 
 KEYS = ["server", "machineLearning", "valkey", "postgres"]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from ansible_collections.media.immich.plugins.plugin_utils.references import (
     PATHS,
     STORAGE_CLASS_PATHS,

@@ -2,6 +2,7 @@
 """How pods are replaced: never two on a volume that only one may write to."""
 
 import pytest
+
 from support.instances import a_claim, a_cr, an_instance_at_work, found, notices, plan_for
 
 SHARED = ["ReadWriteMany"]
@@ -130,3 +131,4 @@ def test_replicas_on_a_volume_that_is_not_shared_run_with_a_warning(spec, warned
     assert notices(plan, "blocks") == []
     for key, name in (("server", "photos-server"), ("machineLearning", "photos-machine-learning")):
         assert found(plan, "Deployment", name)["spec"]["replicas"] == spec.get(key, {}).get("replicas", 1)
+

@@ -4,9 +4,10 @@
 import copy
 
 import pytest
-from ansible_collections.media.immich.plugins.plugin_utils.checks import check
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from ansible_collections.media.immich.plugins.plugin_utils.checks import check
 from support.instances import a_cr, a_secret, an_instance_at_work, deletions, has, plan_for
 
 INGRESS = {"ingress": {"enabled": True, "hosts": [{"host": "photos.example.com", "paths": [{"path": "/"}]}]}}

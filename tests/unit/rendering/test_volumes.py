@@ -2,6 +2,7 @@
 """Volumes grow and never shrink; what Kubernetes lets nobody change is kept and told."""
 
 import pytest
+
 from support.instances import (
     a_claim,
     a_cr,

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Running the commands of a documentation page, in order, as a reader would: in a shell, against a cluster."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import yaml
+
+from hack.docs.blocks import ROOT, Block
+from localcluster.testing import Cluster
+
+COMMAND_TIMEOUT_S = 180.0
+OUTPUT_DEADLINE_S = 30.0
+_READ_ONLY = re.compile(r"kubectl (get|describe|events|explain)\b")
+_AGE = re.compile(r"\b(\d+d)?(\d+h)?(\d+m)?(\d+s)\b|\b\d+[dhm]\b(?!i)")
+
+
+class PageRun:
+    """One page on one cluster: a folder that looks like a clone, and a kubeconfig of its own with a namespace set.
+
+    Commands run by `bash`; `kubectl`, `python`, `ansible-playbook` and `immich-operator` are on PATH.
+    """
+
+    def __init__(self, cluster: Cluster, namespace: str, folder: Path) -> None:
+        self.cluster, self.namespace, self.folder = cluster, namespace, folder
+        self._last: Block | None = None
+        self._printed = ""
+        for entry in ROOT.iterdir():
+            if not entry.name.startswith("."):
+                (folder / entry.name).symlink_to(entry)
+        programs = folder / ".programs"
+        programs.mkdir()
+        shim = programs / "immich-operator"
+        shim.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m immich_operator "$@"\n', encoding="utf-8")
+        shim.chmod(0o755)
+        kubeconfig = folder / ".kubeconfig"
+        kubeconfig.write_bytes(cluster.kubeconfig.read_bytes())
+        kubeconfig.chmod(0o600)
+        path = os.pathsep.join([str(programs), str(Path(sys.executable).parent), cluster.env["PATH"]])
+        self.environment: Mapping[str, str] = {
+            **cluster.env,
+            "KUBECONFIG": str(kubeconfig),
+            "PATH": path,
+            "PYTHONPATH": str(ROOT),
+            "ANSIBLE_NOCOWS": "1",
+            "ANSIBLE_NOCOLOR": "1",
+        }
+        self.shell(f"kubectl config set-context --current --namespace={namespace}")
+
+    def do(self, block: Block) -> None:
+        """What the mark of the block says; AssertionError when it does not come true."""
+        if block.mark in {"run", "refused"}:
+            self._run(block)
+        elif block.mark == "output":
+            self._compare(block)
+        elif block.mark == "file":
+            (self.folder / block.argument).write_text(block.text, encoding="utf-8")
+        elif block.mark == "fragment":
+            self._try_out(block)
+
+    def shell(self, script: str, *, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        """Run a script as commands of a page run: it stops at the first failure, also within a pipe."""
+        return subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", script],
+            cwd=self.folder,
+            env=self.environment,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_TIMEOUT_S,
+            check=False,
+        )
+
+    def _run(self, block: Block) -> None:
+        done = self.shell(block.text)
+        succeeded = done.returncode == 0
+        assert succeeded == (block.mark == "run"), (
+            f"{block.where}: {block.mark}, but the exit status is {done.returncode}\n"
+            f"{block.text}\n{done.stdout}\n{done.stderr}"
+        )
+        self._last, self._printed = block, done.stdout + ("" if succeeded else done.stderr)
+
+    def _compare(self, block: Block) -> None:
+        """What was printed is what the page shows. Commands that only read are asked again until they tell so."""
+        assert self._last, f"{block.where}: no commands before this output"
+        pattern = expected(block.text)
+        end = time.monotonic() + OUTPUT_DEADLINE_S
+        while not pattern.fullmatch(normalised(self._printed)):
+            may_still_come = _READ_ONLY.match(self._last.text) and time.monotonic() < end
+            assert may_still_come, f"{block.where}: the page shows\n{block.text}\nbut it was\n{self._printed}"
+            time.sleep(0.2)
+            self._printed = self.shell(self._last.text).stdout
+
+    def _try_out(self, block: Block) -> None:
+        content = yaml.safe_load(block.text)
+        assert "spec" in content or content["kind"] == "Immich", f"{block.where}: a fragment starts with spec:"
+        cr = {
+            "apiVersion": "media.rm3l.org/v1alpha1",
+            "kind": "Immich",
+            "metadata": {"name": "fragment"},
+            **content,
+        }
+        done = self.shell("kubectl create --dry-run=server -f -", stdin=yaml.safe_dump(cr))
+        assert done.returncode == 0, f"{block.where}: {done.stderr}"
+        assert "unknown field" not in done.stderr, f"{block.where}: {done.stderr}"
+
+
+def normalised(text: str) -> str:
+    """Without the widths of columns, ages and trailing blanks."""
+    lines = (_AGE.sub("AGE", re.sub(r"\s+", " ", line.strip())) for line in text.strip().splitlines())
+    return "\n".join(lines)
+
+
+def expected(text: str) -> re.Pattern[str]:
+    """A pattern for `normalised` text; `...` stands for any text, alone on a line for any lines."""
+    parts = [".*" if part == "..." else re.escape(part) for part in re.split(r"(\.\.\.)", normalised(text))]
+    return re.compile("".join(parts), re.DOTALL)

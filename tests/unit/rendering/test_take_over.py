@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Live instances made by the operator written in Go go on in place: same selectors, same volumes, same password."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ansible_collections.media.immich.plugins.plugin_utils.crd import complete
+from ansible_collections.media.immich.plugins.plugin_utils.images import DEFAULT_IMAGES
+from ansible_collections.media.immich.plugins.plugin_utils.planning import plan
+from support.instances import PASSWORD, deletions, environment, found, seen_with, workloads
+
+FIXTURES = Path(__file__).resolve().parents[2] / "fixtures"
+OWNER = "00000000-1111-2222-3333-444444444444"
+
+
+def an_instance(size):
+    """(custom resource, objects) as a cluster returned them; uids, which the files leave out, are filled in."""
+    text = (FIXTURES / f"instance-made-by-the-go-operator-{size}.yaml").read_text(encoding="utf-8")
+    cr, *objects = yaml.safe_load_all(text.replace("OWNER-UID", OWNER))
+    cr["metadata"] |= {"uid": OWNER, "generation": 2, "resourceVersion": "1"}
+    for index, manifest in enumerate(objects):
+        manifest["metadata"]["uid"] = f"uid-{index}"
+        if manifest["kind"] == "PersistentVolumeClaim":
+            manifest["status"] = {"phase": "Bound"}
+    full, problems = complete(cr)
+    assert problems == []
+    return full, objects
+
+
+def live(objects, kind, name):
+    [manifest] = [m for m in objects if (m["kind"], m["metadata"]["name"]) == (kind, name)]
+    return manifest
+
+
+@pytest.fixture(params=["minimal", "full"])
+def taken_over(request):
+    """(plan, objects before)"""
+    cr, objects = an_instance(request.param)
+    return plan(cr, seen=seen_with(cr, objects), images=DEFAULT_IMAGES, new_password=PASSWORD), objects
+
+
+def test_nothing_holds_a_take_over_back(taken_over):
+    result, _ = taken_over
+
+    assert result.notices == []
+
+
+def test_every_object_keeps_its_name_and_none_is_removed(taken_over):
+    result, objects = taken_over
+    before = {(m["kind"], m["metadata"]["name"]) for m in objects}
+    kept = {("Secret", "photos-postgres-credentials"), ("PersistentVolumeClaim", "data-photos-postgres-0")}
+
+    assert deletions(result) == []
+    assert {(m["kind"], m["metadata"]["name"]) for m in result.objects} == before - kept
+
+
+def test_selectors_are_not_touched(taken_over):
+    result, objects = taken_over
+
+    for manifest in result.objects:
+        if manifest["kind"] in {"Deployment", "StatefulSet", "Service"}:
+            before = live(objects, manifest["kind"], manifest["metadata"]["name"])
+            assert manifest["spec"]["selector"] == before["spec"]["selector"], manifest["metadata"]["name"]
+
+
+def test_services_keep_their_ports(taken_over):
+    result, objects = taken_over
+
+    for manifest in result.objects:
+        if manifest["kind"] == "Service":
+            assert manifest["spec"]["ports"] == live(objects, "Service", manifest["metadata"]["name"])["spec"]["ports"]
+
+
+def test_volumes_are_not_touched(taken_over):
+    result, objects = taken_over
+
+    for manifest in result.objects:
+        if manifest["kind"] == "PersistentVolumeClaim":
+            before = live(objects, "PersistentVolumeClaim", manifest["metadata"]["name"])
+            assert manifest["spec"].items() <= before["spec"].items()
+            assert manifest["metadata"].get("ownerReferences") == before["metadata"].get("ownerReferences")
+    assert [step for step in result.steps if step.get("target", {}).get("kind") == "PersistentVolumeClaim"] == []
+
+
+def test_pods_mount_the_same_claims(taken_over):
+    result, objects = taken_over
+
+    def claims(manifest):
+        volumes = manifest["spec"]["template"]["spec"].get("volumes", ())
+        return {v["name"]: v["persistentVolumeClaim"] for v in volumes if "persistentVolumeClaim" in v}
+
+    def mounts(manifest):
+        [container] = manifest["spec"]["template"]["spec"]["containers"]
+        return {mount["name"]: mount["mountPath"] for mount in container.get("volumeMounts", ())}
+
+    for manifest in workloads(result):
+        before = live(objects, manifest["kind"], manifest["metadata"]["name"])
+        assert claims(manifest) == claims(before)
+        assert mounts(manifest).items() >= mounts(before).items()
+
+
+def test_the_claim_template_of_the_database_stays_as_it_is(taken_over):
+    result, objects = taken_over
+
+    [after] = found(result, "StatefulSet", "photos-postgres")["spec"]["volumeClaimTemplates"]
+    [before] = live(objects, "StatefulSet", "photos-postgres")["spec"]["volumeClaimTemplates"]
+
+    assert after["metadata"] == before["metadata"]
+    filled_in_by_the_api_server = {"volumeMode": "Filesystem"}
+    assert {**after["spec"], **filled_in_by_the_api_server} == before["spec"]
+
+
+def test_the_database_is_looked_for_where_it_is(taken_over):
+    result, _ = taken_over
+
+    assert "PGDATA" not in environment(found(result, "StatefulSet", "photos-postgres"))
+
+
+def test_the_password_stays(taken_over):
+    result, _ = taken_over
+
+    assert [step for step in result.steps if step["verb"] == "create"] == []
+    assert (
+        environment(found(result, "StatefulSet", "photos-postgres"))["POSTGRES_PASSWORD"]
+        == "photos-postgres-credentials/password"
+    )
+    assert (
+        environment(found(result, "Deployment", "photos-server"))["DB_PASSWORD"]
+        == "photos-postgres-credentials/password"
+    )
+
+
+def test_the_server_finds_database_and_queues_as_before(taken_over):
+    result, objects = taken_over
+
+    before = environment(live(objects, "Deployment", "photos-server"))
+    after = environment(found(result, "Deployment", "photos-server"))
+
+    assert before.items() <= after.items()
+
+
+def test_only_deployments_that_were_rolling_get_a_switch_of_strategy(taken_over):
+    result, _ = taken_over
+
+    switched = [
+        s["target"]["name"] for s in result.steps if s["verb"] == "merge" and s["target"]["kind"] == "Deployment"
+    ]
+
+    assert sorted(switched) == ["photos-machine-learning", "photos-server"]
+
+
+def test_the_finalizer_of_the_go_operator_is_taken_off(taken_over):
+    result, _ = taken_over
+
+    [patch] = [step["patch"] for step in result.steps if step.get("target", {}).get("kind") == "Immich"]
+
+    assert patch == {"metadata": {"finalizers": [], "resourceVersion": "1"}}
+
+
+def test_a_setting_that_the_go_operator_wrote_in_lower_case_is_written_as_immich_reads_it():
+    cr, objects = an_instance("full")
+    assert "storagetemplate:" in live(objects, "ConfigMap", "photos-immich-config")["data"]["immich-config.yaml"]
+
+    result = plan(cr, seen=seen_with(cr, objects), images=DEFAULT_IMAGES, new_password=PASSWORD)
+
+    text = found(result, "ConfigMap", "photos-immich-config")["data"]["immich-config.yaml"]
+    assert yaml.safe_load(text)["storageTemplate"] == {
+        "enabled": True,
+        "template": "{{y}}/{{y}}-{{MM}}-{{dd}}/{{filename}}",
+    }
+
+
+def test_the_second_pass_asks_for_the_same(taken_over):
+    result, objects = taken_over
+    untouched = [
+        m
+        for m in objects
+        if (m["kind"], m["metadata"]["name"]) not in {(o["kind"], o["metadata"]["name"]) for o in result.objects}
+    ]
+    applied = [
+        {**m, "metadata": {**m["metadata"], "uid": live(objects, m["kind"], m["metadata"]["name"])["metadata"]["uid"]}}
+        for m in result.objects
+    ]
+    cr = {**result.cr, "metadata": {**result.cr["metadata"], "finalizers": []}}
+
+    again = plan(cr, seen=seen_with(cr, [*applied, *untouched]), images=DEFAULT_IMAGES, new_password="another")
+
+    assert again.objects == result.objects
+    assert {step["verb"] for step in again.steps} == {"apply"}

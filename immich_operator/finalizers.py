@@ -17,13 +17,15 @@ class Finalizers:
 
     def __init__(self, watch: Watch, client: Client, discovery: Discovery) -> None:
         self._name = watch.finalizer.name if watch.finalizer else None
+        self._former = watch.former_finalizer
         self._kind = watch.kind
         self._client = client
         self._discovery = discovery
 
     def wants_pass(self, cr: Manifest) -> bool:
         """False for an object that is being deleted and does not wait for us."""
-        return not is_deleting(cr) or (self._name is not None and self._name in _finalizers(cr))
+        waits_for = _finalizers(cr)
+        return not is_deleting(cr) or any(name in waits_for for name in (self._name, self._former) if name is not None)
 
     def ensure(self, cr: Manifest) -> Manifest:
         """The object with our finalizer, which is added unless it is there or the object is being deleted.
@@ -36,6 +38,8 @@ class Finalizers:
 
     def release(self, cr: Manifest) -> None:
         """Let the deletion go on. Raises: ClusterError."""
+        if self._name is None:
+            return
         try:
             live = self._client.get(self._path(cr), what=f"get {self._title(cr)}")
             self._write(live, [name for name in _finalizers(live) if name != self._name])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""watches.yaml: the Operator SDK's schema and defaults, and the keys of our own, `dependents` and `references`.
+"""watches.yaml: the schema and defaults of the Operator SDK, and keys of our own: `dependents`, `references`, `formerFinalizer`.
 
 What differs from the Operator SDK on purpose:
 - unknown keys are refused with a suggestion, because a misspelt one would silently do nothing;
@@ -83,6 +83,8 @@ class Watch:
     finalizer: Finalizer | None = None
     dependents: Dependents = field(default_factory=Dependents)
     references: tuple[Reference, ...] = ()
+    former_finalizer: str | None = None
+    """Left by a predecessor; an object that is being deleted and waits for it gets a pass, in which the role frees it."""
 
 
 def expand(text: str, environ: Mapping[str, str]) -> str:
@@ -141,6 +143,7 @@ def _watch(entry: Entry, search: RoleSearch) -> Watch | None:
         finalizer=_finalizer(entry, search),
         dependents=_dependents(entry),
         references=_references(entry),
+        former_finalizer=entry.text("formerFinalizer") or None,
     )
     entry.boolean("watchClusterScopedResources", default=False)  # only what `dependents` lists is watched
     entry.anything("blacklist")  # concerns the Operator SDK's proxy, which does not exist here

@@ -6,10 +6,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+
 from ansible_collections.media.immich.plugins.plugin_utils.api_objects import ApiObjects
 from ansible_collections.media.immich.plugins.plugin_utils.connection_settings import ConnectionSettings
 from ansible_collections.media.immich.plugins.plugin_utils.transport import Transport, connect
-
 from localcluster.testing import Cluster
 
 

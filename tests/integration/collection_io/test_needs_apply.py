@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+
 from ansible_collections.media.immich.plugins.plugin_utils.api_error import ObjectRef
 from ansible_collections.media.immich.plugins.plugin_utils.api_objects import ApiObjects
 from ansible_collections.media.immich.plugins.plugin_utils.difference import needs_apply
 from ansible_collections.media.immich.plugins.plugin_utils.transport import Transport
-
 from localcluster.testing import Cluster
 
 from .manifests import KINDS, Manifest, manifests
@@ -41,7 +41,7 @@ def other_manager(transport: Transport) -> ApiObjects:
 
 
 def read(objects: ApiObjects, manifest: Manifest) -> Manifest:
-    found = objects.find(ObjectRef.of(manifest))
+    found: Manifest | None = objects.find(ObjectRef.of(manifest))
     assert found
     return found
 
@@ -51,7 +51,7 @@ def settled(objects: ApiObjects, desired: Manifest) -> Manifest:
 
     Two may be needed: when the last field of a structure is given up, the API server first removes all of it.
     """
-    live = objects.apply(desired)
+    live: Manifest = objects.apply(desired)
     if needs_apply(desired, live):
         live = objects.apply(desired)
     assert not needs_apply(desired, live), "the object would be written in every pass for ever"
@@ -99,7 +99,7 @@ def test_an_object_with_the_same_values_that_another_manager_made_is_taken_over_
     settled(objects, desired)
 
 
-REMOVABLE = {
+REMOVABLE: dict[str, list[Path]] = {
     "Deployment": [
         ("metadata", "labels", "app.kubernetes.io/name"),
         ("spec", "replicas"),

@@ -284,6 +284,16 @@ def test_a_resource_that_is_being_deleted_gets_no_pass_without_a_finalizer_of_ou
     assert bench.engine.plays == []
 
 
+def test_a_resource_that_is_being_deleted_gets_a_pass_when_it_waits_for_a_predecessor(tmp_path):
+    cr = a_widget(deletionTimestamp="now", finalizers=["predecessor.org/finalizer"])
+    bench = Bench(tmp_path, cr, former_finalizer="predecessor.org/finalizer")
+
+    assert bench.reconcile() == "success"
+
+    assert len(bench.engine.plays) == 1
+    assert bench.api.writes == [], "it is the role that takes the finalizer off"
+
+
 FINALIZER = Finalizer(name="example.org/finalizer", playbook=Path("/gone.yml"), vars={"state": "absent"})
 
 

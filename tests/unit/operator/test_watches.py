@@ -51,6 +51,7 @@ def test_every_key_is_understood(folder):
         "  dependents:\n    selector: a=b\n    instanceLabel: example.org/instance\n"
         "    kinds: [{apiVersion: v1, kind: Pod}, {apiVersion: x.org/v1, kind: Route, optional: true}]\n"
         "  references: [{apiVersion: v1, kind: Secret, paths: [spec.a, 'spec.b[].c']}]\n"
+        "  formerFinalizer: predecessor.org/finalizer\n"
     )
 
     (watch,) = read(text)
@@ -69,6 +70,7 @@ def test_every_key_is_understood(folder):
     )
     assert (watch.dependents.selector, watch.dependents.instance_label) == ("a=b", "example.org/instance")
     assert watch.references == (Reference(Kind("v1", "Secret"), ("spec.a", "spec.b[].c")),)
+    assert watch.former_finalizer == "predecessor.org/finalizer"
 
 
 def test_the_case_of_keys_does_not_matter():

@@ -1,0 +1,102 @@
+# Each target is one command that CI runs too. Everything is set up on first use in .venv; nothing outside is changed.
+
+PYTHON ?= python3
+KUBECTL ?= kubectl
+IMG ?= immich-operator:latest
+ARGS ?=
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+TOOLS := localcluster hack tests bench immich_operator plugins
+
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export ANSIBLE_NOCOWS := 1
+
+##@ Look
+
+.PHONY: help
+help: ## Show this list
+	@awk 'BEGIN {FS = ":.*## "} \
+		/^##@/ {printf "\n%s\n", substr($$0, 5)} \
+		/^[a-z0-9-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: $(READY) ## Start a local Kubernetes, run the operator, apply a sample, show what happens, clean up
+	@python hack/demo.py $(ARGS)
+
+##@ Develop
+
+.PHONY: setup
+setup: $(READY) ## Make the virtual environment with everything from the lock file
+
+$(READY): requirements/dev.txt hack/setup.sh
+	@bash hack/setup.sh $(PYTHON) $(VENV)
+
+.PHONY: test
+test: lint unit integration ## Run lint, unit and integration tests
+
+.PHONY: lint
+lint: $(READY) ## Check style, types, layers, YAML, roles, and that generated files are fresh
+	ruff format --check .
+	ruff check .
+	mypy
+	lint-imports
+	yamllint --strict .
+	ansible-lint --offline
+	python hack/crd/generate.py --check
+
+.PHONY: unit
+unit: $(READY) ## Run the tests that need no cluster
+	pytest tests/unit $(ARGS)
+
+.PHONY: integration
+integration: $(READY) ## Run the tests against a local Kubernetes with simulated nodes
+	pytest tests/integration $(ARGS)
+
+.PHONY: format
+format: $(READY) ## Format the code and mend what the linter can mend
+	ruff check --fix .
+	ruff format .
+
+.PHONY: generate
+generate: $(READY) ## Write generated files anew: CRD, reference pages
+	python hack/crd/generate.py
+
+.PHONY: golden
+golden: $(READY) ## Write the golden manifests anew; review them as text
+	GOLDEN=write pytest -q tests/unit/rendering/test_golden.py
+
+.PHONY: lock
+lock: ## Resolve the requirements anew into the lock files (needs uv)
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header requirements/dev.in -o requirements/dev.txt
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header requirements/runtime.in -c requirements/dev.txt -o requirements/runtime.txt
+
+##@ Run against the cluster of the current context
+
+.PHONY: install
+install: ## Install the CRD
+	$(KUBECTL) apply -f crds/media.rm3l.org_immiches.yaml
+
+.PHONY: uninstall
+uninstall: ## Remove the CRD, and with it all Immich custom resources (their data stays)
+	$(KUBECTL) delete --ignore-not-found -f crds/media.rm3l.org_immiches.yaml
+
+.PHONY: run
+run: $(READY) ## Run the operator on this machine
+	@eval "$$(python hack/related_images.py)" && immich-operator run $(ARGS)
+
+##@ Build
+
+.PHONY: build
+build: $(READY) ## Build the wheel and the collection into dist/
+	python -m build --wheel --outdir dist
+	ansible-galaxy collection build --force --output-path dist
+
+.PHONY: clean
+clean: ## Remove what was built here and the virtual environment
+	rm -rf dist build site .pytest_cache .mypy_cache .ruff_cache .hypothesis $(VENV)

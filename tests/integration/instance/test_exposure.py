@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ingress, OpenShift Route, and the address in the status."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+
+import pytest
+
+HOST = "photos.example.com"
+ROUTE = "route.openshift.io/v1/Route"
+
+
+def ingress(*hosts, **settings):
+    rules = [{"host": host, "paths": [{"path": "/", "pathType": "Prefix"}]} for host in hosts]
+    return {"server": {"ingress": {"enabled": True, "hosts": rules, **settings}}}
+
+
+def url(instances, name="photos"):
+    return ((instances.get("Immich", name) or {}).get("status") or {}).get("url")
+
+
+def test_an_ingress_is_as_written_and_leads_to_the_server(instances):
+    instances.create(
+        ingress(
+            HOST,
+            "other.example.com",
+            ingressClassName="nginx",
+            annotations={"nginx.ingress.kubernetes.io/proxy-body-size": "0"},
+            tls=[{"hosts": ["other.example.com"], "secretName": "certificate"}],
+        )
+    )
+
+    instances.wait_ready()
+
+    made = instances.get("Ingress", "photos-server")
+    backend = {"service": {"name": "photos-server", "port": {"name": "http"}}}
+    paths = {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}
+    assert made["spec"] == {
+        "ingressClassName": "nginx",
+        "rules": [{"host": HOST, "http": paths}, {"host": "other.example.com", "http": paths}],
+        "tls": [{"hosts": ["other.example.com"], "secretName": "certificate"}],
+    }
+    assert made["metadata"]["annotations"] == {"nginx.ingress.kubernetes.io/proxy-body-size": "0"}
+    assert url(instances) == f"http://{HOST}", "its host is not among those with TLS"
+
+
+def test_the_address_follows_the_ingress(instances):
+    instances.create(ingress(HOST))
+    instances.wait("the address of the host", lambda: url(instances) == f"http://{HOST}")
+
+    instances.change(ingress(HOST, tls=[{"hosts": [HOST], "secretName": "certificate"}]))
+    instances.wait("https when TLS covers the host", lambda: url(instances) == f"https://{HOST}")
+
+    instances.change({"server": {"ingress": {"hosts": [{"paths": [{"path": "/"}]}], "tls": None}}})
+    instances.wait("no address while there is no host", lambda: url(instances) == "")
+
+    address = {"status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.7"}]}}}
+    instances.api.merge_patch("Ingress", "photos-server", instances.namespace, address, subresource="status")
+    instances.wait("the load balancer's address", lambda: url(instances) == "http://192.0.2.7")
+
+    instances.change({"server": {"ingress": {"enabled": False}}})
+    instances.wait("no Ingress", lambda: instances.get("Ingress", "photos-server") is None)
+    instances.wait("no address without an Ingress", lambda: url(instances) == "")
+
+
+def a_crd(group, kind, plural):
+    """A kind of OpenShift with a schema that takes anything."""
+    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    version = {
+        "name": "v1",
+        "served": True,
+        "storage": True,
+        "schema": {"openAPIV3Schema": schema},
+        "subresources": {"status": {}},
+    }
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{plural}.{group}"},
+        "spec": {
+            "group": group,
+            "scope": "Namespaced",
+            "names": {"kind": kind, "plural": plural, "singular": kind.lower()},
+            "versions": [version],
+        },
+    }
+
+
+def is_served(crd):
+    return any(entry["type"] == "Established" and entry["status"] == "True" for entry in crd["status"]["conditions"])
+
+
+@contextmanager
+def openshift(cluster):
+    """The two APIs by which a cluster shows that it is OpenShift, for as long as the context lasts."""
+    crds = [
+        a_crd("route.openshift.io", "Route", "routes"),
+        a_crd("security.openshift.io", "SecurityContextConstraints", "securitycontextconstraints"),
+    ]
+    for crd in crds:
+        cluster.api.create(crd)
+        cluster.api.wait_for("CustomResourceDefinition", crd["metadata"]["name"], None, is_served)
+    try:
+        yield
+    finally:
+        for crd in crds:
+            cluster.api.delete("CustomResourceDefinition", crd["metadata"]["name"], wait=True)
+
+
+@pytest.fixture
+def running(operated):
+    """An operator that looks for new kinds of objects often."""
+    return operated("--discovery-period=500ms")
+
+
+def test_a_route_api_that_appears_later_is_noticed_used_and_missed_again(running, second_cluster):
+    instances = running
+    instances.create()
+    instances.create({"server": {"route": {"enabled": True}}}, "wants")
+    instances.wait_ready()
+    instances.wait_ready("wants")
+    warning = instances.condition("Warning", "wants")
+    assert (warning["status"], warning["reason"]) == ("True", "RouteUnavailable")
+    assert "spec.server.route.enabled is true, but this cluster has no API route.openshift.io/v1" in warning["message"]
+    assert instances.condition("Warning")["status"] == "False"
+    pods = instances.pod_uids()
+
+    with openshift(second_cluster):
+        route = instances.wait("a Route by default", lambda: instances.get(ROUTE, "photos-server"))
+        instances.wait("the Route that was wanted", lambda: instances.get(ROUTE, "wants-server"))
+        instances.wait_condition("Warning", "NoWarnings", "wants")
+
+        assert route["spec"] == {
+            "to": {"kind": "Service", "name": "photos-server", "weight": 100},
+            "port": {"targetPort": "http"},
+            "tls": {"termination": "edge", "insecureEdgeTerminationPolicy": "Redirect"},
+            "wildcardPolicy": "None",
+        }
+        assert route["metadata"]["ownerReferences"][0]["kind"] == "Immich"
+
+        admitted = {"status": {"ingress": [{"host": "photos-server.apps.example.com"}]}}
+        instances.api.merge_patch(ROUTE, "photos-server", instances.namespace, admitted, subresource="status")
+        instances.wait("the router's address", lambda: url(instances) == "https://photos-server.apps.example.com")
+
+        settings = {"host": HOST, "path": "/", "annotations": {"a": "b"}, "labels": {"router": "public"}}
+        instances.change({"server": {"route": {**settings, "tls": {"termination": "passthrough"}}}})
+        instances.wait("the host's address", lambda: url(instances) == f"https://{HOST}")
+        route = instances.get(ROUTE, "photos-server")
+        assert route["spec"]["tls"]["termination"] == "passthrough"
+        assert route["metadata"]["annotations"] == {"a": "b"}
+        assert route["metadata"]["labels"]["router"] == "public"
+
+        instances.api.delete(ROUTE, "photos-server", instances.namespace)
+        instances.wait("a deleted Route made anew", lambda: instances.get(ROUTE, "photos-server"))
+
+        instances.change({"server": {"route": {"enabled": False}}})
+        instances.wait("no Route", lambda: instances.get(ROUTE, "photos-server") is None)
+        instances.wait("no address", lambda: url(instances) == "")
+
+        instances.wait("pods without fixed ids, as the platform assigns them", lambda: has_no_ids(instances))
+        instances.wait_ready()
+        after = instances.pod_uids()
+        assert (after["server"], after["machine-learning"]) == (pods["server"], pods["machine-learning"])
+
+    instances.wait_condition("Warning", "RouteUnavailable", "wants")
+    instances.change({"machineLearning": {"replicas": 0}})
+    instances.wait_ready()
+
+
+def has_no_ids(instances):
+    contexts = [
+        pod["spec"]["securityContext"] for component in ("valkey", "postgres") for pod in instances.pods(component)
+    ]
+    return len(contexts) == 2 and not any(key in context for context in contexts for key in ("runAsUser", "fsGroup"))

@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a person reads in the status and in the Events when something is wrong, and that it heals by itself."""
+
+from __future__ import annotations
+
+from ansible_collections.media.immich.plugins.plugin_utils.reasons import Reason
+
+BOOLEANS = ("ready", "serverReady", "machineLearningReady", "valkeyReady", "postgresReady")
+CONDITIONS = [
+    "Ready", "Progressing", "Degraded", "Warning", "ServerReady", "MachineLearningReady", "ValkeyReady", "PostgresReady",
+]  # fmt: skip
+
+
+def status(instances):
+    return (instances.get("Immich", "photos") or {}).get("status") or {}
+
+
+def booleans(instances):
+    return {name: status(instances).get(name) for name in BOOLEANS}
+
+
+def test_failing_pods_are_told_apart_and_explained(instances):
+    instances.create(
+        {
+            "server": {"image": "broken:crash-loop"},
+            "machineLearning": {"image": "broken:pull-error"},
+            "valkey": {"image": "broken:oom-killed"},
+            "postgres": {"image": "broken:never-ready"},
+        }
+    )
+
+    server = instances.wait_condition("ServerReady", "CrashLooping")
+    machine_learning = instances.wait_condition("MachineLearningReady", "ImagePullFailed")
+    valkey = instances.wait_condition("ValkeyReady", "CrashLooping")
+    postgres = instances.wait_condition("PostgresReady", "WaitingForRollout")
+
+    assert "Deployment photos-server: container server keeps ending with exit code 1 (Error)" in server["message"]
+    assert f"kubectl logs -n {instances.namespace} deployment/photos-server -c server --previous" in server["message"]
+    assert "image broken:pull-error of container machine-learning can't be pulled" in machine_learning["message"]
+    assert "exit code 137 (OOMKilled: it needs a higher memory limit" in valkey["message"]
+    assert "StatefulSet photos-postgres: 0 of 1 pods are available" in postgres["message"]
+    assert booleans(instances) == dict.fromkeys(BOOLEANS, False)
+    assert status(instances)["url"] == ""
+    assert [entry["type"] for entry in status(instances)["conditions"]] == CONDITIONS
+    assert instances.condition("Degraded")["status"] == "True"
+    ready = instances.condition("Ready")
+    for component in ("server: ", "machine-learning: ", "valkey: ", "postgres: "):
+        assert component in ready["message"]
+    assert {entry["reason"] for entry in status(instances)["conditions"]} <= {str(reason) for reason in Reason}
+
+    good = {"image": "fine:1"}
+    instances.change(dict.fromkeys(("server", "machineLearning", "valkey", "postgres"), good))
+
+    instances.wait_ready()
+    assert booleans(instances) == dict.fromkeys(BOOLEANS, True)
+    assert instances.condition("Degraded")["status"] == "False"
+
+
+def test_a_container_or_init_container_that_does_not_start_is_named(instances):
+    instances.create({"server": {"image": "broken:init-crash"}, "valkey": {"image": "broken:never-ready"}})
+    pod = instances.wait("the pod of Valkey", lambda: (instances.pods("valkey") or [None])[0])
+    instances.wait(
+        "its container runs", lambda: (instances.pods("valkey")[0].get("status") or {}).get("containerStatuses")
+    )
+
+    server = instances.wait_condition("ServerReady", "CrashLooping")
+    waiting = {"reason": "CreateContainerConfigError", "message": 'secret "nowhere" not found'}
+    container = {
+        "name": "valkey",
+        "image": "broken:never-ready",
+        "imageID": "",
+        "ready": False,
+        "restartCount": 0,
+        "state": {"waiting": waiting},
+    }
+    failing = {"status": {"containerStatuses": [container]}}
+    instances.api.merge_patch("Pod", pod["metadata"]["name"], instances.namespace, failing, subresource="status")
+    valkey = instances.wait_condition("ValkeyReady", "ContainerNotStarted")
+
+    assert "container wait-for-postgres keeps ending" in server["message"]
+    assert 'container valkey can\'t be started: secret "nowhere" not found' in valkey["message"]
+
+
+def test_a_pod_that_no_node_takes_and_a_volume_that_nobody_provides_are_told(instances):
+    instances.create(
+        {
+            "server": {"nodeSelector": {"disk": "of-gold"}},
+            "machineLearning": {"persistence": {"storageClass": ""}},
+        }
+    )
+
+    server = instances.wait_condition("ServerReady", "PodUnschedulable")
+    machine_learning = instances.wait_condition("MachineLearningReady", "VolumeNotBound")
+
+    assert "Deployment photos-server: no node takes its pod: 0/1 nodes are available" in server["message"]
+    assert "PersistentVolumeClaim photos-ml-cache is waiting for a volume" in machine_learning["message"]
+    assert "it names no StorageClass" in machine_learning["message"]
+
+
+def test_pods_that_the_api_server_refuses_are_told(instances):
+    enforced = {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}}
+    instances.api.merge_patch("Namespace", instances.namespace, None, enforced)
+    instances.create()
+
+    condition = instances.wait_condition("ServerReady", "PodRefused")
+
+    assert "the API server refuses its pods" in condition["message"]
+    assert "runAsNonRoot" in condition["message"]
+
+
+def test_a_missing_storage_class_is_named_and_its_coming_heals(instances, cluster):
+    name = f"late-{instances.namespace}"
+    instances.create({"machineLearning": {"persistence": {"storageClass": name}}})
+
+    condition = instances.wait_condition("MachineLearningReady", "StorageClassNotFound")
+
+    assert (
+        f"StorageClass {name} named in spec.machineLearning.persistence.storageClass does not exist"
+        in condition["message"]
+    )
+    instances.wait("the others are ready", lambda: status(instances).get("serverReady"))
+
+    standard = cluster.api.get("StorageClass", "standard")
+    kept = {key: standard[key] for key in standard if key != "metadata"}
+    cluster.api.create({**kept, "metadata": {"name": name}})
+    try:
+        instances.wait_ready()
+    finally:
+        cluster.api.delete("StorageClass", name)
+
+
+def test_missing_secrets_and_config_maps_of_variables_are_named_and_their_coming_heals(instances):
+    instances.create(
+        {
+            "server": {"env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "absent", "key": "a"}}}]},
+            "machineLearning": {
+                "envFrom": [{"configMapRef": {"name": "absent"}}, {"secretRef": {"name": "optional", "optional": True}}]
+            },
+        }
+    )
+
+    degraded = instances.wait_condition("Degraded", "SecretNotFound")
+
+    assert "Secret absent named in spec.server.env does not exist" in degraded["message"]
+    assert "ConfigMap absent named in spec.machineLearning.envFrom does not exist" in degraded["message"]
+    assert "optional" not in degraded["message"]
+
+    instances.secret("absent", a="x")
+    instances.wait_condition("Degraded", "ConfigMapNotFound")
+    config_map = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "absent", "namespace": instances.namespace},
+    }
+    instances.api.create(config_map)
+    instances.wait_condition("Degraded", "AsExpected")
+
+
+def test_a_missing_database_secret_holds_back_what_needs_it_and_nothing_else(instances):
+    instances.create({"postgres": {"passwordSecretRef": {"name": "absent", "key": "pw"}}})
+
+    postgres = instances.wait_condition("PostgresReady", "SecretNotFound")
+    instances.wait(
+        "the others are ready", lambda: status(instances)["valkeyReady"] and status(instances)["machineLearningReady"]
+    )
+
+    assert "Secret absent named in spec.postgres.passwordSecretRef" in postgres["message"]
+    assert instances.condition("ServerReady")["reason"] == "Blocked"
+    assert instances.condition("ServerReady")["message"] == "server waits for postgres"
+
+    instances.secret("absent", other="x")
+    assert "has no key pw" in instances.wait_condition("PostgresReady", "SecretKeyNotFound")["message"]
+
+    instances.secret("absent", pw="x")
+    instances.wait_ready()
+
+
+def test_old_pods_do_not_count_for_a_new_version(instances):
+    instances.create(
+        {"server": {"replicas": 2}, "immich": {"persistence": {"library": {"accessModes": ["ReadWriteMany"]}}}}
+    )
+    generation = instances.wait_ready()["metadata"]["generation"]
+
+    instances.change({"server": {"image": "broken:never-ready"}})
+    condition = instances.wait_condition("ServerReady", "WaitingForRollout")
+
+    assert status(instances)["observedGeneration"] == generation + 1
+    assert {entry["observedGeneration"] for entry in status(instances)["conditions"]} == {generation + 1}
+    assert "1 of 2 pods run the newest version" in instances.wait(
+        "the first new pod", lambda: (c := instances.condition("ServerReady")["message"]) and "1 of 2" in c and c
+    )
+    assert instances.get("Deployment", "photos-server")["status"]["availableReplicas"] == 2, "old pods still serve"
+    assert booleans(instances) == {**dict.fromkeys(BOOLEANS, True), "ready": False, "serverReady": False}
+    assert instances.condition("Progressing")["status"] == "True"
+    assert condition["status"] == "False"
+
+
+def test_no_replicas_as_asked_is_ready(instances):
+    instances.create({"server": {"replicas": 0}, "machineLearning": {"replicas": 0}})
+
+    instances.wait_ready()
+
+    assert booleans(instances) == dict.fromkeys(BOOLEANS, True)
+    assert instances.condition("ServerReady")["reason"] == "ScaledToZero"
+    assert instances.pods("server") == []
+
+
+def test_events_tell_of_transitions_and_a_state_that_goes_on_is_silent(instances, operator):
+    instances.create()
+    instances.wait_ready()
+    assert [(kind, reason) for kind, reason, _ in instances.events()] == [("Normal", "AllComponentsReady")]
+
+    instances.change({"server": {"image": "broken:crash-loop"}})
+    instances.wait_condition("ServerReady", "CrashLooping")
+    passes = len(operator.passes("photos", instances.namespace))
+    # the simulated container restarts every three seconds, which the operator sees
+    instances.wait("three more passes", lambda: len(operator.passes("photos", instances.namespace)) >= passes + 3)
+
+    told = [(kind, reason) for kind, reason, _ in instances.events()]
+    assert told[0] == ("Normal", "AllComponentsReady")
+    assert told.count(("Warning", "CrashLooping")) == 1
+    assert len(told) == len(set(told))
+    since = instances.condition("ServerReady")["lastTransitionTime"]
+    assert instances.condition("ServerReady")["lastTransitionTime"] == since
+
+    instances.change({"server": {"image": "fine:1"}})
+    instances.wait_ready()
+
+    assert [(kind, reason) for kind, reason, _ in instances.events()].count(("Normal", "AllComponentsReady")) == 2
+
+
+def test_kubectl_shows_readiness_and_why_not(instances, cluster):
+    instances.create({"server": {"image": "broken:crash-loop"}})
+    instances.wait_condition("Ready", "CrashLooping")
+
+    header, row = cluster.kubectl("get", "immich", "-o", "wide", "-n", instances.namespace).splitlines()
+
+    assert row.split()[:2] == ["photos", "false"]
+    assert "CrashLooping" in row
+    assert {"READY", "URL", "AGE"} <= set(header.split())

@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 KUBECTL ?= kubectl
+CONTAINER_TOOL ?= docker
 IMG ?= immich-operator:latest
 ARGS ?=
 
@@ -49,6 +50,7 @@ lint: $(READY) ## Check style, types, layers, YAML, roles, and that generated fi
 	yamllint --strict .
 	ansible-lint --offline
 	python hack/crd/generate.py --check
+	python hack/bundle/generate.py --check
 
 .PHONY: unit
 unit: $(READY) ## Run the tests that need no cluster
@@ -58,14 +60,20 @@ unit: $(READY) ## Run the tests that need no cluster
 integration: $(READY) ## Run the tests against a local Kubernetes with simulated nodes
 	pytest tests/integration $(ARGS)
 
+.PHONY: packaging
+packaging: $(READY) ## Run the tests that build wheel, collection and image
+	pytest tests/packaging $(ARGS)
+
 .PHONY: format
 format: $(READY) ## Format the code and mend what the linter can mend
 	ruff check --fix .
 	ruff format .
 
 .PHONY: generate
-generate: $(READY) ## Write generated files anew: CRD, reference pages
+generate: $(READY) ## Write generated files anew: CRD, bundle, reference pages
 	python hack/crd/generate.py
+	python hack/bundle/generate.py
+	python -m immich_operator.settings --markdown > docs/reference/settings.md
 
 .PHONY: golden
 golden: $(READY) ## Write the golden manifests anew; review them as text
@@ -80,11 +88,19 @@ lock: ## Resolve the requirements anew into the lock files (needs uv)
 
 .PHONY: install
 install: ## Install the CRD
-	$(KUBECTL) apply -f crds/media.rm3l.org_immiches.yaml
+	$(KUBECTL) apply --server-side -k config/crd
 
 .PHONY: uninstall
-uninstall: ## Remove the CRD, and with it all Immich custom resources (their data stays)
-	$(KUBECTL) delete --ignore-not-found -f crds/media.rm3l.org_immiches.yaml
+uninstall: ## Remove the CRD, and with it all Immich custom resources (libraries, databases and passwords stay)
+	$(KUBECTL) delete --ignore-not-found -k config/crd
+
+.PHONY: deploy
+deploy: $(READY) ## Deploy CRD and operator with the image IMG
+	python hack/installer.py --image $(IMG) | $(KUBECTL) apply --server-side -f -
+
+.PHONY: undeploy
+undeploy: $(READY) ## Remove the operator; the CRD and all instances stay
+	python hack/installer.py --without-crds | $(KUBECTL) delete --ignore-not-found -f -
 
 .PHONY: run
 run: $(READY) ## Run the operator on this machine
@@ -96,6 +112,19 @@ run: $(READY) ## Run the operator on this machine
 build: $(READY) ## Build the wheel and the collection into dist/
 	python -m build --wheel --outdir dist
 	ansible-galaxy collection build --force --output-path dist
+
+.PHONY: docker-build
+docker-build: ## Build the operator's image as IMG
+	$(CONTAINER_TOOL) build --tag $(IMG) .
+
+.PHONY: image
+image: ## Build the operator's image as IMG with buildah and no registry, on a stand-in for the base image
+	hack/image/build.sh $(IMG)
+
+.PHONY: build-installer
+build-installer: $(READY) ## Write dist/install.yaml: CRD and operator with the image IMG
+	mkdir -p dist
+	python hack/installer.py --image $(IMG) --output dist/install.yaml
 
 .PHONY: clean
 clean: ## Remove what was built here and the virtual environment

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""config/ says the same as the code that it deploys."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import immich_operator
+from ansible_collections.media.immich.plugins.plugin_utils import images, observation, transport
+from immich_operator import settings
+
+ROOT = Path(__file__).parents[3]
+CONFIG = ROOT / "config"
+READ = {"get", "list", "watch"}
+WRITE = {"create", "patch"}  # server-side apply of an object that may be absent
+PLURALS = {"Ingress": "ingresses", "Immich": "immiches"}
+
+
+def load(path: Path) -> Any:
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+def manager() -> dict[str, Any]:
+    """The pod specification of the operator."""
+    spec: dict[str, Any] = load(CONFIG / "manager" / "manager.yaml")["spec"]["template"]["spec"]
+    return spec
+
+
+def container() -> dict[str, Any]:
+    [only] = manager()["containers"]
+    return dict(only)
+
+
+def deployed_settings() -> settings.Settings:
+    parser = argparse.ArgumentParser()
+    settings.add_arguments(parser)
+    return settings.resolve(parser.parse_args(container()["args"]), {})
+
+
+def verbs(api_version: str, kind: str) -> set[str]:
+    """What the operator may do with a kind."""
+    group = api_version.rpartition("/")[0]
+    plural = PLURALS.get(kind, kind.lower() + "s")
+    return {
+        verb
+        for rule in load(CONFIG / "rbac" / "manager_role.yaml")["rules"]
+        if group in rule["apiGroups"] and plural in rule["resources"]
+        for verb in rule["verbs"]
+    }
+
+
+def kinds_watched() -> list[tuple[str, str]]:
+    [watch] = load(ROOT / "watches.yaml")
+    listed = [*watch["dependents"]["kinds"], *watch["references"]]
+    return [(entry["apiVersion"], entry["kind"]) for entry in listed] + [("media.rm3l.org/v1alpha1", "Immich")]
+
+
+def test_the_deployed_images_are_those_that_rendering_without_an_operator_uses() -> None:
+    environment = {entry["name"]: entry.get("value") for entry in container()["env"]}
+
+    deployed = {component: environment.get(variable) for component, variable in images.IMAGE_VARIABLES.items()}
+
+    assert deployed == images.DEFAULT_IMAGES
+
+
+def test_one_version_everywhere() -> None:
+    [image] = load(CONFIG / "manager" / "kustomization.yaml")["images"]
+    galaxy = load(ROOT / "galaxy.yml")
+
+    versions = {image["newTag"], galaxy["version"], transport.COLLECTION_VERSION}
+
+    assert versions == {immich_operator.__version__}
+
+
+def test_every_flag_of_the_deployment_is_one_that_the_operator_knows() -> None:
+    assert deployed_settings().leader_elect
+
+
+def test_probes_and_metrics_go_to_the_ports_that_the_operator_opens() -> None:
+    ports = {port["name"]: port["containerPort"] for port in container()["ports"]}
+
+    chosen = deployed_settings()
+
+    assert (chosen.health_probe_bind_address, chosen.metrics_bind_address) == (
+        ("", ports["health"]),
+        ("", ports["metrics"]),
+    )
+
+
+def test_the_pod_outlives_the_operators_own_time_to_shut_down() -> None:
+    to_kill_plays_and_release_the_lease_s = 15
+
+    grace_s = manager()["terminationGracePeriodSeconds"]
+
+    assert grace_s >= deployed_settings().graceful_shutdown_timeout + to_kill_plays_and_release_the_lease_s
+
+
+def test_the_lease_that_may_be_renewed_is_the_one_that_is_used() -> None:
+    rules = load(CONFIG / "rbac" / "leader_election_role.yaml")["rules"]
+
+    names = {name for rule in rules for name in rule.get("resourceNames", ())}
+
+    assert names == {deployed_settings().leader_election_id}
+
+
+@pytest.mark.parametrize(
+    ("api_version", "kind"), [pytest.param(*kind, id=kind[1]) for kind in dict.fromkeys(kinds_watched())]
+)
+def test_everything_that_is_watched_may_be_listed_and_watched(api_version: str, kind: str) -> None:
+    assert verbs(api_version, kind) >= {"list", "watch"}
+
+
+@pytest.mark.parametrize(
+    ("api_version", "kind"), [pytest.param(*kind, id=kind[1]) for kind in (*observation.OWNED_KINDS, observation.ROUTE)]
+)
+def test_everything_that_an_instance_consists_of_may_be_made_and_removed_but_never_data(
+    api_version: str, kind: str
+) -> None:
+    removal = set() if kind == "PersistentVolumeClaim" else {"delete"}
+
+    assert verbs(api_version, kind) == READ | WRITE | removal
+
+
+def test_the_operators_role_has_no_wildcard_and_no_right_over_rights() -> None:
+    rules = load(CONFIG / "rbac" / "manager_role.yaml")["rules"]
+
+    everything = {item for rule in rules for field in ("apiGroups", "resources", "verbs") for item in rule[field]}
+
+    assert not everything & {"*", "rbac.authorization.k8s.io", "escalate", "bind", "impersonate", "pods/exec"}
+
+
+def test_all_that_is_written_on_a_read_only_root_has_a_volume() -> None:
+    mounted = {mount["mountPath"] for mount in container()["volumeMounts"]}
+    dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+
+    [home] = re.findall(r"^ENV HOME=(\S+)", dockerfile, re.MULTILINE)
+
+    assert mounted == {home, "/tmp"}  # noqa: S108 - the container's own
+    assert container()["securityContext"]["readOnlyRootFilesystem"]

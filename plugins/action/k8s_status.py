@@ -61,7 +61,7 @@ class ActionModule(ApiAction):
         options = {name: arguments[name] for name in ("status", "conditions", "replace", "replace_lists")}
         wanted = partial(wanted_status, now=now, **options) if has_status else dict
         write = write_status(ref, arguments["current"], wanted, api, dry_run=self.is_check)
-        result: dict[str, Any] = {"changed": write.changed, "result": write.current, "patch": write.patch}
+        result: dict[str, Any] = {"changed": write.changed, "result": _shown(write.current), "patch": write.patch}
         if write.skipped_reason:
             result["skipped_reason"] = write.skipped_reason
         if write.current is not None and not self.is_check:
@@ -71,6 +71,15 @@ class ActionModule(ApiAction):
         if self.is_diff and write.changed:
             result["diff"] = [value_diff(f"{ref} status", write.before, patched(write.before, write.patch))]
         return result
+
+
+def _shown(manifest: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Who it is and its status. Not its spec, which may hold a password and has no place in a task's result."""
+    if manifest is None:
+        return None
+    shown = ("name", "namespace", "uid", "generation", "resourceVersion")
+    metadata = {key: value for key, value in manifest["metadata"].items() if key in shown}
+    return {**{key: manifest.get(key) for key in ("apiVersion", "kind", "status")}, "metadata": metadata}
 
 
 def _event_problem(events: list[Any] | None) -> str | None:

@@ -141,7 +141,9 @@ EXAMPLES = r"""
 
 RETURN = r"""
 result:
-  description: The object as it is now, in check mode as it would be, null when there is none.
+  description:
+    - Type, name, uid, generation, version and status of the object as it is now, in check mode as it would be, null
+      when there is none. The rest of the object may hold a password and is left out.
   returned: success
   type: dict
   sample: {apiVersion: media.rm3l.org/v1alpha1, kind: Immich, metadata: {name: photos}, status: {ready: false}}

@@ -87,18 +87,23 @@ def blocked_components(notices: Iterable[Notice]) -> set[str]:
 def _parts(
     instance: Instance, around: Surroundings, new_password: str, notices: Iterable[Notice]
 ) -> tuple[list[Part], ConfigFile | None]:
-    database = postgres.plan(instance, around, new_password)
     config_part, config = configuration.plan(instance, around)
     parts = [
         library.plan(instance, around),
         config_part,
-        database,
+        postgres.plan(instance, around, new_password),
         valkey.plan(instance, around),
         machine_learning.plan(instance, around),
     ]
     if config is not None and Component.SERVER not in blocked_components(notices):
-        parts += [server.plan(instance, around, config, postgres.made_credentials(database))]
+        parts += [server.plan(instance, around, config, _written_secrets(parts))]
     return [*parts, exposure.plan(instance, around)], config
+
+
+def _written_secrets(parts: Iterable[Part]) -> dict[str, Mapping[str, str]]:
+    """{name: data} of the Secrets that the parts write."""
+    written = [step["object"] for part in parts for step in part.steps if dig(step, "object", "kind") == "Secret"]
+    return {secret["metadata"]["name"]: secret["data"] for secret in written}
 
 
 def _problems(cr: Mapping[str, Any]) -> list[Notice]:

@@ -12,6 +12,7 @@ from .instance import Instance, Part, Surroundings
 from .names import Component, Manifest
 from .reasons import Reason
 from .required import Used, checksum_of_used, require
+from .rollout import replace_stuck_pods
 from .values import dig, without_none
 
 PATH = "spec.postgres"
@@ -63,6 +64,9 @@ def plan(instance: Instance, around: Surroundings, new_password: str) -> Part:
         _grow_claim(part, instance, around, persistence)
     if not _replaced_with_other_volumes(part, instance, around):
         part.apply(_stateful_set(instance, around, image, made), stage=2)
+        live = around.live("StatefulSet", names.workload_name(instance.name, Component.POSTGRES))
+        if live:
+            replace_stuck_pods(part, around, live)
     part.apply(
         pods.service(
             instance, Component.POSTGRES, [("postgres", PORT)], names.labels(instance.name, Component.POSTGRES)
@@ -109,13 +113,6 @@ def claim_name(instance: Instance) -> str:
     """The claim that holds the database."""
     existing = dig(instance.settings(Component.POSTGRES), "persistence", "existingClaim")
     return existing or names.database_claim(instance.name)
-
-
-def made_credentials(part: Part) -> dict[str, Mapping[str, str]]:
-    """{name: data} of the Secret that a plan creates, {} when it creates none."""
-    return {
-        step["object"]["metadata"]["name"]: step["object"]["data"] for step in part.steps if step["verb"] == "create"
-    }
 
 
 def _credentials(

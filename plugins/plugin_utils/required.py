@@ -86,11 +86,12 @@ def checksum_of_used(
 ) -> str | None:
     """A checksum over the values that pods take from Secrets and ConfigMaps, None when there are none.
 
-    `made` holds the data of Secrets that this very plan creates ({name: data}), so that the pods that start with them
-    are not replaced as soon as the next pass sees them.
+    `made` holds the data of Secrets that this very plan writes ({name: data}), so that pods start with them at once and
+    are not replaced when the next pass sees them.
     """
     content: dict[str, Any] = {}
     for kind, name, key in sorted(used, key=lambda entry: (entry.kind, entry.name, entry.key or "")):
-        data = (around.live(kind, name) or {}).get("data") or (made or {}).get(name) or {}
+        written = (made or {}).get(name) if kind == "Secret" else None
+        data = written or (around.live(kind, name) or {}).get("data") or {}
         content[f"{kind}/{name}/{key or '*'}"] = data if key is None else data.get(key)
     return checksum(f"{instance.namespace}/{instance.name}", content) if content else None

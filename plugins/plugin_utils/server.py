@@ -21,7 +21,7 @@ METRICS_PORTS = [("metrics-api", 8081), ("metrics-jobs", 8082)]
 
 
 def plan(instance: Instance, around: Surroundings, config: ConfigFile, made: Mapping[str, Mapping[str, str]]) -> Part:
-    """`made` is the data of Secrets that the same plan creates, {name: {key: base64}}."""
+    """`made` is the data of Secrets that the same plan writes, {name: {key: base64}}."""
     part = Part(Component.SERVER)
     settings = instance.settings(Component.SERVER)
     if not instance.is_enabled(Component.SERVER):

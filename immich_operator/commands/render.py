@@ -28,7 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "No cluster is contacted. Images come from the custom resource, else from RELATED_IMAGE_* variables, else they "
         "are those that a deployed operator comes with. A value that only a Secret knows is shown as <key K of Secret S>."
     )
-    parser.add_argument("files", nargs="+", metavar="FILE", help="file with custom resources in YAML, - for standard input")
+    parser.add_argument(
+        "files", nargs="+", metavar="FILE", help="file with custom resources in YAML, - for standard input"
+    )
     parser.add_argument("--route", action="store_true", help="render for a cluster with OpenShift's Route API")
     parser.add_argument(
         "--with-credentials", action="store_true", help="include the database credentials, with a new random password"

@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -194,7 +195,7 @@ class Instances:
         return {component: {pod["metadata"]["uid"] for pod in self.pods(component, name)} for component in WORKLOADS}
 
     def wait_rolled(self, before: Mapping[str, set[str]], *components: str, name: str = "photos") -> None:
-        """Until the pods of these components, and of no others, are other ones than in `before`, and all is ready."""
+        """Until the pods of these components are other ones than in `before` and all is ready; no others may be new."""
 
         def rolled() -> bool:
             now = self.pod_uids(name)
@@ -202,10 +203,14 @@ class Instances:
 
         self.wait(f"new pods of {', '.join(components)}", rolled)
         self.wait_ready(name)
-        self.wait_settled(name)
         now = self.pod_uids(name)
         changed = {component for component in WORKLOADS if now[component] != before[component]}
         assert changed == set(components), f"rolled: {sorted(changed)}, expected: {sorted(components)}"
+
+    def templates(self) -> dict[str, int]:
+        """{workload: pod templates it has had}, by its ReplicaSets or ControllerRevisions: 1 means never rolled."""
+        revisions = [r for kind in ("ReplicaSet", "ControllerRevision") for r in self.api.list(kind, self.namespace)]
+        return dict(Counter(revision["metadata"]["ownerReferences"][0]["name"] for revision in revisions))
 
     def secret(self, name: str, **values: str) -> dict[str, Any]:
         """Store a Secret of the user's, new or changed."""

@@ -113,12 +113,15 @@ class PageRun:
 
 
 def normalised(text: str) -> str:
-    """Without the widths of columns, ages and trailing blanks."""
+    """Without the widths of columns, ages and blanks around; each line has an end."""
     lines = (_AGE.sub("AGE", re.sub(r"\s+", " ", line.strip())) for line in text.strip().splitlines())
-    return "\n".join(lines)
+    return "".join(f"{line}\n" for line in lines)
 
 
 def expected(text: str) -> re.Pattern[str]:
-    """A pattern for `normalised` text; `...` stands for any text, alone on a line for any lines."""
-    parts = [".*" if part == "..." else re.escape(part) for part in re.split(r"(\.\.\.)", normalised(text))]
-    return re.compile("".join(parts), re.DOTALL)
+    """A pattern for `normalised` text with a line end; `...` stands for any text, alone on a line for any lines."""
+    lines = [
+        r"(?:.*\n)*" if line == "..." else re.escape(line).replace(re.escape("..."), ".*") + r"\n"
+        for line in normalised(text).splitlines()
+    ]
+    return re.compile("".join(lines))

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from ansible_collections.media.immich.plugins.plugin_utils import crd
 
+from ansible_collections.media.immich.plugins.plugin_utils import crd
 from localcluster.errors import ApiError
 from localcluster.testing import Cluster
 from tests.integration.admission.api import create, field_messages, replace

@@ -32,21 +32,19 @@ CUSTOM_EXAMPLE = {
 
 def shape(manifest):
     """What another operator, a NetworkPolicy or a person relies on: labels, selectors, ports, the kind of owner."""
-    spec = manifest.get("spec", {})
-    template = spec.get("template", {}).get("spec", {})
+    metadata, spec = manifest["metadata"], manifest.get("spec", {})
+    containers = spec.get("template", {}).get("spec", {}).get("containers", [])
+    owners = metadata.get("ownerReferences", [])
+    claims = spec.get("volumeClaimTemplates", [])
     return {
-        "labels": manifest["metadata"].get("labels"),
-        "owners": [(owner["kind"], owner["name"], owner.get("controller")) for owner in manifest["metadata"].get("ownerReferences", [])],
+        "labels": metadata.get("labels"),
+        "owners": [(owner["kind"], owner["name"], owner.get("controller")) for owner in owners],
         "selector": spec.get("selector"),
         "service ports": [(port["name"], port["port"], port["targetPort"]) for port in spec.get("ports", [])],
-        "container ports": [
-            (port["name"], port["containerPort"]) for entry in template.get("containers", []) for port in entry.get("ports", [])
-        ],
-        "claim templates": [
-            (claim["metadata"]["name"], claim["metadata"]["labels"]) for claim in spec.get("volumeClaimTemplates", [])
-        ],
+        "container ports": [(port["name"], port["containerPort"]) for c in containers for port in c.get("ports", [])],
+        "claim templates": [(claim["metadata"]["name"], claim["metadata"]["labels"]) for claim in claims],
         "keys": sorted(manifest.get("data", {})),
-    }  # fmt: skip
+    }
 
 
 def test_a_cr_without_spec_becomes_the_objects_that_the_go_operator_made(instances):

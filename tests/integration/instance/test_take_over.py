@@ -137,16 +137,6 @@ def mounts(objects):
     }
 
 
-def templates(instances):
-    """How many pod templates each workload has had: {name: number of ReplicaSets or ControllerRevisions}."""
-    found = {}
-    for kind in ("ReplicaSet", "ControllerRevision"):
-        for revision in instances.api.list(kind, instances.namespace):
-            owner = revision["metadata"]["ownerReferences"][0]["name"]
-            found[owner] = found.get(owner, 0) + 1
-    return found
-
-
 def includes(whole, part):
     """Whether every field of `part` has the same value in `whole`."""
     if isinstance(part, Mapping):
@@ -180,7 +170,7 @@ def test_a_live_instance_is_taken_over_in_place(former, operated, apart):
         after["Secret", "photos-postgres-credentials"]["metadata"]["resourceVersion"]
         == secret["metadata"]["resourceVersion"]
     )
-    assert max(templates(apart).values()) <= 2, "pods were replaced more than once"
+    assert max(apart.templates().values()) <= 2, "pods were replaced more than once"
     assert "finalizers" not in cr["metadata"]
     assert cr["spec"] == stored["spec"]
     assert cr["metadata"]["generation"] == stored["metadata"]["generation"]

@@ -39,7 +39,11 @@ def play(cluster, playbook, file, namespace, *args):
         "ansible-playbook", "-i", "localhost,", str(ROOT / "playbooks" / playbook),
         "-e", f"cr={file}", "-e", f"immich_namespace={namespace}", *args,
     ]  # fmt: skip
-    env = {**cluster.env, "PATH": f"{ROOT / '.venv' / 'bin'}{os.pathsep}{cluster.env['PATH']}", "ANSIBLE_FORCE_COLOR": "0"}
+    env = {
+        **cluster.env,
+        "PATH": f"{ROOT / '.venv' / 'bin'}{os.pathsep}{cluster.env['PATH']}",
+        "ANSIBLE_FORCE_COLOR": "0",
+    }
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     output = done.stdout + done.stderr
     recap = next((line for line in output.splitlines() if line.startswith("localhost") and "ok=" in line), "")
@@ -49,7 +53,9 @@ def play(cluster, playbook, file, namespace, *args):
 
 def objects(cluster, namespace):
     kinds = "deployment,statefulset,service,configmap,secret,pvc"
-    found = json.loads(cluster.kubectl("get", kinds, "-n", namespace, "-l", "app.kubernetes.io/instance=photos", "-o", "json"))
+    found = json.loads(
+        cluster.kubectl("get", kinds, "-n", namespace, "-l", "app.kubernetes.io/instance=photos", "-o", "json")
+    )
     return {(item["kind"], item["metadata"]["name"]): item for item in found["items"]}
 
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from ansible_collections.media.immich.plugins.plugin_utils import crd
 
+from ansible_collections.media.immich.plugins.plugin_utils import crd
 from tests.unit.crd.admission_case import Case, custom_resource
 from tests.unit.crd.admission_table import CASES
 

@@ -9,6 +9,7 @@ import pytest
 from ansible.errors import AnsibleFilterError
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
+
 from ansible_collections.media.immich.plugins.filter.custom_resource import FilterModule
 
 CUSTOM_RESOURCE = FilterModule().filters()["custom_resource"]

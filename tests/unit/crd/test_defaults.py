@@ -7,10 +7,11 @@ import copy
 from typing import Any
 
 import pytest
-from ansible_collections.media.immich.plugins.plugin_utils import crd
-from ansible_collections.media.immich.plugins.plugin_utils.schema import with_defaults
 from hypothesis import given
 from hypothesis import strategies as st
+
+from ansible_collections.media.immich.plugins.plugin_utils import crd
+from ansible_collections.media.immich.plugins.plugin_utils.schema import with_defaults
 
 REPLICAS = {"type": "integer", "default": 1}
 SERVER = {"type": "object", "default": {}, "properties": {"replicas": REPLICAS, "image": {"type": "string"}}}

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.media.immich.plugins.plugin_utils import crd
 
+from ansible_collections.media.immich.plugins.plugin_utils import crd
 from hack.crd import generate
 
 ROOT = Path(__file__).parents[3]

@@ -6,9 +6,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from ansible_collections.media.immich.plugins.plugin_utils import crd
 from ansible_collections.media.immich.plugins.plugin_utils.problems import Problem
-
 from tests.unit.crd.admission_case import EXTERNAL_DATABASE, library, server
 
 

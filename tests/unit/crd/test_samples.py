@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from ansible_collections.media.immich.plugins.plugin_utils import crd
 
 SAMPLES = Path(__file__).parents[3] / "config" / "samples"

@@ -10,6 +10,9 @@ from typing import Any, cast
 
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from ansible_collections.media.immich.plugins.plugin_utils.immich_settings import ROOT, Finding, check_settings
 from ansible_collections.media.immich.plugins.plugin_utils.immich_settings_schema import (
     ENCODERS,
@@ -17,8 +20,6 @@ from ansible_collections.media.immich.plugins.plugin_utils.immich_settings_schem
     OPERATOR_SETTINGS,
     Choice,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 DEFAULTS: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("immich-defaults.yaml").read_text())
 SECRET = "hunter2"

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import yaml
+
 from ansible_collections.media.immich.plugins.plugin_utils.immich_settings import check_settings
 from ansible_collections.media.immich.plugins.plugin_utils.immich_settings_schema import (
     IMMICH_SETTINGS,

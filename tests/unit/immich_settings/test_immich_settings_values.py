@@ -6,6 +6,7 @@ from __future__ import annotations
 import time
 
 import pytest
+
 from ansible_collections.media.immich.plugins.plugin_utils.immich_settings_values import (
     cron_fault,
     is_time_of_day,

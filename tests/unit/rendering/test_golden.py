@@ -36,7 +36,9 @@ def test_a_custom_resource_becomes_exactly_these_objects(case):
     text = yaml.safe_dump_all([step["object"] for step in objects], sort_keys=False, width=120)
     if os.environ.get("GOLDEN") == "write":
         (folder / "objects.yaml").write_text(text, encoding="utf-8")
-    assert list(yaml.safe_load_all((folder / "objects.yaml").read_text(encoding="utf-8"))) == list(yaml.safe_load_all(text))
+    assert list(yaml.safe_load_all((folder / "objects.yaml").read_text(encoding="utf-8"))) == list(
+        yaml.safe_load_all(text)
+    )
 
 
 def test_every_case_is_planned_alike_twice():

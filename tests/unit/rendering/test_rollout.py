@@ -131,4 +131,3 @@ def test_replicas_on_a_volume_that_is_not_shared_run_with_a_warning(spec, warned
     assert notices(plan, "blocks") == []
     for key, name in (("server", "photos-server"), ("machineLearning", "photos-machine-learning")):
         assert found(plan, "Deployment", name)["spec"]["replicas"] == spec.get(key, {}).get("replicas", 1)
-

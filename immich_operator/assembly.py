@@ -23,6 +23,7 @@ from immich_operator.queue import Queue
 from immich_operator.reflector import Scope
 from immich_operator.resources import Kind, Manifest, ObjectRef
 from immich_operator.settings import Settings
+from immich_operator.settled import Settled
 from immich_operator.triggers import Key, Triggers, bare_trace
 from immich_operator.watches import Watch
 
@@ -58,10 +59,15 @@ def connect_watch(watch: Watch, name: str, parts: Parts) -> Controller:
     """Subscribe to everything the entry needs, and make its controller."""
     namespaces: Sequence[str | None] = parts.settings.watch_namespaces or (None,)
     stores: list[Store[Manifest]] = []
+    references: dict[Kind, list[Store[Trace]]] = {reference.kind: [] for reference in watch.references}
 
     def read(ref: ObjectRef) -> Manifest | None:
         return next((found for store in stores if (found := store.get(ref)) is not None), None)
 
+    def reference_version(kind: Kind, ref: ObjectRef) -> str | None:
+        return next((trace.resource_version for store in references[kind] if (trace := store.get(ref))), None)
+
+    settled = Settled(watch, reference_version)
     triggers = Triggers(
         watch,
         name,
@@ -74,12 +80,28 @@ def connect_watch(watch: Watch, name: str, parts: Parts) -> Controller:
         store = Store(_whole, resource_version, triggers.primary)
         stores.append(store)
         parts.informers.subscribe(Scope(kind=watch.kind, namespace=namespace, metadata_only=False), store)
-        _subscribe_dependents(watch, triggers, namespace, parts.informers)
-        _subscribe_references(watch, triggers, namespace, parts.informers)
-    return _controller(watch, name, read, parts)
+        _subscribe_dependents(watch, triggers, settled, namespace, parts.informers)
+        for reference in watch.references:
+            named = Store(bare_trace, _version, _for_kind(triggers.referenced, reference.kind))
+            references[reference.kind].append(named)
+            parts.informers.subscribe(Scope(kind=reference.kind, namespace=namespace), named)
+    return _controller(watch, name, read, settled, parts)
 
 
-def _subscribe_dependents(watch: Watch, triggers: Triggers, namespace: str | None, informers: Informers) -> None:
+def _subscribe_dependents(
+    watch: Watch, triggers: Triggers, settled: Settled, namespace: str | None, informers: Informers
+) -> None:
+    def on_api(scope: Scope, served: bool) -> None:
+        settled.forget_all()
+        triggers.api(scope, served)
+
+    def listener(kind: Kind) -> Callable[[Change[Trace]], None]:
+        def tell(change: Change[Trace]) -> None:
+            settled.dependent(kind, change)
+            triggers.dependent(kind, change)
+
+        return tell
+
     for dependent in watch.dependents.kinds:
         scope = Scope(
             kind=dependent.kind,
@@ -87,17 +109,13 @@ def _subscribe_dependents(watch: Watch, triggers: Triggers, namespace: str | Non
             selector=watch.dependents.selector,
             optional=dependent.optional,
         )
-        store = Store(triggers.trace, _version, _for_kind(triggers.dependent, dependent.kind))
-        informers.subscribe(scope, store, triggers.api if dependent.optional else None)
+        store = Store(triggers.trace, _version, listener(dependent.kind))
+        informers.subscribe(scope, store, on_api if dependent.optional else None)
 
 
-def _subscribe_references(watch: Watch, triggers: Triggers, namespace: str | None, informers: Informers) -> None:
-    for reference in watch.references:
-        scope = Scope(kind=reference.kind, namespace=namespace)
-        informers.subscribe(scope, Store(bare_trace, _version, _for_kind(triggers.referenced, reference.kind)))
-
-
-def _controller(watch: Watch, name: str, read: Callable[[ObjectRef], Manifest | None], parts: Parts) -> Controller:
+def _controller(
+    watch: Watch, name: str, read: Callable[[ObjectRef], Manifest | None], settled: Settled, parts: Parts
+) -> Controller:
     settings, kind = parts.settings, watch.kind
     discovery = Discovery(parts.client)
     return Controller(
@@ -117,6 +135,7 @@ def _controller(watch: Watch, name: str, read: Callable[[ObjectRef], Manifest | 
             status=StatusWriter(watch, parts.client, discovery, parts.log),
             finalizers=Finalizers(watch, parts.client, discovery),
             metrics=parts.metrics,
+            settled=settled,
             log=parts.log,
         ),
     )

@@ -21,6 +21,7 @@ from immich_operator.options import PassOptions, options_of
 from immich_operator.params import extra_vars
 from immich_operator.queue import Item
 from immich_operator.resources import Manifest, ObjectRef, is_deleting, labels_of, metadata_of
+from immich_operator.settled import Observed, Settled
 from immich_operator.triggers import Key
 from immich_operator.watches import Watch
 
@@ -57,6 +58,7 @@ class Tools:
     status: StatusWriter
     finalizers: Finalizers
     metrics: Metrics
+    settled: Settled
     log: logging.Logger
 
 
@@ -81,6 +83,7 @@ class Controller:
         self._status = tools.status
         self._finalizers = tools.finalizers
         self._metrics = tools.metrics
+        self._settled = tools.settled
         self._log = tools.log
 
     def reconcile(self, item: Item[Key], queue: Requeue, cancel: threading.Event) -> Outcome:
@@ -102,6 +105,14 @@ class Controller:
         fields = self._fields(cr, key.ref, pass_id, item)
         for problem in options.problems:
             self._log.warning("annotation ignored", extra={**fields, "error": problem})
+        if self._settled.holds(cr):
+            self._log.debug("nothing has changed since the last pass", extra=fields)
+            self._metrics.pass_skipped(self.watch.kind)
+            queue.succeeded(key)
+            if options.period_s:
+                queue.schedule(key, options.period_s, "period")
+            return "success"
+        self._settled.forget(key.ref)  # until this pass has ended well
         try:
             cr = self._finalizers.ensure(cr)
             self._status.running(cr)
@@ -114,6 +125,8 @@ class Controller:
         except OperatorError as exc:
             return self._could_not_run(cr, key, exc, queue, fields)
         self._metrics.play_finished(self.watch.kind, ok=result.ok(), took_s=result.duration_s)
+        if result.ok() and result.requeue_after_s is None:
+            self._settled.remember(cr, Observed.from_report(result.report))
         return self._requeue(key, result, options, queue, fields)
 
     def sweep(self) -> None:
@@ -126,6 +139,7 @@ class Controller:
     def _forget(self, key: Key, queue: Requeue) -> None:
         """The custom resource is gone: leave nothing of it behind."""
         queue.forget(key)
+        self._settled.forget(key.ref)
         self._metrics.object_gone(self.watch.kind, key.ref)
         shutil.rmtree(self._folder(key.ref), ignore_errors=True)
         self._log.info("gone", extra={"kind": self.watch.kind.kind, **key.ref._asdict()})

@@ -39,6 +39,12 @@ class Metrics:
             buckets=DURATION_BUCKETS,
             registry=registry,
         )
+        self._skipped = Counter(
+            "operator_passes_skipped_total",
+            "Passes that were due but not run, because nothing had changed since the last good one.",
+            _GVK,
+            registry=registry,
+        )
         self._created = Gauge(
             "resource_created_at_seconds", "When it was created, Unix time.", ("name", "namespace", *_GVK),
             registry=registry,
@@ -106,6 +112,9 @@ class Metrics:
         gvk = (kind.group, kind.version, kind.kind)
         self._results.labels(*gvk, "succeeded" if ok else "failed").inc()
         self._plays.labels(*gvk).observe(took_s)
+
+    def pass_skipped(self, kind: Kind) -> None:
+        self._skipped.labels(kind.group, kind.version, kind.kind).inc()
 
     def object_seen(self, kind: Kind, ref: ObjectRef, obj: Manifest) -> None:
         created = seconds_of(metadata_of(obj).get("creationTimestamp"))

@@ -127,12 +127,13 @@ def primary_reason(watch: Watch, change: Change[Manifest]) -> str | None:
         return f"generation {before.get('generation')} -> {after.get('generation')}"
     if not after.get("generation"):
         return "changed"  # kinds without generations, where nothing tells a change of the spec from others
-    if watch.watch_annotations_changes and _annotations(old) != _annotations(new):
+    if watch.watch_annotations_changes and significant_annotations(old) != significant_annotations(new):
         return "annotations changed"
     return None
 
 
-def _annotations(obj: Manifest) -> dict[str, object]:
+def significant_annotations(obj: Manifest) -> dict[str, object]:
+    """The annotations whose change calls for a pass."""
     return {key: value for key, value in annotations_of(obj).items() if key not in _IGNORED_ANNOTATIONS}
 
 

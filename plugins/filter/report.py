@@ -65,6 +65,12 @@ _value:
       elements: str
       sample:
         - created Deployment photos-server
+    observed:
+      description: Resource versions of all objects that the instance consists of or names, null when it is going.
+      type: dict
+      sample:
+        dependents: {Deployment/photos-server: "4711"}
+        references: {Secret/photos-postgres-credentials: "4700"}
 """
 
 

@@ -45,20 +45,23 @@ class Condition(NamedTuple):
 
 
 def report(plan: Mapping[str, Any], outcome: Mapping[str, Any], seen: Mapping[str, Any]) -> dict[str, Any]:
-    """{"status": {...} or None, "events": [{"type", "reason", "message"}], "failures": [str], "changed": [str]}.
+    """{"status": {...} or None, "events": [...], "failures": [str], "changed": [str], "observed": {...}}.
 
-    `plan` is what `Plan.as_dict` gave, `outcome` the result of the action apply. `failures` are what the pass is to be
-    tried again for; `changed` says in words what it did to which object.
+    `plan` is what `Plan.as_dict` gave, `outcome` the result of the action apply. `events` are {"type", "reason",
+    "message"}; `failures` are what the pass is to be tried again for; `changed` says in words what it did to which
+    object; `observed` is {"dependents": {"Deployment/photos-server": resource version, ...}, "references": {"Secret/x":
+    resource version or None, ...}}, by which the loop knows when nothing has changed since.
     """
     results = list(outcome.get("results") or ())
     notices = [Notice(**notice) for notice in plan["notices"]]
     failures = [result["error"] for result in results if result.get("error")]
     failures += [notice.message for notice in notices if notice.retry]
-    changed = _changes(results, seen)
+    told = {"failures": failures, "changed": _changes(results, seen)}
     if plan["state"] != State.PRESENT:
-        return {"status": None, "events": [], "failures": failures, "changed": changed}
+        return {"status": None, "events": [], "observed": None, **told}
     instance = Instance.from_cr(plan["cr"])
-    view = _View(instance, _after(seen, results), list(seen.get("pods") or ()), notices, results)
+    pods, live = list(seen.get("pods") or ()), _after(seen, results)
+    view = _View(instance, live, pods, notices, results)
     components = {component: view.component_condition(component) for component in WORKLOADS}
     errors = [result["error"] for result in results if result.get("error")]
     conditions = [*_summary(components, notices, errors), *components.values()]
@@ -70,7 +73,7 @@ def report(plan: Mapping[str, Any], outcome: Mapping[str, Any], seen: Mapping[st
         "conditions": [condition.as_dict(instance.generation) for condition in conditions],
     }
     events = _events(dig(plan["cr"], "status", "conditions", default=[]), conditions)
-    return {"status": status, "events": events, "failures": failures, "changed": changed}
+    return {"status": status, "events": events, "observed": _observed(instance, seen, live, pods), **told}
 
 
 class _View:
@@ -254,6 +257,30 @@ def _after(seen: Mapping[str, Any], results: Iterable[Mapping[str, Any]]) -> dic
         elif result.get("object"):
             live[key] = result["object"]
     return live
+
+
+def _observed(
+    instance: Instance, seen: Mapping[str, Any], live: Mapping[tuple[str, str], Manifest], pods: Iterable[Manifest]
+) -> dict[str, Any]:
+    """The versions of everything that the loop watches for this instance."""
+    versions = {
+        f"{manifest['kind']}/{manifest['metadata']['name']}": manifest["metadata"].get("resourceVersion", "")
+        for manifest in (*live.values(), *pods)
+        if _carries_labels_of(instance, manifest)
+    }
+    references = {
+        f"{reference['kind']}/{reference['name']}": dig(
+            live.get((reference["kind"], reference["name"])), "metadata", "resourceVersion"
+        )
+        for reference in seen.get("references") or ()
+    }
+    return {"dependents": versions, "references": references}
+
+
+def _carries_labels_of(instance: Instance, manifest: Manifest) -> bool:
+    found = dig(manifest, "metadata", "labels", default={})
+    wanted = {"app.kubernetes.io/instance": instance.name, "app.kubernetes.io/managed-by": names.FIELD_MANAGER}
+    return all(found.get(key) == value for key, value in wanted.items())
 
 
 def _changes(results: Iterable[Mapping[str, Any]], seen: Mapping[str, Any]) -> list[str]:

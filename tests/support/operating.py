@@ -71,11 +71,17 @@ class Operator:
 
     def passes(self, name: str, namespace: str) -> list[dict[str, Any]]:
         """The log lines of finished and failed passes of one instance."""
+        return [line for line in self._about(name, namespace) if str(line.get("msg", "")).startswith("pass ")]
+
+    def skipped(self, name: str, namespace: str) -> list[dict[str, Any]]:
+        """The log lines of passes that were due and not run; only at the log level debug."""
         return [
-            line
-            for line in self.lines()
-            if "pass_id" in line and line.get("name") == name and line.get("namespace") == namespace
+            line for line in self._about(name, namespace) if str(line.get("msg", "")).startswith("nothing has changed")
         ]
+
+    def _about(self, name: str, namespace: str) -> list[dict[str, Any]]:
+        mine = [line for line in self.lines() if line.get("name") == name and line.get("namespace") == namespace]
+        return [line for line in mine if "pass_id" in line]
 
     def stop(self) -> int:
         """End it as a kubelet would, and return its exit status."""

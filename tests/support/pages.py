@@ -35,6 +35,7 @@ class PageRun:
         for entry in ROOT.iterdir():
             if not entry.name.startswith("."):
                 (folder / entry.name).symlink_to(entry)
+        _lend_virtual_environment(folder / ".venv")
         programs = folder / ".programs"
         programs.mkdir()
         shim = programs / "immich-operator"
@@ -110,6 +111,27 @@ class PageRun:
         done = self.shell("kubectl create --dry-run=server -f -", stdin=yaml.safe_dump(cr))
         assert done.returncode == 0, f"{block.where}: {done.stderr}"
         assert "unknown field" not in done.stderr, f"{block.where}: {done.stderr}"
+
+
+def wait_established(cluster: Cluster, crd: str) -> None:
+    """Until the API server serves the kind. `kubectl wait` fails on a CRD that has no conditions yet."""
+    cluster.api.wait_for(
+        "CustomResourceDefinition",
+        crd,
+        None,
+        lambda found: any(
+            entry["type"] == "Established" and entry["status"] == "True" for entry in found["status"]["conditions"]
+        ),
+    )
+
+
+def _lend_virtual_environment(folder: Path) -> None:
+    """The environment of this process under the name that the Makefile uses, and ready, so that make sets up none."""
+    folder.mkdir()
+    for entry in Path(sys.prefix).iterdir():
+        if entry.name != ".ready":
+            (folder / entry.name).symlink_to(entry)
+    (folder / ".ready").touch()
 
 
 def normalised(text: str) -> str:

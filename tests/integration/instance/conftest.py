@@ -37,7 +37,7 @@ def _is_established(crd: dict[str, Any]) -> bool:
 
 @pytest.fixture(scope="session")
 def operator(cluster: Cluster, crd: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
-    running = Operator(cluster, tmp_path_factory.mktemp("operator"))
+    running = Operator(cluster, tmp_path_factory.mktemp("operator"), "--log-level=debug")
     yield running
     assert running.process.poll() is None, f"the operator ended by itself:\n{running.tail()}"
     assert running.stop() == 0, running.tail()

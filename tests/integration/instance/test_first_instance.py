@@ -109,6 +109,19 @@ def test_a_pass_over_an_unchanged_instance_writes_nothing(instances, cluster, op
     assert 0 < len([entry for entry in entries if entry.verb in {"get", "list"}]) <= 12
 
 
+def test_a_periodic_pass_over_an_unchanged_instance_is_not_run_at_all(instances, operator):
+    cr = instances.cr()
+    cr["metadata"]["annotations"] = {"ansible.sdk.operatorframework.io/reconcile-period": "300ms"}
+    instances.api.create(cr)
+    instances.wait_ready()
+    instances.wait_settled()
+    passes, skipped = (len(of("photos", instances.namespace)) for of in (operator.passes, operator.skipped))
+
+    instances.wait("three periods", lambda: len(operator.skipped("photos", instances.namespace)) > skipped + 3)
+
+    assert len(operator.passes("photos", instances.namespace)) == passes
+
+
 @pytest.mark.parametrize(
     ("kind", "name"),
     [

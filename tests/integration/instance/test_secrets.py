@@ -146,4 +146,10 @@ def test_no_secret_value_is_shown_anywhere(instances, operator):
     files = [path for path in folder.rglob("*") if path.is_file()]
     assert any("artifacts" in path.parts for path in files), "the run folder is not where this test looks"
     texts |= {str(path.relative_to(folder)): path.read_bytes() for path in files}
-    assert {place for place, text in texts.items() for form in forms if form in text} == set()
+    shown = {
+        place: text[max(0, text.index(form) - 200) :][:300]
+        for place, text in texts.items()
+        for form in forms
+        if form in text
+    }
+    assert shown == {}

@@ -20,6 +20,7 @@ from immich_operator.metrics import Metrics
 from immich_operator.queue import Item, Queue
 from immich_operator.resources import Kind, Manifest, ObjectRef, Resource
 from immich_operator.selectors import Selector
+from immich_operator.settled import Settled
 from immich_operator.triggers import Key
 from immich_operator.watches import Finalizer, Watch
 from immich_operator.workers import Workers
@@ -106,6 +107,7 @@ class Bench:
                 status=StatusWriter(self.watch, self.api, self.api, log, wall=lambda: 0.0),  # type: ignore[arg-type]
                 finalizers=Finalizers(self.watch, self.api, self.api),  # type: ignore[arg-type]
                 metrics=self.metrics,
+                settled=Settled(self.watch, lambda _kind, _ref: None),
                 log=log,
             ),
         )

@@ -31,6 +31,7 @@ def test_nothing_is_done_for_a_custom_resource_that_is_gone():
     assert report(result.as_dict(), {"results": []}, seen) == {
         "status": None,
         "events": [],
+        "observed": None,
         "failures": [],
         "changed": [],
     }

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which custom resources need no pass, because nothing has changed since the end of their last good one.
+
+A role hands back the versions of all objects as its pass left them (`report.observed` of a task's result, see
+`Observed`). When the caches hold exactly these versions, and the custom resource has the generation and annotations
+that the pass was for, another pass would read the same and write nothing. In all other cases, and for roles that hand
+nothing back, the pass is run: a cache that lags behind costs a needless pass, never a missed one.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from immich_operator.cache import Change, Trace
+from immich_operator.resources import Kind, Manifest, ObjectRef, is_deleting, metadata_of, ref_of, values_at
+from immich_operator.triggers import significant_annotations
+from immich_operator.watches import Watch
+
+Versions = dict[str, str]
+"""{"Deployment/photos-server": resource version}"""
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What a pass saw at its end: dependents by the watch entry's selector, and the objects that the resource names."""
+
+    dependents: Versions
+    references: Mapping[str, str | None]
+
+    @classmethod
+    def from_report(cls, report: Mapping[str, Any]) -> Observed | None:
+        """None when the role hands nothing usable back."""
+        found = report.get("observed")
+        if not isinstance(found, Mapping):
+            return None
+        dependents, references = found.get("dependents"), found.get("references")
+        if not isinstance(dependents, Mapping) or not isinstance(references, Mapping):
+            return None
+        return cls({str(key): str(value) for key, value in dependents.items()}, dict(references))
+
+
+class Settled:
+    """Thread-safe memory of one entry of watches.yaml.
+
+    Args:
+        reference_version: version of an object that custom resources name, None when there is none.
+    """
+
+    def __init__(self, watch: Watch, reference_version: Callable[[Kind, ObjectRef], str | None]) -> None:
+        self._watch = watch
+        self._reference_version = reference_version
+        self._lock = threading.Lock()
+        self._present: defaultdict[ObjectRef, Versions] = defaultdict(dict)
+        self._memory: dict[ObjectRef, tuple[tuple[Any, ...], Observed]] = {}
+
+    def dependent(self, kind: Kind, change: Change[Trace]) -> None:
+        """Keep up with the caches; called for every change of a dependent, before anybody is told of it."""
+        key = f"{kind.kind}/{change.ref.name}"
+        with self._lock:
+            if change.old is not None and change.old.owner is not None:
+                self._present[change.old.owner].pop(key, None)
+                if not self._present[change.old.owner]:
+                    del self._present[change.old.owner]
+            if change.new is not None and change.new.owner is not None:
+                self._present[change.new.owner][key] = change.new.resource_version
+
+    def remember(self, cr: Manifest, observed: Observed | None) -> None:
+        """A pass over this custom resource has ended well."""
+        if (ref := ref_of(cr)) is None:
+            return
+        with self._lock:
+            if observed is None or is_deleting(cr):
+                self._memory.pop(ref, None)
+            else:
+                self._memory[ref] = (_identity(cr), observed)
+
+    def forget(self, ref: ObjectRef) -> None:
+        """A pass failed, or the custom resource is gone."""
+        with self._lock:
+            self._memory.pop(ref, None)
+
+    def forget_all(self) -> None:
+        """An API came or went, so that the same objects may call for other ones."""
+        with self._lock:
+            self._memory.clear()
+
+    def holds(self, cr: Manifest) -> bool:
+        """True when a pass over this custom resource could not change anything."""
+        if (ref := ref_of(cr)) is None:
+            return False
+        with self._lock:
+            identity, observed = self._memory.get(ref, ((), None))
+            if observed is None or identity != _identity(cr) or self._present.get(ref, {}) != observed.dependents:
+                return False
+        return all(observed.references.get(name, "") == version for name, version in self._references(cr, ref))
+
+    def _references(self, cr: Manifest, ref: ObjectRef) -> list[tuple[str, str | None]]:
+        """("Secret/name", version in the cache) of each object that the custom resource names."""
+        return [
+            (f"{reference.kind.kind}/{name}", self._reference_version(reference.kind, ObjectRef(ref.namespace, name)))
+            for reference in self._watch.references
+            for path in reference.paths
+            for name in values_at(cr, path)
+        ]
+
+
+def _identity(cr: Manifest) -> tuple[Any, ...]:
+    metadata = metadata_of(cr)
+    return metadata.get("uid"), metadata.get("generation"), significant_annotations(cr)

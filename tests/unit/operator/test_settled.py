@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A pass is left out only when it could not change anything."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from immich_operator.cache import Change, Trace
+from immich_operator.resources import Kind, ObjectRef
+from immich_operator.settled import Observed, Settled
+from immich_operator.watches import Reference, Watch
+
+WIDGET, DEPLOYMENT, SECRET = Kind("example.org/v1", "Widget"), Kind("apps/v1", "Deployment"), Kind("v1", "Secret")
+MAIN = ObjectRef("family", "main")
+
+
+def a_widget(secret: str = "key", generation: int = 1, **annotations: str) -> dict[str, Any]:
+    metadata = {
+        "namespace": "family",
+        "name": "main",
+        "uid": "u1",
+        "generation": generation,
+        "annotations": annotations,
+    }
+    return {"kind": "Widget", "metadata": metadata, "spec": {"secret": secret}}
+
+
+class World:
+    """The caches, and a memory that keeps up with them."""
+
+    def __init__(self) -> None:
+        self.secrets: dict[ObjectRef, str] = {ObjectRef("family", "key"): "7"}
+        watch = Watch(kind=WIDGET, references=(Reference(SECRET, ("spec.secret",)),))
+        self.settled = Settled(watch, lambda _kind, ref: self.secrets.get(ref))
+        self.versions: dict[str, str] = {}
+        self.set("web", "5")
+
+    def set(self, name: str, version: str | None) -> None:
+        old, new = (Trace(v, MAIN) if v else None for v in (self.versions.get(name), version))
+        verb = "deleted" if new is None else "changed" if old else "created"
+        self.settled.dependent(DEPLOYMENT, Change(verb, ObjectRef("family", name), old, new))
+        self.versions = {**self.versions, name: version} if version else {}
+
+
+AS_SEEN = Observed({"Deployment/web": "5"}, {"Secret/key": "7"})
+
+
+@pytest.fixture
+def world() -> World:
+    world = World()
+    world.settled.remember(a_widget(), AS_SEEN)
+    return world
+
+
+def test_nothing_has_changed_while_the_caches_hold_what_the_pass_saw(world):
+    assert world.settled.holds(a_widget())
+
+
+def test_a_dependent_that_comes_back_to_the_version_of_the_pass_is_no_change(world):
+    world.set("web", "4")
+    assert not world.settled.holds(a_widget()), "a cache that lags behind"
+
+    world.set("web", "5")
+
+    assert world.settled.holds(a_widget())
+
+
+@pytest.mark.parametrize(
+    ("happen", "cr"),
+    [
+        pytest.param(lambda w: w.set("web", "6"), a_widget(), id="dependent-changed"),
+        pytest.param(lambda w: w.set("web", None), a_widget(), id="dependent-gone"),
+        pytest.param(lambda w: w.set("more", "1"), a_widget(), id="dependent-added"),
+        pytest.param(lambda w: w.secrets.update({ObjectRef("family", "key"): "8"}), a_widget(), id="secret-changed"),
+        pytest.param(lambda w: w.secrets.clear(), a_widget(), id="secret-gone"),
+        pytest.param(lambda _: None, a_widget(generation=2), id="spec-changed"),
+        pytest.param(lambda _: None, a_widget(look="again"), id="annotation-changed"),
+        pytest.param(lambda _: None, a_widget(secret="other"), id="names-another-secret"),
+        pytest.param(lambda w: w.settled.forget(MAIN), a_widget(), id="a-pass-failed"),
+        pytest.param(lambda w: w.settled.forget_all(), a_widget(), id="an-api-came-or-went"),
+        pytest.param(lambda w: w.settled.remember(a_widget(), None), a_widget(), id="a-role-that-hands-nothing-back"),
+    ],
+)
+def test_any_change_calls_for_a_pass(world, happen, cr):
+    happen(world)
+
+    assert not world.settled.holds(cr)
+
+
+def test_a_secret_that_is_still_missing_is_no_change(world):
+    world.secrets.clear()
+    world.settled.remember(a_widget(), Observed({"Deployment/web": "5"}, {"Secret/key": None}))
+
+    assert world.settled.holds(a_widget())
+
+
+@pytest.mark.parametrize("report", [{}, {"observed": None}, {"observed": []}, {"observed": {"dependents": {}}}])
+def test_a_report_without_usable_versions_settles_nothing(report):
+    assert Observed.from_report(report) is None

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from support.instances import a_claim, a_cr, a_pod, a_secret, an_instance_at_work, report_for
+from support.instances import a_claim, a_cr, a_secret, an_instance_at_work, report_for
 
 
 def versioned(objects):

@@ -51,6 +51,9 @@ lint: $(READY) ## Check style, types, layers, YAML, roles, and that generated fi
 	ansible-lint --offline
 	python hack/crd/generate.py --check
 	python hack/bundle/generate.py --check
+	python hack/docs/fields.py --check
+	python hack/docs/commands.py --check
+	python hack/docs/pictures.py --check
 
 .PHONY: unit
 unit: $(READY) ## Run the tests that need no cluster
@@ -59,6 +62,14 @@ unit: $(READY) ## Run the tests that need no cluster
 .PHONY: integration
 integration: $(READY) ## Run the tests against a local Kubernetes with simulated nodes
 	pytest tests/integration $(ARGS)
+
+.PHONY: docs
+docs: $(READY) ## Build the documentation site into site/
+	NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
+
+.PHONY: docs-test
+docs-test: $(READY) ## Run every command of the documentation against a local Kubernetes
+	pytest tests/docs $(ARGS)
 
 .PHONY: packaging
 packaging: $(READY) ## Run the tests that build wheel, collection and image
@@ -73,6 +84,9 @@ format: $(READY) ## Format the code and mend what the linter can mend
 generate: $(READY) ## Write generated files anew: CRD, bundle, reference pages
 	python hack/crd/generate.py
 	python hack/bundle/generate.py
+	python hack/docs/fields.py
+	python hack/docs/commands.py
+	python hack/docs/pictures.py
 	python -m immich_operator.settings --markdown > docs/reference/settings.md
 
 .PHONY: golden

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Write docs/reference/commands.md from the command line's own help.
+
+python hack/docs/commands.py            write the page
+python hack/docs/commands.py --check    fail if the page is not what would be written
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = ROOT / "docs" / "reference" / "commands.md"
+
+INTRODUCTION = """\
+# Commands
+
+<!-- Made by `python hack/docs/commands.py` from the help of immich-operator; do not edit. -->
+
+The wheel installs `immich-operator`. In a clone of the repository `python -m immich_operator` is the same.
+
+{description}
+
+| Command | Purpose |
+|---|---|
+{commands}
+
+The exit status is 0 when all went well, 1 when something failed, and 2 for a wrong command line. `render` also ends
+with 2 when it cannot read a file.
+"""
+
+AFTER = {
+    "run": "All flags, their environment variables and defaults are in [Settings of the operator](settings.md). Ended "
+    "by SIGTERM or SIGINT, it lets running passes finish and gives its Lease back.",
+    "render": "Nothing is contacted and nothing is changed. Problems of a custom resource go to standard error, each "
+    "with the field and what to do.",
+    "version": "Prints the version of the operator and of what it runs on.",
+}
+
+
+def main() -> int:
+    text = page()
+    if "--check" in sys.argv[1:]:
+        if not PAGE.exists() or PAGE.read_text(encoding="utf-8") != text:
+            print(f"{PAGE.relative_to(ROOT)} is out of date: run python hack/docs/commands.py", file=sys.stderr)
+            return 1
+        return 0
+    PAGE.write_text(text, encoding="utf-8")
+    return 0
+
+
+def page() -> str:
+    """The page, built from the parser, because the layout of --help differs between versions of Python."""
+    parser = _parser()
+    commands = _commands(parser)
+    lines = [f"| [`{name}`](#{name}) | {help_.capitalize()} |" for name, (help_, _) in commands.items()]
+    parts = [INTRODUCTION.format(description=parser.description, commands="\n".join(lines))]
+    parts += [_section(name, command) for name, (_, command) in commands.items()]
+    return "\n".join(parts)
+
+
+def _parser() -> argparse.ArgumentParser:
+    sys.path.insert(0, str(ROOT))
+    from immich_operator import cli  # noqa: PLC0415 - the repository root has to be on the path first
+
+    return cli._parser(["render"])
+
+
+def _commands(parser: argparse.ArgumentParser) -> dict[str, tuple[str, argparse.ArgumentParser]]:
+    """{name: (one line of help, parser)} in the order of --help."""
+    group = next(action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
+    helps = {choice.dest: choice.help or "" for choice in group._choices_actions}
+    return {name: (helps[name], command) for name, command in group.choices.items()}
+
+
+def _section(name: str, command: argparse.ArgumentParser) -> str:
+    actions = [action for action in command._actions if action.dest != "help"]
+    positional = [f" {action.metavar}..." for action in actions if not action.option_strings]
+    usage = f"immich-operator {name}{' [FLAGS]' if any(a.option_strings for a in actions) else ''}{''.join(positional)}"
+    parts = [f"## {name}\n", f"<!-- elsewhere -->\n```text\n{usage}\n```\n"]
+    if command.description:
+        parts.append(f"{_text(command.description)}\n")
+    parts.append(f"{AFTER[name]}\n")
+    if actions and name != "run":
+        parts.append("| Argument | Meaning |\n|---|---|")
+        parts += [
+            f"| `{', '.join(a.option_strings) or a.metavar}` | {_text(_capital(a.help or ''))}. |" for a in actions
+        ]
+        parts.append("")
+    return "\n".join(parts)
+
+
+def _text(text: str) -> str:
+    """Plain text as Markdown: nothing in it is a tag, an emphasis or a column."""
+    return text.replace("<", "&lt;").replace("*", "\\*").replace("|", "\\|")
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

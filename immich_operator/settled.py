@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from immich_operator.cache import Change, Trace
-from immich_operator.resources import Kind, Manifest, ObjectRef, is_deleting, metadata_of, ref_of, values_at
+from immich_operator.resources import Kind, Manifest, ObjectRef, is_deleting, metadata_of, ref_of
 from immich_operator.triggers import significant_annotations
 from immich_operator.watches import Watch
 
@@ -103,8 +103,7 @@ class Settled:
         return [
             (f"{reference.kind.kind}/{name}", self._reference_version(reference.kind, ObjectRef(ref.namespace, name)))
             for reference in self._watch.references
-            for path in reference.paths
-            for name in values_at(cr, path)
+            for name in reference.named_by(cr)
         ]
 
 

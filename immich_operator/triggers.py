@@ -18,7 +18,6 @@ from immich_operator.resources import (
     metadata_of,
     owner_of,
     ref_of,
-    values_at,
 )
 from immich_operator.watches import Reference, Watch
 
@@ -141,5 +140,5 @@ def _names(reference: Reference, change: Change[Manifest]) -> list[ObjectRef]:
     """Objects that the custom resource names; listed with and without namespace, as the kind may have none."""
     if change.new is None:
         return []
-    names = [name for path in reference.paths for name in values_at(change.new, path)]
+    names = reference.named_by(change.new)
     return [ObjectRef(namespace, name) for name in names for namespace in {change.ref.namespace, ""}]

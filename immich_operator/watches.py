@@ -19,7 +19,7 @@ from typing import Any, Final
 import yaml
 
 from immich_operator.errors import WatchesError
-from immich_operator.resources import Kind
+from immich_operator.resources import Kind, Manifest, metadata_of, values_at
 from immich_operator.roles import RoleSearch
 from immich_operator.selectors import Selector
 from immich_operator.yaml_lines import Entry, Problems, load_entries
@@ -58,10 +58,20 @@ class Dependents:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A kind of objects in the same namespace that a custom resource names at one of `paths`."""
+    """A kind of objects in the same namespace that a custom resource relies on.
+
+    It names them at one of `paths`, or their names follow from its own: {name} in `names` stands for that.
+    """
 
     kind: Kind
     paths: tuple[str, ...]
+    names: tuple[str, ...] = ()
+
+    def named_by(self, cr: Manifest) -> list[str]:
+        """The names of the objects that a custom resource relies on."""
+        own = str(metadata_of(cr).get("name", ""))
+        given = [name for path in self.paths for name in values_at(cr, path)]
+        return [*given, *(name.replace("{name}", own) for name in self.names)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,10 +230,10 @@ def _dependents(entry: Entry) -> Dependents:
 def _references(entry: Entry) -> tuple[Reference, ...]:
     found = []
     for item in entry.blocks("references"):
-        paths = item.texts("paths")
-        if not paths:
+        paths, names = item.texts("paths"), item.texts("names")
+        if not paths and not names:
             item.problem("'paths' is missing: say where a custom resource names such an object")
-        found.append(Reference(_api_kind(item), paths))
+        found.append(Reference(_api_kind(item), paths, names))
         item.reject_unknown()
     return tuple(found)
 

@@ -36,7 +36,9 @@ class ActionModule(ApiAction):
             field_manager=field_manager,
         )
         changed = [outcome for outcome in outcomes if outcome.changed]
-        result = {"changed": bool(changed), "results": [outcome.as_dict() for outcome in outcomes]}
+        # Ansible takes `results` for those of a loop, whose items no_log hides only when each says so itself.
+        results = [{**outcome.as_dict(), "_ansible_no_log": True} for outcome in outcomes]
+        result: dict[str, Any] = {"changed": bool(changed), "results": results}
         if arguments["plan"] is not None:
             result["plan"] = {key: value for key, value in arguments["plan"].items() if key != "steps"}
         if self.is_diff:

@@ -7,10 +7,10 @@ import base64
 from collections.abc import Mapping
 from typing import Any
 
-from . import configuration, names
+from . import configuration
 from .instance import Instance
 from .planning import Plan, plan
-from .references import references
+from .references import NAMES, references
 
 
 def offline_plan(cr: Mapping[str, Any], *, images: Mapping[str, str], password: str, route: bool = False) -> Plan:
@@ -26,8 +26,7 @@ def offline_plan(cr: Mapping[str, Any], *, images: Mapping[str, str], password: 
     for used in configuration.used_secrets(instance):
         text = f"<key {used.key} of Secret {used.name}>"
         secrets.setdefault(used.name, {})[used.key or ""] = base64.b64encode(text.encode()).decode()
-    ours = {names.database_credentials(instance.name), names.library_claim(instance.name)}
-    ours.add(names.database_claim(instance.name))
+    ours = {name_of(instance.name) for functions in NAMES.values() for name_of in functions}
     seen = {
         "apis": {"route": route},
         "objects": [],

@@ -42,19 +42,19 @@ STORAGE_CLASS_PATHS = (
 )
 PATHS = {"Secret": SECRET_PATHS, "ConfigMap": CONFIG_MAP_PATHS, "PersistentVolumeClaim": CLAIM_PATHS}
 """What lives in the instance's namespace, so that the loop can watch it."""
+NAMES = {
+    "Secret": (names.database_credentials,),
+    "PersistentVolumeClaim": (names.library_claim, names.database_claim),
+}
+"""Objects whose data outlives the custom resource. One of such a name may be there without the labels that `observe`
+lists by, and must be neither overlooked nor replaced."""
 
 
 def references(cr: Mapping[str, Any]) -> list[dict[str, str]]:
-    """[{"apiVersion", "kind", "name"}, ...] of all that `observe` has to read by name, each once, in a fixed order.
-
-    Besides what the custom resource names, these are the objects whose data outlives it: an object of such a name
-    may be there without the labels that `observe` lists by, and must be neither overlooked nor replaced.
-    """
+    """[{"apiVersion", "kind", "name"}, ...] of all that `observe` has to read by name, each once, in a fixed order."""
     instance = cr["metadata"]["name"]
     wanted: dict[tuple[str, str], None] = {
-        ("Secret", names.database_credentials(instance)): None,
-        ("PersistentVolumeClaim", names.library_claim(instance)): None,
-        ("PersistentVolumeClaim", names.database_claim(instance)): None,
+        (kind, name_of(instance)): None for kind, functions in NAMES.items() for name_of in functions
     }
     for kind, paths in (*PATHS.items(), ("StorageClass", STORAGE_CLASS_PATHS)):
         for path in paths:

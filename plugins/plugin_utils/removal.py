@@ -10,6 +10,7 @@ from . import names
 from .instance import identity
 from .names import Manifest
 from .planning import CLEAN_UP_STAGE
+from .references import NAMES
 from .values import dig
 
 
@@ -19,11 +20,7 @@ def removal(instance: str, *, seen: Mapping[str, Any]) -> dict[str, Any]:
     The library, the database volume and its credentials stay, and so do a claim that nobody made for this instance and
     what somebody else controls.
     """
-    kept_names = {
-        ("PersistentVolumeClaim", names.library_claim(instance)),
-        ("PersistentVolumeClaim", names.database_claim(instance)),
-        ("Secret", names.database_credentials(instance)),
-    }
+    kept_names = {(kind, name_of(instance)) for kind, functions in NAMES.items() for name_of in functions}
     objects = {(item["kind"], item["metadata"]["name"]): item for item in seen.get("objects") or ()}
     references = {(item["kind"], item["name"]) for item in seen.get("references") or () if item.get("object")}
     live_cr = seen.get("cr")

@@ -50,7 +50,7 @@ def test_every_key_is_understood(folder):
         "  finalizer: {name: example.org/finalizer, playbook: widget.yml, vars: {state: absent}}\n"
         "  dependents:\n    selector: a=b\n    instanceLabel: example.org/instance\n"
         "    kinds: [{apiVersion: v1, kind: Pod}, {apiVersion: x.org/v1, kind: Route, optional: true}]\n"
-        "  references: [{apiVersion: v1, kind: Secret, paths: [spec.a, 'spec.b[].c']}]\n"
+        "  references: [{apiVersion: v1, kind: Secret, paths: [spec.a, 'spec.b[].c'], names: ['{name}-x']}]\n"
         "  formerFinalizer: predecessor.org/finalizer\n"
     )
 
@@ -69,7 +69,9 @@ def test_every_key_is_understood(folder):
         Dependent(Kind("x.org/v1", "Route"), optional=True),
     )
     assert (watch.dependents.selector, watch.dependents.instance_label) == ("a=b", "example.org/instance")
-    assert watch.references == (Reference(Kind("v1", "Secret"), ("spec.a", "spec.b[].c")),)
+    assert watch.references == (Reference(Kind("v1", "Secret"), ("spec.a", "spec.b[].c"), ("{name}-x",)),)
+    cr = {"metadata": {"name": "main"}, "spec": {"a": "one", "b": [{"c": "two"}]}}
+    assert watch.references[0].named_by(cr) == ["one", "two", "main-x"]
     assert watch.former_finalizer == "predecessor.org/finalizer"
 
 

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from ansible_collections.media.immich.plugins.plugin_utils.references import (
+    NAMES,
     PATHS,
     STORAGE_CLASS_PATHS,
     references,
@@ -99,3 +100,6 @@ def test_the_loop_watches_what_passes_read():
 
     assert {entry["kind"]: tuple(entry["paths"]) for entry in watch["references"]} == PATHS
     assert {entry["apiVersion"] for entry in watch["references"]} == {"v1"}
+    assert {entry["kind"]: entry["names"] for entry in watch["references"] if "names" in entry} == {
+        kind: [name_of("{name}") for name_of in functions] for kind, functions in NAMES.items()
+    }

@@ -5,11 +5,11 @@
 #
 #   hack/image/base.sh FILE      write the image as an OCI archive; done once, an existing file is left alone
 #
-# Needs root, mmdebstrap and buildah. DEBIAN_MIRROR replaces http://deb.debian.org/debian.
+# Needs root, mmdebstrap and buildah. DEBIAN_MIRROR names another mirror than mmdebstrap's own.
 set -euo pipefail
 
 target=${1:?usage: hack/image/base.sh FILE}
-mirror=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
+mirror=(${DEBIAN_MIRROR:+"$DEBIAN_MIRROR"})
 name=localhost/python:3.13-slim-trixie
 
 for program in mmdebstrap buildah; do
@@ -40,7 +40,7 @@ mmdebstrap --quiet --variant=minbase --components=main \
   --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-include=/usr/share/doc/*/copyright' \
   --customize-hook='ln -s ../../bin/python3 "$1/usr/local/bin/python"' \
   --customize-hook='ln -s ../../bin/pip3 "$1/usr/local/bin/pip"' \
-  trixie "$scratch/root.tar" "$mirror"
+  trixie "$scratch/root.tar" "${mirror[@]}"
 
 container=$(buildah from scratch)
 buildah add --quiet "$container" "$scratch/root.tar" / >/dev/null

@@ -63,6 +63,10 @@ unit: $(READY) ## Run the tests that need no cluster
 integration: $(READY) ## Run the tests against a local Kubernetes with simulated nodes
 	pytest tests/integration $(ARGS)
 
+.PHONY: molecule
+molecule: $(READY) ## Test the role by Molecule against the cluster of the current context, in the namespace molecule-immich
+	molecule test $(ARGS)
+
 .PHONY: docs
 docs: $(READY) ## Build the documentation site into site/
 	NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet

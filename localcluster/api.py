@@ -164,6 +164,15 @@ class Api:
         selection = _Selection(kind, namespace, fields=f"metadata.name={name}")
         return self._wait(selection, lambda found: bool(found) and predicate(found[0]), timeout)[0]
 
+    def wait_established(self, crd: str, timeout: float = 30.0) -> None:
+        """Until the kind of a CustomResourceDefinition is served. `kubectl wait` fails while it has no conditions yet."""
+
+        def established(definition: Manifest) -> bool:
+            conditions = definition.get("status", {}).get("conditions") or ()
+            return any(entry["type"] == "Established" and entry["status"] == "True" for entry in conditions)
+
+        self.wait_for("CustomResourceDefinition", crd, None, established, timeout)
+
     def wait_for_list(
         self,
         kind: str,

@@ -6,12 +6,10 @@ from __future__ import annotations
 import pytest
 
 from localcluster.testing import Cluster
-from support.operating import CRD
-from support.pages import wait_established
+from support.operating import install_crd
 
 
 @pytest.fixture
 def crd(cluster: Cluster) -> None:
     """The kind Immich, as `make install` installs it; for each test anew, because a page removes it."""
-    cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(CRD))
-    wait_established(cluster, "immiches.media.rm3l.org")
+    install_crd(cluster)

@@ -17,7 +17,7 @@ import yaml
 from hack.docs.blocks import blocks, pages
 from localcluster.testing import Cluster
 from support.operating import Operator
-from support.pages import PageRun, wait_established
+from support.pages import PageRun
 
 TRIED = frozenset({"run", "refused", "output", "file", "fragment"})
 PAGES = [page for page in pages() if any(block.mark in TRIED for block in blocks(page))]
@@ -76,7 +76,7 @@ def a_cluster_with_routes(run: PageRun) -> Iterator[None]:
     """OpenShift's Route as far as a page can tell."""
     run.cluster.kubectl("apply", "-f", "-", input=ROUTE_CRD)
     try:
-        wait_established(run.cluster, "routes.route.openshift.io")
+        run.cluster.api.wait_established("routes.route.openshift.io")
         yield
     finally:
         run.cluster.kubectl("delete", "crd", "routes.route.openshift.io")

@@ -11,7 +11,6 @@ import venv
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -42,15 +41,7 @@ def run(*command: str | Path, cwd: Path, env: Mapping[str, str] | None = None) -
 def install_api(cluster: Cluster) -> None:
     """As `make install` does, and wait until it is served."""
     cluster.kubectl("apply", "--server-side", "-k", str(ROOT / "config" / "crd"))
-    wait_until_served(cluster, "immiches.media.rm3l.org")
-
-
-def wait_until_served(cluster: Cluster, name: str) -> None:
-    def established(definition: dict[str, Any]) -> bool:
-        conditions = {item["type"]: item["status"] for item in definition["status"]["conditions"]}
-        return conditions.get("Established") == "True"
-
-    cluster.api.wait_for("CustomResourceDefinition", name, None, established)
+    cluster.api.wait_established("immiches.media.rm3l.org")
 
 
 @dataclass(frozen=True, slots=True)

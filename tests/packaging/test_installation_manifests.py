@@ -14,7 +14,7 @@ import yaml
 from hack import installer
 from localcluster.errors import KubectlError
 from localcluster.testing import Cluster
-from tests.packaging.conftest import install_api, wait_until_served
+from tests.packaging.conftest import install_api
 
 Manifest = dict[str, Any]
 ALL = tuple(installer.COMPONENTS)
@@ -57,7 +57,7 @@ def apis(cluster: Cluster) -> None:
     """The Immich API, and a stand-in for the one of the Prometheus Operator."""
     install_api(cluster)
     cluster.kubectl("apply", "--server-side", "-f", "-", input=json.dumps(SERVICE_MONITORS))
-    wait_until_served(cluster, SERVICE_MONITORS["metadata"]["name"])
+    cluster.api.wait_established(SERVICE_MONITORS["metadata"]["name"])
 
 
 @pytest.fixture

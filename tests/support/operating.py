@@ -31,6 +31,12 @@ WORKLOADS = ("server", "machine-learning", "valkey", "postgres")
 WRITES = ("create", "update", "patch", "delete", "deletecollection")
 
 
+def install_crd(cluster: Cluster) -> None:
+    """Return when the API server serves the kind Immich."""
+    cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(CRD))
+    cluster.api.wait_established("immiches.media.rm3l.org")
+
+
 class Operator:
     """`immich-operator run` as a process, its log, and how to end it."""
 

@@ -113,18 +113,6 @@ class PageRun:
         assert "unknown field" not in done.stderr, f"{block.where}: {done.stderr}"
 
 
-def wait_established(cluster: Cluster, crd: str) -> None:
-    """Until the API server serves the kind. `kubectl wait` fails on a CRD that has no conditions yet."""
-    cluster.api.wait_for(
-        "CustomResourceDefinition",
-        crd,
-        None,
-        lambda found: any(
-            entry["type"] == "Established" and entry["status"] == "True" for entry in found["status"]["conditions"]
-        ),
-    )
-
-
 def _lend_virtual_environment(folder: Path) -> None:
     """The environment of this process under the name that the Makefile uses, and ready, so that make sets up none."""
     folder.mkdir()

@@ -6,33 +6,20 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
 from localcluster import processes
 from localcluster.cluster import LocalCluster
 from localcluster.state import Folder, default_state
 from localcluster.testing import Cluster
-from support.operating import CRD, Instances, Operator
+from support.operating import Instances, Operator, install_crd
 
 
 @pytest.fixture(scope="session")
 def crd(cluster: Cluster) -> None:
     """The kind Immich, as `make install` installs it."""
     install_crd(cluster)
-
-
-def install_crd(cluster: Cluster) -> None:
-    """Return when the API server serves the kind Immich."""
-    cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(CRD))
-    name = yaml.safe_load(CRD.read_text(encoding="utf-8"))["metadata"]["name"]
-    cluster.api.wait_for("CustomResourceDefinition", name, None, _is_established)
-
-
-def _is_established(crd: dict[str, Any]) -> bool:
-    return any(entry["type"] == "Established" and entry["status"] == "True" for entry in crd["status"]["conditions"])
 
 
 @pytest.fixture(scope="session")

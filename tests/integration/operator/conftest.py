@@ -38,9 +38,8 @@ class Widgets:
 @pytest.fixture(scope="session")
 def widget_kind(cluster: Cluster) -> None:
     """The kind Widget on the session's cluster."""
-    definition = str(HERE / "widgets.yaml")
-    cluster.kubectl("apply", "-f", definition)
-    cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", definition)
+    cluster.kubectl("apply", "-f", str(HERE / "widgets.yaml"))
+    cluster.api.wait_established("widgets.example.org")
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from support.operating import CRD, ROOT, WRITES
+from support.operating import ROOT, WRITES, install_crd
 
 FILE = """\
 apiVersion: media.rm3l.org/v1alpha1
@@ -93,8 +93,7 @@ def test_without_the_crd_a_file_becomes_an_instance_and_goes_away_again(bare_clu
 
 
 def test_with_the_crd_the_file_is_applied_too_and_shows_a_status(bare_cluster, file):
-    bare_cluster.kubectl("apply", "-f", str(CRD))
-    bare_cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(CRD))
+    install_crd(bare_cluster)
     with bare_cluster.namespace("crd") as namespace:
         status, output, _ = play(bare_cluster, "immich.yml", file, namespace)
 

@@ -20,7 +20,7 @@ SERVED_WITHIN_S = 30.0
 def serve(cluster: Cluster, definition: dict[str, Any]) -> None:
     """Apply a CRD and return when its objects can be listed, which is a moment after it is Established."""
     cluster.api.apply(definition)
-    path = f"/apis/{definition['spec']['group']}/v1alpha1/immiches"
+    path = f"/apis/{definition['spec']['group']}/v1alpha1/{definition['spec']['names']['plural']}"
     wait_for_answer(cluster, "GET", path, status=200)
 
 

@@ -183,26 +183,27 @@ EARLIER = {
 def stored_earlier(cluster: Cluster) -> Iterator[str]:
     """The kind of objects that were stored under a CRD without rules, which our schema has replaced since.
 
-    It has a group of its own, so that no other test sees the CRD without rules.
+    It has a name and a group of its own, so that no other test sees the CRD without rules.
     """
     ours = copy.deepcopy(crd.definition())
-    ours["metadata"]["name"] = "immiches.earlier.example.com"
+    ours["metadata"]["name"] = "earliers.earlier.example.com"
     ours["spec"]["group"] = "earlier.example.com"
+    ours["spec"]["names"] = {"kind": "Earlier", "listKind": "EarlierList", "plural": "earliers", "singular": "earlier"}
     without_rules = copy.deepcopy(ours)
     without_rules["spec"]["versions"][0]["schema"]["openAPIV3Schema"] = {
         "type": "object",
         "x-kubernetes-preserve-unknown-fields": True,
     }
-    kind = f"{EARLIER_API}/Immich"
+    kind = f"{EARLIER_API}/Earlier"
     serve(cluster, without_rules)
     try:
         for name, spec in EARLIER.items():
             metadata = {"name": name, "namespace": "default", "finalizers": ["media.rm3l.org/finalizer"]}
-            cluster.api.create({"apiVersion": EARLIER_API, "kind": "Immich", "metadata": metadata, "spec": spec})
+            cluster.api.create({"apiVersion": EARLIER_API, "kind": "Earlier", "metadata": metadata, "spec": spec})
             cluster.api.merge_patch(kind, name, "default", {"status": {"ready": False}}, subresource="status")
         serve(cluster, ours)
-        path = f"/apis/{EARLIER_API}/namespaces/default/immiches"
-        invalid = {"apiVersion": EARLIER_API, "kind": "Immich", "metadata": {"name": "x"}, "spec": {"server": 1}}
+        path = f"/apis/{EARLIER_API}/namespaces/default/earliers"
+        invalid = {"apiVersion": EARLIER_API, "kind": "Earlier", "metadata": {"name": "x"}, "spec": {"server": 1}}
         wait_for_answer(cluster, "POST", path, body=invalid, status=422)
         yield kind
     finally:

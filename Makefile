@@ -16,6 +16,7 @@ READY := $(VENV)/.ready
 TOOLS := localcluster hack tests bench immich_operator plugins
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+export ANSIBLE_HOME := $(CURDIR)/$(VENV)/ansible-home
 export ANSIBLE_NOCOWS := 1
 
 ##@ Look

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from functools import partial
 from typing import Any, ClassVar
@@ -15,6 +16,7 @@ from ..plugin_utils.api_objects import FIELD_MANAGER, ApiObjects
 from ..plugin_utils.applying import Objects, apply_steps, misuse
 from ..plugin_utils.manifest_diff import object_diff
 from ..plugin_utils.transport import Transport
+from ..plugin_utils.values import structure
 
 ROUTE_GROUP = "route.openshift.io/"
 
@@ -23,9 +25,11 @@ class ActionModule(ApiAction):
     """A refusal by the API server is part of the result; the task fails only when there is no API server at all."""
 
     ARGUMENTS: ClassVar[dict[str, dict[str, Any]]] = {"field_manager": {"type": "str", "default": FIELD_MANAGER}}
-    VALUES: ClassVar[dict[str, tuple[type, ...]]] = {"steps": (list,), "plan": (dict,), "live": (list, dict)}
+    VALUES: ClassVar[dict[str, tuple[type, ...]]] = {"steps": (list,), "plan": (dict, str), "live": (list, dict, str)}
 
     def perform(self, arguments: dict[str, Any], transport: Transport) -> dict[str, Any]:
+        is_text = isinstance(arguments["plan"], str)
+        arguments = {**arguments, **{name: structure(arguments[name]) for name in ("plan", "live")}}
         steps = self._steps(arguments)
         field_manager = arguments["field_manager"]
         outcomes = apply_steps(
@@ -36,11 +40,13 @@ class ActionModule(ApiAction):
             field_manager=field_manager,
         )
         changed = [outcome for outcome in outcomes if outcome.changed]
-        # Ansible takes `results` for those of a loop, whose items no_log hides only when each says so itself.
-        results = [{**outcome.as_dict(), "_ansible_no_log": True} for outcome in outcomes]
-        result: dict[str, Any] = {"changed": bool(changed), "results": results}
+        told: dict[str, Any] = {"results": [outcome.as_dict() for outcome in outcomes]}
         if arguments["plan"] is not None:
-            result["plan"] = {key: value for key, value in arguments["plan"].items() if key != "steps"}
+            told["plan"] = {key: value for key, value in arguments["plan"].items() if key != "steps"}
+        result: dict[str, Any] = {"changed": bool(changed), **({"json": json.dumps(told)} if is_text else told)}
+        # Ansible takes `results` for those of a loop, whose items no_log hides only when each says so itself.
+        for item in result.get("results", ()):
+            item["_ansible_no_log"] = True
         if self.is_diff:
             result["diff"] = [object_diff(str(outcome.ref), outcome.before, outcome.object) for outcome in changed]
         return result

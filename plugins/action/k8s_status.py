@@ -16,7 +16,9 @@ from ..plugin_utils.manifest_diff import value_diff
 from ..plugin_utils.status_merge import patched, status_problem, wanted_status
 from ..plugin_utils.status_writer import post_events, write_status
 from ..plugin_utils.transport import Transport
+from ..plugin_utils.values import structure
 
+IN_REPORT = ("status", "events", "failures", "current")
 EVENT_TYPES = ("Normal", "Warning")
 
 
@@ -36,11 +38,12 @@ class ActionModule(ApiAction):
         "conditions": (list,),
         "current": (dict,),
         "events": (list,),
-        "report": (dict,),
+        "report": (dict, str),
         "failures": (list,),
     }
 
     def perform(self, arguments: dict[str, Any], transport: Transport) -> dict[str, Any]:
+        arguments = _with_report(arguments)
         problem = status_problem(arguments["status"], arguments["conditions"]) or _event_problem(arguments["events"])
         if problem:
             raise AnsibleActionFail(f"{self._task.action}: {problem}")
@@ -55,7 +58,7 @@ class ActionModule(ApiAction):
         events = arguments["events"] or []
         has_status = arguments["status"] is not None or arguments["conditions"] is not None
         if not has_status and not events:
-            return {"changed": False, "result": arguments["current"], "patch": {}}
+            return {"changed": False, "result": _shown(arguments["current"]), "patch": {}}
         ref = ObjectRef(arguments["api_version"], arguments["kind"], arguments["name"], arguments["namespace"] or "")
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         options = {name: arguments[name] for name in ("status", "conditions", "replace", "replace_lists")}
@@ -71,6 +74,17 @@ class ActionModule(ApiAction):
         if self.is_diff and write.changed:
             result["diff"] = [value_diff(f"{ref} status", write.before, patched(write.before, write.patch))]
         return result
+
+
+def _with_report(arguments: dict[str, Any]) -> dict[str, Any]:
+    """The arguments, those that are not given taken out of the report."""
+    report = structure(arguments["report"])
+    if not isinstance(report, dict):
+        return arguments
+    given = {name: arguments[name] for name in IN_REPORT}
+    taken = {name: report.get(name) if value is None else value for name, value in given.items()}
+    rest = {name: value for name, value in report.items() if name not in IN_REPORT}
+    return {**arguments, **taken, "report": rest}
 
 
 def _shown(manifest: dict[str, Any] | None) -> dict[str, Any] | None:

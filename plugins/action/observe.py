@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from functools import partial
 from typing import Any, ClassVar
@@ -18,6 +19,7 @@ from ..plugin_utils.transport import Transport
 class ActionModule(ApiAction):
     """Reads only, so check mode makes no difference."""
 
+    ARGUMENTS: ClassVar[dict[str, dict[str, Any]]] = {"as_json": {"type": "bool", "default": False}}
     VALUES: ClassVar[dict[str, tuple[type, ...]]] = {"cr": (dict,)}
     REQUIRED: ClassVar[tuple[str, ...]] = ("cr",)
 
@@ -28,4 +30,4 @@ class ActionModule(ApiAction):
             if not isinstance(metadata.get(field), str) or not metadata[field]:
                 raise AnsibleActionFail(f"{self._task.action}: cr.metadata.{field} must be given")
         seen = observe(cr, ApiObjects(transport), in_parallel=partial(transport.parallel, lambda read: read()))
-        return {"changed": False, **seen}
+        return {"changed": False, **({"json": json.dumps(seen)} if arguments["as_json"] else seen)}

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import string
 from collections.abc import Callable, Mapping
@@ -12,7 +13,7 @@ from ansible.errors import AnsibleFilterError
 from ansible.utils.unsafe_proxy import wrap_var
 
 from ..plugin_utils import planning
-from ..plugin_utils.values import plain
+from ..plugin_utils.values import plain, structure
 
 DOCUMENTATION = r"""
 name: plan
@@ -29,8 +30,8 @@ options:
     type: dict
     required: true
   seen:
-    description: What M(media.immich.observe) returned.
-    type: dict
+    description: What M(media.immich.observe) returned, as a mapping or as JSON. The plan then is of the same sort.
+    type: raw
     required: true
   images:
     description: Image of each component (V(server), V(machine-learning), V(valkey), V(postgres)) that names none.
@@ -78,16 +79,17 @@ PASSWORD_LENGTH = 32
 
 
 def plan(cr: Any, seen: Any, images: Any = None) -> Any:
-    """The plan as a dict of plain values that Ansible will not take for templates."""
+    """The plan as a dict of plain values that Ansible will not take for templates, or as a JSON text where `seen` is one."""
     if not isinstance(cr, Mapping) or not isinstance(cr.get("metadata"), Mapping):
         raise AnsibleFilterError(
             f"media.immich.plan: give the whole custom resource as a mapping, not {type(cr).__name__}"
         )
-    if not isinstance(seen, Mapping) or "objects" not in seen:
+    found = structure(seen)
+    if not isinstance(found, Mapping) or "objects" not in found:
         raise AnsibleFilterError("media.immich.plan: seen has to be what media.immich.observe returned")
     password = "".join(secrets.choice(ALPHABET) for _ in range(PASSWORD_LENGTH))
-    result = planning.plan(plain(cr), seen=plain(seen), images=plain(images or {}), new_password=password)
-    return wrap_var(result.as_dict())
+    result = planning.plan(plain(cr), seen=found, images=plain(images or {}), new_password=password).as_dict()
+    return wrap_var(json.dumps(result) if isinstance(seen, str) else result)
 
 
 class FilterModule:

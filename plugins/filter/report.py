@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -10,7 +11,7 @@ from ansible.errors import AnsibleFilterError
 from ansible.utils.unsafe_proxy import wrap_var
 
 from ..plugin_utils import status
-from ..plugin_utils.values import plain
+from ..plugin_utils.values import structure
 
 DOCUMENTATION = r"""
 name: report
@@ -22,12 +23,12 @@ description:
 positional: _input
 options:
   _input:
-    description: What M(media.immich.apply) returned for a plan of P(media.immich.plan#filter).
-    type: dict
+    description: What M(media.immich.apply) returned for a plan of P(media.immich.plan#filter), as a mapping or as JSON.
+    type: raw
     required: true
   seen:
-    description: What M(media.immich.observe) returned.
-    type: dict
+    description: What M(media.immich.observe) returned, as a mapping or as JSON.
+    type: raw
     required: true
 seealso:
   - module: media.immich.apply
@@ -37,10 +38,13 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Fail when an object was refused
-  ansible.builtin.fail:
-    msg: "{{ (immich_outcome | media.immich.report(seen=immich_seen)).failures | join('; ') }}"
-  when: (immich_outcome | media.immich.report(seen=immich_seen)).failures | length > 0
+- name: Report what became of it, and fail when an object was refused
+  media.immich.k8s_status:
+    api_version: media.rm3l.org/v1alpha1
+    kind: Immich
+    name: photos
+    namespace: default
+    report: "{{ immich_outcome | media.immich.report(seen=immich_seen) }}"
 """
 
 RETURN = r"""
@@ -65,6 +69,9 @@ _value:
       elements: str
       sample:
         - created Deployment photos-server
+    current:
+      description: The custom resource as it was read.
+      type: dict
     observed:
       description: Resource versions of all objects that the instance consists of or names, null when it is going.
       type: dict
@@ -75,12 +82,14 @@ _value:
 
 
 def report(outcome: Any, seen: Any) -> Any:
-    """The report as a dict of plain values that Ansible will not take for templates."""
-    if not isinstance(outcome, Mapping) or not isinstance(outcome.get("plan"), Mapping):
+    """The report as a dict of plain values that Ansible will not take for templates, or as JSON where `outcome` is."""
+    done, found = structure(outcome), structure(seen)
+    if not isinstance(done, Mapping) or not isinstance(done.get("plan"), Mapping):
         raise AnsibleFilterError("media.immich.report: give what media.immich.apply returned for a plan")
-    if not isinstance(seen, Mapping):
+    if not isinstance(found, Mapping):
         raise AnsibleFilterError("media.immich.report: seen has to be what media.immich.observe returned")
-    return wrap_var(status.report(plain(outcome["plan"]), plain(outcome), plain(seen)))
+    result = status.report(done["plan"], done, found)
+    return wrap_var(json.dumps(result) if isinstance(outcome, str) else result)
 
 
 class FilterModule:

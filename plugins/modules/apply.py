@@ -51,10 +51,12 @@ options:
     description:
       - Result of the filter P(media.immich.plan#filter) or P(media.immich.removal#filter), instead of O(steps).
       - What else it holds is handed back as RV(plan).
-    type: dict
+      - Given as JSON, RV(plan) and RV(results) are handed back in RV(json).
+    type: raw
   live:
     description:
-      - The live objects, as a list or as the result of M(media.immich.observe). What is not among them counts as absent.
+      - The live objects, as a list or as the result of M(media.immich.observe), also as JSON. What is not among them
+        counts as absent.
       - Without it each object is read first.
     type: raw
   field_manager:
@@ -100,6 +102,11 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+json:
+  description: RV(plan) and RV(results) as one JSON text, which then are not returned themselves.
+  returned: when O(plan) is given as JSON
+  type: str
+  sample: '{"plan": {}, "results": []}'
 plan:
   description: O(plan) less its steps.
   returned: when O(plan) is given

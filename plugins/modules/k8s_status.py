@@ -99,8 +99,11 @@ options:
         description: Why, for people. Cut to 1024 characters.
         type: str
   report:
-    description: Handed back as RV(report), for whoever reads the results of the play.
-    type: dict
+    description:
+      - What P(media.immich.report#filter) returned, as a mapping or as JSON.
+      - Its keys C(status), C(events), C(failures) and C(current) stand for the options of that name that are not given.
+      - What else it holds is handed back as RV(report), for whoever reads the results of the play.
+    type: raw
   failures:
     description: What the task is to fail for, once the status is stored and the Events are posted.
     type: list
@@ -158,7 +161,7 @@ skipped_reason:
   type: str
   sample: Immich default/photos does not exist
 report:
-  description: As given.
+  description: O(report), less the keys that stand for options.
   returned: when O(report) is given
   type: dict
   sample: {changed: [created Deployment photos-server]}

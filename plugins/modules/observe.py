@@ -20,6 +20,12 @@ options:
       - It need not exist in the cluster, and its kind need not be installed there.
     type: dict
     required: true
+  as_json:
+    description:
+      - Return everything as one text in RV(json), for filters and actions of this collection to read.
+      - Ansible looks at each value of a structure whenever an expression mentions it. Of a text there is one.
+    type: bool
+    default: false
 extends_documentation_fragment: media.immich.connection
 attributes:
   check_mode:
@@ -44,6 +50,11 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+json:
+  description: All other values as one JSON text, which then are not returned themselves.
+  returned: when O(as_json) is true
+  type: str
+  sample: '{"cr": null, "deleting": false}'
 cr:
   description: The custom resource as it is stored, null when it does not exist or its kind is not installed.
   returned: success

@@ -45,18 +45,19 @@ class Condition(NamedTuple):
 
 
 def report(plan: Mapping[str, Any], outcome: Mapping[str, Any], seen: Mapping[str, Any]) -> dict[str, Any]:
-    """{"status": {...} or None, "events": [...], "failures": [str], "changed": [str], "observed": {...}}.
+    """{"status": {...} or None, "events": [...], "failures": [str], "changed": [str], "observed": {...}, "current": cr}.
 
     `plan` is what `Plan.as_dict` gave, `outcome` the result of the action apply. `events` are {"type", "reason",
     "message"}; `failures` are what the pass is to be tried again for; `changed` says in words what it did to which
     object; `observed` is {"dependents": {"Deployment/photos-server": resource version, ...}, "references": {"Secret/x":
-    resource version or None, ...}}, by which the loop knows when nothing has changed since.
+    resource version or None, ...}}, by which the loop knows when nothing has changed since; `current` is the custom
+    resource as it was read.
     """
     results = list(outcome.get("results") or ())
     notices = [Notice(**notice) for notice in plan["notices"]]
     failures = [result["error"] for result in results if result.get("error")]
     failures += [notice.message for notice in notices if notice.retry]
-    told = {"failures": failures, "changed": _changes(results, seen)}
+    told = {"failures": failures, "changed": _changes(results, seen), "current": seen.get("cr")}
     if plan["state"] != State.PRESENT:
         return {"status": None, "events": [], "observed": None, **told}
     instance = Instance.from_cr(plan["cr"])

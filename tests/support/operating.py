@@ -37,6 +37,13 @@ def install_crd(cluster: Cluster) -> None:
     cluster.api.wait_established("immiches.media.rm3l.org")
 
 
+def _only_this_collection(folder: Path) -> dict[str, str]:
+    """Keep a collection that is installed in the home of whoever runs the tests from being tested instead of this one."""
+    empty = folder / "collections"
+    empty.mkdir(exist_ok=True)
+    return {"ANSIBLE_COLLECTIONS_PATH": str(empty)}
+
+
 class Operator:
     """`immich-operator run` as a process, its log, and how to end it."""
 
@@ -58,7 +65,7 @@ class Operator:
         self.process = subprocess.Popen(
             command,
             cwd=folder,
-            env={**cluster.env, **DEFAULT_ENVIRONMENT, **(environment or {})},
+            env={**cluster.env, **DEFAULT_ENVIRONMENT, **_only_this_collection(folder), **(environment or {})},
             stdout=self._file,
             stderr=subprocess.STDOUT,
             start_new_session=True,

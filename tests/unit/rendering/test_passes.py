@@ -34,6 +34,7 @@ def test_nothing_is_done_for_a_custom_resource_that_is_gone():
         "observed": None,
         "failures": [],
         "changed": [],
+        "current": None,
     }
 
 

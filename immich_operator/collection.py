@@ -11,13 +11,14 @@ PLUGIN_UTILS = "ansible_collections.media.immich.plugins.plugin_utils"
 
 
 def rendering() -> Any:
-    """The functions `complete`, `offline_plan` and `images_from_environment` of the collection.
+    """The functions `documents`, `complete`, `offline_plan` and `images_from_environment` of the collection.
 
     Raises:
         ImportError: the collection is not installed beside this package.
     """
     modules = {name: importlib.import_module(f"{PLUGIN_UTILS}.{name}") for name in ("crd", "offline", "images")}
     return SimpleNamespace(
+        documents=modules["crd"].documents,
         complete=modules["crd"].complete,
         offline_plan=modules["offline"].offline_plan,
         images_from_environment=modules["images"].images_from_environment,

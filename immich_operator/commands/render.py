@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _documents(file: str) -> Iterator[tuple[str, Any]]:
     text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
-    for document in yaml.safe_load_all(text):
+    for document in collection.rendering().documents(text):
         if document is not None:
             yield ("standard input" if file == "-" else file), document
 

@@ -112,7 +112,9 @@ def _run(local: LocalCluster, scratch: Path, steps: Steps, engine: str) -> int:
         _show_history(console, history)
         console.print(_kubectl(env, "get", "immich", "-n", NAMESPACE))
         _show_objects(console, api, "The objects it became")
-        with steps.step("Delete the Immich and wait for what is garbage"):
+        with steps.step(
+            "Delete the Immich and wait for Kubernetes' garbage collector, which takes 30 s to notice a new kind"
+        ):
             api.delete("Immich", NAME, NAMESPACE)
             _wait(
                 lambda: len(_objects(api)) == len(_kept(api)),

@@ -112,7 +112,7 @@ class Controller:
             if options.period_s:
                 queue.schedule(key, options.period_s, "period")
             return "success"
-        self._settled.forget(key.ref)  # until this pass has ended well
+        epoch = self._settled.forget(key.ref)  # until this pass has ended well
         try:
             cr = self._finalizers.ensure(cr)
             self._status.running(cr)
@@ -126,7 +126,7 @@ class Controller:
             return self._could_not_run(cr, key, exc, queue, fields)
         self._metrics.play_finished(self.watch.kind, ok=result.ok(), took_s=result.duration_s)
         if result.ok() and result.requeue_after_s is None:
-            self._settled.remember(cr, Observed.from_report(result.report))
+            self._settled.remember(cr, Observed.from_report(result.report), since=epoch)
         return self._requeue(key, result, options, queue, fields)
 
     def sweep(self) -> None:

@@ -7,6 +7,7 @@ import re
 from typing import Final
 
 _SECONDS: Final = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+LONGEST_S: Final = 2562047 * 3600  # Go's durations are 64-bit numbers of nanoseconds
 _PART: Final = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|ms|s|m|h)", re.ASCII)
 
 
@@ -25,6 +26,8 @@ def parse(text: str) -> float:
         at = match.end()
     if at == 0 or at != len(rest):
         raise ValueError(f"{text!r} is not a duration; write it like 30s, 5m or 1h30m")
+    if seconds > LONGEST_S:
+        raise ValueError(f"{text[:40]!r} is longer than a duration can be, which is {LONGEST_S // 3600} hours")
     return seconds
 
 

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
+LONGEST_WAIT_S = 3600.0  # of one wait; a lock refuses waits of thousands of years, which an annotation may ask for
 MAX_REASONS = 20  # in one log line; a burst of thousands of events needs no more to be understood
 
 
@@ -133,7 +134,7 @@ class Queue(Generic[K]):
                 item, wait_s = self._take()
                 if item is not None:
                     return item
-                self._changed.wait(wait_s)
+                self._changed.wait(None if wait_s is None else min(wait_s, LONGEST_WAIT_S))
             return None
 
     def take(self) -> Item[K] | None:

@@ -207,6 +207,8 @@ class Operator:
             self._metrics.leader(terms.name, leading=leading)
             if leading:
                 self._begin_work()
+            else:
+                self._workers.cancel.set()  # the next leader may start soon, and one of two must not write
 
         return Elector(self._client, terms, stop=self.stop, log=self._log, on_change=changed)
 

@@ -56,6 +56,7 @@ class Settled:
         self._lock = threading.Lock()
         self._present: defaultdict[ObjectRef, Versions] = defaultdict(dict)
         self._memory: dict[ObjectRef, tuple[tuple[Any, ...], Observed]] = {}
+        self._epoch = 0
 
     def dependent(self, kind: Kind, change: Change[Trace]) -> None:
         """Keep up with the caches; called for every change of a dependent, before anybody is told of it."""
@@ -68,25 +69,27 @@ class Settled:
             if change.new is not None and change.new.owner is not None:
                 self._present[change.new.owner][key] = change.new.resource_version
 
-    def remember(self, cr: Manifest, observed: Observed | None) -> None:
-        """A pass over this custom resource has ended well."""
+    def remember(self, cr: Manifest, observed: Observed | None, *, since: int) -> None:
+        """A pass over this custom resource has ended well; `since` is what `forget` returned at its start."""
         if (ref := ref_of(cr)) is None:
             return
         with self._lock:
-            if observed is None or is_deleting(cr):
+            if observed is None or is_deleting(cr) or since != self._epoch:
                 self._memory.pop(ref, None)
             else:
                 self._memory[ref] = (_identity(cr), observed)
 
-    def forget(self, ref: ObjectRef) -> None:
-        """A pass failed, or the custom resource is gone."""
+    def forget(self, ref: ObjectRef) -> int:
+        """A pass begins, or the custom resource is gone. Returns the epoch, which ends when an API comes or goes."""
         with self._lock:
             self._memory.pop(ref, None)
+            return self._epoch
 
     def forget_all(self) -> None:
         """An API came or went, so that the same objects may call for other ones."""
         with self._lock:
             self._memory.clear()
+            self._epoch += 1
 
     def holds(self, cr: Manifest) -> bool:
         """True when a pass over this custom resource could not change anything."""

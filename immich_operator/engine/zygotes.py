@@ -214,6 +214,8 @@ class Zygotes:
                 self._current.wait_until_ready()
             except ZygoteDiedError:
                 self._not_before = time.monotonic() + RETRY_S
+                self._current.close()
+                self._current = None
                 raise
         return self._current
 

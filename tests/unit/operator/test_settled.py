@@ -50,7 +50,7 @@ AS_SEEN = Observed({"Deployment/web": "5"}, {"Secret/key": "7"})
 @pytest.fixture
 def world() -> World:
     world = World()
-    world.settled.remember(a_widget(), AS_SEEN)
+    world.settled.remember(a_widget(), AS_SEEN, since=world.settled.forget(MAIN))
     return world
 
 
@@ -80,7 +80,9 @@ def test_a_dependent_that_comes_back_to_the_version_of_the_pass_is_no_change(wor
         pytest.param(lambda _: None, a_widget(secret="other"), id="names-another-secret"),
         pytest.param(lambda w: w.settled.forget(MAIN), a_widget(), id="a-pass-failed"),
         pytest.param(lambda w: w.settled.forget_all(), a_widget(), id="an-api-came-or-went"),
-        pytest.param(lambda w: w.settled.remember(a_widget(), None), a_widget(), id="a-role-that-hands-nothing-back"),
+        pytest.param(
+            lambda w: w.settled.remember(a_widget(), None, since=0), a_widget(), id="a-role-that-hands-nothing-back"
+        ),
     ],
 )
 def test_any_change_calls_for_a_pass(world, happen, cr):
@@ -89,9 +91,18 @@ def test_any_change_calls_for_a_pass(world, happen, cr):
     assert not world.settled.holds(cr)
 
 
+def test_a_pass_during_which_an_api_came_settles_nothing(world):
+    epoch = world.settled.forget(MAIN)
+    world.settled.forget_all()
+
+    world.settled.remember(a_widget(), AS_SEEN, since=epoch)
+
+    assert not world.settled.holds(a_widget())
+
+
 def test_a_secret_that_is_still_missing_is_no_change(world):
     world.secrets.clear()
-    world.settled.remember(a_widget(), Observed({"Deployment/web": "5"}, {"Secret/key": None}))
+    world.settled.remember(a_widget(), Observed({"Deployment/web": "5"}, {"Secret/key": None}), since=0)
 
     assert world.settled.holds(a_widget())
 

@@ -35,6 +35,12 @@ def test_durations_are_read_as_go_reads_them(text, seconds):
     assert durations.parse(text) == pytest.approx(seconds)
 
 
+@pytest.mark.parametrize("text", ["9999999h", "1" * 400 + "s"])
+def test_a_duration_that_go_could_not_hold_is_refused(text):
+    with pytest.raises(ValueError, match="longer than a duration can be"):
+        durations.parse(text)
+
+
 @pytest.mark.parametrize("text", ["", "10", "-5s", "5 s", "5x", "s", "1h!", "٣s"])
 def test_a_text_that_is_no_duration_is_refused_with_an_example(text):
     with pytest.raises(ValueError, match="write it like 30s, 5m or 1h30m"):

@@ -10,6 +10,8 @@ from typing import Any, Final
 from immich_operator.errors import ParameterError
 from immich_operator.resources import Kind, Manifest, mapping, metadata_of
 
+RESERVED_KEYS: Final = "__ansible"
+DEEPEST: Final = 100
 _DIGIT_RUN: Final = re.compile(r"([A-Za-z])([0-9]+)([A-Za-z][0-9]+)")
 _WORDS: Final = ("HTTP", "URL", "IP")
 
@@ -42,13 +44,28 @@ def extra_vars(
 
 
 def mark_unsafe(value: Any) -> Any:
-    """A copy in which Ansible takes every string literally; keys are never templates and stay as they are."""
+    """A copy in which Ansible takes every string literally; keys are never templates and stay as they are.
+
+    Raises:
+        ParameterError: a key looks like one of Ansible's own marks, or the value is too deep. With either, ansible-core
+            2.19 and later fails to read the variables as marked JSON, reads them as plain YAML instead, and then takes
+            every string for a template: whoever may write a custom resource could run code here.
+    """
+    return _marked(value, DEEPEST)
+
+
+def _marked(value: Any, depth: int) -> Any:
+    if depth == 0:
+        raise ParameterError(f"the custom resource is nested more than {DEEPEST} levels deep; make it flatter")
     if isinstance(value, str):
         return {"__ansible_unsafe": value}
     if isinstance(value, Mapping):
-        return {key: mark_unsafe(item) for key, item in value.items()}
+        for key in value:
+            if str(key).lower().startswith(RESERVED_KEYS):
+                raise ParameterError(f"the custom resource has a key that begins with {RESERVED_KEYS}; remove it")
+        return {key: _marked(item, depth - 1) for key, item in value.items()}
     if isinstance(value, list):
-        return [mark_unsafe(item) for item in value]
+        return [_marked(item, depth - 1) for item in value]
     return value
 
 

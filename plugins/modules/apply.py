@@ -47,6 +47,9 @@ options:
         description: Steps of a lower stage are done before those of a higher one, steps of one stage at the same time.
         type: int
         default: 0
+      after:
+        description: A component; the step is left out when one of that component's steps of a lower stage failed.
+        type: str
   plan:
     description:
       - Result of the filter P(media.immich.plan#filter) or P(media.immich.removal#filter), instead of O(steps).

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Carry out the steps of a plan: stage by stage, at once within a stage, one outcome per step.
 
-A failed step holds back the later stages of its own component and nothing else.
+A failed step holds back the later stages of its own component, what is to come after that component, and nothing else.
 """
 
 from __future__ import annotations
@@ -120,8 +120,9 @@ def apply_steps(
         failed = {outcome.component: outcome for outcome in outcomes.values() if outcome.component and outcome.error}
         positions = []
         for position, step in enumerate(steps):
-            if step.get("stage", 0) == stage and step.get("component") in failed:
-                outcomes[position] = _held_back(step, failed[step["component"]])
+            cause = failed.get(str(step.get("component"))) or failed.get(str(step.get("after")))
+            if step.get("stage", 0) == stage and cause:
+                outcomes[position] = _held_back(step, cause)
             elif step.get("stage", 0) == stage:
                 positions.append(position)
         work = [partial(_carry_out, steps[position], known, objects_for, field_manager) for position in positions]
@@ -162,8 +163,8 @@ def _carry_out(
     try:
         if (known is None and verb != "delete") or (before is None and verb == "apply"):
             before = objects_for(ref).find(ref)
-            if known is not None and before is not None and _is_somebody_elses(before, subject):
-                raise NameTaken(_taken(ref, before))
+        if known is not None and verb == "apply" and before is not None and _is_somebody_elses(before, subject):
+            raise NameTaken(_taken(ref, before))
         if verb == "apply" and not needs_apply(without_nulls(subject), before, field_manager=field_manager):
             return Outcome(verb=verb, component=component, ref=ref, before=before, object=before)
         written, changed = _write(step, partial(objects_for, ref), ref, before)
@@ -213,8 +214,11 @@ def _applied(objects: Objects, wanted: Manifest, ref: ObjectRef, before: Manifes
 
 
 def _is_somebody_elses(live: Manifest, wanted: Manifest) -> bool:
-    """True for an object that neither has our mark nor our owner. Claims are taken on: their data outlives owners."""
-    if live.get("kind", wanted["kind"]) == "PersistentVolumeClaim":
+    """True for an object that neither has our mark nor our owner.
+
+    A claim that is to have no owner (library, database) is taken on: its data is what the instance is to find again.
+    """
+    if live.get("kind", wanted["kind"]) == "PersistentVolumeClaim" and not dig(wanted, "metadata", "ownerReferences"):
         return False
     ours = {owner.get("uid") for owner in dig(wanted, "metadata", "ownerReferences", default=[])}
     owners = {owner.get("uid") for owner in dig(live, "metadata", "ownerReferences", default=[])}

@@ -199,7 +199,13 @@ def _unwanted(
     if not is_ours and not server_stays:
         candidates.append(("Secret", names.valkey_credentials(instance.name), Component.VALKEY))
     return [
-        {"verb": "delete", "component": str(component), "stage": CLEAN_UP_STAGE, "target": identity(live)}
+        {
+            "verb": "delete",
+            "component": str(component),
+            "stage": CLEAN_UP_STAGE,
+            "after": str(Component.SERVER),  # which runs with it until it has been changed
+            "target": identity(live),
+        }
         for kind, name, component in candidates
         if (live := around.live(kind, name)) and instance.may_remove(live)
     ]

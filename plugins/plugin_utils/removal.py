@@ -17,28 +17,46 @@ from .values import dig
 def removal(instance: str, *, seen: Mapping[str, Any]) -> dict[str, Any]:
     """{"steps": [...], "kept": ["PersistentVolumeClaim photos-library", ...]} for what `observe` saw of an instance.
 
-    The library, the database volume and its credentials stay, and so do a claim that nobody made for this instance and
-    what somebody else controls.
+    Only what carries a name that we give is removed. The library, the database volume and its credentials stay, and so
+    do every other claim, whatever its labels, and what somebody else controls.
     """
-    kept_names = {(kind, name_of(instance)) for kind, functions in NAMES.items() for name_of in functions}
     objects = {(item["kind"], item["metadata"]["name"]): item for item in seen.get("objects") or ()}
     references = {(item["kind"], item["name"]) for item in seen.get("references") or () if item.get("object")}
     live_cr = seen.get("cr")
-    targets = [live_cr] if live_cr else []
-    targets += [item for key, item in objects.items() if key not in kept_names and not _is_of_another(item)]
+    removable = _names_of_ours(instance) - references  # a claim that the custom resource names is the user's
+    removed = {key: item for key, item in objects.items() if key in removable and not _is_of_another(item)}
+    # First the custom resource: an operator must not bring the rest back meanwhile.
+    targets = [(live_cr, 0)] if live_cr else []
+    targets += [(item, CLEAN_UP_STAGE) for item in removed.values()]
     steps = [
         {
             "verb": "delete",
             "component": dig(target, "metadata", "labels", "app.kubernetes.io/component", default=""),
-            "stage": CLEAN_UP_STAGE
-            if target is not live_cr
-            else 0,  # an operator must not bring the rest back meanwhile
+            "stage": stage,
             "target": identity(target),
         }
-        for target in targets
+        for target, stage in targets
     ]
-    kept = sorted(f"{kind} {name}" for kind, name in kept_names & (references | set(objects)))
-    return {"steps": steps, "kept": kept}
+    data = {(kind, name_of(instance)) for kind, functions in NAMES.items() for name_of in functions}
+    there = references | set(objects)
+    kept = {key for key in there - set(removed) if key in data or key[0] == "PersistentVolumeClaim"}
+    return {"steps": steps, "kept": sorted(f"{kind} {name}" for kind, name in kept)}
+
+
+def _names_of_ours(instance: str) -> set[tuple[str, str]]:
+    """(kind, name) of all that an instance is made of and that can be made anew."""
+    workloads = {
+        (kind, names.workload_name(instance, component))
+        for kind in ("Deployment", "StatefulSet", "Service", "Ingress", "Route")
+        for component in names.SPEC_KEYS
+    }
+    return workloads | {
+        ("ConfigMap", names.config_object(instance)),
+        ("Secret", names.config_object(instance)),
+        ("Secret", names.valkey_credentials(instance)),
+        ("PersistentVolumeClaim", names.cache_claim(instance)),
+        ("PersistentVolumeClaim", names.valkey_claim(instance)),
+    }
 
 
 def _is_of_another(live: Manifest) -> bool:

@@ -178,17 +178,38 @@ def marked(manifest: Manifest, manager: str | None, owner: str | None = None) ->
         pytest.param(marked(config_map("x", a="theirs"), None), True, id="unmarked"),
         pytest.param(marked(config_map("x", a="theirs"), None, "our-cr"), False, id="ours-with-a-lost-label"),
         pytest.param(marked(config_map("x", a="theirs"), "immich-operator"), False, id="ours"),
-        pytest.param({**config_map("x", a="theirs"), "kind": "PersistentVolumeClaim"}, False, id="claim"),
+        pytest.param({**config_map("x", a="theirs"), "kind": "PersistentVolumeClaim"}, True, id="claim-to-be-owned"),
     ],
 )
-def test_an_object_that_somebody_else_made_is_not_overwritten(there: Manifest, is_taken: bool) -> None:
+@pytest.mark.parametrize("is_known", [False, True], ids=["looked-up", "read-by-reference"])
+def test_an_object_that_somebody_else_made_is_not_overwritten(there: Manifest, is_taken: bool, is_known: bool) -> None:
     recorder = Recorder(stored=[there])
     wanted = {**marked(config_map("x", a="ours"), "immich-operator", "our-cr"), "kind": there["kind"]}
 
-    [outcome] = run([{"verb": "apply", "component": "c", "object": wanted}], recorder, [])
+    [outcome] = run([{"verb": "apply", "component": "c", "object": wanted}], recorder, [there] if is_known else [])
 
     assert recorder.writes() == ([] if is_taken else [("apply", "x")])
     assert ("was made by somebody else" in str(outcome.error)) is is_taken
+
+
+def test_a_claim_without_owner_is_taken_on_because_its_data_is_what_the_instance_looks_for() -> None:
+    there = {**config_map("x", a="theirs"), "kind": "PersistentVolumeClaim"}
+    recorder = Recorder(stored=[there])
+    wanted = {**marked(config_map("x", a="ours"), "immich-operator"), "kind": "PersistentVolumeClaim"}
+
+    run([{"verb": "apply", "component": "c", "object": wanted}], recorder, [])
+
+    assert recorder.writes() == [("apply", "x")]
+
+
+def test_what_a_component_still_runs_with_is_not_cleaned_up_when_it_could_not_be_changed() -> None:
+    recorder = Recorder({"server": ApiError(422, "Invalid", "limit", subject="Deployment n/server")})
+    clean_up = step("delete", "queues", stage=3, component="valkey", after="server")
+
+    outcomes = run([step("apply", "server", component="server", stage=2), clean_up], recorder, [])
+
+    assert recorder.writes() == [("apply", "server")]
+    assert "left as it is" in str(outcomes[1].error)
 
 
 class Clash(Recorder):

@@ -111,3 +111,25 @@ def test_a_spec_that_is_no_mapping_gives_no_variables_of_its_own(spec):
 def test_an_empty_key_is_named_instead_of_crashing():
     with pytest.raises(ParameterError, match="spec holds an empty key; remove it, or set snakeCaseParameters: false"):
         variables({"": 1}, snake_case=True)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        pytest.param({"a": {"__ansible_unsafe": "{{ lookup('pipe', 'id') }}"}}, id="unsafe"),
+        pytest.param({"a": [{"__ansible_vault": "x"}]}, id="vault-in-a-list"),
+        pytest.param({"__ansible_type": 1}, id="any-other-mark"),
+    ],
+)
+def test_a_key_that_ansible_would_take_for_a_mark_of_its_own_is_refused(spec):
+    with pytest.raises(ParameterError, match="begins with __ansible"):
+        mark_unsafe(spec)
+
+
+def test_a_value_too_deep_to_be_read_back_with_its_marks_is_refused():
+    value: object = "text"
+    for _ in range(200):
+        value = {"a": value}
+
+    with pytest.raises(ParameterError, match="levels deep"):
+        mark_unsafe(value)

@@ -94,3 +94,18 @@ def test_the_filter_takes_the_whole_custom_resource():
     assert removal_filter(a_cr(), seen) == removal("photos", seen=seen)
     with pytest.raises(AnsibleFilterError, match="give the whole custom resource as a mapping, not str"):
         removal_filter("photos", seen)
+
+
+def test_a_claim_of_the_users_stays_even_when_it_carries_the_instances_labels():
+    """A copy of a claim, made to move the library to another class, has the labels of the original."""
+    cr = a_cr({"immich": {"persistence": {"library": {"existingClaim": "photos-library-big"}}}})
+    labels = {"app.kubernetes.io/instance": "photos", "app.kubernetes.io/managed-by": "immich-operator"}
+    copy = a_claim("photos-library-big", labels={**labels, "app.kubernetes.io/component": "library"})
+    cache = a_cr({"machineLearning": {"persistence": {"existingClaim": "photos-ml-cache"}}})
+
+    result = removal("photos", seen=seen_with(cr, [*an_instance_at_work(cr), copy]))
+    with_cache = removal("photos", seen=seen_with(cache, [a_claim("photos-ml-cache", labels=labels)]))
+
+    assert ("PersistentVolumeClaim", "photos-library-big") not in removed(result)
+    assert "PersistentVolumeClaim photos-library-big" in result["kept"]
+    assert ("PersistentVolumeClaim", "photos-ml-cache") not in removed(with_cache)

@@ -224,6 +224,7 @@ def test_many_plays_leave_no_descriptor_and_no_memory(own: Bench) -> None:
     run(PLAYS_FOR_MEMORY - PLAYS_FOR_LEAKS)
 
     assert _zygote(own) == zygote
-    assert files_after == files
+    # Fewer is fine: what earlier tests have left open in this process may be closed at any time.
+    assert all(after <= before for after, before in zip(files_after, files, strict=True)), (files, files_after)
     # Pages that a fork has made shared count as private again when the child has ended, so a little noise remains.
     assert _private_kib(zygote) - kib < 1024

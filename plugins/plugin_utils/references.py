@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from . import names
-from .names import Component
 from .values import dig
 
 SECRET_PATHS = (
@@ -77,12 +76,6 @@ def env_references(component: Mapping[str, Any]) -> Iterator[tuple[str, str, str
             reference = entry.get(all_keys)
             if reference:
                 yield kind, reference.get("name", ""), None, bool(reference.get("optional"))
-
-
-def component_secrets(instance_spec: Mapping[str, Any], component: Component) -> list[str]:
-    """The names of the Secrets in a component's env and envFrom."""
-    settings = dig(instance_spec, names.SPEC_KEYS[component], default={})
-    return [name for kind, name, _, _ in env_references(settings) if kind == "Secret"]
 
 
 def values_at(value: Any, path: str) -> Iterable[str]:

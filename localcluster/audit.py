@@ -37,7 +37,10 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """One request. Empty strings where a request has no such part; `code` is None while it is unanswered."""
+    """One request. Empty strings where a request has no such part; `code` is None while it is unanswered.
+
+    `forbidden`: the user lacks the permission. A code of 403 alone may mean that admission refused it.
+    """
 
     verb: str
     group: str
@@ -49,6 +52,7 @@ class AuditEntry:
     user_agent: str
     uri: str
     code: int | None
+    forbidden: bool
     received: str
 
     @classmethod
@@ -66,6 +70,7 @@ class AuditEntry:
             user_agent=event.get("userAgent", ""),
             uri=event["requestURI"],
             code=(event.get("responseStatus") or {}).get("code"),
+            forbidden=(event.get("annotations") or {}).get("authorization.k8s.io/decision") == "forbid",
             received=event["requestReceivedTimestamp"],
         )
 
@@ -87,6 +92,10 @@ class Audit:
             if event["requestURI"].startswith(_MARKER):
                 return Mark(self._log.stat().st_ino, offset)
         raise AssertionError("unreachable: the reader ends at its marker or raises")
+
+    def beginning(self) -> Mark:
+        """The point before all requests, for `since`."""
+        return Mark(self._log.stat().st_ino, 0)
 
     def since(
         self,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m localcluster up|down|status|env|build`."""
+"""`python -m localcluster up|down|load|status|env|build`."""
 
 import argparse
 import os
@@ -12,6 +12,8 @@ from pathlib import Path
 from localcluster import build
 from localcluster.cluster import LocalCluster
 from localcluster.errors import LocalClusterError
+from localcluster.nodes import Nodes
+from localcluster.nodes.kinds import KINDS
 from localcluster.nodes.simulated import SimulatedNodes
 from localcluster.programs import CONTROL_PLANE, PROGRAMS
 from localcluster.progress import Progress
@@ -38,7 +40,7 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     top = argparse.ArgumentParser(
         prog="python -m localcluster",
-        description="A real Kubernetes on this machine, without containers: control plane plus simulated nodes.",
+        description="A real Kubernetes on this machine, without Docker: with simulated nodes, or one that runs containers.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -58,6 +60,15 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     up = commands.add_parser("up", parents=[common], help="start a cluster; harmless when it runs already")
     up.add_argument("--nodes", type=_count, default=1, metavar="N", help="number of nodes (default: %(default)s)")
+    up.add_argument(
+        "--node",
+        choices=sorted(KINDS),
+        default="simulated",
+        help="what plays the nodes: kwok, without containers, or containerd and kubelet, which need root "
+        "(default: %(default)s)",
+    )
+    load = commands.add_parser("load", parents=[common], help="make images known to a real node")
+    load.add_argument("archives", nargs="+", type=Path, metavar="ARCHIVE", help="docker or OCI archive (a tar file)")
     commands.add_parser("down", parents=[common], help="stop a cluster and remove everything it has written")
     commands.add_parser(
         "status", parents=[common], help="what runs, on which ports, with which logs; exits 1 if not up"
@@ -95,7 +106,10 @@ def _run(arguments: argparse.Namespace) -> int:
     cluster = LocalCluster(folder)
     match arguments.command:
         case "up":
-            return _up(cluster, arguments.nodes)
+            return _up(cluster, KINDS[arguments.node](arguments.nodes))
+        case "load":
+            cluster.load(arguments.archives)
+            return 0
         case "down":
             existed = cluster.down()
             print(f"Cluster {folder.name} is down." if existed else f"There is no cluster {folder.name}.")
@@ -112,10 +126,10 @@ def _run(arguments: argparse.Namespace) -> int:
             return _build(arguments.programs)
 
 
-def _up(cluster: LocalCluster, nodes: int) -> int:
+def _up(cluster: LocalCluster, nodes: Nodes) -> int:
     folder = cluster.folder
     started = time.monotonic()
-    fresh = cluster.up(nodes=SimulatedNodes(nodes), progress=Progress())
+    fresh = cluster.up(nodes=nodes, progress=Progress())
     if fresh:
         print(f"Cluster {folder.name} is up after {time.monotonic() - started:.1f} s.")
     else:

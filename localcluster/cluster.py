@@ -4,6 +4,7 @@
 import os
 import re
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,13 @@ import yaml
 
 from localcluster import build, control_plane, processes
 from localcluster.credentials import Authority, write_service_account_key
-from localcluster.errors import ComponentError, LocalClusterError
+from localcluster.errors import ComponentError, LocalClusterError, NodeError
 from localcluster.launch import Launcher
 from localcluster.locks import locked
 from localcluster.nodes import Nodes
 from localcluster.nodes.kinds import KINDS
+from localcluster.nodes.real import load_image
+from localcluster.nodes.sandbox import Sandbox
 from localcluster.nodes.simulated import SimulatedNodes
 from localcluster.ports import free_ports
 from localcluster.processes import Process
@@ -58,6 +61,7 @@ class LocalCluster:
         nodes = nodes or SimulatedNodes()
         if self.is_up():
             return False
+        nodes.check()
         programs = build.ensure((*CONTROL_PLANE, *nodes.programs), progress)
         waiting = f"Waiting for another process that starts or stops cluster {self.folder.name} ..."
         with locked(self.folder.lock, on_wait=lambda: progress.say(waiting)):
@@ -66,7 +70,7 @@ class LocalCluster:
             for attempt in range(1, _ATTEMPTS + 1):
                 self._clear()
                 try:
-                    self._start(nodes, owner, programs)
+                    self._start(nodes, owner, programs, progress)
                 except LocalClusterError as error:
                     # The folder stays for a look at the logs; the next `up` or `down` removes it.
                     self._stop_processes()
@@ -99,6 +103,24 @@ class LocalCluster:
             and all(processes.is_alive(component.process) for component in record.components.values())
         )
 
+    def load(self, archives: Sequence[Path]) -> None:
+        """Make the images of these archives (docker or OCI) known to the node; NodeError when it is simulated."""
+        launcher = self._real_node()
+        for archive in archives:
+            load_image(launcher, archive)
+
+    def on_node(self, *command: str) -> str:
+        """Output of a command among the processes, mounts and interfaces of a real node; NodeError when it fails."""
+        return Sandbox(self.folder).run(self._real_node(), *command)
+
+    def _real_node(self) -> Launcher:
+        record = Record.load(self.folder)
+        if record is None or not self.is_up():
+            raise NodeError(f"Cluster {self.folder.name} is not up")
+        if record.node_kind != "real":
+            raise NodeError(f"Cluster {self.folder.name} has simulated nodes, without images; use `up --node real`")
+        return Launcher(self.folder, record, {}, {})
+
     def environment(self) -> dict[str, str]:
         """The variables that lead kubectl and clients to the cluster; what kubectl caches goes away with it."""
         variables = {"KUBECONFIG": str(self.folder.kubeconfig), "KUBECACHEDIR": str(self.folder.root / "kubectl-cache")}
@@ -117,20 +139,22 @@ class LocalCluster:
             for name, entry in record.components.items()
         ]
 
-    def _start(self, nodes: Nodes, owner: Process | None, programs: dict[str, Path]) -> None:
+    def _start(self, nodes: Nodes, owner: Process | None, programs: dict[str, Path], progress: Progress) -> None:
         folder = self.folder
         for path in (folder.root, folder.credentials, folder.logs):
             path.mkdir(parents=True, mode=0o700)
         ports = free_ports((*control_plane.PORTS, *nodes.ports))
-        _write_credentials(folder, f"https://127.0.0.1:{ports['kube-apiserver']}")
+        address = nodes.api_server_address
+        authority = _write_credentials(folder, address, ports["kube-apiserver"])
         shutil.copy(_MANIFESTS / "audit-policy.yaml", folder.root)
         record = Record(folder.name, nodes.count, nodes.kind, owner=owner)
         record.save(folder)
-        launcher = Launcher(folder, record, programs)
+        launcher = Launcher(folder, record, programs, ports)
+        nodes.prepare(launcher, authority, progress)
 
         # The API server looks for etcd until it is there, so both can load at the same time.
         etcd = control_plane.etcd(folder, ports)
-        api_server = control_plane.api_server(folder, ports, nodes.api_server_flags(folder))
+        api_server = control_plane.api_server(folder, ports, nodes.api_server_flags(folder), address)
         launcher.start(etcd)
         launcher.start(api_server)
         # Imported here: it loads for half a second, and meanwhile the two start.
@@ -144,12 +168,12 @@ class LocalCluster:
             launcher.start(order)
         api = Api(folder.kubeconfig, user_agent="localcluster")
         try:
-            nodes.start(launcher, ports, api)
+            nodes.start(launcher, api)
             for manifest in _storage_classes():
-                api.create(manifest)
+                api.create(manifest | {"provisioner": nodes.provisioner})
             for order in workers:
                 launcher.wait(order)
-            nodes.wait(launcher, ports, api)
+            nodes.wait(launcher, api)
             # Until then no pod can be created in the namespace.
             api.wait_for("ServiceAccount", "default", "default", lambda _: True)
         finally:
@@ -160,15 +184,12 @@ class LocalCluster:
 
     def _clear(self) -> None:
         """Leave nothing: processes, volumes on the host, the folder."""
-        record = Record.load(self.folder)
         self._stop_processes()
-        if record is not None:
-            KINDS[record.node_kind](record.nodes).stop(self.folder)
         if self.folder.root.exists():
             shutil.rmtree(self.folder.root)
 
     def _stop_processes(self) -> None:
-        """End the recorded processes and remove the volumes that the cluster has made outside of its folder.
+        """End the recorded processes and remove what the cluster has outside of its folder: volumes, a node's network.
 
         SIGKILL without further ado: the data goes away too, so there is nothing to finish.
         """
@@ -185,6 +206,7 @@ class LocalCluster:
         volumes = _volumes(self.folder) if can_ask else []
         for component in reversed(running.values()):
             processes.kill(component.process)
+        KINDS[record.node_kind](record.nodes).stop(self.folder)
         for path in volumes:
             shutil.rmtree(path, ignore_errors=True)
         if volumes:
@@ -203,20 +225,29 @@ def take_down_orphans(state: Path) -> list[str]:
     return names
 
 
-def _write_credentials(folder: Folder, server: str) -> None:
+def _write_credentials(folder: Folder, address: str, port: int) -> Authority:
     authority = Authority.create(folder.credentials)
-    hosts = ("127.0.0.1", "localhost", "10.96.0.1", "kubernetes", "kubernetes.default", "kubernetes.default.svc")
+    server = f"https://{address}:{port}"
+    hosts = (
+        address,
+        "127.0.0.1",
+        "localhost",
+        "10.96.0.1",
+        "kubernetes",
+        "kubernetes.default",
+        "kubernetes.default.svc",
+    )
     authority.issue("server", "kube-apiserver", hosts=hosts)
     write_service_account_key(folder.credentials)
     for file_name, user, groups in (
         ("admin", "admin", ("system:masters",)),
         ("controller-manager", "system:kube-controller-manager", ()),
         ("scheduler", "system:kube-scheduler", ()),
-        ("kwok", "kwok", ("system:masters",)),
     ):
         certificate, key = authority.issue(file_name, user, groups=groups)
         path = folder.kubeconfig if file_name == "admin" else folder.credentials / f"{file_name}.kubeconfig"
         authority.write_kubeconfig(path, cluster=folder.name, server=server, certificate=certificate, key=key)
+    return authority
 
 
 def _storage_classes() -> list[dict[str, Any]]:

@@ -45,17 +45,20 @@ def _serving(folder: Folder) -> tuple[str, ...]:
     )
 
 
-def api_server(folder: Folder, ports: Mapping[str, int], extra: tuple[str, ...] = ()) -> Order:
-    """`extra` are flags of whoever brings the nodes; a later flag wins."""
+def api_server(
+    folder: Folder, ports: Mapping[str, int], extra: tuple[str, ...] = (), address: str = "127.0.0.1"
+) -> Order:
+    """`extra` flags and `address` come from whoever brings the nodes; a later flag wins."""
     credentials = folder.credentials
     return Order(
         name="kube-apiserver",
         program="kube-apiserver",
+        host=address,
         port=ports["kube-apiserver"],
         health="/readyz",
         arguments=(
             f"--etcd-servers=http://127.0.0.1:{ports['etcd']}",
-            "--bind-address=127.0.0.1",
+            f"--bind-address={address}",
             f"--secure-port={ports['kube-apiserver']}",
             *_serving(folder),
             f"--client-ca-file={credentials / 'ca.crt'}",

@@ -3,6 +3,7 @@
 
 LocalClusterError
 ├── ProgramError     a program can be neither found nor built
+├── NodeError        the machine cannot run a real node, or a step of it failed
 ├── ComponentError   a process died or did not get ready
 ├── ApiError         the API server refused a request
 ├── KubectlError     kubectl ended with a failure
@@ -11,7 +12,7 @@ LocalClusterError
 
 from pathlib import Path
 
-__all__ = ["ApiError", "ComponentError", "KubectlError", "LocalClusterError", "ProgramError", "WaitError"]
+__all__ = ["ApiError", "ComponentError", "KubectlError", "LocalClusterError", "NodeError", "ProgramError", "WaitError"]
 
 
 class LocalClusterError(Exception):
@@ -20,6 +21,10 @@ class LocalClusterError(Exception):
 
 class ProgramError(LocalClusterError):
     """A program is missing and cannot be built."""
+
+
+class NodeError(LocalClusterError):
+    """The machine lacks what a real node needs, or a command that makes a part of it failed."""
 
 
 class ComponentError(LocalClusterError):

@@ -2,11 +2,12 @@
 """Start components and wait until they say that they are ready."""
 
 import os
+import shutil
 import ssl
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,13 +23,19 @@ _LOOK_AGAIN_S = 0.03
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What to start. `health` is the path to ask on `port`; `tls` says how. `arguments` hold no secrets."""
+    """What to start. `health` is the path to ask on `host` and `port`; `tls` says how. `arguments` hold no secrets.
+
+    `prefix` is the beginning of the command line, of a program that runs the rest. `program` is one of ours by its
+    name in programs.py, otherwise one of the machine's.
+    """
 
     name: str
     program: str
     arguments: tuple[str, ...]
-    port: int
-    health: str
+    prefix: tuple[str, ...] = ()
+    host: str = "127.0.0.1"
+    port: int = 0
+    health: str = ""
     tls: bool = True
     env: Mapping[str, str] = field(default_factory=dict)
 
@@ -36,33 +43,40 @@ class Order:
 class Launcher:
     """Starts processes of one cluster; every start is in the record before anything else happens."""
 
-    def __init__(self, folder: Folder, record: Record, programs: Mapping[str, Path]) -> None:
+    def __init__(self, folder: Folder, record: Record, programs: Mapping[str, Path], ports: Mapping[str, int]) -> None:
         self.folder = folder
         self.record = record
         self.programs = programs
+        self.ports = ports
 
     def start(self, order: Order) -> Process:
         """Start one component and return at once."""
-        command = (str(self.programs[order.program]), *order.arguments)
+        program = self.programs.get(order.program) or order.program
+        command = (*order.prefix, str(program), *order.arguments)
+        command = (shutil.which(command[0]) or command[0], *command[1:])
         log = self.folder.log(order.name)
         process = processes.spawn(command, log=log, env=_environment(order.env))
         self.record.components[order.name] = Component(process, command, str(log), order.port)
         self.record.save(self.folder)
         return process
 
-    def wait(self, order: Order, timeout_s: float = 60.0) -> None:
-        """Wait until a started component is ready; ComponentError when it ends, or takes longer."""
+    def wait(self, order: Order, timeout_s: float = 60.0, ready: Callable[[], bool] | None = None) -> None:
+        """Wait until a started component is ready; ComponentError when it ends, or takes longer.
+
+        `ready` is asked instead of the address of its health, for what has none.
+        """
         component = self.record.components[order.name]
-        url = f"{'https' if order.tls else 'http'}://127.0.0.1:{order.port}{order.health}"
-        context = self._tls() if order.tls else None
+        url = f"{'https' if order.tls else 'http'}://{order.host}:{order.port}{order.health}"
+        context = self._tls() if order.tls and ready is None else None
         deadline = time.monotonic() + timeout_s
         log = self.folder.log(order.name)
-        while not _answers(url, context):
+        while not (ready() if ready else _answers(url, context)):
             # Waiting for its end is the pause between two looks: a death is noticed at once.
             if processes.wait_for_exit(component.process, _LOOK_AGAIN_S):
                 raise _ended(order.name, log)
             if time.monotonic() > deadline:
-                what = f"{order.name} runs, but {url} did not say ok within {timeout_s:.0f} s."
+                answer = "it was not ready" if ready else f"{url} did not say ok"
+                what = f"{order.name} runs, but {answer} within {timeout_s:.0f} s."
                 raise ComponentError(what, log=log, tail=processes.tail(log))
 
     def check_all(self) -> None:

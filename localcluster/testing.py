@@ -3,7 +3,7 @@
 
 Environment:
     LOCALCLUSTER_NAME   use the cluster of this name, start it if needed, leave it running
-    LOCALCLUSTER_KEEP   set to 1: the same with the name `tests`
+    LOCALCLUSTER_KEEP   set to 1: the same with the name `tests-simulated` or `tests-real`
     LOCALCLUSTER_STATE  folder of the clusters
 """
 
@@ -24,10 +24,12 @@ from localcluster.audit import Audit
 from localcluster.cluster import LocalCluster, take_down_orphans
 from localcluster.credentials import write_kubeconfig
 from localcluster.errors import KubectlError
+from localcluster.nodes import Nodes
+from localcluster.nodes.simulated import SimulatedNodes
 from localcluster.progress import Progress
 from localcluster.state import Folder, default_state
 
-__all__ = ["Cluster", "cluster", "namespace"]
+__all__ = ["Cluster", "cluster", "namespace", "session_cluster"]
 
 
 class Cluster:
@@ -77,15 +79,15 @@ class Cluster:
             self.api.delete("Namespace", name)
 
 
-@pytest.fixture(scope="session")
-def cluster() -> Iterator[Cluster]:
-    """The cluster of this session, started at its first use."""
-    kept = os.environ.get("LOCALCLUSTER_NAME") or ("tests" if os.environ.get("LOCALCLUSTER_KEEP") else "")
+@contextmanager
+def session_cluster(nodes: Nodes) -> Iterator[Cluster]:
+    """A cluster with such nodes that goes away at the end, unless the environment names one that is to stay."""
+    kept = os.environ.get("LOCALCLUSTER_NAME") or (f"tests-{nodes.kind}" if os.environ.get("LOCALCLUSTER_KEEP") else "")
     state = default_state()
     take_down_orphans(state)
-    local = LocalCluster(Folder(state, kept or f"test-{os.getpid()}"))
+    local = LocalCluster(Folder(state, kept or f"test-{nodes.kind}-{os.getpid()}"))
     owner = None if kept else processes.identify(os.getpid())
-    local.up(owner=owner, progress=Progress())
+    local.up(nodes=nodes, owner=owner, progress=Progress())
     running = Cluster(local)
     try:
         yield running
@@ -93,6 +95,13 @@ def cluster() -> Iterator[Cluster]:
         running.api.close()
         if not kept:
             local.down()
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """The cluster of this session, with simulated nodes, started at its first use."""
+    with session_cluster(SimulatedNodes()) as running:
+        yield running
 
 
 @pytest.fixture

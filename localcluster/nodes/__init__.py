@@ -3,7 +3,9 @@
 
 from typing import TYPE_CHECKING, Protocol
 
+from localcluster.credentials import Authority
 from localcluster.launch import Launcher
+from localcluster.progress import Progress
 from localcluster.state import Folder
 
 if TYPE_CHECKING:  # half a second of loading that most commands don't need
@@ -13,7 +15,7 @@ __all__ = ["Nodes"]
 
 
 class Nodes(Protocol):
-    """What a cluster needs to know of its nodes. Calls come in the order `start`, `wait`; later `stop`."""
+    """What a cluster needs to know of its nodes. Calls come in the order `check`, `prepare`, `start`, `wait`; later `stop`."""
 
     @property
     def kind(self) -> str:
@@ -31,13 +33,27 @@ class Nodes(Protocol):
     def count(self) -> int:
         """How many nodes."""
 
+    @property
+    def api_server_address(self) -> str:
+        """The address on which the API server listens, where nodes and clients reach it."""
+
+    @property
+    def provisioner(self) -> str:
+        """What makes the volumes of the storage classes."""
+
+    def check(self) -> None:
+        """NodeError when this machine cannot run such nodes; says all that is missing and changes nothing."""
+
+    def prepare(self, launcher: Launcher, authority: Authority, progress: Progress) -> None:
+        """Nothing runs yet: issue certificates, and make what the API server's address needs."""
+
     def api_server_flags(self, folder: Folder) -> tuple[str, ...]:
         """Flags that the API server needs for these nodes; they win over those of the control plane."""
 
-    def start(self, launcher: Launcher, ports: dict[str, int], api: "Api") -> None:
+    def start(self, launcher: Launcher, api: "Api") -> None:
         """The API server is ready: start the processes and register the nodes, without waiting."""
 
-    def wait(self, launcher: Launcher, ports: dict[str, int], api: "Api") -> None:
+    def wait(self, launcher: Launcher, api: "Api") -> None:
         """Return when all nodes are Ready; ComponentError when a process ends."""
 
     def stop(self, folder: Folder) -> None:

@@ -4,8 +4,9 @@
 from collections.abc import Callable, Mapping
 
 from localcluster.nodes import Nodes
+from localcluster.nodes.real import RealNode
 from localcluster.nodes.simulated import SimulatedNodes
 
 __all__ = ["KINDS"]
 
-KINDS: Mapping[str, Callable[[int], Nodes]] = {"simulated": SimulatedNodes}
+KINDS: Mapping[str, Callable[[int], Nodes]] = {"simulated": SimulatedNodes, "real": RealNode}

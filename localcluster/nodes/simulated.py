@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Nodes that exist in the API only: kwok plays kubelet, pods get Ready without containers."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from localcluster.credentials import Authority
 from localcluster.launch import Launcher, Order
+from localcluster.progress import Progress
 from localcluster.state import Folder
 
 if TYPE_CHECKING:  # half a second of loading that most commands don't need
@@ -45,21 +48,35 @@ class SimulatedNodes:
     kind: str = "simulated"
     programs: tuple[str, ...] = ("kwok",)
     ports: tuple[str, ...] = ("kwok",)
+    api_server_address: str = "127.0.0.1"
+    # Of kube-controller-manager.
+    provisioner: str = "kubernetes.io/host-path"
+
+    def check(self) -> None:
+        """Nothing: a process needs no more than the others."""
+
+    def prepare(self, launcher: Launcher, authority: Authority, progress: Progress) -> None:  # noqa: ARG002 - protocol
+        """Let kwok in."""
+        folder = launcher.folder
+        server = f"https://{self.api_server_address}:{launcher.ports['kube-apiserver']}"
+        certificate, key = authority.issue("kwok", "kwok", groups=("system:masters",))
+        path = folder.credentials / "kwok.kubeconfig"
+        authority.write_kubeconfig(path, cluster=folder.name, server=server, certificate=certificate, key=key)
 
     def api_server_flags(self, folder: Folder) -> tuple[str, ...]:  # noqa: ARG002 - part of the protocol
         """None: nobody connects to a simulated kubelet."""
         return ()
 
-    def start(self, launcher: Launcher, ports: dict[str, int], api: "Api") -> None:
+    def start(self, launcher: Launcher, api: "Api") -> None:
         """Start kwok and register the nodes."""
         _write_config(launcher.folder)
-        launcher.start(self._order(launcher.folder, ports))
+        launcher.start(self._order(launcher.folder, launcher.ports))
         for number in range(self.count):
             api.create(node(number))
 
-    def wait(self, launcher: Launcher, ports: dict[str, int], api: "Api") -> None:
+    def wait(self, launcher: Launcher, api: "Api") -> None:
         """Return when kwok has made every node Ready."""
-        launcher.wait(self._order(launcher.folder, ports))
+        launcher.wait(self._order(launcher.folder, launcher.ports))
         for number in range(self.count):
             api.wait_for("Node", node(number)["metadata"]["name"], None, _is_ready, timeout=30)
 
@@ -67,7 +84,7 @@ class SimulatedNodes:
         """Nothing but the process exists."""
 
     @staticmethod
-    def _order(folder: Folder, ports: dict[str, int]) -> Order:
+    def _order(folder: Folder, ports: Mapping[str, int]) -> Order:
         return Order(
             name="kwok",
             program="kwok",

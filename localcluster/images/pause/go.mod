@@ -1,0 +1,3 @@
+module localcluster/images/pause
+
+go 1.26.0

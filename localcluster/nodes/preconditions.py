@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a real node needs of the machine, asked before anything is started; every answer says what to do."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from localcluster.errors import NodeError
+
+__all__ = ["CNI_FOLDERS", "CNI_PLUGINS", "FILE_SYSTEMS", "PACKAGES", "check", "cni_folder"]
+
+# Program -> package of Debian and Ubuntu.
+PACKAGES = {
+    "containerd": "containerd",
+    "ctr": "containerd",
+    "runc": "runc",
+    "iptables": "iptables",
+    "conntrack": "conntrack",
+    "ip": "iproute2",
+    "mount": "mount",
+    "nsenter": "util-linux",
+    "unshare": "util-linux",
+}
+CNI_PLUGINS = ("bridge", "host-local", "loopback", "portmap")
+FILE_SYSTEMS = Path("/proc/filesystems")
+# Debian's packages, then the release archives of the project.
+CNI_FOLDERS = (Path("/usr/lib/cni"), Path("/opt/cni/bin"))
+
+
+def cni_folder() -> Path | None:
+    """The folder with all the CNI plugins that a node needs; None when there is none."""
+    for folder in CNI_FOLDERS:
+        if all((folder / plugin).is_file() for plugin in CNI_PLUGINS):
+            return folder
+    return None
+
+
+def check(networks: tuple[str, ...]) -> None:
+    """NodeError that lists everything that is missing; `networks` are those that must be free."""
+    missing = [*_missing(), *([] if os.geteuid() else _refused(networks))]
+    if missing:
+        raise NodeError("A real node cannot run on this machine:\n" + "\n".join(f"  - {line}" for line in missing))
+
+
+def _missing() -> Iterator[str]:
+    if os.geteuid() != 0:
+        yield "it needs root, for namespaces and mounts: run the same command as root"
+    packages = sorted({package for program, package in PACKAGES.items() if shutil.which(program) is None})
+    absent = sorted(program for program in PACKAGES if shutil.which(program) is None)
+    if cni_folder() is None:
+        absent.append(f"CNI plugins {', '.join(CNI_PLUGINS)} (in {' or '.join(map(str, CNI_FOLDERS))})")
+        packages.append("containernetworking-plugins")
+    if absent:
+        command = "apt-get install --no-install-recommends " + " ".join(packages)
+        yield f"not found: {', '.join(absent)}. On Debian or Ubuntu: {command}"
+    if "\toverlay\n" not in FILE_SYSTEMS.read_text(encoding="ascii"):
+        yield "the kernel has no overlay file system: modprobe overlay"
+
+
+def _refused(networks: tuple[str, ...]) -> Iterator[str]:
+    """What root may not be able to do, in a container for example."""
+    if all(shutil.which(program) for program in ("unshare", "ip")):
+        command = ["unshare", "--mount", "--net", "--pid", "--fork", "--mount-proc", "true"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            yield f"no new namespaces may be made ({done.stderr.strip()}): CAP_SYS_ADMIN and CAP_NET_ADMIN are needed"
+        for network in networks:
+            routes = subprocess.run(
+                ["ip", "route", "show", "root", network], capture_output=True, text=True, check=False
+            ).stdout.strip()
+            if routes:
+                where = routes.splitlines()[0].strip()
+                yield (
+                    f"the network {network} is in use ({where}): only one cluster with a real node runs at a time; "
+                    "find it with `python -m localcluster status --name NAME` and take it `down`"
+                )

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Volumes of a real node: a folder for each claim, as `local` volumes, which grow and get the group a pod asks for.
+
+The host-path volumes that kube-controller-manager can make belong to root, and kubelet gives no group to them
+(fsGroup), so that a database without root cannot write there. Run as a process: `python -m localcluster.nodes.volumes
+PROVISIONER KUBECONFIG FOLDER NODE`.
+"""
+
+import shutil
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from localcluster.api import Api
+from localcluster.errors import ApiError
+
+__all__ = ["Provisioner"]
+
+_WATCH_S = 60.0
+_ANNOTATION = "pv.kubernetes.io/provisioned-by"
+
+
+class Provisioner:
+    """Makes, grows and deletes the volumes of all claims whose class names the provisioner `name`."""
+
+    def __init__(self, name: str, api: Api, folder: Path, node: str) -> None:
+        self._name, self._api, self._folder, self._node = name, api, folder, node
+
+    def settle(self) -> None:
+        """One look at all claims and volumes, and what it calls for."""
+        classes = {
+            entry["metadata"]["name"]: entry
+            for entry in self._api.list("StorageClass")
+            if entry["provisioner"] == self._name
+        }
+        volumes = {entry["metadata"]["name"]: entry for entry in self._api.list("PersistentVolume")}
+        for claim in self._api.list("PersistentVolumeClaim"):
+            if claim["spec"].get("storageClassName") not in classes:
+                continue
+            volume = volumes.get(_volume_name(claim))
+            if volume is None and claim["status"].get("phase") == "Pending" and not claim["spec"].get("volumeName"):
+                self._create(claim, classes[claim["spec"]["storageClassName"]])
+            elif volume is not None and claim["status"].get("phase") == "Bound":
+                self._grow(claim, volume)
+        for volume in volumes.values():
+            if (
+                volume["metadata"].get("annotations", {}).get(_ANNOTATION) == self._name
+                and volume["status"].get("phase") == "Released"
+                and volume["spec"]["persistentVolumeReclaimPolicy"] == "Delete"
+            ):
+                shutil.rmtree(volume["spec"]["local"]["path"], ignore_errors=True)
+                self._api.delete("PersistentVolume", volume["metadata"]["name"])
+
+    def _create(self, claim: dict[str, Any], storage_class: dict[str, Any]) -> None:
+        name = _volume_name(claim)
+        path = self._folder / name
+        path.mkdir(mode=0o755, exist_ok=True)
+        metadata = claim["metadata"]
+        on_this_node = {"key": "kubernetes.io/hostname", "operator": "In", "values": [self._node]}
+        self._api.create(
+            {
+                "apiVersion": "v1",
+                "kind": "PersistentVolume",
+                "metadata": {"name": name, "annotations": {_ANNOTATION: self._name}},
+                "spec": {
+                    "accessModes": claim["spec"]["accessModes"],
+                    "capacity": {"storage": claim["spec"]["resources"]["requests"]["storage"]},
+                    "claimRef": {
+                        "apiVersion": "v1",
+                        "kind": "PersistentVolumeClaim",
+                        "namespace": metadata["namespace"],
+                        "name": metadata["name"],
+                        "uid": metadata["uid"],
+                    },
+                    "local": {"path": str(path)},
+                    "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [on_this_node]}]}},
+                    "persistentVolumeReclaimPolicy": storage_class["reclaimPolicy"],
+                    "storageClassName": storage_class["metadata"]["name"],
+                },
+            }
+        )
+
+    def _grow(self, claim: dict[str, Any], volume: dict[str, Any]) -> None:
+        """The API server has checked that it is larger and that the class allows it."""
+        wanted = claim["spec"]["resources"]["requests"]["storage"]
+        metadata = claim["metadata"]
+        if wanted == claim["status"].get("capacity", {}).get("storage"):
+            return
+        size = {"storage": wanted}
+        self._api.merge_patch("PersistentVolume", volume["metadata"]["name"], None, {"spec": {"capacity": size}})
+        self._api.merge_patch(
+            "PersistentVolumeClaim",
+            metadata["name"],
+            metadata["namespace"],
+            {"status": {"capacity": size}},
+            subresource="status",
+        )
+
+    def run(self) -> None:
+        """Forever: look again whenever a claim or a volume has changed."""
+        changed = threading.Event()
+        for kind in ("PersistentVolumeClaim", "PersistentVolume"):
+            threading.Thread(target=self._notice, args=(kind, changed), daemon=True).start()
+        while True:
+            changed.clear()
+            # Refused: somebody else was faster; the event of that starts the next look.
+            with suppress(ApiError):
+                self.settle()
+            changed.wait(_WATCH_S)
+
+    def _notice(self, kind: str, changed: threading.Event) -> None:
+        while True:
+            with suppress(ApiError):
+                for _ in self._events(kind):
+                    changed.set()
+
+    def _events(self, kind: str) -> Iterator[object]:
+        # From any version on: it begins with what there is.
+        return self._api.watch(kind, since="0", timeout=_WATCH_S)
+
+
+def _volume_name(claim: dict[str, Any]) -> str:
+    return f"pvc-{claim['metadata']['uid']}"
+
+
+if __name__ == "__main__":
+    own_name, kubeconfig, folder, node = sys.argv[1:]
+    Provisioner(own_name, Api(Path(kubeconfig), user_agent="localcluster"), Path(folder), node).run()

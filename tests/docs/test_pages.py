@@ -17,30 +17,11 @@ import yaml
 from hack.docs.blocks import blocks, pages
 from localcluster.testing import Cluster
 from support.operating import Operator
-from support.pages import PageRun
+from support.pages import ROUTE_CRD, PageRun
 
 TRIED = frozenset({"run", "refused", "output", "file", "fragment"})
 PAGES = [page for page in pages() if any(block.mark in TRIED for block in blocks(page))]
 OPERATOR_NAMESPACE = "immich-operator-system"
-
-ROUTE_CRD = """
-apiVersion: apiextensions.k8s.io/v1
-kind: CustomResourceDefinition
-metadata: {name: routes.route.openshift.io}
-spec:
-  group: route.openshift.io
-  names: {kind: Route, listKind: RouteList, plural: routes, singular: route}
-  scope: Namespaced
-  versions:
-    - name: v1
-      served: true
-      storage: true
-      subresources: {status: {}}
-      schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
-      additionalPrinterColumns:
-        - {name: Host, type: string, jsonPath: .spec.host}
-        - {name: TLS, type: string, jsonPath: .spec.tls.termination}
-"""
 
 
 class SharedOperator:

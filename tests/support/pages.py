@@ -16,6 +16,25 @@ import yaml
 from hack.docs.blocks import ROOT, Block
 from localcluster.testing import Cluster
 
+ROUTE_CRD = """
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: routes.route.openshift.io}
+spec:
+  group: route.openshift.io
+  names: {kind: Route, listKind: RouteList, plural: routes, singular: route}
+  scope: Namespaced
+  versions:
+    - name: v1
+      served: true
+      storage: true
+      subresources: {status: {}}
+      schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
+      additionalPrinterColumns:
+        - {name: Host, type: string, jsonPath: .spec.host}
+        - {name: TLS, type: string, jsonPath: .spec.tls.termination}
+"""
+
 COMMAND_TIMEOUT_S = 180.0
 OUTPUT_DEADLINE_S = 30.0
 _READ_ONLY = re.compile(r"kubectl (get|describe|events|explain)\b")

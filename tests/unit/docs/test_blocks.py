@@ -29,7 +29,7 @@ NEED_REAL_CONTAINERS = {
     ("how-to/rotate-passwords.md", "psql --host=postgres.databases"): "a PostgreSQL that answers",
     ("tutorials/first-instance.md", "kubectl port-forward service/photos-server"): "a server that answers",
 }
-"""{(page, how the block begins): what simulated pods lack}: for the end-to-end tests."""
+"""{(page, how the block begins): what simulated pods lack}. tests/e2e/test_pages.py runs those that need no outside."""
 
 NOT_OURS = {
     ("how-to/grow-volumes.md", "kubectl patch persistentvolumeclaim my-photos"): "a claim of the reader's",

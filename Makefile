@@ -64,6 +64,10 @@ unit: $(READY) ## Run the tests that need no cluster
 integration: $(READY) ## Run the tests against a local Kubernetes with simulated nodes
 	pytest tests/integration $(ARGS)
 
+.PHONY: e2e
+e2e: $(READY) ## Run the end-to-end tests: the deployed operator on a node that runs containers (needs root)
+	pytest tests/e2e $(ARGS)
+
 .PHONY: molecule
 molecule: $(READY) ## Test the role by Molecule against the cluster of the current context, in the namespace molecule-immich
 	molecule test $(ARGS)
@@ -79,6 +83,10 @@ docs-test: $(READY) ## Run every command of the documentation against a local Ku
 .PHONY: packaging
 packaging: $(READY) ## Run the tests that build wheel, collection and image
 	pytest tests/packaging $(ARGS)
+
+.PHONY: bench
+bench: $(READY) ## Measure both engines for an hour: time, requests, CPU, memory; ARGS="--report PAGE" writes the page
+	python -m bench $(ARGS)
 
 .PHONY: format
 format: $(READY) ## Format the code and mend what the linter can mend
@@ -119,6 +127,9 @@ deploy: $(READY) ## Deploy CRD and operator with the image IMG
 
 .PHONY: undeploy
 undeploy: $(READY) ## Remove the operator; the CRD and all instances stay
+	# Its pod first, so that it can finish what it does while it still has its permissions.
+	@$(KUBECTL) delete deployment immich-operator-controller-manager --namespace immich-operator-system \
+		--ignore-not-found --cascade=foreground
 	python hack/installer.py --without-crds | $(KUBECTL) delete --ignore-not-found -f -
 
 .PHONY: run

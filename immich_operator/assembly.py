@@ -92,7 +92,7 @@ def _subscribe_dependents(
     watch: Watch, triggers: Triggers, settled: Settled, namespace: str | None, informers: Informers
 ) -> None:
     def on_api(scope: Scope, served: bool) -> None:
-        settled.forget_all()
+        settled.api(scope.kind, served)
         triggers.api(scope, served)
 
     def listener(kind: Kind) -> Callable[[Change[Trace]], None]:

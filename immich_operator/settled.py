@@ -9,9 +9,11 @@ nothing back, the pass is run: a cache that lags behind costs a needless pass, n
 
 from __future__ import annotations
 
+import hashlib
+import json
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,6 +48,9 @@ class Observed:
 class Settled:
     """Thread-safe memory of one entry of watches.yaml.
 
+    What it keeps of a pass is a digest of all that the pass depended on; the same digest of the caches later means that
+    nothing has changed. As resource versions are never used twice, a digest may outlive the process: see `memory`.
+
     Args:
         reference_version: version of an object that custom resources name, None when there is none.
     """
@@ -55,7 +60,8 @@ class Settled:
         self._reference_version = reference_version
         self._lock = threading.Lock()
         self._present: defaultdict[ObjectRef, Versions] = defaultdict(dict)
-        self._memory: dict[ObjectRef, tuple[tuple[Any, ...], Observed]] = {}
+        self._memory: dict[ObjectRef, str] = {}
+        self._served: set[str] = set()
         self._epoch = 0
 
     def dependent(self, kind: Kind, change: Change[Trace]) -> None:
@@ -73,11 +79,14 @@ class Settled:
         """A pass over this custom resource has ended well; `since` is what `forget` returned at its start."""
         if (ref := ref_of(cr)) is None:
             return
+        names = [name for name, _ in self._named(cr)]
+        is_complete = observed is not None and observed.references.keys() >= set(names)
         with self._lock:
-            if observed is None or is_deleting(cr) or since != self._epoch:
+            if observed is None or not is_complete or is_deleting(cr) or since != self._epoch:
                 self._memory.pop(ref, None)
             else:
-                self._memory[ref] = (_identity(cr), observed)
+                references = [(name, observed.references[name]) for name in names]
+                self._memory[ref] = _digest(cr, observed.dependents, references, self._served)
 
     def forget(self, ref: ObjectRef) -> int:
         """A pass begins, or the custom resource is gone. Returns the epoch, which ends when an API comes or goes."""
@@ -85,9 +94,10 @@ class Settled:
             self._memory.pop(ref, None)
             return self._epoch
 
-    def forget_all(self) -> None:
-        """An API came or went, so that the same objects may call for other ones."""
+    def api(self, kind: Kind, served: bool) -> None:
+        """An optional kind came or went, so that the same objects may call for other ones."""
         with self._lock:
+            (self._served.add if served else self._served.discard)(str(kind))
             self._memory.clear()
             self._epoch += 1
 
@@ -95,21 +105,35 @@ class Settled:
         """True when a pass over this custom resource could not change anything."""
         if (ref := ref_of(cr)) is None:
             return False
+        references = [(name, self._reference_version(kind, other)) for name, (kind, other) in self._named(cr)]
         with self._lock:
-            identity, observed = self._memory.get(ref, ((), None))
-            if observed is None or identity != _identity(cr) or self._present.get(ref, {}) != observed.dependents:
-                return False
-        return all(observed.references.get(name, "") == version for name, version in self._references(cr, ref))
+            known = self._memory.get(ref)
+            return known is not None and known == _digest(cr, self._present.get(ref, {}), references, self._served)
 
-    def _references(self, cr: Manifest, ref: ObjectRef) -> list[tuple[str, str | None]]:
-        """("Secret/name", version in the cache) of each object that the custom resource names."""
+    def digests(self) -> dict[ObjectRef, str]:
+        """What is remembered, for `restore` in another process."""
+        with self._lock:
+            return dict(self._memory)
+
+    def restore(self, digests: Mapping[ObjectRef, str]) -> None:
+        """Before the first pass: what another process has remembered."""
+        with self._lock:
+            self._memory = {**digests, **self._memory}
+
+    def _named(self, cr: Manifest) -> list[tuple[str, tuple[Kind, ObjectRef]]]:
+        """("Secret/name", which object) for each object that the custom resource names."""
+        namespace = str(metadata_of(cr).get("namespace") or "")
         return [
-            (f"{reference.kind.kind}/{name}", self._reference_version(reference.kind, ObjectRef(ref.namespace, name)))
+            (f"{reference.kind.kind}/{name}", (reference.kind, ObjectRef(namespace, name)))
             for reference in self._watch.references
             for name in reference.named_by(cr)
         ]
 
 
-def _identity(cr: Manifest) -> tuple[Any, ...]:
+def _digest(
+    cr: Manifest, dependents: Mapping[str, str], references: Iterable[tuple[str, str | None]], served: Iterable[str]
+) -> str:
     metadata = metadata_of(cr)
-    return metadata.get("uid"), metadata.get("generation"), significant_annotations(cr)
+    identity = (metadata.get("uid"), metadata.get("generation"), significant_annotations(cr))
+    whole = json.dumps([identity, dependents, sorted(set(references), key=str), sorted(served)], sort_keys=True)
+    return hashlib.sha256(whole.encode()).hexdigest()[:24]

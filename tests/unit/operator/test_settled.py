@@ -13,6 +13,7 @@ from immich_operator.settled import Observed, Settled
 from immich_operator.watches import Reference, Watch
 
 WIDGET, DEPLOYMENT, SECRET = Kind("example.org/v1", "Widget"), Kind("apps/v1", "Deployment"), Kind("v1", "Secret")
+ROUTE = Kind("route.openshift.io/v1", "Route")
 MAIN = ObjectRef("family", "main")
 
 
@@ -79,7 +80,7 @@ def test_a_dependent_that_comes_back_to_the_version_of_the_pass_is_no_change(wor
         pytest.param(lambda _: None, a_widget(look="again"), id="annotation-changed"),
         pytest.param(lambda _: None, a_widget(secret="other"), id="names-another-secret"),
         pytest.param(lambda w: w.settled.forget(MAIN), a_widget(), id="a-pass-failed"),
-        pytest.param(lambda w: w.settled.forget_all(), a_widget(), id="an-api-came-or-went"),
+        pytest.param(lambda w: w.settled.api(ROUTE, True), a_widget(), id="an-api-came-or-went"),
         pytest.param(
             lambda w: w.settled.remember(a_widget(), None, since=0), a_widget(), id="a-role-that-hands-nothing-back"
         ),
@@ -93,7 +94,7 @@ def test_any_change_calls_for_a_pass(world, happen, cr):
 
 def test_a_pass_during_which_an_api_came_settles_nothing(world):
     epoch = world.settled.forget(MAIN)
-    world.settled.forget_all()
+    world.settled.api(ROUTE, True)
 
     world.settled.remember(a_widget(), AS_SEEN, since=epoch)
 
@@ -110,3 +111,28 @@ def test_a_secret_that_is_still_missing_is_no_change(world):
 @pytest.mark.parametrize("report", [{}, {"observed": None}, {"observed": []}, {"observed": {"dependents": {}}}])
 def test_a_report_without_usable_versions_settles_nothing(report):
     assert Observed.from_report(report) is None
+
+
+def test_another_process_knows_what_was_settled_when_its_caches_hold_the_same(world):
+    successor = World()
+    successor.settled.restore(world.settled.digests())
+    assert successor.settled.holds(a_widget())
+
+    successor.set("web", "6")
+
+    assert not successor.settled.holds(a_widget())
+
+
+def test_another_process_on_a_cluster_with_one_more_api_knows_nothing(world):
+    successor = World()
+    successor.settled.api(ROUTE, True)
+
+    successor.settled.restore(world.settled.digests())
+
+    assert not successor.settled.holds(a_widget())
+
+
+def test_a_report_that_leaves_out_a_named_object_settles_nothing(world):
+    world.settled.remember(a_widget(), Observed({"Deployment/web": "5"}, {}), since=world.settled.forget(MAIN))
+
+    assert not world.settled.holds(a_widget())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Plays per second, CPU and memory of both engines in one run: `python bench/plays.py [--plays N] [--workers N] [--json]`.
+"""Plays per second, CPU and memory of both engines in one run: `python -m bench.plays [--plays N] [--workers N] [--json]`.
 
 Each play runs a role with three action plugins that do nothing, so what is measured is the engine and Ansible themselves.
 CPU is that of all processes, the caller's included; PSS is that of the engine's processes between and during plays.
@@ -11,7 +11,6 @@ import argparse
 import json
 import logging
 import os
-import resource
 import statistics
 import tempfile
 import threading
@@ -21,6 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+from bench import processes
 from immich_operator.engine import Engine, Play, make_engine
 
 Kind = Literal["fork", "process"]
@@ -35,6 +35,7 @@ class ActionModule(ActionBase):
 TASKS = "---\n- nothing:\n- nothing:\n- nothing:\n"
 WARM_UP = 3
 SAMPLE_S = 0.05
+WORKERS = os.cpu_count() or 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,53 +119,19 @@ class _Sampler:
             self.highest = max(self.highest, _pss_mib())
 
 
-def _family() -> list[int]:
-    """This process and all below it."""
-    parents: dict[int, int] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(") ")[2].split()[1])
-            except (FileNotFoundError, ProcessLookupError):
-                continue
-    family = [os.getpid()]
-    for pid in family:
-        family += [child for child, parent in parents.items() if parent == pid]
-    return family
-
-
 def _pss_mib() -> float:
-    kib = 0
-    for pid in _family():
-        try:
-            lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        kib += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
-    return kib / 1024
+    return processes.pss_mib(processes.family(os.getpid()))
 
 
 def _cpu_s() -> float:
-    """CPU of this process, its ended children, and of running children with theirs (a zygote's plays)."""
-    spent = 0.0
-    for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN):
-        usage = resource.getrusage(who)
-        spent += usage.ru_utime + usage.ru_stime
-    ticks = os.sysconf("SC_CLK_TCK")
-    for pid in _family()[1:]:
-        try:
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        spent += sum(int(field) for field in fields[11:15]) / ticks
-    return spent
+    return processes.cpu_s(processes.family(os.getpid()))
 
 
 def main() -> None:
     """Print a table, or JSON."""
     parser = argparse.ArgumentParser(description="Compare the engines.")
     parser.add_argument("--plays", type=int, default=20, help="plays per measurement (default 20)")
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="plays at once (default: processors)")
+    parser.add_argument("--workers", type=int, default=WORKERS, help="plays at once (default: processors)")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     options = parser.parse_args()
     figures = []

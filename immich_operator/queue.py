@@ -4,6 +4,8 @@
 Rules, for each key:
 - a key is in the queue once, however many events name it; the reasons are collected;
 - a burst becomes one pass: due `window_s` after its last event, at the latest `window_max_s` after its first;
+- what somebody waits for is due at once, and takes along what has gathered;
+- of the keys in one lane only so many are handed out at a time; the others wait without being in the way;
 - a key is never handed out twice at a time; what arrives during its pass makes it due again afterwards;
 - keys are handed out in the order in which they became due, so a noisy one waits behind the others each time;
 - a pass may be scheduled for later (period, retry); there is one schedule per key, the earliest wins, and the start
@@ -14,6 +16,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 import random
 import threading
 import time
@@ -56,6 +59,7 @@ class Item(Generic[K]):
 class _Pending:
     first: float
     due: float
+    at_once: bool = False
     reasons: list[str] = field(default_factory=list)
     more: int = 0  # events whose reason was not kept
 
@@ -80,11 +84,15 @@ class Queue(Generic[K]):
         clock: Callable[[], float] = time.monotonic,
         random_: random.Random | None = None,
         observer: Observer | None = None,
+        lane: Callable[[K], tuple[str, float]] = lambda _key: ("", math.inf),
     ) -> None:
+        """`lane` gives the lane of a key, and how many keys of that lane may be in a pass at a time."""
         self._pace = pace or Pace()
         self._clock = clock
         self._random = random_ or random.Random()  # noqa: S311 - spreads load, guards nothing
         self._observer = observer or Observer()
+        self._lane = lane
+        self._held: set[K] = set()  # due, but their lane is full
         self._changed = threading.Condition()
         self._pending: dict[K, _Pending] = {}
         self._running: dict[K, float] = {}
@@ -94,10 +102,10 @@ class Queue(Generic[K]):
         self._sequence = itertools.count()
         self._closed = False
 
-    def add(self, key: K, reason: str) -> None:
-        """Something happened to `key`: look at it soon."""
+    def add(self, key: K, reason: str, *, at_once: bool = False) -> None:
+        """Something happened to `key`: look at it soon, or at once."""
         with self._changed:
-            self._add(key, reason, self._clock(), settle=True)
+            self._add(key, reason, self._clock(), settle=not at_once)
             self._changed.notify()
 
     def schedule(self, key: K, delay_s: float, reason: str) -> None:
@@ -152,6 +160,9 @@ class Queue(Generic[K]):
                 self._push(pending.due, key)
             if scheduled := self._scheduled.get(key):
                 self._push(scheduled[0], key)
+            for held in self._held:
+                self._push(self._pending[held].due, held)
+            self._held.clear()
             self._changed.notify()
 
     def close(self) -> None:
@@ -181,7 +192,11 @@ class Queue(Generic[K]):
             self._observer.depth(len(self._pending))
             if key not in self._running:
                 self._push(now, key)  # `_take` moves the entry on while the burst lasts
-        if settle:
+        if not settle:
+            pending.at_once, pending.due = True, now
+            if key not in self._running:
+                self._push(now, key)
+        elif not pending.at_once:
             pending.due = min(now + self._pace.window_s, pending.first + self._pace.window_max_s)
         if reason in pending.reasons:
             return
@@ -220,8 +235,15 @@ class Queue(Generic[K]):
             if pending.due > now:
                 self._push(pending.due, key)  # more events have moved it since this entry was made
                 continue
+            if self._is_lane_full(key):
+                self._held.add(key)
+                continue
             return self._start(key, pending, now), None
         return None, None
+
+    def _is_lane_full(self, key: K) -> bool:
+        name, limit = self._lane(key)
+        return sum(self._lane(other)[0] == name for other in self._running) >= limit
 
     def _start(self, key: K, pending: _Pending, now: float) -> Item[K]:
         del self._pending[key]

@@ -33,7 +33,7 @@ class Key(NamedTuple):
 
 
 class Adder(Protocol):
-    def add(self, key: Key, reason: str) -> None: ...
+    def add(self, key: Key, reason: str, *, at_once: bool = False) -> None: ...
 
 
 class Triggers:
@@ -69,7 +69,8 @@ class Triggers:
             self._named[reference.kind].set(change.ref, _names(reference, change))
         reason = primary_reason(self._watch, change)
         if reason:
-            self._add(change.ref, reason)
+            # Somebody waits for it, and there is no burst to wait for: what was set is in one object.
+            self._queue.add(Key(self._controller, change.ref), reason, at_once=not change.initial)
 
     def dependent(self, kind: Kind, change: Change[Trace]) -> None:
         """An object that a custom resource made; when it changes hands, both hear of it."""
@@ -117,6 +118,8 @@ def primary_reason(watch: Watch, change: Change[Manifest]) -> str | None:
         return None
     if old is None:
         return "found at start" if change.initial else "created"
+    if not watch.selector.matches(labels_of(old)):
+        return "labels match the selector now"
     before, after = metadata_of(old), metadata_of(new)
     if before.get("uid") != after.get("uid"):
         return "created again"

@@ -14,7 +14,7 @@ from ansible.plugins.action import ActionBase
 
 from .api_error import TransportError
 from .connection_settings import CONNECTION_ARGUMENTS, ConnectionSettings
-from .transport import Transport, connect
+from .transport import Transport, connected
 
 __all__ = ["ApiAction"]
 
@@ -43,10 +43,9 @@ class ApiAction(ActionBase):  # type: ignore[misc] # ansible-core ships no types
         del tmp
         arguments = self._checked_arguments()
         try:
-            with connect(
-                ConnectionSettings.from_arguments(arguments, self._environment()), self._environment()
-            ) as transport:
-                result.update(self.perform(arguments, transport))
+            environment = self._environment()
+            transport = connected(ConnectionSettings.from_arguments(arguments, environment), environment)
+            result.update(self.perform(arguments, transport))
         except TransportError as exc:
             result.update(failed=True, changed=False, msg=f"{self._task.action}: {exc}")
         return result

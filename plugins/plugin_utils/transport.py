@@ -8,10 +8,11 @@ raw JSON costs fifty times less.
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlencode
 
 from urllib3 import Timeout
@@ -21,7 +22,7 @@ from urllib3.exceptions import TimeoutError as Urllib3Timeout
 from .api_error import ObjectRef, Unreachable, api_error, without_credentials
 from .connection_settings import ConnectionSettings
 
-__all__ = ["COLLECTION_VERSION", "PARALLEL", "USER_AGENT", "Transport", "connect"]
+__all__ = ["COLLECTION_VERSION", "PARALLEL", "USER_AGENT", "Transport", "connect", "connected"]
 
 COLLECTION_VERSION = "0.1.0"
 """As in galaxy.yml."""
@@ -170,6 +171,30 @@ def connect(settings: ConnectionSettings, environment: Mapping[str, str], *, use
 
     configuration, pool = configured_pool(settings, environment, connections=PARALLEL)
     return Transport(configuration, pool, user_agent)
+
+
+class _Kept(NamedTuple):
+    pid: int
+    settings: ConnectionSettings
+    environment: Mapping[str, str]
+    transport: Transport
+
+
+_kept: _Kept | None = None
+
+
+def connected(settings: ConnectionSettings, environment: Mapping[str, str]) -> Transport:
+    """As `connect`, but the tasks of one process that ask for the same share one transport, which stays open.
+
+    ansible-playbook runs each task in a process of its own, unless an engine runs them in one. A process that was
+    forked with an open connection must not use it: what two of them send would be mixed up.
+    """
+    global _kept  # noqa: PLW0603 - lives as long as the process
+    if _kept is None or _kept[:3] != (os.getpid(), settings, environment):
+        if _kept is not None and _kept.pid == os.getpid():
+            _kept.transport.close()
+        _kept = _Kept(os.getpid(), settings, environment, connect(settings, environment))
+    return _kept.transport
 
 
 def _retry_after_s(headers: Mapping[str, str], otherwise_s: float) -> float:

@@ -76,6 +76,29 @@ def test_a_stream_of_events_cannot_hold_a_pass_back_for_more_than_a_second(queue
     assert queue.take().key == "photos"
 
 
+def test_what_somebody_waits_for_is_due_at_once_and_stays_so(queue, clock):
+    queue.add("photos", "Pod changed")
+    clock.move(0.05)
+    queue.add("photos", "generation 1 -> 2", at_once=True)
+    queue.add("photos", "Service changed")
+
+    assert queue.take().reasons == ("Pod changed", "generation 1 -> 2", "Service changed")
+    queue.done("photos")
+    clock.move(1)
+    assert queue.take() is None
+
+
+def test_what_is_due_at_once_during_a_pass_waits_for_its_end_only(queue, clock):
+    queue.add("photos", "created", at_once=True)
+    queue.take()
+    queue.add("photos", "generation 1 -> 2", at_once=True)
+
+    assert queue.take() is None
+    queue.done("photos")
+
+    assert queue.take().reasons == ("generation 1 -> 2",)
+
+
 def test_a_key_is_never_handed_out_twice_at_a_time(queue, clock):
     queue.add("photos", "created")
     clock.move(0.2)
@@ -291,3 +314,39 @@ def test_whatever_happens_every_event_is_followed_by_a_pass_that_starts_after_it
 
     assert unseen <= set(run_all(queue))
     assert len(queue) == 0
+
+
+@pytest.fixture
+def lanes(clock: Clock) -> Queue[str]:
+    """Keys such as "a/1": at most one of lane a is handed out at a time."""
+    return Queue(Pace(jitter=0), clock=clock, lane=lambda key: (key[0], 1 if key[0] == "a" else 9))
+
+
+def test_a_full_lane_keeps_its_own_keys_waiting_and_no_others(lanes, clock):
+    for key in ("a/1", "a/2", "b/1"):
+        lanes.add(key, "created")
+    clock.move(0.1)
+
+    assert [lanes.take().key, lanes.take().key] == ["a/1", "b/1"]
+    assert lanes.take() is None
+
+    lanes.done("a/1")
+
+    assert lanes.take().key == "a/2"
+
+
+def test_what_happens_to_a_key_while_its_lane_is_full_is_one_pass(lanes, clock):
+    for key in ("a/1", "a/2"):
+        lanes.add(key, "created")
+    clock.move(0.1)
+    assert lanes.take().key == "a/1"
+    assert lanes.take() is None
+    lanes.add("a/2", "changed")
+    clock.move(0.1)
+    assert lanes.take() is None
+
+    lanes.done("a/1")
+
+    assert lanes.take().reasons == ("created", "changed")
+    lanes.done("a/2")
+    assert lanes.take() is None

@@ -40,6 +40,7 @@ class Recorder:
 
     def __init__(self, watch: Watch | None = None, *, started: bool = True) -> None:
         self.added: list[tuple[str, str]] = []
+        self.at_once: list[str] = []
         self.widgets = {MAIN}
         self.triggers = Triggers(
             watch or a_watch(),
@@ -50,9 +51,11 @@ class Recorder:
             started=lambda: started,
         )
 
-    def add(self, key: Key, reason: str) -> None:
+    def add(self, key: Key, reason: str, *, at_once: bool = False) -> None:
         assert key.controller == "widget-v1-controller"
         self.added.append((key.ref.name, reason))
+        if at_once:
+            self.at_once.append(key.ref.name)
 
 
 @pytest.mark.parametrize(
@@ -89,6 +92,16 @@ def test_annotations_count_only_where_watches_yaml_says_so():
     assert primary_reason(a_watch(), change) is None
 
 
+def test_what_a_user_does_is_due_at_once_and_what_follows_from_it_may_gather():
+    edited, found = Recorder(), Recorder()
+
+    edited.triggers.primary(Change("changed", MAIN, a_widget(), a_widget(generation=2)))
+    found.triggers.primary(Change("created", MAIN, None, a_widget(), initial=True))
+
+    assert edited.at_once == ["main"]
+    assert (found.added, found.at_once) == ([("main", "found at start")], [])
+
+
 def test_what_the_first_list_finds_is_said_to_be_found():
     assert primary_reason(a_watch(), Change("created", MAIN, None, a_widget(), initial=True)) == "found at start"
 
@@ -98,6 +111,10 @@ def test_the_selector_keeps_others_out_but_lets_a_deletion_through():
 
     assert primary_reason(watch, Change("created", MAIN, None, a_widget())) is None
     assert primary_reason(watch, Change("created", MAIN, None, a_widget(labels={"team": "a"}))) == "created"
+    joins = Change("changed", MAIN, a_widget(labels={"team": "b"}), a_widget(labels={"team": "a"}))
+    assert primary_reason(watch, joins) == "labels match the selector now"
+    leaves = Change("changed", MAIN, a_widget(labels={"team": "a"}), a_widget(labels={"team": "b"}))
+    assert primary_reason(watch, leaves) is None
     assert primary_reason(watch, Change("deleted", MAIN, a_widget(), None)) == "deleted"
 
 

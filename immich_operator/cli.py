@@ -60,6 +60,8 @@ def _run(args: argparse.Namespace) -> int:
     # a second series per counter is what nobody asked for
     prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
     log = logging.set_up(chosen.log_level, chosen.log_format)
+    for flag in settings.without_effect(args):
+        log.warning("flag has no effect", extra={"flag": flag})
     return runtime.run(chosen, os.environ, log)
 
 

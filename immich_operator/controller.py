@@ -14,6 +14,7 @@ from typing import Any, Final, Literal, Protocol
 
 from immich_operator.conditions import StatusWriter
 from immich_operator.engine.base import Engine, Play, PlayResult
+from immich_operator.engine.workspace import clean_up
 from immich_operator.errors import OperatorError, ParameterError
 from immich_operator.finalizers import Finalizers
 from immich_operator.metrics import Metrics
@@ -83,7 +84,7 @@ class Controller:
         self._status = tools.status
         self._finalizers = tools.finalizers
         self._metrics = tools.metrics
-        self._settled = tools.settled
+        self.settled = tools.settled
         self._log = tools.log
 
     def reconcile(self, item: Item[Key], queue: Requeue, cancel: threading.Event) -> Outcome:
@@ -105,14 +106,14 @@ class Controller:
         fields = self._fields(cr, key.ref, pass_id, item)
         for problem in options.problems:
             self._log.warning("annotation ignored", extra={**fields, "error": problem})
-        if self._settled.holds(cr):
+        if self.settled.holds(cr):
             self._log.debug("nothing has changed since the last pass", extra=fields)
             self._metrics.pass_skipped(self.watch.kind)
             queue.succeeded(key)
             if options.period_s:
                 queue.schedule(key, options.period_s, "period")
             return "success"
-        epoch = self._settled.forget(key.ref)  # until this pass has ended well
+        epoch = self.settled.forget(key.ref)  # until this pass has ended well
         try:
             cr = self._finalizers.ensure(cr)
             self._status.running(cr)
@@ -126,8 +127,16 @@ class Controller:
             return self._could_not_run(cr, key, exc, queue, fields)
         self._metrics.play_finished(self.watch.kind, ok=result.ok(), took_s=result.duration_s)
         if result.ok() and result.requeue_after_s is None:
-            self._settled.remember(cr, Observed.from_report(result.report), since=epoch)
+            self.settled.remember(cr, Observed.from_report(result.report), since=epoch)
         return self._requeue(key, result, options, queue, fields)
+
+    def clean_up(self) -> None:
+        """Remove what may be secret of plays that ran when an operator was killed. To be called before the first pass."""
+        for folder in self._plays.folder.glob("*/*"):
+            try:
+                clean_up(folder)
+            except OSError as exc:
+                self._log.warning("leftovers could not be removed", extra={"folder": str(folder), "error": str(exc)})
 
     def sweep(self) -> None:
         """Remove the folders of custom resources that went while no operator was running."""
@@ -139,7 +148,7 @@ class Controller:
     def _forget(self, key: Key, queue: Requeue) -> None:
         """The custom resource is gone: leave nothing of it behind."""
         queue.forget(key)
-        self._settled.forget(key.ref)
+        self.settled.forget(key.ref)
         self._metrics.object_gone(self.watch.kind, key.ref)
         shutil.rmtree(self._folder(key.ref), ignore_errors=True)
         self._log.info("gone", extra={"kind": self.watch.kind.kind, **key.ref._asdict()})
@@ -195,7 +204,7 @@ class Controller:
         self, cr: Manifest, key: Key, exc: OperatorError, queue: Requeue, fields: Mapping[str, Any]
     ) -> Outcome:
         if isinstance(exc, ParameterError):
-            self._status.failed(cr, str(exc))
+            self._status.refused(cr, str(exc))
         retry_in_s = queue.retry(key)
         self._log.error(
             "pass failed", extra={**fields, "result": "error", "error": str(exc), "retry_in_s": round(retry_in_s, 1)}

@@ -122,6 +122,7 @@ class Elector:
         self._wall = times.wall
         self._chance = times.chance
         self._finished = threading.Event()
+        self._writing = threading.Lock()  # held for a whole attempt: `finish` must not be undone by one under way
         self._lease: Manifest = {}
         self._seen: Observed | None = None
         self._timeout_s = terms.renew_deadline_s
@@ -144,7 +145,9 @@ class Elector:
             started = self._clock()
             if self.attempt(self._left(renewed)):
                 renewed = started  # the others count from when it was written, at the earliest
-            elif not self._left(renewed) or not self._is_mine():
+            elif self._finished.is_set():
+                return
+            elif not self._left(renewed) or self._is_somebody_elses():
                 self.leading.clear()
                 self._on_change(False)
                 raise ClusterError(
@@ -152,35 +155,56 @@ class Elector:
                 )
 
     def attempt(self, timeout_s: float) -> bool:
-        """One try to get or renew the Lease; each of its requests (two at most, normally one) may take `timeout_s`."""
-        self._timeout_s = max(MIN_TIMEOUT_S, timeout_s)
-        try:
-            if self._is_mine():
-                try:
-                    return self._write(claim(self._spec(), self._terms, self._wall()))
-                except ConflictError:
-                    self._lease = {}  # somebody wrote to it: read before the next decision
-            return self._take()
-        except ConflictError:
-            return False  # another candidate was quicker
-        except ClusterError as exc:
-            self._log.warning("the Lease could not be read or written", extra={**self._fields(), "error": str(exc)})
-            return False
+        """One try to get or renew the Lease; each of its requests (three at most, normally one) may take `timeout_s`.
 
-    def finish(self) -> None:
-        """Give the Lease up, so that the next candidate needs no waiting. Call it when nothing writes any more."""
+        False as well when there is nothing to try for any more.
+        """
+        with self._writing:
+            if self._finished.is_set():
+                return False
+            self._timeout_s = max(MIN_TIMEOUT_S, timeout_s)
+            try:
+                return self._renew() or self._take()
+            except ConflictError:
+                return False  # another candidate was quicker
+            except ClusterError as exc:
+                self._log.warning("the Lease could not be read or written", extra={**self._fields(), "error": str(exc)})
+                return False
+
+    def finish(self, *, release: bool = True) -> None:
+        """Hold the Lease no longer.
+
+        `release`: give it up, so that the next candidate needs no waiting. Only when nothing writes any more; else it
+        runs out.
+        """
         self._finished.set()
-        self._timeout_s = self._terms.retry_s
         if not self.leading.is_set():
             return
         self.leading.clear()
         self._on_change(False)
+        if not release:
+            return
+        if not self._writing.acquire(timeout=self._terms.retry_s):
+            self._log.warning("the Lease could not be released", extra={**self._fields(), "error": "a renewal hangs"})
+            return
         try:
+            self._timeout_s = self._terms.retry_s
             self._write(released(self._spec(), self._wall()))
         except ClusterError as exc:
             self._log.warning("the Lease could not be released", extra={**self._fields(), "error": str(exc)})
         else:
             self._log.info("Lease released", extra=self._fields())
+        finally:
+            self._writing.release()
+
+    def _renew(self) -> bool:
+        """Write to the Lease as it was when last seen. False when it was not ours then, or somebody has written to it."""
+        if self._spec().get("holderIdentity") != self._terms.identity:
+            return False
+        try:
+            return self._write(claim(self._spec(), self._terms, self._wall()))
+        except ConflictError:
+            return False
 
     def _take(self) -> bool:
         terms = self._terms
@@ -218,8 +242,9 @@ class Elector:
     def _spec(self) -> Mapping[str, Any]:
         return mapping(self._lease.get("spec"))
 
-    def _is_mine(self) -> bool:
-        return self._spec().get("holderIdentity") == self._terms.identity
+    def _is_somebody_elses(self) -> bool:
+        """By what was read last: what could not be read proves nothing."""
+        return self._spec().get("holderIdentity") not in (None, "", self._terms.identity)
 
     def _left(self, renewed: float) -> float:
         """Seconds until the renew deadline, 0.0 when it has passed."""

@@ -53,7 +53,20 @@ def options_of(cr: Manifest, watch: Watch, *, period_s: float, verbosity: int) -
     )
 
 
+def workers_for(kind: Kind, environ: Mapping[str, str], default: int) -> int:
+    """MAX_CONCURRENT_RECONCILES_<KIND>_<GROUP>, or WORKER_<KIND>_<GROUP>; anything but a positive number is the default."""
+    for prefix in ("MAX_CONCURRENT_RECONCILES", "WORKER"):
+        text = environ.get(_variable(prefix, kind), "")
+        if text.isdecimal() and int(text):
+            return int(text)
+    return default
+
+
 def verbosity_for(kind: Kind, environ: Mapping[str, str], default: int) -> int:
     """ANSIBLE_VERBOSITY_<KIND>_<GROUP>, upper case, dots as underscores; anything but 0 to 7 leaves the default."""
-    text = environ.get(f"ANSIBLE_VERBOSITY_{kind.kind}_{kind.group}".replace(".", "_").upper(), "")
+    text = environ.get(_variable("ANSIBLE_VERBOSITY", kind), "")
     return int(text) if text.isdecimal() and int(text) <= MAX_VERBOSITY else default
+
+
+def _variable(prefix: str, kind: Kind) -> str:
+    return f"{prefix}_{kind.kind}_{kind.group}".replace(".", "_").upper()

@@ -12,6 +12,7 @@ from immich_operator.resources import Kind, Manifest, mapping, metadata_of
 
 RESERVED_KEYS: Final = "__ansible"
 DEEPEST: Final = 100
+SHOWN_PATH: Final = 200  # characters
 _DIGIT_RUN: Final = re.compile(r"([A-Za-z])([0-9]+)([A-Za-z][0-9]+)")
 _WORDS: Final = ("HTTP", "URL", "IP")
 
@@ -27,17 +28,18 @@ def extra_vars(
     4. `static`: the `vars` of watches.yaml, which are never marked unsafe, so that they may be templates.
 
     Raises:
-        ParameterError: a key of the spec is empty and cannot be converted.
+        ParameterError: a key of the spec is empty and cannot be converted, or something cannot be marked unsafe.
     """
     spec = cr.get("spec")
     mark = mark_unsafe if unsafe else _same
     metadata = metadata_of(cr)
     prefix = "_" + re.sub(r"[.-]", "_", kind.group) + "_" + kind.kind.lower()
     parameters = mapping(spec)
+    whole = mark(cr)  # before its parts, so that a refusal names the key as the user knows it
     return {
         **mark(snake_keys(parameters) if snake_case else dict(parameters)),
         "ansible_operator_meta": {"name": metadata.get("name"), "namespace": metadata.get("namespace", "")},
-        prefix: mark(cr),
+        prefix: whole,
         f"{prefix}_spec": mark({} if spec is None else spec),
         **static,
     }
@@ -51,22 +53,30 @@ def mark_unsafe(value: Any) -> Any:
             2.19 and later fails to read the variables as marked JSON, reads them as plain YAML instead, and then takes
             every string for a template: whoever may write a custom resource could run code here.
     """
-    return _marked(value, DEEPEST)
+    return _marked(value, ())
 
 
-def _marked(value: Any, depth: int) -> Any:
-    if depth == 0:
-        raise ParameterError(f"the custom resource is nested more than {DEEPEST} levels deep; make it flatter")
+def _marked(value: Any, path: tuple[str, ...]) -> Any:
+    if len(path) >= DEEPEST:
+        raise ParameterError(f"{_shown(path)} is nested more than {DEEPEST} levels deep; make it flatter")
     if isinstance(value, str):
         return {"__ansible_unsafe": value}
     if isinstance(value, Mapping):
         for key in value:
             if str(key).lower().startswith(RESERVED_KEYS):
-                raise ParameterError(f"the custom resource has a key that begins with {RESERVED_KEYS}; remove it")
-        return {key: _marked(item, depth - 1) for key, item in value.items()}
+                raise ParameterError(
+                    f"{_shown((*path, str(key)))} is a key that begins with {RESERVED_KEYS}, which is reserved; remove it"
+                )
+        return {key: _marked(item, (*path, str(key))) for key, item in value.items()}
     if isinstance(value, list):
-        return [_marked(item, depth - 1) for item in value]
+        return [_marked(item, (*path, str(number))) for number, item in enumerate(value)]
     return value
+
+
+def _shown(path: tuple[str, ...]) -> str:
+    """ "spec.env.0.name"; the start of it if it is long."""
+    text = ".".join(path)
+    return text if len(text) <= SHOWN_PATH else f"{text[:SHOWN_PATH]}..."
 
 
 def snake_keys(value: Any) -> Any:

@@ -8,9 +8,11 @@ import os
 import platform
 import signal
 import stat
+import sys
 import threading
 import uuid
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Final, Literal, cast
@@ -25,7 +27,9 @@ from immich_operator.errors import SettingsError
 from immich_operator.http import Server, metrics_page, probe_page
 from immich_operator.informers import Informers
 from immich_operator.kube import Client
+from immich_operator.memory import Memory, program_digest
 from immich_operator.metrics import Metrics
+from immich_operator.options import workers_for
 from immich_operator.queue import Pace, Queue
 from immich_operator.reflector import Timing
 from immich_operator.settings import Settings
@@ -58,16 +62,26 @@ class Operator:
         connection = connect(settings.kubeconfig, settings.context, environ)
         run_dir = private_folder(settings.run_dir)
         self._metrics = Metrics()
+        self._limits = {  # by controller: how many of its plays may run at a time
+            name: workers_for(watch.kind, environ, settings.workers)
+            for name, watch in zip(controller_names(self._watches), self._watches, strict=True)
+        }
+        self._pool = max(self._limits.values())
         # the warm process of the engine has to be forked before this process has any thread
-        self._engine = _engine(settings, self._watches, run_dir, log)
+        self._engine = _engine(settings, self._watches, run_dir, self._pool, log)
         host = str(connection.configuration.host)
         self._client = Client(connection.configuration, on_request=self._metrics.requests(host))
         queue_metrics = self._metrics.queue("passes")
-        self._queue: Queue[Key] = Queue(_pace(settings), observer=queue_metrics)
+        self._queue: Queue[Key] = Queue(
+            _pace(settings),
+            observer=queue_metrics,
+            lane=lambda key: (key.controller, self._limits[key.controller]),
+        )
         queue_metrics.ages(lambda: list(self._queue.running().values()))
         self._supervisor = Supervisor(self.stop, log)
         self._informers = Informers()
         self._controllers = self._connect_watches(environ, connection, run_dir)
+        self._memory = self._make_memory(environ)
         self._workers = Workers(self._queue, self._controllers, self._metrics, log)
         self._elector = self._make_elector(environ)
         self._servers = self._open_servers()
@@ -112,14 +126,14 @@ class Operator:
             self._supervisor.start(f"reflect {reflector.scope}", reflector.run)
         if self._elector is not None:
             self._supervisor.start(ELECTOR_THREAD, self._elector.run)
-        for name in self._controllers:
-            self._metrics.controller_started(name, self._settings.workers)
+        for name, limit in self._limits.items():
+            self._metrics.controller_started(name, limit)
         self._log.info(
             "operator started",
             extra={
                 "kinds": [str(watch.kind) for watch in self._watches],
                 "namespaces": list(self._settings.watch_namespaces) or "all",
-                "workers": self._settings.workers,
+                "workers": self._pool,
                 "engine": self._settings.engine,
                 "ports": {title: server.port for title, server in self._servers.items()},
             },
@@ -132,11 +146,16 @@ class Operator:
             if self._working or not leading or self.stop.is_set() or not self._informers.attempted():
                 return
             self._working = True
-        if not self._informers.problems():  # the caches know every custom resource
-            for controller in self._controllers.values():
+        knows_all = not self._informers.problems()
+        for controller in self._controllers.values():
+            controller.clean_up()
+            if knows_all:
                 controller.sweep()
+        if self._memory is not None:
+            self._memory.load()
+            self._supervisor.start("remember what is settled", partial(self._memory.run, self.stop))
         self._log.info("passes begin", extra={"problems": self._informers.problems()})
-        for number in range(1, self._settings.workers + 1):
+        for number in range(1, self._pool + 1):
             self._supervisor.start(f"worker {number}", self._workers.run)
 
     def _shut_down(self) -> int:
@@ -146,12 +165,11 @@ class Operator:
         # who lost the Lease must not write any more: the next holder may start any second
         budget_s = 0.0 if self._lost_the_lease() else self._settings.graceful_shutdown_timeout
         self._log.info("shutting down", extra={"running": len(self._queue.running()), "budget_s": budget_s})
-        if self._supervisor.join(budget_s, prefix="worker"):
-            self._workers.cancel.set()
-            for name in self._supervisor.join(KILL_S, prefix="worker"):
-                self._log.error("a play could not be stopped", extra={"thread": name})
+        still_working = self._stop_workers(budget_s)
+        if self._memory is not None and self._working and not self._lost_the_lease():
+            self._memory.save()
         if self._elector is not None:
-            self._elector.finish()
+            self._elector.finish(release=not still_working)
         self._informers.wake()
         for server in self._servers.values():
             server.close()
@@ -161,6 +179,18 @@ class Operator:
         failure = self._supervisor.failure
         self._log.info("stopped", extra={"error": str(failure) if failure else ""})
         return 1 if failure else 0
+
+    def _stop_workers(self, budget_s: float) -> list[str]:
+        """Let passes end, then kill their plays; the threads that even so may go on to write."""
+        if not self._supervisor.join(budget_s, prefix="worker"):
+            return []
+        self._workers.cancel.set()
+        if self._supervisor.join(KILL_S, prefix="worker"):
+            self._engine.close()  # ends what it still runs
+        left = self._supervisor.join(END_S, prefix="worker")
+        for name in left:
+            self._log.error("a pass could not be stopped", extra={"thread": name})
+        return left
 
     def _lost_the_lease(self) -> bool:
         if self._elector is None or not self._working:
@@ -183,8 +213,23 @@ class Operator:
             play_folder=run_dir / "plays",
             started=lambda: self._working,
         )
-        names = controller_names(self._watches)
-        return {name: connect_watch(watch, name, parts) for name, watch in zip(names, self._watches, strict=True)}
+        return {
+            name: connect_watch(watch, name, parts) for name, watch in zip(self._limits, self._watches, strict=True)
+        }
+
+    def _make_memory(self, environ: Mapping[str, str]) -> Memory | None:
+        """None outside a cluster, where it has no namespace."""
+        namespace = self._settings.leader_election_namespace or own_namespace(environ)
+        if not namespace:
+            return None
+        return Memory(
+            self._client,
+            namespace=namespace,
+            name=f"{self._settings.leader_election_id}-settled",
+            program=program_digest(self._watches, environ, sys.argv[1:]),
+            settled={name: controller.settled for name, controller in self._controllers.items()},
+            log=self._log,
+        )
 
     def _make_elector(self, environ: Mapping[str, str]) -> Elector | None:
         settings = self._settings
@@ -255,10 +300,10 @@ def private_folder(path: Path) -> Path:
     return folder
 
 
-def _engine(settings: Settings, watches: tuple[Watch, ...], run_dir: Path, log: logging.Logger) -> Engine:
+def _engine(settings: Settings, watches: tuple[Watch, ...], run_dir: Path, workers: int, log: logging.Logger) -> Engine:
     roles = [watch.role for watch in watches if watch.role is not None]
     kind = cast("Literal['fork', 'process']", settings.engine)
-    return make_engine(kind, base_dir=run_dir / "engine", workers=settings.workers, preload_roles=roles, log=log)
+    return make_engine(kind, base_dir=run_dir / "engine", workers=workers, preload_roles=roles, log=log)
 
 
 def _pace(settings: Settings) -> Pace:

@@ -20,6 +20,13 @@ from immich_operator import durations
 from immich_operator.cpu import usable_cpus
 from immich_operator.errors import SettingsError
 
+WITHOUT_EFFECT: Final = (
+    "leader-elect-resource-lock",
+    "zap-devel",
+    "zap-stacktrace-level",
+    "zap-time-encoding",
+)
+"""Flags of `ansible-operator run` that are taken, so that a Deployment made for it starts, and do nothing."""
 MAX_DEFAULT_WORKERS: Final = 4
 _TRUE: Final = {"1", "t", "true", "yes", "on"}
 _FALSE: Final = {"0", "f", "false", "no", "off"}
@@ -29,6 +36,17 @@ def _boolean(text: str) -> bool:
     if (lower := text.strip().lower()) in _TRUE | _FALSE:
         return lower in _TRUE
     raise ValueError(f"{text!r} is neither true nor false")
+
+
+def _only_false(why: str) -> Callable[[str], bool]:
+    """For a flag of the Operator SDK that would promise what is not there."""
+
+    def parse(text: str) -> bool:
+        if _boolean(text):
+            raise ValueError(f"this operator can't do that: {why}")
+        return False
+
+    return parse
 
 
 def _natural(text: str) -> int:
@@ -129,7 +147,8 @@ class Settings:
         parse=_natural,
         section="Passes",
         describe_default="usable processors, at most 4",
-        help="Plays that may run at the same time, over all kinds; 0 chooses by the processors this process may use.",
+        help="Plays that may run at the same time, over all kinds; 0 chooses by the processors this process may use. "
+        "MAX_CONCURRENT_RECONCILES_<KIND>_<GROUP> goes before it for one kind.",
     )
     reconcile_period: float = setting(
         "10h",
@@ -275,6 +294,20 @@ class Settings:
         section="Observation",
         help="Where /metrics is served, as plain HTTP; 0 for nowhere.",
     )
+    metrics_secure: bool = setting(
+        "false",
+        env="OPERATOR_METRICS_SECURE",
+        parse=_only_false("metrics are served as plain HTTP; put a proxy that speaks TLS in front of them"),
+        section="Observation",
+        help="Accepted for compatibility; true is refused, because /metrics is plain HTTP.",
+    )
+    metrics_require_rbac: bool = setting(
+        "false",
+        env="OPERATOR_METRICS_REQUIRE_RBAC",
+        parse=_only_false("whoever reaches /metrics may read it; keep others away by a NetworkPolicy or a proxy"),
+        section="Observation",
+        help="Accepted for compatibility; true is refused, because /metrics asks nobody who they are.",
+    )
     health_probe_bind_address: tuple[str, int] | None = setting(
         ":6789",
         env="OPERATOR_HEALTH_PROBE_BIND_ADDRESS",
@@ -307,11 +340,13 @@ class Settings:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """A flag per setting, in groups; absent flags leave no trace in the namespace."""
+    for name in WITHOUT_EFFECT:
+        parser.add_argument(f"--{name}", dest=name, nargs="?", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     groups: dict[str, argparse._ArgumentGroup] = {}
     for item in dataclasses.fields(Settings):
         meta = item.metadata
         group = groups.setdefault(meta["section"], parser.add_argument_group(meta["section"]))
-        boolean = meta["parse"] is _boolean
+        boolean = item.type == "bool"
         group.add_argument(
             *(f"--{name}" for name in (_flag(item.name), *meta["aliases"])),
             dest=item.name,
@@ -321,6 +356,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             nargs="?" if boolean else None,
             const="true" if boolean else None,
         )
+
+
+def without_effect(arguments: argparse.Namespace) -> list[str]:
+    """The flags given that do nothing here."""
+    return [f"--{name}" for name in WITHOUT_EFFECT if hasattr(arguments, name)]
 
 
 def resolve(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Settings:
@@ -365,6 +405,8 @@ def markdown() -> str:
         plain = meta["describe_default"] != meta["default"] or not meta["default"]
         default = meta["describe_default"] or "none"
         lines.append(f"| {flags} | `{meta['env']}` | {default if plain else f'`{default}`'} | {meta['help']} |")
+    ignored = ", ".join(f"`--{name}`" for name in WITHOUT_EFFECT)
+    lines += ["", f"Further flags of `ansible-operator run` are taken and do nothing: {ignored}."]
     return "\n".join(lines) + "\n"
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The conditions that the Operator SDK keeps for roles that leave the status to the runtime (`manageStatus`).
+"""The conditions that the Operator SDK keeps for roles that leave the status to the runtime (`manageStatus`), and those
+of an object that its role never gets to see.
 
 Types, reasons and messages are the SDK's. Two of its habits are not: nothing is written when nothing changed but the
 clock, and fields of other controllers' conditions survive.
@@ -14,6 +15,8 @@ from immich_operator.engine.base import PlayResult
 from immich_operator.resources import Manifest, mapping
 from immich_operator.timestamps import text_of
 
+REFUSED_REASON: Final = "SpecInvalid"
+REFUSED: Final = "no play was run: "  # how the messages of `refused` begin
 _VOLATILE: Final = "completion"  # time of the last run: differs in every pass, so it alone is no reason to write
 
 Condition = dict[str, Any]
@@ -47,15 +50,32 @@ def failed(status: Mapping[str, Any], message: str, now: float) -> list[Conditio
     return finished(status, PlayResult(status="error", rc=None, failures=(message,)), now)
 
 
-def patch(cr: Manifest, conditions: list[Condition]) -> Manifest | None:
+def refused(status: Mapping[str, Any], message: str, generation: object, now: float) -> list[Condition]:
+    """Conditions of an object that no play may be given, in the place of the role that keeps the status itself."""
+    conditions = _of(status)
+    more = {"observedGeneration": generation} if generation else {}
+    for type_, value in (("Ready", "False"), ("Degraded", "True")):
+        conditions = _set(conditions, type_, value, REFUSED_REASON, REFUSED + message, now, more)
+    return conditions
+
+
+def without_refusal(status: Mapping[str, Any]) -> list[Condition]:
+    """Conditions less those of `refused` that the role has not replaced."""
+    return [entry for entry in _of(status) if not str(entry.get("message")).startswith(REFUSED)]
+
+
+def patch(cr: Manifest, conditions: list[Condition], *, unready: bool = False) -> Manifest | None:
     """Merge patch of the status subresource, None when nothing has changed.
 
-    The resource version guards the list: conditions that somebody else wrote meanwhile must not be lost.
+    `unready`: a boolean `ready` beside the conditions must not contradict them. The resource version guards the list:
+    conditions that somebody else wrote meanwhile must not be lost.
     """
-    if _of(mapping(cr.get("status"))) == conditions:
+    present = mapping(cr.get("status"))
+    summary = {"ready": False} if unready and present.get("ready") is True else {}
+    if _of(present) == conditions and not summary:
         return None
     version = mapping(cr.get("metadata")).get("resourceVersion")
-    return {"metadata": {"resourceVersion": version}, "status": {"conditions": conditions}}
+    return {"metadata": {"resourceVersion": version}, "status": {**summary, "conditions": conditions}}
 
 
 def _of(status: Mapping[str, Any]) -> list[Condition]:

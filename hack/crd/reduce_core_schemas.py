@@ -44,6 +44,8 @@ REQUIRED = {
     "SecretEnvSource": ["name"],
     "SecretKeySelector": ["name", "key"],
 }
+# Types whose field `name` names another object; objectName is a schema that immich.yaml shares.
+NAMED = {*REQUIRED, "LocalObjectReference"}
 
 
 def inlined(name: str, definitions: dict[str, Schema]) -> Schema:
@@ -52,6 +54,8 @@ def inlined(name: str, definitions: dict[str, Schema]) -> Schema:
         return {"use": "quantity"}
     schema = reduced(definitions[name], definitions)
     short = name.removeprefix(PREFIX)
+    if short in NAMED:
+        schema["properties"]["name"] = {"use": "objectName"}
     for field in EMPTY_ALLOWED.get(short, []):
         schema["properties"][field]["enum"].append("")
     for field in REQUIRED.get(short, []):

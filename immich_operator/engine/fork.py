@@ -173,34 +173,39 @@ class _ForkedRunner(Runner):  # type: ignore[misc]
 
     def _follow(self, running: Running, output: OutputEventFilter) -> None:
         """Read until the play has ended. Raises ZygoteDiedError if the zygote died before the play had begun."""
+        pid: int | None = None
         poll = select.poll()
         poll.register(running.channel, select.POLLIN)
         poll.register(running.output, select.POLLIN)
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
         start_by = time.monotonic() + START_S
-        pid: int | None = None
-        while True:
-            ready = {descriptor for descriptor, _ in poll.poll(POLL_MS)}
-            if running.output in ready:
-                data = os.read(running.output, READ_BYTES)
-                if data:
-                    output.write(decoder.decode(data))
-                else:
-                    poll.unregister(running.output)
-            if running.channel.fileno() in ready:
-                message = wire.receive(running.channel)
-                if message is None:
+        try:
+            while True:
+                ready = {descriptor for descriptor, _ in poll.poll(POLL_MS)}
+                if running.output in ready:
+                    data = os.read(running.output, READ_BYTES)
+                    if data:
+                        output.write(decoder.decode(data))
+                    else:
+                        poll.unregister(running.output)
+                if running.channel.fileno() in ready:
+                    message = wire.receive(running.channel)
+                    if message is None:
+                        return self._on_lost(pid)
+                    if "exit" in message:
+                        _drain(running.output, output, decoder)
+                        self.rc = KILLED_RC if self.canceled or self.timed_out else message["exit"]
+                        return None
+                    pid = message["started"]
+                elif not ready and not running.zygote.is_alive():
                     return self._on_lost(pid)
-                if "exit" in message:
-                    _drain(running.output, output, decoder)
-                    self.rc = KILLED_RC if self.canceled or self.timed_out else message["exit"]
-                    return None
-                pid = message["started"]
-            elif not ready and not running.zygote.is_alive():
-                return self._on_lost(pid)
-            if pid is None and time.monotonic() > start_by:
-                running.zygote.kill()
-            self._end_in_time(pid)
+                if pid is None and time.monotonic() > start_by:
+                    running.zygote.kill()
+                self._end_in_time(pid)
+        except BaseException:  # its events can't be stored any more, the disk is full, say
+            # one that has not begun yet ends by itself, as nobody listens
+            kill_play(marker_of(self.config), [] if pid is None else [pid])
+            raise
 
     def _on_lost(self, pid: int | None) -> None:
         if pid is None and not (self.canceled or self.timed_out):

@@ -17,7 +17,7 @@ from ansible_runner.config.runner import RunnerConfig
 
 from immich_operator.engine.base import Play
 
-__all__ = ["masked", "prepared", "write_private"]
+__all__ = ["clean_up", "masked", "prepared", "write_private"]
 
 DIR_MODE = 0o700
 FILE_MODE = 0o600
@@ -69,11 +69,26 @@ def prepared(play: Play, base_dir: Path, roles: Sequence[Path] = ()) -> Iterator
         _mask_command(root / "artifacts" / play.ident / "command")
 
 
+def clean_up(root: Path) -> None:
+    """Remove what `prepared` would have removed, had the operator not been killed while plays ran.
+
+    `root` is a private data dir in which no play runs. Raises OSError.
+    """
+    (root / "env" / "extravars").unlink(missing_ok=True)
+    for temporary in (root / "tmp").glob("*"):
+        shutil.rmtree(temporary, ignore_errors=True)
+    for command in (root / "artifacts").glob("*/command"):
+        _mask_command(command)
+
+
 def _mask_command(artifact: Path) -> None:
     """Blank the values of the environment in ansible-runner's record of the command; the names stay."""
     try:
         command = json.loads(artifact.read_text())
     except FileNotFoundError:  # the play ended before ansible-runner got as far as that
+        return
+    except ValueError:  # the operator was killed while it was written
+        artifact.unlink()
         return
     write_private(artifact, json.dumps(masked(command)))
 

@@ -116,4 +116,17 @@ references:
       description: Whether the API server refused to show it.
       type: bool
   sample: [{apiVersion: v1, kind: Secret, name: mail, object: null, forbidden: false}]
+neighbours:
+  description:
+    - The other custom resources of the namespace, by name and spec.
+    - Read only when the custom resource names a claim that must not be shared.
+  returned: success
+  type: list
+  elements: dict
+  sample: [{metadata: {name: second}, spec: {}}]
+refusals:
+  description: What the API server said when a StatefulSet that lacks pods was to get one, by the name of the StatefulSet.
+  returned: success
+  type: dict
+  sample: {photos-postgres: "pods \"photos-postgres-0\" is forbidden: exceeded quota: compute"}
 """

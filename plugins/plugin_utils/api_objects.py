@@ -64,20 +64,21 @@ class ApiObjects:
                 return None
             raise
 
-    def list(self, ref: ObjectRef, *, selector: str = "") -> list[Manifest]:
-        """All objects of the kind in the namespace of `ref` that match a label selector; none when there is no such kind.
+    def list(self, ref: ObjectRef, *, selector: str = "", fields: str = "") -> list[Manifest]:
+        """All objects of the kind in the namespace of `ref` that match a label selector and a field selector; none when
+        there is no such kind.
 
         The items of a list carry neither apiVersion nor kind; they are filled in.
         """
         try:
-            return list(self._pages(ref, selector))
+            return list(self._pages(ref, {"labelSelector": selector, "fieldSelector": fields}))
         except ApiError as exc:
             if exc.status_code == 404:
                 return []
             raise
 
-    def _pages(self, ref: ObjectRef, selector: str) -> Iterator[Manifest]:
-        query = {"limit": str(PAGE_SIZE), **({"labelSelector": selector} if selector else {})}
+    def _pages(self, ref: ObjectRef, selectors: Mapping[str, str]) -> Iterator[Manifest]:
+        query = {"limit": str(PAGE_SIZE), **{name: value for name, value in selectors.items() if value}}
         while True:
             answer = self._transport.request("GET", self._path(ref), subject=ref, query=query)
             for item in answer.get("items") or ():

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from . import names
-from .immich_settings import check_settings
+from .immich_settings import Finding, check_settings
 from .instance import Instance, Part, Surroundings
 from .names import Component
 from .reasons import Reason
@@ -150,5 +150,10 @@ def _warn_of_doubtful_settings(part: Part, users: Mapping[str, Any], kind: str) 
             part.warns(Reason.SETTING_IGNORED, f"{PATH} is not used, because spec.immich.configurationKind is None")
         return
     for finding in check_settings(users):
-        reason = Reason.INVALID_SETTING if finding.fatal else Reason.UNKNOWN_SETTING
-        part.warns(reason, f"{finding.path}: {finding.what}. {finding.remedy}")
+        part.warns(_reason(finding), f"{finding.path}: {finding.what}. {finding.remedy}")
+
+
+def _reason(finding: Finding) -> Reason:
+    if finding.shows_secret:
+        return Reason.SECRET_IN_PLAIN_TEXT
+    return Reason.INVALID_SETTING if finding.fatal else Reason.UNKNOWN_SETTING

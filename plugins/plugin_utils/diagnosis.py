@@ -28,15 +28,18 @@ PULL_PROBLEMS = {
 """What kubelet and container runtime say (by pattern), and what it means."""
 
 
-def diagnose(workload: Manifest, pods: Sequence[Manifest], claims: Iterable[tuple[str, Manifest | None]]) -> Cause:
+def diagnose(
+    workload: Manifest, pods: Sequence[Manifest], claims: Iterable[tuple[str, Manifest | None]], refusal: str = ""
+) -> Cause:
     """The first cause found, those that somebody has to act on before those that time heals.
 
     `pods` are those of the component; `claims` are (name, object or None) of the volumes that its pods mount.
+    `refusal` is what the API server said to the controller's last attempt to make a pod, where Events tell of it.
     """
     where = f"{workload['kind']} {workload['metadata']['name']}"
     current = [pod for pod in pods if not dig(pod, "metadata", "deletionTimestamp")]
     causes = [cause for pod in current for cause in _pod_causes(where, pod)]
-    causes += _refusals(where, workload)
+    causes += _refusals(where, workload, "" if pods else refusal)
     causes += [
         Cause(Reason.VOLUME_NOT_BOUND, f"{where}: PersistentVolumeClaim {name} is waiting for a volume; {_hint(claim)}")
         for name, claim in claims
@@ -104,12 +107,16 @@ def _ending(ended: Mapping[str, Any]) -> str:
     return "OOMKilled: it needs a higher memory limit in resources" if reason == "OOMKilled" else str(reason)
 
 
-def _refusals(where: str, workload: Manifest) -> Iterable[Cause]:
+def _refusals(where: str, workload: Manifest, refusal: str) -> Iterable[Cause]:
     """Pods that the API server does not let the controller create: quota, Pod Security, webhooks."""
-    for condition in dig(workload, "status", "conditions", default=[]):
-        if condition.get("type") == "ReplicaFailure" and condition.get("status") == "True":
-            message = re.sub(r'pods "[^"]*"', "its pod", condition.get("message", ""))
-            yield Cause(Reason.POD_REFUSED, f"{where}: the API server refuses its pods: {_shortened(message)}")
+    told = [
+        condition.get("message", "")
+        for condition in dig(workload, "status", "conditions", default=[])
+        if condition.get("type") == "ReplicaFailure" and condition.get("status") == "True"
+    ]
+    for text in (*told, *filter(None, [refusal])):
+        message = re.sub(r'pods "[^"]*"', "its pod", text)
+        yield Cause(Reason.POD_REFUSED, f"{where}: the API server refuses its pods: {_shortened(message)}")
 
 
 def _progress(workload: Manifest) -> str:

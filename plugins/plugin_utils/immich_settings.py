@@ -64,6 +64,8 @@ class Finding(NamedTuple):
     what: str
     remedy: str
     fatal: bool
+    shows_secret: bool = False
+    """The value is fine, but has no place in a custom resource."""
 
 
 def check_settings(settings: Mapping[str, Any]) -> list[Finding]:
@@ -227,7 +229,8 @@ def _check_meaning(settings: Any) -> Iterator[Finding]:
                 if referred
                 else f"Put it into a Secret and name that in {ROOT}.{reference} (name and key)"
             )
-            yield Finding(f"{ROOT}.{path}", "a secret stands in the custom resource in plain text", remedy, fatal=False)
+            what = "a secret stands in the custom resource in plain text"
+            yield Finding(f"{ROOT}.{path}", what, remedy, fatal=False, shows_secret=True)
         if isinstance(referred, Mapping):
             for part in ("name", "key"):
                 if part not in referred:

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, TypeAlias
 
-from . import names
+from . import claims, names
 from .api_error import ApiError, ObjectRef
 from .api_objects import ApiObjects
 from .references import references
+from .values import dig
 
 __all__ = ["OWNED_KINDS", "ROUTE", "observe"]
 
@@ -30,14 +31,17 @@ OWNED_KINDS = (
 )
 """Kinds that an instance may consist of and that every cluster has."""
 POD = ("v1", "Pod")
+EVENT = ("v1", "Event")
+INSTANCES = ObjectRef(names.API_VERSION, names.KIND)
 CLUSTER_SCOPED = frozenset({"StorageClass"})
 
 
 def observe(cr: Mapping[str, Any], api: ApiObjects, *, in_parallel: InParallel) -> dict[str, Any]:
-    """{"cr", "deleting", "apis", "openshift", "objects", "pods", "references"}; raises ApiError and Unreachable.
+    """{"cr", "deleting", "apis", "openshift", "objects", "pods", "references", "neighbours", "refusals"}.
 
-    Two rounds of requests at most: what needs no knowledge, then Routes (where there are any) and the references
-    that the first round has not brought.
+    Two rounds of requests at most: what needs no knowledge, then Routes (where there are any), the references that the
+    first round has not brought, the other custom resources if this one names a claim that they may use too, and Events
+    of a StatefulSet that lacks pods. Raises ApiError and Unreachable.
     """
     name, namespace = cr["metadata"]["name"], cr["metadata"]["namespace"]
     selector = f"app.kubernetes.io/instance={name},app.kubernetes.io/managed-by={names.FIELD_MANAGER}"
@@ -56,15 +60,22 @@ def observe(cr: Mapping[str, Any], api: ApiObjects, *, in_parallel: InParallel) 
     route_is_served = "v1" in groups.get("route.openshift.io", ())
     objects = [item for items in owned for item in items]
     known = {(item["kind"], item["metadata"]["name"]): item for item in objects}
-    wanted = references(live_cr or cr)  # a pass acts on the present, not on what it was started for
+    present = live_cr or cr  # a pass acts on the present, not on what it was started for
+    wanted = references(present)
     missing = [reference for reference in wanted if (reference["kind"], reference["name"]) not in known]
-    *found, routes = in_parallel(
+    short = [item for item in objects if item["kind"] == "StatefulSet" and _lacks_pods(item)]
+    routes, instances, *found = in_parallel(
         [
-            *(partial(_read, api, _ref(reference, namespace)) for reference in missing),
             listing(*ROUTE) if route_is_served else list,
+            partial(api.list, INSTANCES._replace(namespace=namespace)) if claims.names_claims(present) else list,
+            *(partial(_read, api, _ref(reference, namespace)) for reference in missing),
+            *(partial(_refusal, api, item) for item in short),
         ]
     )
-    answers = {(reference["kind"], reference["name"]): answer for reference, answer in zip(missing, found, strict=True)}
+    answers = {
+        (reference["kind"], reference["name"]): answer
+        for reference, answer in zip(missing, found[: len(missing)], strict=True)
+    }
     return {
         "cr": live_cr,
         "deleting": bool(live_cr and live_cr["metadata"].get("deletionTimestamp")),
@@ -77,7 +88,34 @@ def observe(cr: Mapping[str, Any], api: ApiObjects, *, in_parallel: InParallel) 
             for reference in wanted
             for key in [(reference["kind"], reference["name"])]
         ],
+        "neighbours": [
+            {"metadata": {"name": other["metadata"]["name"]}, "spec": other.get("spec")}
+            for other in instances
+            if other["metadata"]["name"] != name
+        ],
+        "refusals": {
+            item["metadata"]["name"]: text for item, text in zip(short, found[len(missing) :], strict=True) if text
+        },
     }
+
+
+def _lacks_pods(workload: Manifest) -> bool:
+    return bool(dig(workload, "status", "replicas", default=0) < dig(workload, "spec", "replicas", default=1))
+
+
+def _refusal(api: ApiObjects, workload: Manifest) -> str:
+    """What the API server said when a StatefulSet's controller wanted to make a pod, "" if nothing is known of it.
+
+    A Deployment has a condition for it, a StatefulSet only Events.
+    """
+    metadata = workload["metadata"]
+    fields = f"involvedObject.uid={metadata['uid']},reason=FailedCreate"
+    try:
+        events = api.list(ObjectRef(*EVENT, namespace=metadata["namespace"]), fields=fields)
+    except ApiError:  # not worth a pass: an operator whose role is older may not list Events
+        return ""
+    latest = max(events, key=lambda event: str(event.get("lastTimestamp") or ""), default={})
+    return str(latest.get("message") or "").rpartition("failed error: ")[2]
 
 
 def _ref(reference: Mapping[str, str], namespace: str) -> ObjectRef:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from . import configuration, exposure, library, machine_learning, names, postgres, server, valkey
+from . import claims, configuration, exposure, library, machine_learning, names, postgres, server, valkey
 from .checks import check
 from .configuration import ConfigFile
 from .images import IMAGE_VARIABLES
@@ -67,6 +67,7 @@ def plan(cr: Mapping[str, Any], *, seen: Mapping[str, Any], images: Mapping[str,
         return Plan(cr, State.DELETING, finalizers)
     instance, around = Instance.from_cr(cr), Surroundings(seen, images)
     notices = [*_problems(cr), *_missing_images(instance, around), *_missing_pull_secrets(instance, around)]
+    notices += claims.in_use_elsewhere(instance, seen.get("neighbours") or ())
     parts, config = _parts(instance, around, new_password, notices)
     notices += [notice for part in parts for notice in part.notices]
     blocked = blocked_components(notices)

@@ -41,10 +41,12 @@ class Reason(StrEnum):
     APPLY_FAILED = "ApplyFailed"
     # it works, but look
     UNKNOWN_SETTING = "UnknownSetting"
+    SECRET_IN_PLAIN_TEXT = "SecretInPlainText"  # noqa: S105 - a reason, not a password
     INVALID_SETTING = "InvalidSetting"
     SETTING_IGNORED = "SettingIgnored"
     VOLUME_NOT_CHANGED = "VolumeNotChanged"
     VOLUME_NOT_SHARED = "VolumeNotShared"
+    CLAIM_IN_USE = "ClaimInUse"
     ROUTE_UNAVAILABLE = "RouteUnavailable"
 
 

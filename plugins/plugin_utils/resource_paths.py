@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import NamedTuple
 from urllib.parse import quote
 
-from .api_error import ObjectRef
+from .api_error import ApiError, ObjectRef
 
 __all__ = ["BUILT_IN", "Resource", "path_of"]
 
@@ -40,7 +40,14 @@ BUILT_IN: dict[tuple[str, str], Resource] = {
 
 
 def path_of(ref: ObjectRef, resource: Resource, *, subresource: str = "") -> str:
-    """The address of one object, or of all of its kind when `ref` has no name."""
+    """The address of one object, or of all of its kind when `ref` has no name.
+
+    Raises:
+        ApiError: 404, as no object can have such a name or namespace; in an address it would lead to another object.
+    """
+    for name in (ref.name, ref.namespace):
+        if name in {".", ".."} or "/" in name or "%" in name:
+            raise ApiError(404, "NotFound", f"nothing can be named {name!r}", subject=str(ref))
     parts = ["api" if "/" not in ref.api_version else "apis", *ref.api_version.split("/")]
     if resource.namespaced and ref.namespace:
         parts += ["namespaces", ref.namespace]

@@ -62,7 +62,7 @@ def report(plan: Mapping[str, Any], outcome: Mapping[str, Any], seen: Mapping[st
         return {"status": None, "events": [], "observed": None, **told}
     instance = Instance.from_cr(plan["cr"])
     pods, live = list(seen.get("pods") or ()), _after(seen, results)
-    view = _View(instance, live, pods, notices, results)
+    view = _View(instance, live, pods, notices, results, seen.get("refusals") or {})
     components = {component: view.component_condition(component) for component in WORKLOADS}
     errors = [result["error"] for result in results if result.get("error")]
     conditions = [*_summary(components, notices, errors), *components.values()]
@@ -74,7 +74,10 @@ def report(plan: Mapping[str, Any], outcome: Mapping[str, Any], seen: Mapping[st
         "conditions": [condition.as_dict(instance.generation) for condition in conditions],
     }
     events = _events(dig(plan["cr"], "status", "conditions", default=[]), conditions)
-    return {"status": status, "events": events, "observed": _observed(instance, seen, live, pods), **told}
+    # nothing that the loop watches for this instance tells when another one gives up the claim
+    is_final = all(notice.reason != Reason.CLAIM_IN_USE for notice in notices)
+    observed = _observed(instance, seen, live, pods) if is_final else None
+    return {"status": status, "events": events, "observed": observed, **told}
 
 
 class _View:
@@ -87,8 +90,10 @@ class _View:
         pods: list[Manifest],
         notices: list[Notice],
         results: list[Mapping[str, Any]],
+        refusals: Mapping[str, str],
     ) -> None:
         self.instance, self.live, self.pods, self.notices, self.results = instance, live, pods, notices, results
+        self.refusals = refusals
         self.blocked = blocked_components(notices)
 
     def component_condition(self, component: Component) -> Condition:
@@ -116,7 +121,7 @@ class _View:
         claims = [
             (claim, self.live.get(("PersistentVolumeClaim", claim))) for claim in self._claims(component) if claim
         ]
-        cause = diagnose(workload, self._pods_of(component), claims)
+        cause = diagnose(workload, self._pods_of(component), claims, self.refusals.get(name, ""))
         return Condition(condition_type, False, cause.reason, cause.message)
 
     def url(self) -> str:

@@ -50,12 +50,16 @@ def write_status(
     """Store `wanted(live status)` if it differs, guarded by the version that it was computed from.
 
     When somebody else wrote in between (409), the object is read again and the status computed anew, once. An object
-    that is gone is no error: nobody is left to read its status. `current` saves the first read.
+    that is gone is no error: nobody is left to read its status. `current` saves the first read, and tells the object from
+    a later one of the same name.
     """
     for attempt in range(1, ATTEMPTS + 1):
         live = current if current is not None and attempt == 1 else objects.find(ref)
         if live is None:
             return StatusWrite(current=None, before={}, patch={}, changed=False, skipped_reason=f"{ref} does not exist")
+        if current is not None and live["metadata"].get("uid") != current["metadata"].get("uid"):
+            reason = f"{ref} was deleted and made anew meanwhile"
+            return StatusWrite(current=None, before={}, patch={}, changed=False, skipped_reason=reason)
         before = live.get("status") or {}
         patch = merge_patch(before, wanted(before))
         if not patch:

@@ -53,6 +53,7 @@ def seen_with(
     pods: Iterable[Mapping[str, Any]] = (),
     route: bool = False,
     openshift: bool = False,
+    neighbours: Iterable[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """What `observe` returns when just these objects are there."""
     there = {(manifest["kind"], manifest["metadata"]["name"]): dict(manifest) for manifest in objects}
@@ -67,6 +68,7 @@ def seen_with(
             {**reference, "object": there.get((reference["kind"], reference["name"])), "forbidden": False}
             for reference in references(cr)
         ],
+        "neighbours": [dict(neighbour) for neighbour in neighbours],
     }
 
 

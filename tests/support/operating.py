@@ -4,11 +4,16 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
 import time
+import urllib.error
+import urllib.request
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -23,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CRD = ROOT / "crds" / "media.rm3l.org_immiches.yaml"
 DEFAULT_ENVIRONMENT = {IMAGE_VARIABLES[component]: image for component, image in DEFAULT_IMAGES.items()}
 ENGINE = os.environ.get("IMMICH_TEST_ENGINE", "fork")
-DEADLINE_S = 60.0
+DEADLINE_S = 90.0  # only a failing test takes this long, or one on a machine that is busy with others
 OWN_KINDS = (
     "Deployment", "StatefulSet", "Service", "ConfigMap", "Secret", "PersistentVolumeClaim", "Ingress",
 )  # fmt: skip
@@ -45,7 +50,7 @@ def _only_this_collection(folder: Path) -> dict[str, str]:
 
 
 class Operator:
-    """`immich-operator run` as a process, its log, and how to end it."""
+    """`immich-operator run` as a process, its log as it is written, and how to end it."""
 
     def __init__(
         self,
@@ -53,12 +58,16 @@ class Operator:
         folder: Path,
         *args: str,
         environment: Mapping[str, str] | None = None,
+        watches: Path = ROOT / "watches.yaml",
         engine: str = ENGINE,
     ) -> None:
         self.log = folder / "operator.log"
-        self._file = self.log.open("wb")
+        self.run_dir = folder / "run" / f"operator-{os.getuid()}"
+        self._lines: list[dict[str, Any]] = []
+        self._changed = threading.Condition()
+        self._is_whole = False
         command = [
-            sys.executable, "-m", "immich_operator", "run", "--watches-file", str(ROOT / "watches.yaml"),
+            sys.executable, "-m", "immich_operator", "run", "--watches-file", str(watches),
             f"--engine={engine}", "--log-format=json", "--metrics-bind-address=0", "--health-probe-bind-address=0",
             "--run-dir", str(folder / "run"), *args,
         ]  # fmt: skip
@@ -66,24 +75,46 @@ class Operator:
             command,
             cwd=folder,
             env={**cluster.env, **DEFAULT_ENVIRONMENT, **_only_this_collection(folder), **(environment or {})},
-            stdout=self._file,
+            stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+        self._reader = threading.Thread(target=self._read, name="read the operator's log", daemon=True)
+        self._reader.start()
 
     def lines(self) -> list[dict[str, Any]]:
-        """The log so far, one mapping per line; what is no JSON comes as {"text": line}."""
-        found: list[dict[str, Any]] = []
-        for line in self.log.read_text(encoding="utf-8", errors="replace").splitlines():
-            try:
-                value = json.loads(line)
-            except ValueError:
-                value = line
-            found.append(value if isinstance(value, dict) else {"text": line})
+        """The log so far, one mapping per line; what is no JSON comes as {"msg": line}."""
+        with self._changed:
+            return list(self._lines)
+
+    def wait_for(self, what: str, found: Callable[[list[dict[str, Any]]], Any], timeout_s: float = DEADLINE_S) -> Any:
+        """The first truthy answer of `found`, which is asked for each new line and looks at all so far."""
+        with self._changed:
+            answer = self._changed.wait_for(lambda: found(self._lines) or self._is_whole, timeout_s)
+            if not answer or not (answer := found(self._lines)):
+                raise AssertionError(f"{what}: did not happen within {timeout_s} s. The log:\n{self.tail(40)}")
+            return answer
+
+    def wait_line(self, msg: str, timeout_s: float = DEADLINE_S, **fields: Any) -> dict[str, Any]:
+        """The first line with this message and these fields."""
+        found: dict[str, Any] = self.wait_for(
+            msg,
+            lambda lines: next((ln for ln in lines if ln.get("msg") == msg and fields.items() <= ln.items()), None),
+            timeout_s,
+        )
         return found
 
-    def passes(self, name: str, namespace: str) -> list[dict[str, Any]]:
-        """The log lines of finished and failed passes of one instance."""
+    def wait_pass(self, name: str, reason: str, *, after: int = 0, timeout_s: float = DEADLINE_S) -> dict[str, Any]:
+        """The first pass over `name` that has `reason`, not counting the first `after` passes."""
+        found: dict[str, Any] = self.wait_for(
+            f"a pass over {name} because of {reason!r}",
+            lambda _lines: next((line for line in self.passes(name)[after:] if reason in line["why"]), None),
+            timeout_s,
+        )
+        return found
+
+    def passes(self, name: str, namespace: str | None = None) -> list[dict[str, Any]]:
+        """The log lines of passes over one custom resource that have ended, well or not."""
         return [line for line in self._about(name, namespace) if str(line.get("msg", "")).startswith("pass ")]
 
     def skipped(self, name: str, namespace: str) -> list[dict[str, Any]]:
@@ -92,23 +123,74 @@ class Operator:
             line for line in self._about(name, namespace) if str(line.get("msg", "")).startswith("nothing has changed")
         ]
 
-    def _about(self, name: str, namespace: str) -> list[dict[str, Any]]:
-        mine = [line for line in self.lines() if line.get("name") == name and line.get("namespace") == namespace]
-        return [line for line in mine if "pass_id" in line]
+    def probe(self, path: str) -> tuple[int, str]:
+        """Status and text of /healthz or /readyz, if they are served."""
+        return self._fetch("probes", path)
+
+    def metrics(self) -> str:
+        """The text of /metrics, if it is served."""
+        return self._fetch("metrics", "/metrics")[1]
+
+    def signal(self, number: int = signal.SIGTERM) -> None:
+        self.process.send_signal(number)
+
+    def wait(self, timeout_s: float = DEADLINE_S) -> int:
+        """The exit status, once all of the log has been read."""
+        status = self.process.wait(timeout_s)
+        self._reader.join(timeout_s)
+        return status
 
     def stop(self) -> int:
         """End it as a kubelet would, and return its exit status."""
         self.process.terminate()
         try:
-            return self.process.wait(timeout=40)
+            return self.wait(40)
         except subprocess.TimeoutExpired:
             self.process.kill()
             return self.process.wait()
         finally:
-            self._file.close()
+            self.end()
+
+    def end(self) -> None:
+        """Whatever state it is in, it is gone afterwards."""
+        with contextlib.suppress(ProcessLookupError):
+            self.process.kill()
+        self.process.wait()
+        self._reader.join(5)
 
     def tail(self, lines: int = 25) -> str:
         return "\n".join(self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
+
+    def _about(self, name: str, namespace: str | None) -> list[dict[str, Any]]:
+        mine = {"name": name, **({} if namespace is None else {"namespace": namespace})}
+        return [line for line in self.lines() if mine.items() <= line.items() and "pass_id" in line]
+
+    def _fetch(self, server: str, path: str) -> tuple[int, str]:
+        port = self.wait_line("operator started")["ports"][server]
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        with self.process.stdout as output, self.log.open("wb") as log:
+            for text in output:
+                log.write(text)
+                log.flush()
+                try:
+                    value = json.loads(text)
+                except ValueError:
+                    value = None
+                line = value if isinstance(value, dict) else {"msg": text.decode(errors="replace").rstrip()}
+                with self._changed:
+                    self._lines.append(line)
+                    self._changed.notify_all()
+        with self._changed:
+            self._is_whole = True
+            self._changed.notify_all()
 
 
 class Instances:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from immich_operator.engine import fork
 from immich_operator.engine.fork import ForkEngine
 
 from .conftest import ANCHOR, COLLECTIONS, Bench, is_running, until
@@ -104,6 +106,22 @@ def test_a_play_that_ran_when_its_zygote_died_is_an_error(own: Bench) -> None:
     assert result.failures == ("play run-1 was lost: its zygote has died",)
     assert [pid for pid in json.loads(pids.read_text()) if is_running(pid)] == []
     assert own.run(QUICK).ok()
+
+
+def test_a_play_whose_events_cannot_be_stored_is_killed(own: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    pids = own.folder / "pids"
+
+    def on_a_full_disk(_runner: object, _pid: int | None) -> None:
+        if pids.exists():
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(fork._ForkedRunner, "_end_in_time", on_a_full_disk)
+
+    result = own.run(LINGER.format(pids=pids))
+
+    assert result.status == "error"
+    assert "No space left on device" in result.failures[0]
+    until(lambda: not any(map(is_running, json.loads(pids.read_text()))))
 
 
 def test_a_crashed_play_names_the_signal(own: Bench) -> None:

@@ -108,6 +108,21 @@ def test_pods_that_the_api_server_refuses_are_told(instances):
     assert "runAsNonRoot" in condition["message"]
 
 
+def test_a_pod_of_a_stateful_set_that_a_quota_refuses_is_told_and_heals(instances):
+    quota = {"metadata": {"name": "none", "namespace": instances.namespace}, "spec": {"hard": {"pods": "0"}}}
+    instances.api.create({"apiVersion": "v1", "kind": "ResourceQuota", **quota})
+    instances.create()
+
+    condition = instances.wait_condition("PostgresReady", "PodRefused")
+
+    assert "StatefulSet photos-postgres: the API server refuses its pods: its pod is forbidden" in condition["message"]
+    assert "exceeded quota: none" in condition["message"]
+
+    instances.api.delete("ResourceQuota", "none", instances.namespace)
+
+    instances.wait_ready()
+
+
 def test_a_missing_storage_class_is_named_and_its_coming_heals(instances, cluster):
     name = f"late-{instances.namespace}"
     instances.create({"machineLearning": {"persistence": {"storageClass": name}}})
@@ -238,3 +253,21 @@ def test_kubectl_shows_readiness_and_why_not(instances, cluster):
     assert row.split()[:2] == ["photos", "false"]
     assert "CrashLooping" in row
     assert {"READY", "URL", "AGE"} <= set(header.split())
+
+
+def test_an_instance_that_no_play_may_be_given_says_why_and_heals(instances):
+    instances.create({"immich": {"configuration": {"__ansible_unsafe": "{{ 1 }}"}}})
+
+    degraded = instances.wait_condition("Degraded", "SpecInvalid")
+
+    assert "spec.immich.configuration.__ansible_unsafe is a key that begins with __ansible" in degraded["message"]
+    assert instances.condition("Ready")["status"] == "False"
+    instances.wait("its Event", instances.events)
+    assert ("Warning", "SpecInvalid", degraded["message"]) in instances.events()
+    assert instances.owned() == {}
+
+    instances.change({"immich": {"configuration": {"__ansible_unsafe": None}}})
+
+    instances.wait_ready()
+    assert instances.condition("Degraded")["status"] == "False"
+    assert [entry["type"] for entry in status(instances)["conditions"]].count("Ready") == 1

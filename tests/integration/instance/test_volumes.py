@@ -132,3 +132,20 @@ def test_claims_of_the_users_are_used_and_left_as_they_are(instances):
         assert now["spec"]["resources"] == claim["spec"]["resources"]
         assert "labels" not in now["metadata"]
     assert len(instances.api.list("PersistentVolumeClaim", instances.namespace)) == 4
+
+
+def test_a_claim_that_two_instances_name_is_told_to_the_second(instances):
+    instances.claim("nas")
+    instances.create(library(existingClaim="nas"))
+    instances.wait_ready()
+
+    instances.create(library(existingClaim="nas"), name="second")
+
+    warning = instances.wait_condition("Warning", "ClaimInUse", name="second")
+    assert "PersistentVolumeClaim nas" in warning["message"]
+    assert "is used by Immich photos too" in warning["message"]
+    assert instances.condition("Warning")["status"] == "False", "that of the first is not read again for it"
+
+    instances.change(library(existingClaim=None), name="second")
+
+    instances.wait_condition("Warning", "NoWarnings", name="second")

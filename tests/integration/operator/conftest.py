@@ -8,10 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from localcluster.testing import Cluster
-from tests.integration.operator.harness import HERE, Operator, a_widget
+from support.operating import Operator
+from tests.integration.operator.widgets import HERE, a_widget, watches
 
+FLAGS = (
+    "--metrics-bind-address=127.0.0.1:0",
+    "--health-probe-bind-address=127.0.0.1:0",
+    "--retry-first=300ms",
+    "--discovery-period=500ms",
+)
 StartOperator = Callable[..., Operator]
 
 
@@ -53,11 +61,19 @@ def start(cluster: Cluster, namespace: str, widget_kind: None, tmp_path: Path) -
     running: list[Operator] = []
 
     def begin(
-        *args: str, name: str = "operator", env: dict[str, str] | None = None, passes: bool = True, **options: Any
+        *args: str,
+        name: str = "operator",
+        env: dict[str, str] | None = None,
+        passes: bool = True,
+        entries: object = None,
     ) -> Operator:
-        """`passes=False`: do not wait until passes may begin, because they may not."""
-        environment = {**cluster.env, "WATCH_NAMESPACE": namespace, **(env or {})}
-        operator = Operator(tmp_path / name, environment, *args, **options)
+        """`passes=False`: do not wait until passes may begin, because they may not. `entries` are of watches.yaml."""
+        folder = tmp_path / name
+        folder.mkdir(exist_ok=True)
+        file = folder / "watches.yaml"
+        file.write_text(yaml.safe_dump(entries or watches()))
+        environment = {"WATCH_NAMESPACE": namespace, **(env or {})}
+        operator = Operator(cluster, folder, *FLAGS, *args, environment=environment, watches=file)
         running.append(operator)
         operator.wait_line("passes begin" if passes else "operator started")
         return operator

@@ -34,6 +34,8 @@ class Proxy:
         self.headers = {"Authorization": token} if token else {}
         self.paths: list[str] = []
         self.expire: Callable[[str], bool] = lambda _path: False
+        self.hold: Callable[[str], bool] = lambda _path: False  # requests that are never answered
+        self.ended = threading.Event()
         self._sockets: set[socket.socket] = set()
         self._lock = threading.Lock()
         self._server: _Server | None = None
@@ -44,6 +46,7 @@ class Proxy:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.ended.set()
         self.interrupt()
         self.pool.clear()
 
@@ -119,6 +122,9 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(length) if length else None
         if "watch=true" in self.path and proxy.expire(self.path):
             self._answer_expired()
+            return
+        if proxy.hold(self.path):
+            proxy.ended.wait()
             return
         headers = {name: value for name, value in self.headers.items() if name.lower() not in HOP_HEADERS}
         answer = proxy.pool.request(

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import signal
+import threading
 import time
 from pathlib import Path
 
@@ -12,9 +13,10 @@ import pytest
 import yaml
 
 from localcluster.testing import Cluster
+from support.operating import Operator
 from tests.integration.operator.conftest import StartOperator, Widgets
-from tests.integration.operator.harness import Operator
 from tests.integration.operator.proxy import Proxy
+from tests.integration.operator.widgets import watches
 
 ELECTION = (
     "--leader-elect",
@@ -40,7 +42,7 @@ def test_sigterm_while_idle_ends_at_once(start: StartOperator, widgets):
 
     assert operator.wait() == 0
     assert time.monotonic() - began < 5
-    assert operator.lines[-1]["msg"] == "stopped"
+    assert operator.lines()[-1]["msg"] == "stopped"
 
 
 def test_sigterm_lets_a_running_play_end(start, widgets: Widgets, cluster, namespace):
@@ -94,6 +96,19 @@ def test_a_second_signal_ends_at_once(start, widgets: Widgets, cluster, namespac
 
     assert operator.wait() == 128 + signal.SIGTERM
     assert time.monotonic() - began < 2
+
+
+def test_what_a_killed_operator_left_of_a_play_is_removed_by_the_next(start, widgets: Widgets, cluster, namespace):
+    operator = start()
+    widgets.create("one", {"seconds": 60})
+    until_running(operator, cluster, namespace, "one")
+    operator.signal(signal.SIGKILL)
+    operator.wait()
+    (left,) = operator.run_dir.glob("plays/**/one/tmp/*")
+
+    start()
+
+    assert not left.exists()
 
 
 def test_sigterm_before_the_caches_are_filled_ends_at_once(start, cluster, tmp_path):
@@ -154,6 +169,32 @@ def test_the_lease_is_handed_over(number, within_s, start, widgets: Widgets, clu
     assert 'leader_election_master_status{name="widgets"} 1.0' in second.metrics()
 
 
+def test_a_lease_is_not_released_while_a_pass_may_still_write(start, widgets, cluster, namespace, tmp_path):
+    hangs = threading.Event()
+
+    def a_write(path: str) -> bool:
+        if path.endswith("/widgets/one/status"):
+            hangs.set()
+            return True
+        return False
+
+    with Proxy(cluster.kubeconfig) as proxy:
+        proxy.hold = a_write
+        operator = start(
+            *ELECTION, f"--leader-election-namespace={namespace}", "--graceful-shutdown-timeout=500ms",
+            env={"KUBECONFIG": str(proxy.kubeconfig(tmp_path))}, entries=watches(manageStatus=True),
+        )  # fmt: skip
+        widgets.create("one")
+        assert hangs.wait(30)
+
+        operator.signal()
+
+        assert operator.wait() == 0
+        assert [line["msg"] for line in operator.lines() if line.get("msg") == "Lease released"] == []
+        assert operator.wait_line("a pass could not be stopped")["level"] == "error"
+        assert lease_of(cluster, namespace)["holderIdentity"] != ""
+
+
 def test_a_leader_that_loses_the_api_server_kills_its_play_before_the_lease_expires(
     start, widgets, cluster, namespace, tmp_path
 ):
@@ -170,7 +211,7 @@ def test_a_leader_that_loses_the_api_server_kills_its_play_before_the_lease_expi
         assert operator.wait() == 1
         assert time.monotonic() - began < 3 + 2, "lease duration, and time to end"
         assert operator.passes("one")[0]["result"] == "canceled"
-        assert "was lost" in operator.lines[-1]["error"]
+        assert "was lost" in operator.lines()[-1]["error"]
 
 
 def test_an_api_server_that_restarts_is_waited_for_and_nothing_is_missed(start, widgets, cluster, namespace, tmp_path):
@@ -287,3 +328,10 @@ def test_an_idle_operator_sends_no_request_besides_its_watches(start, widgets, c
         operator.wait_pass("one", "period")
 
         assert [path for path in proxy.paths[mark:] if not path.startswith("PATCH")] == []
+
+
+def test_a_variable_says_how_many_plays_of_a_kind_may_run(start):
+    operator = start(env={"MAX_CONCURRENT_RECONCILES_WIDGET_TEST_MEDIA_RM3L_ORG": "7"})
+
+    assert operator.wait_line("operator started")["workers"] == 7
+    assert 'max_concurrent_reconciles{controller="widget-v1-controller"} 7.0' in operator.metrics()

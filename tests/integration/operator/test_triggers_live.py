@@ -7,7 +7,7 @@ import pytest
 
 from localcluster.testing import Cluster
 from tests.integration.operator.conftest import StartOperator, Widgets
-from tests.integration.operator.harness import HERE, watches
+from tests.integration.operator.widgets import HERE, watches
 
 OWN_LABELS = {"app.kubernetes.io/managed-by": "widget-operator", "app.kubernetes.io/instance": "one"}
 

@@ -43,6 +43,12 @@ SHAPES = [
     refused("component-as-switch", {"machineLearning": False}, ("spec.machineLearning", say.WRONG_TYPE)),
     refused("switch-as-text", server(enabled="true"), ("spec.server.enabled", say.WRONG_TYPE)),
     accepted("pull-secrets", {"imagePullSecrets": [{"name": "registry"}]}),
+    accepted("pull-secret-without-name", {"imagePullSecrets": [{"name": ""}, {}]}),
+    refused(
+        "pull-secret-in-capitals",
+        {"imagePullSecrets": [{"name": "Registry"}]},
+        ("spec.imagePullSecrets[0].name", say.MALFORMED),
+    ),
     refused("pull-secret-as-text", {"imagePullSecrets": ["registry"]}, ("spec.imagePullSecrets[0]", say.WRONG_TYPE)),
 ]
 
@@ -155,6 +161,16 @@ ENVIRONMENT = [
     ),
     refused(
         "env-no-source", server(env=[{"name": "A", "valueFrom": {}}]), ("spec.server.env[0].valueFrom", say.ENV_SOURCE)
+    ),
+    refused(
+        "env-config-map-above",
+        server(env=[{"name": "A", "valueFrom": {"configMapKeyRef": {"name": "..", "key": "k"}}}]),
+        ("spec.server.env[0].valueFrom.configMapKeyRef.name", say.MALFORMED),
+    ),
+    refused(
+        "env-from-secret-above",
+        server(envFrom=[{"secretRef": {"name": ".."}}]),
+        ("spec.server.envFrom[0].secretRef.name", say.MALFORMED),
     ),
     refused(
         "env-secret-without-key",

@@ -13,6 +13,17 @@ VOLUMES = [
     accepted("library-with-empty-optional-fields", library(existingClaim="", storageClass="", accessModes=[])),
     accepted("library-for-several-pods", library(size="1.5Ti", accessModes=["ReadWriteMany"])),
     accepted("library-claim-of-the-user", library(existingClaim="nas")),
+    accepted("library-claim-with-dots", library(existingClaim="nas.family-2.0")),
+    refused(
+        "library-claim-above",
+        library(existingClaim=".."),
+        ("spec.immich.persistence.library.existingClaim", say.MALFORMED),
+    ),
+    refused(
+        "library-claim-elsewhere",
+        library(existingClaim="a/b"),
+        ("spec.immich.persistence.library.existingClaim", say.MALFORMED),
+    ),
     refused("library-size-with-space", library(size="100 Gi"), ("spec.immich.persistence.library.size", say.MALFORMED)),
     refused("library-size-in-GB", library(size="100GB"), ("spec.immich.persistence.library.size", say.MALFORMED)),
     refused("library-size-negative", library(size="-1Gi"), ("spec.immich.persistence.library.size", say.MALFORMED)),

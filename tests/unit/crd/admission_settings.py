@@ -15,6 +15,11 @@ INGRESS = [
     ),
     accepted("ingress-wildcard-host", ingress(hosts=[HOST | {"host": "*.example.com"}])),
     accepted("ingress-of-a-server-that-is-off", {"server": {"enabled": False, "ingress": {"enabled": True}}}),
+    refused(
+        "ingress-certificate-that-nothing-can-be-named",
+        ingress(hosts=[HOST], tls=[{"secretName": "my_tls"}]),
+        ("spec.server.ingress.tls[0].secretName", say.MALFORMED),
+    ),
     refused("ingress-without-hosts", ingress(), ("spec.server.ingress.hosts", say.INGRESS_HOST)),
     refused("ingress-with-empty-hosts", ingress(hosts=[]), ("spec.server.ingress.hosts", say.INGRESS_HOST)),
     refused(
@@ -102,6 +107,11 @@ CONFIGURATION = [
         "oauth-secret-without-key",
         {"immich": {"configuration": {"oauth": {"clientSecretRef": {"name": "s"}}}}},
         ("spec.immich.configuration.oauth.clientSecretRef.key", "Required value"),
+    ),
+    refused(
+        "oauth-secret-with-a-path-as-name",
+        {"immich": {"configuration": {"oauth": {"clientSecretRef": {"name": "../s", "key": "k"}}}}},
+        ("spec.immich.configuration.oauth.clientSecretRef.name", say.MALFORMED),
     ),
     refused(
         "mail-secret-without-name",

@@ -270,6 +270,28 @@ def test_folders_of_resources_that_went_while_no_operator_ran_are_removed(tmp_pa
     assert [folder.name for folder in (tmp_path / "family").iterdir()] == ["main"]
 
 
+def test_what_a_killed_operator_left_of_its_plays_is_removed(tmp_path):
+    root = tmp_path / "family" / "main"
+    masked, whole, cut = (root / "artifacts" / name / "command" for name in ("old", "killed", "cut"))
+    for file, text in {
+        root / "env" / "extravars": '{"password": "s3cr3t"}',
+        root / "tmp" / "run" / "file": "s3cr3t",
+        whole: '{"command": ["a"], "cwd": "/", "env": {"TOKEN": "s3cr3t"}}',
+        masked: '{"command": ["a"], "cwd": "/", "env": {"TOKEN": ""}}',
+        cut: '{"command": ["a"], "env": {"TOKEN": "s3cr3t',
+        root / "artifacts" / "killed" / "stdout": "what it said",
+    }.items():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+
+    Bench(tmp_path, a_widget()).controller.clean_up()
+
+    left = {file.relative_to(root): file.read_text() for file in root.rglob("*") if file.is_file()}
+    assert [text for text in left.values() if "s3cr3t" in text] == []
+    assert whole.read_text() == masked.read_text()
+    assert (root / "artifacts" / "killed" / "stdout").exists()
+
+
 def test_a_resource_outside_the_selector_is_left_alone(tmp_path):
     bench = Bench(tmp_path, a_widget(), selector=Selector.from_manifest({"matchLabels": {"team": "a"}}))
 
@@ -373,6 +395,52 @@ def test_a_spec_that_no_variables_can_be_made_of_is_a_failed_pass_with_a_reason(
     assert "spec holds an empty key" in bench.output.lines[-1]["error"]
     failure = next(entry for entry in bench.api.obj["status"]["conditions"] if entry["type"] == "Failure")
     assert (failure["status"], failure["message"][:24]) == ("True", "spec holds an empty key;")
+
+
+REFUSED = {"configuration": {"__ansible_unsafe": "x"}}
+
+
+def test_a_refused_resource_says_so_once_although_its_role_keeps_the_status(tmp_path):
+    bench = Bench(tmp_path, a_widget(REFUSED, generation=3))
+    bench.api.obj["status"] = {"ready": True, "conditions": [{"type": "Ready", "status": "True"}]}
+
+    for _ in range(2):
+        assert bench.reconcile() == "error"
+
+    assert bench.engine.plays == []
+    (status, event) = bench.api.writes
+    assert status[2]["status"]["ready"] is False
+    conditions = {entry.pop("type"): entry for entry in status[2]["status"]["conditions"]}
+    message = (
+        "no play was run: spec.configuration.__ansible_unsafe is a key that begins with __ansible, which is reserved; "
+        "remove it"
+    )
+    expected = {"reason": "SpecInvalid", "message": message, "observedGeneration": 3}
+    assert {"status": "False", **expected}.items() <= conditions["Ready"].items()
+    assert {"status": "True", **expected}.items() <= conditions["Degraded"].items()
+    assert event[:2] == ("POST", "/api/v1/namespaces/family/events")
+    assert (event[2]["type"], event[2]["reason"], event[2]["message"]) == ("Warning", "SpecInvalid", message)
+    assert event[2]["involvedObject"]["uid"] == "u1"
+
+
+def test_a_refusal_that_the_role_does_not_replace_goes_with_the_next_pass(tmp_path):
+    bench = Bench(tmp_path, a_widget(REFUSED))
+    bench.api.obj["status"] = {"conditions": [{"type": "Mine", "status": "True"}]}
+    bench.reconcile()
+    bench.cr = bench.api.obj = {**bench.api.obj, "spec": {}}
+
+    bench.reconcile()
+
+    assert bench.api.obj["status"]["conditions"] == [{"type": "Mine", "status": "True"}]
+
+
+def test_a_status_is_not_written_to_a_resource_made_anew_under_the_same_name(tmp_path):
+    bench = Bench(tmp_path, a_widget(REFUSED))
+    bench.api.obj = a_widget(uid="u2")
+
+    bench.reconcile()
+
+    assert bench.api.writes == []
 
 
 @pytest.mark.parametrize(

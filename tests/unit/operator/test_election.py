@@ -231,3 +231,71 @@ def test_a_standby_that_is_told_to_stop_leaves_the_lease_alone(server, clock):
     standby.finish()
 
     assert server.lease["spec"]["holderIdentity"] == "other"
+
+
+def written_by_somebody(server: LeaseServer) -> None:
+    """A change that leaves the holder as it is, by `kubectl annotate`, say."""
+    metadata = {**server.lease["metadata"], "resourceVersion": "other"}
+    server.lease = {**server.lease, "metadata": metadata}
+
+
+def test_a_conflict_whose_cause_cannot_be_read_yet_is_no_loss(server, clock):
+    elector = an_elector(server, clock)
+    elector._finished = Waits(clock, limit=3)
+    read = server.get
+
+    def unreadable_once(*_: Any, what: str, **__: Any) -> dict[str, Any]:
+        server.get = read  # type: ignore[method-assign]
+        raise UnreachableError(what)
+
+    def as_leader(leading: bool) -> None:
+        written_by_somebody(server)
+        server.get = unreadable_once  # type: ignore[method-assign]
+
+    elector._on_change = as_leader
+
+    elector.run()
+
+    assert elector.leading.is_set()
+    assert server.lease["spec"]["holderIdentity"] == "me"
+
+
+def test_a_renewal_under_way_does_not_take_back_a_released_lease(server, clock):
+    elector = an_elector(server, clock)
+    elector._finished = threading.Event()
+    elector._terms = Terms(namespace="ns", name="lease", identity="me", retry_s=5.0)
+    assert elector.attempt(10)
+    elector.leading.set()
+    send, begun, go_on = server.send, threading.Event(), threading.Event()
+
+    def slow(*args: Any, **kwargs: Any) -> dict[str, Any]:
+        server.send = send  # type: ignore[method-assign]
+        begun.set()
+        assert go_on.wait(10)
+        return send(*args, **kwargs)
+
+    server.send = slow  # type: ignore[method-assign]
+    renewal = threading.Thread(target=elector.attempt, args=(10,))
+    renewal.start()
+    assert begun.wait(10)
+    end = threading.Thread(target=elector.finish)
+    end.start()
+    while elector.leading.is_set():
+        pass  # `finish` is on its way to the Lease
+    go_on.set()
+    renewal.join()
+    end.join()
+
+    assert server.lease["spec"]["holderIdentity"] == ""
+    assert not elector.attempt(10), "and it is not taken again"
+
+
+def test_a_lease_that_is_not_given_up_runs_out(server, clock):
+    elector = an_elector(server, clock)
+    elector._finished = Waits(clock, limit=1)
+    elector.run()
+
+    elector.finish(release=False)
+
+    assert not elector.leading.is_set()
+    assert server.lease["spec"]["holderIdentity"] == "me"

@@ -114,16 +114,16 @@ def test_an_empty_key_is_named_instead_of_crashing():
 
 
 @pytest.mark.parametrize(
-    "spec",
+    ("spec", "where"),
     [
-        pytest.param({"a": {"__ansible_unsafe": "{{ lookup('pipe', 'id') }}"}}, id="unsafe"),
-        pytest.param({"a": [{"__ansible_vault": "x"}]}, id="vault-in-a-list"),
-        pytest.param({"__ansible_type": 1}, id="any-other-mark"),
+        pytest.param({"aB": {"__ansible_unsafe": "{{ lookup('pipe', 'id') }}"}}, "aB.__ansible_unsafe", id="unsafe"),
+        pytest.param({"a": [{"__ansible_vault": "x"}]}, "a.0.__ansible_vault", id="vault-in-a-list"),
+        pytest.param({"__ansible_type": 1}, "__ansible_type", id="any-other-mark"),
     ],
 )
-def test_a_key_that_ansible_would_take_for_a_mark_of_its_own_is_refused(spec):
-    with pytest.raises(ParameterError, match="begins with __ansible"):
-        mark_unsafe(spec)
+def test_a_key_that_ansible_would_take_for_a_mark_of_its_own_is_refused_and_named(spec, where):
+    with pytest.raises(ParameterError, match=f"^spec.{where} is a key that begins with __ansible"):
+        variables(spec, unsafe=True, snake_case=True)
 
 
 def test_a_value_too_deep_to_be_read_back_with_its_marks_is_refused():

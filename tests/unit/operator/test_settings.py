@@ -9,7 +9,7 @@ import pytest
 
 from immich_operator.cli import main
 from immich_operator.errors import SettingsError
-from immich_operator.settings import Settings, add_arguments, markdown, resolve
+from immich_operator.settings import Settings, add_arguments, markdown, resolve, without_effect
 
 ROOT = Path(__file__).parents[3]
 
@@ -70,6 +70,23 @@ def test_a_value_that_cannot_be_used_names_its_flag(argv, message):
         settings(*argv)
 
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("flag", ["--metrics-secure", "--metrics-require-rbac"])
+def test_protection_of_metrics_is_refused_rather_than_promised(flag):
+    assert settings(f"{flag}=false").metrics_bind_address == ("", 8443)
+    with pytest.raises(SettingsError, match=f"^{flag}: this operator can't do that: "):
+        settings(flag)
+
+
+def test_flags_of_the_operator_sdk_that_mean_nothing_here_are_taken_and_told():
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+
+    arguments = parser.parse_args(["--leader-elect-resource-lock=leases", "--zap-devel", "--engine=process"])
+
+    assert resolve(arguments, {}).engine == "process"
+    assert without_effect(arguments) == ["--leader-elect-resource-lock", "--zap-devel"]
 
 
 def test_a_variable_that_cannot_be_used_is_named():

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from immich_operator import durations
 from immich_operator.cpu import usable_cpus
-from immich_operator.options import options_of, verbosity_for
+from immich_operator.options import options_of, verbosity_for, workers_for
 from immich_operator.resources import Kind, Resource, owner_of, ref_of, values_at
 from immich_operator.selectors import Selector
 from immich_operator.timestamps import seconds_of, text_of
@@ -213,3 +213,18 @@ def test_the_verbosity_of_a_kind_comes_from_its_variable(text, verbosity):
     environ = {"ANSIBLE_VERBOSITY_IMMICH_MEDIA_RM3L_ORG": text}
 
     assert verbosity_for(Kind("media.rm3l.org/v1alpha1", "Immich"), environ, 2) == verbosity
+
+
+@pytest.mark.parametrize(
+    ("environ", "workers"),
+    [
+        pytest.param({}, 2, id="default"),
+        pytest.param({"MAX_CONCURRENT_RECONCILES_IMMICH_MEDIA_RM3L_ORG": "7"}, 7, id="set"),
+        pytest.param({"WORKER_IMMICH_MEDIA_RM3L_ORG": "5"}, 5, id="former-name"),
+        pytest.param({"MAX_CONCURRENT_RECONCILES_IMMICH_MEDIA_RM3L_ORG": "0"}, 2, id="zero"),
+        pytest.param({"MAX_CONCURRENT_RECONCILES_IMMICH_MEDIA_RM3L_ORG": "many"}, 2, id="no-number"),
+        pytest.param({"MAX_CONCURRENT_RECONCILES_WIDGET_MEDIA_RM3L_ORG": "7"}, 2, id="of-another-kind"),
+    ],
+)
+def test_the_workers_of_a_kind_come_from_its_variable(environ, workers):
+    assert workers_for(Kind("media.rm3l.org/v1alpha1", "Immich"), environ, 2) == workers

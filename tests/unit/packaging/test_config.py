@@ -127,6 +127,10 @@ def test_everything_that_an_instance_consists_of_may_be_made_and_removed_but_nev
     assert verbs(api_version, kind) == READ | WRITE | removal
 
 
+def test_events_may_be_posted_and_read() -> None:
+    assert verbs("v1", "Event") >= {"create", "list"}
+
+
 def test_the_operators_role_has_no_wildcard_and_no_right_over_rights() -> None:
     rules = load(CONFIG / "rbac" / "manager_role.yaml")["rules"]
 

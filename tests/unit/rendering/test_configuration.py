@@ -280,11 +280,12 @@ def test_the_other_kind_is_removed_after_everything_else():
 
 
 def test_settings_that_immich_does_not_know_are_passed_on_with_a_warning():
-    cr = a_cr(configured({"noSuchSetting": 1, "ffmpeg": {"crf": "high"}}))
+    cr = a_cr(configured({"noSuchSetting": 1, "ffmpeg": {"crf": "high"}, "oauth": {"clientSecret": "s3cr3t"}}))
 
     plan = plan_for(cr)
 
-    assert {reason for _, reason in notices(plan, "warns")} == {"UnknownSetting", "InvalidSetting"}
+    reasons = [reason for _, reason in notices(plan, "warns")]
+    assert reasons == ["InvalidSetting", "UnknownSetting", "SecretInPlainText"]
     assert yaml.safe_load(text_of(plan))["noSuchSetting"] == 1
 
 

@@ -42,8 +42,8 @@ def a_claim(phase="Pending", storage_class="local-path"):
     return {"spec": {"storageClassName": storage_class} if storage_class else {}, "status": {"phase": phase}}
 
 
-def cause(*pods, workload=SERVER, claims=()):
-    return diagnose(workload, list(pods), list(claims))
+def cause(*pods, workload=SERVER, claims=(), refusal=""):
+    return diagnose(workload, list(pods), list(claims), refusal)
 
 
 PULLS = [
@@ -315,6 +315,16 @@ def test_pods_that_the_api_server_refuses_are_told_without_their_random_names(me
     assert found.reason == Reason.POD_REFUSED
     assert words in found.message
     assert "5d8c7b9f6d" not in found.message
+
+
+def test_a_refusal_that_only_events_tell_of_is_told_while_there_is_no_pod():
+    refusal = 'pods "photos-postgres-0" is forbidden: exceeded quota: compute'
+
+    found = cause(refusal=refusal)
+
+    assert found.reason == Reason.POD_REFUSED
+    assert "refuses its pods: its pod is forbidden: exceeded quota: compute" in found.message
+    assert cause(a_pod(), refusal=refusal).reason == Reason.WAITING_FOR_ROLLOUT, "Events stay for an hour"
 
 
 def test_pods_on_their_way_out_are_no_cause():

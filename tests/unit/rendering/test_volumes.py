@@ -250,3 +250,58 @@ def test_volumes_are_kept_up_while_their_component_waits():
 
     assert requested(plan) == "20Gi"
     assert not has(plan, "Deployment", "photos-server")
+
+
+def a_neighbour(spec=None):
+    return a_cr(spec, name="second")
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "claim"),
+    [
+        pytest.param(library(existingClaim="nas"), library(existingClaim="nas"), "nas", id="the-same-library"),
+        pytest.param(database(existingClaim="db"), database(existingClaim="db"), "db", id="the-same-database"),
+        pytest.param(library(existingClaim="nas"), database(existingClaim="nas"), "nas", id="library-and-database"),
+        pytest.param(library(existingClaim="second-library"), {}, "second-library", id="the-other-ones-own-library"),
+    ],
+)
+def test_a_claim_that_another_instance_uses_too_is_a_warning(mine, theirs, claim):
+    report = report_for(a_cr(mine), [a_claim(claim)], neighbours=[a_neighbour(theirs)])
+
+    warning = condition(report, "Warning")
+    assert (warning["status"], warning["reason"]) == ("True", "ClaimInUse")
+    assert f"PersistentVolumeClaim {claim} named in spec." in warning["message"]
+    assert "is used by Immich second too" in warning["message"]
+    assert report["observed"] is None, "the loop must not take it for settled: nothing tells when the other one goes"
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs"),
+    [
+        pytest.param(library(existingClaim="nas"), library(existingClaim="other"), id="another-claim"),
+        pytest.param({}, library(existingClaim="photos-library"), id="the-other-one-named-it"),
+        pytest.param(
+            database(existingClaim="db"),
+            {
+                "postgres": {
+                    "enabled": False,
+                    "urlSecretRef": {"name": "s", "key": "k"},
+                    "persistence": {"existingClaim": "db"},
+                }
+            },
+            id="switched-off-there",
+        ),
+        pytest.param(
+            {"machineLearning": {"persistence": {"existingClaim": "models"}}},
+            {"machineLearning": {"persistence": {"existingClaim": "models"}}},
+            id="a-cache",
+        ),
+    ],
+)
+def test_a_claim_that_no_other_instance_writes_to_is_none(mine, theirs):
+    report = report_for(
+        a_cr(mine), [a_claim("nas"), a_claim("db"), a_claim("models")], neighbours=[a_neighbour(theirs)]
+    )
+
+    assert condition(report, "Warning")["status"] == "False"
+    assert report["observed"] is not None

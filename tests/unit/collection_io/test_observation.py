@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a pass reads only when there is a reason to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ansible_collections.media.immich.plugins.plugin_utils.api_error import ApiError, ObjectRef
+from ansible_collections.media.immich.plugins.plugin_utils.observation import observe
+from support.instances import a_cr, an_instance_at_work, with_status
+
+REFUSED = 'pods "photos-postgres-0" is forbidden: exceeded quota: compute'
+EVENTS = [
+    {"lastTimestamp": f"2026-01-01T00:00:0{second}Z", "message": message}
+    for second, message in ((2, f"create Pod photos-postgres-0 in StatefulSet photos-postgres failed error: {REFUSED}"),
+                            (1, "an older one"))
+]  # fmt: skip
+
+
+class Cluster:
+    """Objects by kind; remembers which kinds were listed, and with which field selector."""
+
+    def __init__(self, cr: dict[str, Any], objects: list[dict[str, Any]]) -> None:
+        self.cr, self.objects = cr, objects
+        self.listed: dict[str, str] = {}
+        self.may_list_events = True
+
+    def api_groups(self) -> dict[str, list[str]]:
+        return {"media.rm3l.org": ["v1alpha1"]}
+
+    def find(self, ref: ObjectRef) -> dict[str, Any] | None:
+        return self.cr if ref.kind == "Immich" else None
+
+    def list(self, ref: ObjectRef, *, selector: str = "", fields: str = "") -> list[dict[str, Any]]:
+        self.listed[ref.kind] = fields or selector
+        if ref.kind == "Event":
+            if not self.may_list_events:
+                raise ApiError(403, "Forbidden", "events is forbidden", subject="Event")
+            return EVENTS
+        if ref.kind == "Immich":
+            return [self.cr, {"metadata": {"name": "second", "uid": "u2"}, "spec": {"a": 1}, "status": {}}]
+        return [item for item in self.objects if item["kind"] == ref.kind]
+
+
+def seen_in(cluster: Cluster) -> dict[str, Any]:
+    return observe(cluster.cr, cluster, in_parallel=lambda reads: [read() for read in reads])  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def healthy() -> Cluster:
+    cr = a_cr()
+    return Cluster(cr, an_instance_at_work(cr))
+
+
+def without_its_pod(cluster: Cluster) -> Cluster:
+    cluster.objects = with_status(cluster.objects, "StatefulSet", "photos-postgres", replicas=0)
+    return cluster
+
+
+def test_a_pass_over_a_healthy_instance_reads_neither_events_nor_other_instances(healthy: Cluster) -> None:
+    seen = seen_in(healthy)
+
+    assert not {"Event", "Immich"} & healthy.listed.keys()
+    assert (seen["refusals"], seen["neighbours"]) == ({}, [])
+
+
+def test_events_tell_why_a_stateful_set_lacks_its_pod(healthy: Cluster) -> None:
+    seen = seen_in(without_its_pod(healthy))
+
+    assert seen["refusals"] == {"photos-postgres": REFUSED}
+    assert healthy.listed["Event"] == "involvedObject.uid=uid-StatefulSet-photos-postgres,reason=FailedCreate"
+
+
+def test_events_that_may_not_be_read_are_done_without(healthy: Cluster) -> None:
+    healthy.may_list_events = False
+
+    assert seen_in(without_its_pod(healthy))["refusals"] == {}
+
+
+def test_other_instances_are_read_when_the_user_names_a_claim() -> None:
+    cr = a_cr({"immich": {"persistence": {"library": {"existingClaim": "nas"}}}})
+
+    seen = seen_in(Cluster(cr, an_instance_at_work(cr)))
+
+    assert seen["neighbours"] == [{"metadata": {"name": "second"}, "spec": {"a": 1}}]

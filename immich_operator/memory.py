@@ -2,7 +2,7 @@
 """What was settled, kept over the life of a process: a new pod of the operator runs no plays that change nothing.
 
 A ConfigMap in the operator's namespace holds the digests of all controllers (see `settled`) and what they were made by:
-the roles, the operator's version, its environment and its arguments. Where any of this differs, all is forgotten, and
+the roles, the operator's version, and its environment. Where any of this differs, all is forgotten, and
 each custom resource gets a pass. Only the leader reads and writes it. Losing it costs plays, nothing else.
 """
 
@@ -12,7 +12,7 @@ import hashlib
 import json
 import logging
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -124,15 +124,15 @@ class Memory:
         return json.dumps(whole, separators=(",", ":"))
 
 
-def program_digest(watches: Sequence[Watch], environ: Mapping[str, str], arguments: Iterable[str]) -> str:
+def program_digest(watches: Sequence[Watch], environ: Mapping[str, str], ansible_args: str) -> str:
     """A digest of all that decides what a pass does, the cluster aside.
 
-    That is the version of this package, watches.yaml as it was understood, the environment but for OWN_NAMES, the
-    arguments, and the contents of the roles' folders; of a role in a collection those of the whole collection.
+    That is the version of this package, watches.yaml as it was understood, the environment but for OWN_NAMES, arguments
+    of each play, and the contents of the roles' folders; of a role in a collection those of the whole collection.
     """
     digest = hashlib.sha256()
     environment = sorted((name, value) for name, value in environ.items() if name not in OWN_NAMES)
-    for part in (__version__, repr(watches), repr(environment), repr(list(arguments))):
+    for part in (__version__, repr(watches), repr(environment), ansible_args):
         digest.update(part.encode(errors="surrogateescape"))
     for folder in sorted({folder for watch in watches if watch.role is not None for folder in _code_of(watch.role)}):
         for path in sorted(folder.rglob("*")):

@@ -8,7 +8,6 @@ import os
 import platform
 import signal
 import stat
-import sys
 import threading
 import uuid
 from collections.abc import Mapping
@@ -226,7 +225,9 @@ class Operator:
             self._client,
             namespace=namespace,
             name=f"{self._settings.leader_election_id}-settled",
-            program=program_digest(self._watches, environ, sys.argv[1:]),
+            program=program_digest(
+                self._watches, {**environ, **_path_variables(self._settings)}, self._settings.ansible_args
+            ),
             settled={name: controller.settled for name, controller in self._controllers.items()},
             log=self._log,
         )

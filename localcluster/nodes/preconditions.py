@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a real node needs of the machine, asked before anything is started; every answer says what to do."""
 
+import ipaddress
 import os
 import shutil
 import subprocess
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from localcluster.errors import NodeError
 
-__all__ = ["CNI_FOLDERS", "CNI_PLUGINS", "FILE_SYSTEMS", "PACKAGES", "check", "cni_folder"]
+__all__ = ["CNI_FOLDERS", "CNI_PLUGINS", "FILE_SYSTEMS", "PACKAGES", "RESOLVER", "check", "cni_folder"]
 
 # Program -> package of Debian and Ubuntu.
 PACKAGES = {
@@ -24,6 +25,7 @@ PACKAGES = {
     "unshare": "util-linux",
 }
 CNI_PLUGINS = ("bridge", "host-local", "loopback", "portmap")
+RESOLVER = Path("/etc/resolv.conf")
 FILE_SYSTEMS = Path("/proc/filesystems")
 # Debian's packages, then the release archives of the project.
 CNI_FOLDERS = (Path("/usr/lib/cni"), Path("/opt/cni/bin"))
@@ -66,13 +68,27 @@ def _refused(networks: tuple[str, ...]) -> Iterator[str]:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             yield f"no new namespaces may be made ({done.stderr.strip()}): CAP_SYS_ADMIN and CAP_NET_ADMIN are needed"
-        for network in networks:
-            routes = subprocess.run(
-                ["ip", "route", "show", "root", network], capture_output=True, text=True, check=False
-            ).stdout.strip()
-            if routes:
-                where = routes.splitlines()[0].strip()
-                yield (
-                    f"the network {network} is in use ({where}): only one cluster with a real node runs at a time; "
-                    "find it with `python -m localcluster status --name NAME` and take it `down`"
-                )
+        routes = subprocess.run(["ip", "-o", "route", "show"], capture_output=True, text=True, check=False).stdout
+        for network in map(ipaddress.ip_network, networks):
+            yield from _uses(network, routes.splitlines())
+
+
+def _uses(network: ipaddress.IPv4Network | ipaddress.IPv6Network, routes: list[str]) -> Iterator[str]:
+    """What of this machine is in the network already and could not be reached any more."""
+    for route in routes:
+        target = route.split()[0]
+        if target != "default" and network.overlaps(ipaddress.ip_network(target)):
+            yield (
+                f"the network {network} is in use ({route.strip()}): only one cluster with a real node runs at a time; "
+                "find it with `python -m localcluster status --name NAME` and take it `down`"
+            )
+            return
+    servers = [words[1] for line in _lines(RESOLVER) if (words := line.split())[:1] == ["nameserver"]]
+    for address in [*servers, os.environ.get("KUBERNETES_SERVICE_HOST", "")]:
+        if address and "%" not in address and ipaddress.ip_address(address) in network:
+            yield f"{address} is in the network {network}, which would lead to the node: run it on another machine"
+            return
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8").splitlines() if path.is_file() else []

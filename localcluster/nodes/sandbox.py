@@ -29,8 +29,9 @@ _SERVICES = "10.96.0.0/16"
 NETWORKS = (POD_NETWORK, _LINK, _SERVICES)
 
 # Private mounts first: nothing below reaches the machine. Then shared among each other, as kubelet's volumes want it.
-# /run and /var/log are where containerd, its shims and kubelet put files at fixed places. SIGCHLD is ignored so that
-# the kernel takes away what becomes an orphan in here.
+# /run and /var/log are where containerd, its shims and kubelet put files at fixed places. Kubelet also sets values of
+# the whole machine, such as that it restarts after any fault of the kernel: it gets files to write to instead. SIGCHLD
+# is ignored so that the kernel takes away what becomes an orphan in here.
 _INIT = """
 set -e
 trap '' CHLD
@@ -38,6 +39,13 @@ mount --make-rshared /
 mount -t tmpfs -o mode=755 tmpfs /run
 mount -t tmpfs -o mode=755 tmpfs /var/log
 mount -t tmpfs -o mode=755 tmpfs /var/lib/cni
+for name in kernel/panic kernel/panic_on_oops vm/overcommit_memory vm/panic_on_oom \
+    kernel/keys/root_maxkeys kernel/keys/root_maxbytes; do
+  [ -e "/proc/sys/$name" ] || continue
+  mkdir -p "/run/sys/${name%/*}"
+  cat "/proc/sys/$name" >"/run/sys/$name"
+  mount --bind "/run/sys/$name" "/proc/sys/$name"
+done
 touch "$1"
 exec sleep infinity
 """
@@ -50,8 +58,9 @@ class Sandbox:
     def __init__(self, folder: Folder) -> None:
         self._folder = folder
         # Names of interfaces have 15 characters at most.
-        self._interface = "lc-" + hashlib.sha256(str(folder.root).encode()).hexdigest()[:8]
-        self.control_group = f"localcluster-{folder.name}"
+        digest = hashlib.sha256(str(folder.root).encode()).hexdigest()[:8]
+        self._interface = f"lc-{digest}"
+        self.control_group = f"localcluster-{digest}"
 
     def start(self, launcher: Launcher) -> None:
         """Make the namespaces, lead a network into them, and the control group of the pods."""
@@ -90,10 +99,9 @@ class Sandbox:
             time.sleep(0.05)
         if interface.exists():
             subprocess.run(["ip", "link", "delete", self._interface], capture_output=True, check=False)
+        # The empty folder that _CNI_STATE may have become stays: removed here, it would lose its mount in another node.
         for group in self._control_groups():
             _remove_group(group)
-        with suppress(OSError):
-            _CNI_STATE.rmdir()
 
     def _connect(self, launcher: Launcher) -> None:
         pid = str(launcher.record.components["sandbox"].process.pid)

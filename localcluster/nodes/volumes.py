@@ -9,17 +9,19 @@ PROVISIONER KUBECONFIG FOLDER NODE`.
 import shutil
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from localcluster.api import Api
-from localcluster.errors import ApiError
+from localcluster.errors import LocalClusterError
 
 __all__ = ["Provisioner"]
 
 _WATCH_S = 60.0
+_PAUSE_S = 1.0  # between two watches: the API server may be gone
 _ANNOTATION = "pv.kubernetes.io/provisioned-by"
 
 
@@ -51,8 +53,11 @@ class Provisioner:
                 and volume["status"].get("phase") == "Released"
                 and volume["spec"]["persistentVolumeReclaimPolicy"] == "Delete"
             ):
-                shutil.rmtree(volume["spec"]["local"]["path"], ignore_errors=True)
-                self._api.delete("PersistentVolume", volume["metadata"]["name"])
+                name = volume["metadata"]["name"]
+                # Whoever has changed the path in the object keeps what is there.
+                if Path(volume["spec"]["local"]["path"]) == self._folder / name:
+                    shutil.rmtree(self._folder / name, ignore_errors=True)
+                self._api.delete("PersistentVolume", name)
 
     def _create(self, claim: dict[str, Any], storage_class: dict[str, Any]) -> None:
         name = _volume_name(claim)
@@ -107,15 +112,16 @@ class Provisioner:
         while True:
             changed.clear()
             # Refused: somebody else was faster; the event of that starts the next look.
-            with suppress(ApiError):
+            with suppress(LocalClusterError):
                 self.settle()
             changed.wait(_WATCH_S)
 
     def _notice(self, kind: str, changed: threading.Event) -> None:
         while True:
-            with suppress(ApiError):
+            with suppress(LocalClusterError):
                 for _ in self._events(kind):
                     changed.set()
+            time.sleep(_PAUSE_S)
 
     def _events(self, kind: str) -> Iterator[object]:
         # From any version on: it begins with what there is.

@@ -34,6 +34,10 @@ def able(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setattr(preconditions, "CNI_FOLDERS", (plugins,))
     (programs / "filesystems").write_text("nodev\toverlay\n")
     monkeypatch.setattr(preconditions, "FILE_SYSTEMS", programs / "filesystems")
+    (programs / "resolv.conf").write_text("nameserver 192.0.2.53\nnameserver fe80::1%eth0\n")
+    monkeypatch.setattr(preconditions, "RESOLVER", programs / "resolv.conf")
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    _program(programs / "ip", "echo 'default via 192.0.2.1 dev eth0 '; echo '192.0.2.0/24 dev eth0 scope link'")
     monkeypatch.setattr(preconditions.os, "geteuid", lambda: 0)
     return programs
 
@@ -54,6 +58,16 @@ def test_a_machine_with_everything_is_accepted(able: Path) -> None:
             lambda able: _program(able / "ip", f"echo {NETWORK} via 10.244.255.2 dev lc-1"),
             r"10\.244\.0\.0/24 is in use .*only one cluster with a real node runs at a time",
             id="network-in-use",
+        ),
+        pytest.param(
+            lambda able: _program(able / "ip", "echo 10.0.0.0/8 via 192.0.2.1 dev tun0"),
+            r"10\.244\.0\.0/24 is in use \(10\.0\.0\.0/8 via",
+            id="a-wider-network-in-use",
+        ),
+        pytest.param(
+            lambda able: (able / "resolv.conf").write_text("nameserver 10.244.0.10\n"),
+            r"10\.244\.0\.10 is in the network 10\.244\.0\.0/24",
+            id="name-server-in-the-network",
         ),
         pytest.param(
             lambda able: (able / "filesystems").write_text("nodev\tproc\n"),
@@ -197,6 +211,17 @@ def test_a_volume_without_a_claim_goes_with_its_folder_unless_it_is_retained(
 
     assert Path(volume["spec"]["local"]["path"]).exists() is kept
     assert api.done == ([] if kept else [("delete PersistentVolume", "pvc-u1")])
+
+
+def test_a_folder_that_is_not_the_provisioners_is_never_removed(tmp_path: Path) -> None:
+    volume = _volume(tmp_path, phase="Released")
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    volume["spec"]["local"]["path"] = str(mine)
+
+    Provisioner("ours", Api(volumes=(volume,)), tmp_path, "node").settle()
+
+    assert mine.is_dir()
 
 
 def _claim(size: str, *, phase: str = "Bound", has: str = "") -> dict:

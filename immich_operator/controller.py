@@ -139,7 +139,10 @@ class Controller:
                 self._log.warning("leftovers could not be removed", extra={"folder": str(folder), "error": str(exc)})
 
     def sweep(self) -> None:
-        """Remove the folders of custom resources that went while no operator was running."""
+        """Forget the custom resources that went while no operator was running, and remove their folders."""
+        for ref in self.settled.digests():
+            if self._read(ref) is None:
+                self.settled.forget(ref)
         for folder in self._plays.folder.glob("*/*"):
             namespace = "" if folder.parent.name == CLUSTER_SCOPE else folder.parent.name
             if self._read(ObjectRef(namespace, folder.name)) is None:

@@ -133,18 +133,20 @@ class Elector:
         Raises:
             ClusterError: the Lease could not be renewed in time, or someone else has it: the process has to end.
         """
-        while not self.attempt(self._terms.renew_deadline_s):
+        while True:
+            renewed = self._clock()  # the others count from when it was written, at the earliest
+            if self.attempt(self._terms.renew_deadline_s):
+                break
             # a candidate that stands by ends with the operator; a leader goes on until `finish`
             if self._wait(self._terms.retry_s * (1 + (JITTER - 1) * self._chance())) or self._stop.is_set():
                 return
         self._log.info("leading", extra=self._fields())
         self.leading.set()
         self._on_change(True)
-        renewed = self._clock()
         while not self._wait(min(self._terms.retry_s, self._left(renewed))):
             started = self._clock()
             if self.attempt(self._left(renewed)):
-                renewed = started  # the others count from when it was written, at the earliest
+                renewed = started
             elif self._finished.is_set():
                 return
             elif not self._left(renewed) or self._is_somebody_elses():

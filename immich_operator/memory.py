@@ -2,7 +2,7 @@
 """What was settled, kept over the life of a process: a new pod of the operator runs no plays that change nothing.
 
 A ConfigMap in the operator's namespace holds the digests of all controllers (see `settled`) and what they were made by:
-the roles, the operator's version, and its environment. Where any of this differs, all is forgotten, and
+the roles, the versions of operator and Ansible, and the environment. Where any of this differs, all is forgotten, and
 each custom resource gets a pass. Only the leader reads and writes it. Losing it costs plays, nothing else.
 """
 
@@ -12,7 +12,8 @@ import hashlib
 import json
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,16 +21,17 @@ from immich_operator import __version__
 from immich_operator.errors import NotFoundError, OperatorError
 from immich_operator.kube import Client
 from immich_operator.resources import ObjectRef
-from immich_operator.settled import Settled
+from immich_operator.settled import Digest, Settled
 from immich_operator.watches import Watch
 
 __all__ = ["Memory", "program_digest"]
 
 SAVE_S: Final = 30.0
 """How often it is written while it changes. What a crash loses costs a play each."""
+TIMEOUT_S: Final = 5.0
+"""It is read before any pass and written while a process ends: better lost than late."""
 MAX_BYTES: Final = 900_000
 """The API server takes objects of about a mebibyte."""
-CODE: Final = frozenset({".j2", ".json", ".py", ".yaml", ".yml"})
 OWN_NAMES: Final = frozenset({"HOSTNAME", "POD_NAME", "POD_IP", "PWD", "OLDPWD", "SHLVL", "_"})
 """Variables that differ from one pod or shell to the next and mean nothing to a role."""
 
@@ -65,7 +67,7 @@ class Memory:
         """To be called once, before the first pass and after the caches were filled."""
         path = f"/api/v1/namespaces/{self._namespace}/configmaps/{self._name}"
         try:
-            data = self._client.get(path, what=f"read {self._what}").get("data") or {}
+            data = self._client.get(path, what=f"read {self._what}", timeout_s=TIMEOUT_S).get("data") or {}
         except NotFoundError:
             return
         except OperatorError as exc:
@@ -98,7 +100,12 @@ class Memory:
         path = f"/api/v1/namespaces/{self._namespace}/configmaps/{self._name}?fieldManager=immich-operator&force=true"
         try:
             self._client.send(
-                "PATCH", path, manifest, what=f"write {self._what}", content_type="application/apply-patch+yaml"
+                "PATCH",
+                path,
+                manifest,
+                what=f"write {self._what}",
+                content_type="application/apply-patch+yaml",
+                timeout_s=TIMEOUT_S,
             )
         except OperatorError as exc:
             self._log.warning("what is settled could not be written", extra={"error": str(exc)})
@@ -111,13 +118,13 @@ class Memory:
             self.save()
 
     def _content(self) -> str:
-        """{controller: {"namespace/name": digest}} as JSON, as much of it as fits."""
-        whole: dict[str, dict[str, str]] = {}
+        """{controller: {"namespace/name": [digest, since]}} as JSON, as much of it as fits."""
+        whole: dict[str, dict[str, Digest]] = {}
         size = 0
         for controller, settled in sorted(self._settled.items()):
             for ref, digest in sorted(settled.digests().items()):
                 key = f"{ref.namespace}/{ref.name}"
-                size += len(key) + len(digest) + 8
+                size += len(key) + len(digest.text) + 24
                 if size > MAX_BYTES:
                     break
                 whole.setdefault(controller, {})[key] = digest
@@ -127,33 +134,43 @@ class Memory:
 def program_digest(watches: Sequence[Watch], environ: Mapping[str, str], ansible_args: str) -> str:
     """A digest of all that decides what a pass does, the cluster aside.
 
-    That is the version of this package, watches.yaml as it was understood, the environment but for OWN_NAMES, arguments
-    of each play, and the contents of the roles' folders; of a role in a collection those of the whole collection.
+    That is the versions of this package and of ansible-core, watches.yaml as it was understood, the environment but for
+    OWN_NAMES, arguments of each play, and all files beside roles and playbooks. What these take from elsewhere (roles
+    of other collections, files that ansible.cfg names) is part of an image and changes with its version.
     """
     digest = hashlib.sha256()
     environment = sorted((name, value) for name, value in environ.items() if name not in OWN_NAMES)
-    for part in (__version__, repr(watches), repr(environment), ansible_args):
-        digest.update(part.encode(errors="surrogateescape"))
-    for folder in sorted({folder for watch in watches if watch.role is not None for folder in _code_of(watch.role)}):
+    for part in (__version__, version("ansible-core"), repr(watches), repr(environment), ansible_args):
+        digest.update(part.encode(errors="surrogateescape") + b"\0")
+    for folder in sorted({folder for watch in watches for folder in _code_of(watch)}):
         for path in sorted(folder.rglob("*")):
-            if path.suffix in CODE and path.is_file():
-                digest.update(path.read_bytes())
+            if path.is_file() and path.suffix != ".pyc":
+                digest.update(f"{path}\0".encode(errors="surrogateescape") + path.read_bytes())
     return digest.hexdigest()[:24]
 
 
-def _code_of(role: Path) -> list[Path]:
-    """Folders that decide what a role does: its own; in `ansible_collections/NAMESPACE/NAME/roles` all roles and plugins."""
-    role = role.absolute()
-    in_collection = role.parts[-5:-4] == ("ansible_collections",)
-    return [role.parent, role.parents[1] / "plugins"] if in_collection else [role]
+def _code_of(watch: Watch) -> Iterator[Path]:
+    """Folders that decide what its passes do; of a role in a collection all roles and plugins of that."""
+    finalizer = watch.finalizer
+    for role in (watch.role, finalizer.role if finalizer else None):
+        if role is not None and role.absolute().parts[-5:-4] == ("ansible_collections",):
+            yield from (role.absolute().parent, role.absolute().parents[1] / "plugins")
+        elif role is not None:
+            yield role.absolute()
+    for playbook in (watch.playbook, finalizer.playbook if finalizer else None):
+        if playbook is not None:
+            yield playbook.absolute().parent
 
 
-def _parsed(text: Any) -> dict[str, dict[ObjectRef, str]]:
+def _parsed(text: Any) -> dict[str, dict[ObjectRef, Digest]]:
     """What `_content` has written; {} for anything else."""
     try:
         whole = json.loads(text)
         return {
-            str(controller): {ObjectRef(*key.split("/", 1)): str(digest) for key, digest in found.items()}
+            str(controller): {
+                ObjectRef(*key.split("/", 1)): Digest(f"{int(digest, 16):024x}", int(since))
+                for key, (digest, since) in found.items()
+            }
             for controller, found in whole.items()
         }
     except (AttributeError, TypeError, ValueError):

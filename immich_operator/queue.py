@@ -193,7 +193,7 @@ class Queue(Generic[K]):
             if key not in self._running:
                 self._push(now, key)  # `_take` moves the entry on while the burst lasts
         if not settle:
-            pending.at_once, pending.due = True, now
+            pending.at_once, pending.due = True, min(pending.due, now)
             if key not in self._running:
                 self._push(now, key)
         elif not pending.at_once:

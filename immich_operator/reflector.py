@@ -157,12 +157,14 @@ class Reflector:
         if unusable:
             self._log.warning("skipped entries without a name", extra={"kind": str(scope), "count": unusable})
         self._sink.replace(objects)
+        if scope.optional and not self._served:
+            # Before anybody hears that the first attempt was made: from then on passes may begin.
+            self._hooks.on_api(scope, True)
         self._recovered()
         self._synced.set()
         self._mark_attempted()
         if self._served is False:
             self._log.info("API is served now, watching it", extra={"kind": str(scope)})
-            self._hooks.on_api(scope, True)
         self._served = True
         return version
 

@@ -145,13 +145,16 @@ class Operator:
             if self._working or not leading or self.stop.is_set() or not self._informers.attempted():
                 return
             self._working = True
+        if self._memory is not None:
+            self._memory.load()
         knows_all = not self._informers.problems()
         for controller in self._controllers.values():
             controller.clean_up()
             if knows_all:
                 controller.sweep()
+        if self.stop.is_set() or self._lost_the_lease():
+            return
         if self._memory is not None:
-            self._memory.load()
             self._supervisor.start("remember what is settled", partial(self._memory.run, self.stop))
         self._log.info("passes begin", extra={"problems": self._informers.problems()})
         for number in range(1, self._pool + 1):
@@ -252,7 +255,8 @@ class Operator:
         def changed(leading: bool) -> None:
             self._metrics.leader(terms.name, leading=leading)
             if leading:
-                self._begin_work()
+                # not here: it reads files and asks the API server, and meanwhile the Lease has to be renewed
+                self._supervisor.start("begin work", self._begin_work)
             else:
                 self._workers.cancel.set()  # the next leader may start soon, and one of two must not write
 

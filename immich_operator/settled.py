@@ -12,15 +12,18 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 from immich_operator.cache import Change, Trace
 from immich_operator.resources import Kind, Manifest, ObjectRef, is_deleting, metadata_of, ref_of
 from immich_operator.triggers import significant_annotations
 from immich_operator.watches import Watch
+
+LIFETIME_S: Final = 24 * 3600.0
 
 Versions = dict[str, str]
 """{"Deployment/photos-server": resource version}"""
@@ -45,22 +48,44 @@ class Observed:
         return cls({str(key): str(value) for key, value in dependents.items()}, dict(references))
 
 
+class Digest(NamedTuple):
+    """What a pass depended on, and when it ended, in seconds since the epoch."""
+
+    text: str
+    since: int
+
+    def has_expired(self, now: float) -> bool:
+        """Not for all at the same time, even if they were made so: the text decides."""
+        share = int(self.text[:4], 16) / 0xFFFF
+        return not 0 <= now - self.since < LIFETIME_S * (0.75 + 0.5 * share)
+
+
 class Settled:
     """Thread-safe memory of one entry of watches.yaml.
 
     What it keeps of a pass is a digest of all that the pass depended on; the same digest of the caches later means that
     nothing has changed. As resource versions are never used twice, a digest may outlive the process: see `memory`.
 
+    It does not hold for ever, because a role may read what nobody watches (a StorageClass, say), and a newer CRD may
+    have other defaults: after LIFETIME_S, more or less by a quarter, a pass is run all the same.
+
     Args:
         reference_version: version of an object that custom resources name, None when there is none.
+        clock: seconds since the epoch.
     """
 
-    def __init__(self, watch: Watch, reference_version: Callable[[Kind, ObjectRef], str | None]) -> None:
+    def __init__(
+        self,
+        watch: Watch,
+        reference_version: Callable[[Kind, ObjectRef], str | None],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._watch = watch
         self._reference_version = reference_version
+        self._clock = clock
         self._lock = threading.Lock()
         self._present: defaultdict[ObjectRef, Versions] = defaultdict(dict)
-        self._memory: dict[ObjectRef, str] = {}
+        self._memory: dict[ObjectRef, Digest] = {}
         self._served: set[str] = set()
         self._epoch = 0
 
@@ -86,7 +111,8 @@ class Settled:
                 self._memory.pop(ref, None)
             else:
                 references = [(name, observed.references[name]) for name in names]
-                self._memory[ref] = _digest(cr, observed.dependents, references, self._served)
+                digest = _digest(cr, observed.dependents, references, self._served)
+                self._memory[ref] = Digest(digest, int(self._clock()))
 
     def forget(self, ref: ObjectRef) -> int:
         """A pass begins, or the custom resource is gone. Returns the epoch, which ends when an API comes or goes."""
@@ -103,19 +129,21 @@ class Settled:
 
     def holds(self, cr: Manifest) -> bool:
         """True when a pass over this custom resource could not change anything."""
-        if (ref := ref_of(cr)) is None:
-            return False
+        if (ref := ref_of(cr)) is None or not metadata_of(cr).get("generation"):
+            return False  # without a generation nothing tells a change of the spec
         references = [(name, self._reference_version(kind, other)) for name, (kind, other) in self._named(cr)]
         with self._lock:
             known = self._memory.get(ref)
-            return known is not None and known == _digest(cr, self._present.get(ref, {}), references, self._served)
+            if known is None or known.has_expired(self._clock()):
+                return False
+            return known.text == _digest(cr, self._present.get(ref, {}), references, self._served)
 
-    def digests(self) -> dict[ObjectRef, str]:
+    def digests(self) -> dict[ObjectRef, Digest]:
         """What is remembered, for `restore` in another process."""
         with self._lock:
             return dict(self._memory)
 
-    def restore(self, digests: Mapping[ObjectRef, str]) -> None:
+    def restore(self, digests: Mapping[ObjectRef, Digest]) -> None:
         """Before the first pass: what another process has remembered."""
         with self._lock:
             self._memory = {**digests, **self._memory}

@@ -90,6 +90,8 @@ class Triggers:
 
     def api(self, scope: Scope, served: bool) -> None:
         """An optional kind appeared or went away: each custom resource may now want other objects."""
+        if not self._started():
+            return
         for ref in self._all_refs():
             self._add(ref, f"API {scope.kind} {'appeared' if served else 'went away'}")
 

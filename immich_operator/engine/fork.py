@@ -182,22 +182,24 @@ class _ForkedRunner(Runner):  # type: ignore[misc]
         try:
             while True:
                 ready = {descriptor for descriptor, _ in poll.poll(POLL_MS)}
-                if running.output in ready:
-                    data = os.read(running.output, READ_BYTES)
-                    if data:
-                        output.write(decoder.decode(data))
-                    else:
-                        poll.unregister(running.output)
+                # First who it is: if its output can't be stored, it has to be killed.
                 if running.channel.fileno() in ready:
                     message = wire.receive(running.channel)
                     if message is None:
+                        _drain(running.output, output, decoder)
                         return self._on_lost(pid)
                     if "exit" in message:
                         _drain(running.output, output, decoder)
                         self.rc = KILLED_RC if self.canceled or self.timed_out else message["exit"]
                         return None
                     pid = message["started"]
-                elif not ready and not running.zygote.is_alive():
+                if running.output in ready:
+                    data = os.read(running.output, READ_BYTES)
+                    if data:
+                        output.write(decoder.decode(data))
+                    else:
+                        poll.unregister(running.output)
+                if not ready and not running.zygote.is_alive():
                     return self._on_lost(pid)
                 if pid is None and time.monotonic() > start_by:
                     running.zygote.kill()

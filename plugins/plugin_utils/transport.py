@@ -192,7 +192,8 @@ def connected(settings: ConnectionSettings, environment: Mapping[str, str]) -> T
     global _kept  # noqa: PLW0603 - lives as long as the process
     if _kept is None or _kept[:3] != (os.getpid(), settings, environment):
         if _kept is not None and _kept.pid == os.getpid():
-            _kept.transport.close()
+            stale, _kept = _kept, None  # also if the next one can't be made
+            stale.transport.close()
         _kept = _Kept(os.getpid(), settings, environment, connect(settings, environment))
     return _kept.transport
 

@@ -317,3 +317,36 @@ def test_settings_never_show_their_values() -> None:
 )
 def test_a_switch_can_be_a_variable(text: str, value: bool) -> None:
     assert ConnectionSettings.from_arguments({}, {"K8S_AUTH_VERIFY_SSL": text}).validate_certs is value
+
+
+def test_tasks_of_one_process_share_a_connection_as_long_as_they_ask_for_the_same(monkeypatch):
+    monkeypatch.setattr(module, "_kept", None)
+    first = ConnectionSettings(host="https://127.0.0.1:1", api_key="a")
+    other = ConnectionSettings(host="https://127.0.0.1:1", api_key="b")
+
+    shared = module.connected(first, {"A": "1"})
+
+    assert module.connected(first, {"A": "1"}) is shared
+    assert module.connected(first, {"A": "2"}) is not shared, "another environment"
+    assert module.connected(other, {"A": "2"}).configuration.api_key["authorization"] == "Bearer b"
+
+
+def test_a_forked_process_has_a_connection_of_its_own(monkeypatch):
+    monkeypatch.setattr(module, "_kept", None)
+    settings = ConnectionSettings(host="https://127.0.0.1:1", api_key="a")
+    parents = module.connected(settings, {})
+
+    monkeypatch.setattr(module.os, "getpid", lambda: -1)
+
+    assert module.connected(settings, {}) is not parents
+    assert not parents._closed.is_set(), "the parent goes on using it"
+
+
+def test_a_connection_that_cannot_be_set_up_leaves_no_closed_one_behind(monkeypatch, tmp_path):
+    monkeypatch.setattr(module, "_kept", None)
+    settings = ConnectionSettings(host="https://127.0.0.1:1", api_key="a")
+    module.connected(settings, {})
+    with pytest.raises(Misconfigured):
+        module.connected(ConnectionSettings(kubeconfig=str(tmp_path / "none")), {})
+
+    assert not module.connected(settings, {})._closed.is_set()

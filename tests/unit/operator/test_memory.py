@@ -12,8 +12,10 @@ import pytest
 from immich_operator.errors import api_error
 from immich_operator.memory import MAX_BYTES, Memory, program_digest
 from immich_operator.resources import Kind, ObjectRef
+from immich_operator.settled import Digest
 from immich_operator.watches import Watch
 
+D1, D2 = Digest("1" * 24, 1_000_000), Digest("2" * 24, 1_000_001)
 MAIN, OTHER = ObjectRef("family", "main"), ObjectRef("family", "other")
 PATH = "/api/v1/namespaces/system/configmaps/immich-operator-settled"
 
@@ -21,13 +23,13 @@ PATH = "/api/v1/namespaces/system/configmaps/immich-operator-settled"
 class Known:
     """A controller's memory, as far as it is kept."""
 
-    def __init__(self, **digests: str) -> None:
+    def __init__(self, **digests: Digest) -> None:
         self.known = {ObjectRef("family", name): digest for name, digest in digests.items()}
 
-    def digests(self) -> dict[ObjectRef, str]:
+    def digests(self) -> dict[ObjectRef, Digest]:
         return dict(self.known)
 
-    def restore(self, digests: dict[ObjectRef, str]) -> None:
+    def restore(self, digests: dict[ObjectRef, Digest]) -> None:
         self.known = {**digests, **self.known}
 
 
@@ -39,15 +41,19 @@ class Server:
         self.writes = 0
         self.refuses = False
 
-    def get(self, path: str, *, what: str) -> dict[str, Any]:
+    def get(self, path: str, *, what: str, timeout_s: float) -> dict[str, Any]:
         assert path == PATH
+        assert timeout_s < 15, "the Lease would run out meanwhile"
         if self.refuses:
             raise api_error(what, 403, "Forbidden", "no")
         if self.data is None:
             raise api_error(what, 404, "NotFound", "no such thing")
         return {"data": self.data}
 
-    def send(self, method: str, path: str, body: dict[str, Any], *, what: str, content_type: str) -> dict[str, Any]:
+    def send(
+        self, method: str, path: str, body: dict[str, Any], *, what: str, content_type: str, timeout_s: float
+    ) -> dict[str, Any]:
+        assert timeout_s < 15, "the Lease would run out meanwhile"
         assert (method, path.partition("?")[0], content_type) == ("PATCH", PATH, "application/apply-patch+yaml")
         if self.refuses:
             raise api_error(what, 403, "Forbidden", "no")
@@ -73,16 +79,16 @@ def server() -> Server:
 
 
 def test_the_next_process_knows_what_the_last_one_has_saved(server):
-    a_memory(server, Known(main="d1", other="d2")).save()
+    a_memory(server, Known(main=D1, other=D2)).save()
     successor = Known()
 
     a_memory(server, successor).load()
 
-    assert successor.known == {MAIN: "d1", OTHER: "d2"}
+    assert successor.known == {MAIN: D1, OTHER: D2}
 
 
 def test_another_program_knows_nothing(server):
-    a_memory(server, Known(main="d1")).save()
+    a_memory(server, Known(main=D1)).save()
     successor = Known()
 
     a_memory(server, successor, program="p2").load()
@@ -91,20 +97,20 @@ def test_another_program_knows_nothing(server):
 
 
 def test_what_is_as_it_was_saved_is_not_written_again(server):
-    known = Known(main="d1")
+    known = Known(main=D1)
     memory = a_memory(server, known)
     memory.save()
     memory.save()
     assert server.writes == 1
 
-    known.known[MAIN] = "d2"
+    known.known[MAIN] = D2
     memory.save()
 
     assert server.writes == 2
 
 
 def test_what_was_loaded_is_not_written_again(server):
-    a_memory(server, Known(main="d1")).save()
+    a_memory(server, Known(main=D1)).save()
     memory = a_memory(server, Known())
     memory.load()
 
@@ -115,18 +121,21 @@ def test_what_was_loaded_is_not_written_again(server):
 
 def test_without_permission_all_is_as_if_nothing_were_known(server, caplog):
     server.refuses = True
-    known = Known(main="d1")
+    known = Known(main=D1)
     memory = a_memory(server, known)
 
     memory.load()
     memory.save()
 
-    assert known.known == {MAIN: "d1"}
+    assert known.known == {MAIN: D1}
     assert "could not be read; every resource gets a pass" in caplog.text
     assert "could not be written" in caplog.text
 
 
-@pytest.mark.parametrize("text", [None, "", "[]", "{", '{"immich": 1}', '{"immich": {"no-slash": "d"}}', "7"])
+@pytest.mark.parametrize(
+    "text",
+    [None, "", "[]", "{", '{"immich": 1}', '{"immich": {"no-slash": ["d", 1]}}', '{"immich": {"a/b": ["x", 1]}}', "7"],
+)
 def test_what_cannot_be_understood_is_nothing(server, text):
     server.data = {"program": "p1", "settled": text}
     known = Known()
@@ -137,7 +146,7 @@ def test_what_cannot_be_understood_is_nothing(server, text):
 
 
 def test_more_than_an_object_can_hold_is_cut(server):
-    a_memory(server, Known(**{f"n{number:06}": "d" * 24 for number in range(30_000)})).save()
+    a_memory(server, Known(**{f"n{number:06}": D1 for number in range(30_000)})).save()
 
     assert MAX_BYTES * 0.8 < len(server.data["settled"]) <= MAX_BYTES
 

@@ -88,6 +88,21 @@ def test_what_somebody_waits_for_is_due_at_once_and_stays_so(queue, clock):
     assert queue.take() is None
 
 
+def test_a_key_that_is_due_again_and_again_keeps_its_place_while_its_lane_is_full(lanes, clock):
+    lanes.add("a/0", "created", at_once=True)
+    lanes.take()
+    lanes.add("a/noisy", "generation 1 -> 2", at_once=True)
+    assert lanes.take() is None
+    clock.move(1)
+    lanes.add("a/other", "created", at_once=True)
+    clock.move(1)
+    lanes.add("a/noisy", "generation 2 -> 3", at_once=True)
+
+    lanes.done("a/0")
+
+    assert lanes.take().key == "a/noisy"
+
+
 def test_what_is_due_at_once_during_a_pass_waits_for_its_end_only(queue, clock):
     queue.add("photos", "created", at_once=True)
     queue.take()

@@ -288,6 +288,7 @@ def test_an_api_that_goes_away_empties_the_store_and_may_come_back():
 
     assert notes.seen == [
         ("replace", ["a"]),
+        ("api", True),
         "attempted",
         ("replace", []),
         ("api", False),

@@ -9,7 +9,7 @@ import pytest
 
 from immich_operator.cache import Change, Trace
 from immich_operator.resources import Kind, ObjectRef
-from immich_operator.settled import Observed, Settled
+from immich_operator.settled import LIFETIME_S, Digest, Observed, Settled
 from immich_operator.watches import Reference, Watch
 
 WIDGET, DEPLOYMENT, SECRET = Kind("example.org/v1", "Widget"), Kind("apps/v1", "Deployment"), Kind("v1", "Secret")
@@ -34,7 +34,8 @@ class World:
     def __init__(self) -> None:
         self.secrets: dict[ObjectRef, str] = {ObjectRef("family", "key"): "7"}
         watch = Watch(kind=WIDGET, references=(Reference(SECRET, ("spec.secret",)),))
-        self.settled = Settled(watch, lambda _kind, ref: self.secrets.get(ref))
+        self.now = 1_000_000.0
+        self.settled = Settled(watch, lambda _kind, ref: self.secrets.get(ref), lambda: self.now)
         self.versions: dict[str, str] = {}
         self.set("web", "5")
 
@@ -136,3 +137,25 @@ def test_a_report_that_leaves_out_a_named_object_settles_nothing(world):
     world.settled.remember(a_widget(), Observed({"Deployment/web": "5"}, {}), since=world.settled.forget(MAIN))
 
     assert not world.settled.holds(a_widget())
+
+
+def test_after_a_day_or_so_a_pass_looks_at_what_nobody_watches(world):
+    world.now += 0.7 * LIFETIME_S
+    assert world.settled.holds(a_widget())
+
+    world.now += 0.6 * LIFETIME_S
+
+    assert not world.settled.holds(a_widget())
+
+
+def test_not_everything_expires_at_the_same_time():
+    now = LIFETIME_S
+
+    assert {Digest(f"{text}{'0' * 20}", 0).has_expired(now) for text in ("0000", "ffff")} == {True, False}
+
+
+def test_a_kind_without_generations_is_never_settled(world):
+    widget = a_widget(generation=None)
+    world.settled.remember(widget, AS_SEEN, since=world.settled.forget(MAIN))
+
+    assert not world.settled.holds(widget)

@@ -256,7 +256,7 @@ class Operator:
             self._metrics.leader(terms.name, leading=leading)
             if leading:
                 # not here: it reads files and asks the API server, and meanwhile the Lease has to be renewed
-                self._supervisor.start("begin work", self._begin_work)
+                self._supervisor.start("begin work", self._begin_work, ends=True)
             else:
                 self._workers.cancel.set()  # the next leader may start soon, and one of two must not write
 

@@ -21,10 +21,13 @@ class Supervisor:
         self._threads: list[threading.Thread] = []
         self._failure: ThreadDiedError | None = None
 
-    def start(self, name: str, target: Callable[[], None]) -> None:
-        """Run `target` in a thread called `name` until it returns; it has to watch `stop` itself."""
+    def start(self, name: str, target: Callable[[], None], *, ends: bool = False) -> None:
+        """Run `target` in a thread called `name` until it returns; it has to watch `stop` itself.
+
+        With `ends` it may return at any time, and is forgotten then.
+        """
         # daemon: a thread that hangs in a system call must not keep the process alive past its budget
-        thread = threading.Thread(target=self._guard, args=(name, target), name=name, daemon=True)
+        thread = threading.Thread(target=self._guard, args=(name, target, ends), name=name, daemon=True)
         with self._lock:
             self._threads.append(thread)
         thread.start()
@@ -49,14 +52,17 @@ class Supervisor:
             thread.join(max(0.0, deadline - time.monotonic()))
         return [thread.name for thread in threads if thread.is_alive()]
 
-    def _guard(self, name: str, target: Callable[[], None]) -> None:
+    def _guard(self, name: str, target: Callable[[], None], ends: bool) -> None:
         try:
             target()
         except Exception as exc:
             self._log.exception("thread failed", extra={"thread": name})
             self._fail(ThreadDiedError(f"thread {name!r} failed: {type(exc).__name__}: {exc}"))
         else:
-            if not self._stop.is_set():
+            if ends:
+                with self._lock:
+                    self._threads.remove(threading.current_thread())
+            elif not self._stop.is_set():
                 self._log.error("thread ended early", extra={"thread": name})
                 self._fail(ThreadDiedError(f"thread {name!r} ended although the operator runs"))
 

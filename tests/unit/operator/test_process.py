@@ -106,6 +106,17 @@ def test_a_thread_that_ends_early_stops_everything():
     assert str(supervisor.failure) == "thread 'reflect' ended although the operator runs"
 
 
+def test_a_thread_that_may_end_is_forgotten_when_it_has():
+    supervisor, stop = a_supervisor()
+    done = threading.Event()
+
+    supervisor.start("begin", done.set, ends=True)
+
+    assert done.wait(5)
+    assert supervisor.join(5) == []
+    assert (supervisor.dead(), supervisor.failure, stop.is_set()) == ([], None, False)
+
+
 def test_threads_that_end_after_a_stop_are_no_failure():
     supervisor, stop = a_supervisor()
     supervisor.start("reflect", partial(waits_for, stop))

@@ -73,7 +73,9 @@ _value:
       description: The custom resource as it was read.
       type: dict
     observed:
-      description: Resource versions of all objects that the instance consists of or names, null when it is going.
+      description:
+        - Resource versions of all objects that the instance consists of or names.
+        - Null when it is going, and when another pass may have something to do although none of them changes.
       type: dict
       sample:
         dependents: {Deployment/photos-server: "4711"}

@@ -117,9 +117,7 @@ references:
       type: bool
   sample: [{apiVersion: v1, kind: Secret, name: mail, object: null, forbidden: false}]
 neighbours:
-  description:
-    - The other custom resources of the namespace, by name and spec.
-    - Read only when the custom resource names a claim that must not be shared.
+  description: The other custom resources of the namespace, by name and spec.
   returned: success
   type: list
   elements: dict

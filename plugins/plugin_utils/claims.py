@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Claims of the user's that several instances write to, which damages the data of all of them."""
+"""Claims that several instances write to, which damages the data of all of them."""
 
 from __future__ import annotations
 
@@ -20,27 +20,31 @@ PATHS = {
 """Not that of machine learning: a cache may be shared."""
 
 
-def names_claims(cr: Mapping[str, Any]) -> bool:
-    """Whether it is worth while to read the other instances of the namespace."""
-    return any(name for path in PATHS.values() for name in values_at(cr, path))
+def may_be_shared(cr: Mapping[str, Any], neighbours: Iterable[Mapping[str, Any]]) -> bool:
+    """False when no instance of the namespace names a claim: those that they have by default are their own."""
+    return any(name for any_cr in (cr, *neighbours) for path in PATHS.values() for name in values_at(any_cr, path))
 
 
 def in_use_elsewhere(instance: Instance, neighbours: Iterable[Mapping[str, Any]]) -> list[Notice]:
-    """A warning for each claim that the instance names and another one uses; the one that names none hears nothing."""
+    """A warning for each claim that another instance uses too, whichever of the two names it."""
     others = {other.name: _claims(other) for other in map(Instance.from_cr, neighbours)}
     return [
         Notice(
             component,
             Effect.WARNS,
             Reason.CLAIM_IN_USE,
-            f"PersistentVolumeClaim {claim} named in {PATHS[component]} is used by Immich {other} too; "
-            "name another one, or both damage the data of the other",
+            f"PersistentVolumeClaim {claim}{_where_named(instance, component)} is used by Immich {other} too; "
+            "name another one in one of the two, or each damages the data of the other",
         )
         for component, claim in _claims(instance).items()
-        if claim in values_at({"spec": instance.spec}, PATHS[component])
         for other, claims in sorted(others.items())
         if claim in claims.values()
     ]
+
+
+def _where_named(instance: Instance, component: Component) -> str:
+    path = PATHS[component]
+    return f" named in {path}" if any(values_at({"spec": instance.spec}, path)) else ""
 
 
 def _claims(instance: Instance) -> dict[Component, str]:

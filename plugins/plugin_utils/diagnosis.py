@@ -122,6 +122,8 @@ def _refusals(where: str, workload: Manifest, refusal: str) -> Iterable[Cause]:
 def _progress(workload: Manifest) -> str:
     status, wanted = workload.get("status") or {}, dig(workload, "spec", "replicas", default=1)
     surplus = status.get("replicas", 0) - wanted
+    if dig(workload, "metadata", "deletionTimestamp"):
+        return "it is being deleted and will be made anew"
     if status.get("observedGeneration", 0) < dig(workload, "metadata", "generation", default=0):
         return "waiting for its controller to take up the last change"
     if status.get("updatedReplicas", 0) < wanted:

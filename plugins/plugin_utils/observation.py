@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, TypeAlias
 
-from . import claims, names
+from . import names
 from .api_error import ApiError, ObjectRef
 from .api_objects import ApiObjects
+from .readiness import lacks_pods
 from .references import references
-from .values import dig
 
 __all__ = ["OWNED_KINDS", "ROUTE", "observe"]
 
@@ -32,7 +32,6 @@ OWNED_KINDS = (
 """Kinds that an instance may consist of and that every cluster has."""
 POD = ("v1", "Pod")
 EVENT = ("v1", "Event")
-INSTANCES = ObjectRef(names.API_VERSION, names.KIND)
 CLUSTER_SCOPED = frozenset({"StorageClass"})
 
 
@@ -40,8 +39,7 @@ def observe(cr: Mapping[str, Any], api: ApiObjects, *, in_parallel: InParallel) 
     """{"cr", "deleting", "apis", "openshift", "objects", "pods", "references", "neighbours", "refusals"}.
 
     Two rounds of requests at most: what needs no knowledge, then Routes (where there are any), the references that the
-    first round has not brought, the other custom resources if this one names a claim that they may use too, and Events
-    of a StatefulSet that lacks pods. Raises ApiError and Unreachable.
+    first round has not brought, and Events of a StatefulSet that lacks pods. Raises ApiError and Unreachable.
     """
     name, namespace = cr["metadata"]["name"], cr["metadata"]["namespace"]
     selector = f"app.kubernetes.io/instance={name},app.kubernetes.io/managed-by={names.FIELD_MANAGER}"
@@ -49,9 +47,10 @@ def observe(cr: Mapping[str, Any], api: ApiObjects, *, in_parallel: InParallel) 
     def listing(api_version: str, kind: str) -> Callable[[], list[Manifest]]:
         return partial(api.list, ObjectRef(api_version, kind, namespace=namespace), selector=selector)
 
-    live_cr, groups, pods, *owned = in_parallel(
+    live_cr, instances, groups, pods, *owned = in_parallel(
         [
             partial(api.find, ObjectRef(names.API_VERSION, names.KIND, name, namespace)),
+            partial(api.list, ObjectRef(names.API_VERSION, names.KIND, namespace=namespace)),
             api.api_groups,
             listing(*POD),
             *(listing(*kind) for kind in OWNED_KINDS),
@@ -63,11 +62,10 @@ def observe(cr: Mapping[str, Any], api: ApiObjects, *, in_parallel: InParallel) 
     present = live_cr or cr  # a pass acts on the present, not on what it was started for
     wanted = references(present)
     missing = [reference for reference in wanted if (reference["kind"], reference["name"]) not in known]
-    short = [item for item in objects if item["kind"] == "StatefulSet" and _lacks_pods(item)]
-    routes, instances, *found = in_parallel(
+    short = [item for item in objects if item["kind"] == "StatefulSet" and lacks_pods(item)]
+    routes, *found = in_parallel(
         [
             listing(*ROUTE) if route_is_served else list,
-            partial(api.list, INSTANCES._replace(namespace=namespace)) if claims.names_claims(present) else list,
             *(partial(_read, api, _ref(reference, namespace)) for reference in missing),
             *(partial(_refusal, api, item) for item in short),
         ]
@@ -99,23 +97,27 @@ def observe(cr: Mapping[str, Any], api: ApiObjects, *, in_parallel: InParallel) 
     }
 
 
-def _lacks_pods(workload: Manifest) -> bool:
-    return bool(dig(workload, "status", "replicas", default=0) < dig(workload, "spec", "replicas", default=1))
-
-
 def _refusal(api: ApiObjects, workload: Manifest) -> str:
-    """What the API server said when a StatefulSet's controller wanted to make a pod, "" if nothing is known of it.
+    """What the API server said when a StatefulSet's controller last wanted to make a pod, "" if that is not known.
 
-    A Deployment has a condition for it, a StatefulSet only Events.
+    A Deployment has a condition for it, a StatefulSet only Events, which stay for an hour. The one of a claim that was
+    made can be as old as that of its pod, which was refused right after it.
     """
     metadata = workload["metadata"]
-    fields = f"involvedObject.uid={metadata['uid']},reason=FailedCreate"
+    selector = f"involvedObject.uid={metadata['uid']}"
     try:
-        events = api.list(ObjectRef(*EVENT, namespace=metadata["namespace"]), fields=fields)
+        events = api.list(ObjectRef(*EVENT, namespace=metadata["namespace"]), fields=selector)
     except ApiError:  # not worth a pass: an operator whose role is older may not list Events
         return ""
-    latest = max(events, key=lambda event: str(event.get("lastTimestamp") or ""), default={})
-    return str(latest.get("message") or "").rpartition("failed error: ")[2]
+    latest = {event.get("reason"): event for event in sorted(events, key=_last_seen)}
+    refused, made = latest.get("FailedCreate", {}), latest.get("SuccessfulCreate", {})
+    if _last_seen(made) > _last_seen(refused):
+        return ""
+    return str(refused.get("message") or "").rpartition("failed error: ")[2]
+
+
+def _last_seen(event: Manifest) -> str:
+    return str(event.get("lastTimestamp") or "")
 
 
 def _ref(reference: Mapping[str, str], namespace: str) -> ObjectRef:

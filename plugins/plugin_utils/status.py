@@ -7,11 +7,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from . import exposure, library, machine_learning, names, postgres, valkey
+from .claims import may_be_shared
 from .diagnosis import diagnose
 from .instance import Instance
 from .names import Component, Manifest
 from .planning import SERVER_DEPENDS_ON, State, blocked_components
-from .readiness import is_ready, is_scaled_to_zero
+from .readiness import has_ended, is_ready, is_scaled_to_zero, lacks_pods
 from .reasons import Effect, Notice, Reason
 from .values import dig
 
@@ -50,8 +51,8 @@ def report(plan: Mapping[str, Any], outcome: Mapping[str, Any], seen: Mapping[st
     `plan` is what `Plan.as_dict` gave, `outcome` the result of the action apply. `events` are {"type", "reason",
     "message"}; `failures` are what the pass is to be tried again for; `changed` says in words what it did to which
     object; `observed` is {"dependents": {"Deployment/photos-server": resource version, ...}, "references": {"Secret/x":
-    resource version or None, ...}}, by which the loop knows when nothing has changed since; `current` is the custom
-    resource as it was read.
+    resource version or None, ...}}, by which the loop knows when nothing has changed since, or None when another pass
+    may have something to do all the same; `current` is the custom resource as it was read.
     """
     results = list(outcome.get("results") or ())
     notices = [Notice(**notice) for notice in plan["notices"]]
@@ -74,9 +75,7 @@ def report(plan: Mapping[str, Any], outcome: Mapping[str, Any], seen: Mapping[st
         "conditions": [condition.as_dict(instance.generation) for condition in conditions],
     }
     events = _events(dig(plan["cr"], "status", "conditions", default=[]), conditions)
-    # nothing that the loop watches for this instance tells when another one gives up the claim
-    is_final = all(notice.reason != Reason.CLAIM_IN_USE for notice in notices)
-    observed = _observed(instance, seen, live, pods) if is_final else None
+    observed = _observed(instance, seen, live, pods) if _is_settled(plan["cr"], seen, live, results) else None
     return {"status": status, "events": events, "observed": observed, **told}
 
 
@@ -109,6 +108,10 @@ class _View:
             return Condition(condition_type, False, Reason.WAITING_FOR_ROLLOUT, f"{kind} {name}: waiting to be created")
         if is_ready(workload):
             if is_scaled_to_zero(workload):
+                if ending := sum(not has_ended(pod) for pod in self._pods_of(component)):
+                    # Their controller counts them no more, but until they have ended they serve and write.
+                    waiting = f"{kind} {name}: waiting for {ending} pod{'s' if ending > 1 else ''} to end"
+                    return Condition(condition_type, False, Reason.WAITING_FOR_ROLLOUT, waiting)
                 return Condition(
                     condition_type, True, Reason.SCALED_TO_ZERO, f"{kind} {name} has no replicas, as asked"
                 )
@@ -263,6 +266,22 @@ def _after(seen: Mapping[str, Any], results: Iterable[Mapping[str, Any]]) -> dic
         elif result.get("object"):
             live[key] = result["object"]
     return live
+
+
+def _is_settled(
+    cr: Mapping[str, Any],
+    seen: Mapping[str, Any],
+    live: Mapping[tuple[str, str], Manifest],
+    results: Iterable[Mapping[str, Any]],
+) -> bool:
+    """False when another pass may have something to do although nothing that the loop watches changes.
+
+    What was deleted may have to be made anew; the Event that tells why a StatefulSet has no pod may come after the
+    pass; and what other instances do with a claim, the loop does not tell this one.
+    """
+    has_written = any(result.get("changed") for result in results)
+    waits_for_pods = any(item["kind"] == "StatefulSet" and lacks_pods(item) for item in live.values())
+    return not (has_written or waits_for_pods or may_be_shared(cr, seen.get("neighbours") or ()))
 
 
 def _observed(

@@ -59,6 +59,7 @@ def load_operator(cluster: Cluster, source: Path, image: str, folder: Path) -> s
 def operator(cluster: Cluster, new_image: str) -> Deployed:
     """The operator in the cluster, as `make install deploy` puts it there."""
     deployed = Deployed(cluster)
+    deployed.undeploy()  # one of a run before has the same image name, and another image
     deployed.make("install")
     cluster.api.wait_established("immiches.media.rm3l.org")
     deployed.deploy(new_image)

@@ -42,7 +42,8 @@ def test_instances_run_on_without_an_operator_and_are_not_touched_by_the_next(
         assert photos.download(asset) == photo
         [pod] = photos.pods("server")
         photos.api.delete("Pod", pod["metadata"]["name"], photos.namespace)
-        photos.wait("the server's next pod answers", photos.answers)
+        photos.wait("the server's next pod", lambda: photos.pod_uids()["server"] - before["server"])
+        photos.wait("an answer of it", photos.answers)
         between = photos.pod_uids()
         mark = photos.cluster.audit.mark()
     finally:

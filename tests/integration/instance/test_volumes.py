@@ -134,18 +134,22 @@ def test_claims_of_the_users_are_used_and_left_as_they_are(instances):
     assert len(instances.api.list("PersistentVolumeClaim", instances.namespace)) == 4
 
 
-def test_a_claim_that_two_instances_name_is_told_to_the_second(instances):
+def test_a_claim_that_two_instances_use_is_told_to_both(instances):
     instances.claim("nas")
-    instances.create(library(existingClaim="nas"))
+    first = instances.cr(library(existingClaim="nas"))
+    first["metadata"]["annotations"] = {"ansible.sdk.operatorframework.io/reconcile-period": "300ms"}
+    instances.api.create(first)
     instances.wait_ready()
+    instances.wait_condition("Warning", "NoWarnings")
 
     instances.create(library(existingClaim="nas"), name="second")
 
-    warning = instances.wait_condition("Warning", "ClaimInUse", name="second")
-    assert "PersistentVolumeClaim nas" in warning["message"]
-    assert "is used by Immich photos too" in warning["message"]
-    assert instances.condition("Warning")["status"] == "False", "that of the first is not read again for it"
+    for name, other in (("second", "photos"), ("photos", "second")):
+        warning = instances.wait_condition("Warning", "ClaimInUse", name=name)
+        assert "PersistentVolumeClaim nas" in warning["message"]
+        assert f"is used by Immich {other} too" in warning["message"]
 
     instances.change(library(existingClaim=None), name="second")
 
-    instances.wait_condition("Warning", "NoWarnings", name="second")
+    for name in ("second", "photos"):
+        instances.wait_condition("Warning", "NoWarnings", name=name)

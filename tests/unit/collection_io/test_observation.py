@@ -12,11 +12,16 @@ from ansible_collections.media.immich.plugins.plugin_utils.observation import ob
 from support.instances import a_cr, an_instance_at_work, with_status
 
 REFUSED = 'pods "photos-postgres-0" is forbidden: exceeded quota: compute'
-EVENTS = [
-    {"lastTimestamp": f"2026-01-01T00:00:0{second}Z", "message": message}
-    for second, message in ((2, f"create Pod photos-postgres-0 in StatefulSet photos-postgres failed error: {REFUSED}"),
-                            (1, "an older one"))
-]  # fmt: skip
+
+
+def failed(second: int, why: str = REFUSED) -> dict[str, Any]:
+    message = f"create Pod photos-postgres-0 in StatefulSet photos-postgres failed error: {why}"
+    return {"reason": "FailedCreate", "lastTimestamp": f"2026-01-01T00:00:0{second}Z", "message": message}
+
+
+def made(second: int) -> dict[str, Any]:
+    message = "create Claim data-photos-postgres-0 Pod photos-postgres-0 in StatefulSet photos-postgres success"
+    return {"reason": "SuccessfulCreate", "lastTimestamp": f"2026-01-01T00:00:0{second}Z", "message": message}
 
 
 class Cluster:
@@ -26,6 +31,7 @@ class Cluster:
         self.cr, self.objects = cr, objects
         self.listed: dict[str, str] = {}
         self.may_list_events = True
+        self.events = [failed(2), failed(1, "an older one")]
 
     def api_groups(self) -> dict[str, list[str]]:
         return {"media.rm3l.org": ["v1alpha1"]}
@@ -38,7 +44,7 @@ class Cluster:
         if ref.kind == "Event":
             if not self.may_list_events:
                 raise ApiError(403, "Forbidden", "events is forbidden", subject="Event")
-            return EVENTS
+            return self.events
         if ref.kind == "Immich":
             return [self.cr, {"metadata": {"name": "second", "uid": "u2"}, "spec": {"a": 1}, "status": {}}]
         return [item for item in self.objects if item["kind"] == ref.kind]
@@ -59,18 +65,36 @@ def without_its_pod(cluster: Cluster) -> Cluster:
     return cluster
 
 
-def test_a_pass_over_a_healthy_instance_reads_neither_events_nor_other_instances(healthy: Cluster) -> None:
+def test_a_pass_over_a_healthy_instance_reads_no_events(healthy: Cluster) -> None:
     seen = seen_in(healthy)
 
-    assert not {"Event", "Immich"} & healthy.listed.keys()
-    assert (seen["refusals"], seen["neighbours"]) == ({}, [])
+    assert "Event" not in healthy.listed
+    assert seen["refusals"] == {}
 
 
 def test_events_tell_why_a_stateful_set_lacks_its_pod(healthy: Cluster) -> None:
     seen = seen_in(without_its_pod(healthy))
 
     assert seen["refusals"] == {"photos-postgres": REFUSED}
-    assert healthy.listed["Event"] == "involvedObject.uid=uid-StatefulSet-photos-postgres,reason=FailedCreate"
+    assert healthy.listed["Event"] == "involvedObject.uid=uid-StatefulSet-photos-postgres"
+
+
+@pytest.mark.parametrize(
+    ("events", "refusals"),
+    [
+        pytest.param([], {}, id="not-told-yet"),
+        pytest.param([failed(1), made(2)], {}, id="mended-since"),
+        pytest.param([made(3), failed(2)], {}, id="mended-since-in-another-order"),
+        pytest.param([made(1), failed(2)], {"photos-postgres": REFUSED}, id="refused-again"),
+        pytest.param([made(2), failed(2)], {"photos-postgres": REFUSED}, id="right-after-its-claim-was-made"),
+    ],
+)
+def test_a_refusal_that_is_over_is_not_told(
+    healthy: Cluster, events: list[dict[str, Any]], refusals: dict[str, str]
+) -> None:
+    healthy.events = events
+
+    assert seen_in(without_its_pod(healthy))["refusals"] == refusals
 
 
 def test_events_that_may_not_be_read_are_done_without(healthy: Cluster) -> None:
@@ -79,9 +103,5 @@ def test_events_that_may_not_be_read_are_done_without(healthy: Cluster) -> None:
     assert seen_in(without_its_pod(healthy))["refusals"] == {}
 
 
-def test_other_instances_are_read_when_the_user_names_a_claim() -> None:
-    cr = a_cr({"immich": {"persistence": {"library": {"existingClaim": "nas"}}}})
-
-    seen = seen_in(Cluster(cr, an_instance_at_work(cr)))
-
-    assert seen["neighbours"] == [{"metadata": {"name": "second"}, "spec": {"a": 1}}]
+def test_the_other_instances_are_read_because_they_may_name_a_claim_of_this_one(healthy: Cluster) -> None:
+    assert seen_in(healthy)["neighbours"] == [{"metadata": {"name": "second"}, "spec": {"a": 1}}]

@@ -381,6 +381,17 @@ def test_without_a_cause_the_progress_is_told(status, replicas, words):
     assert found == (Reason.WAITING_FOR_ROLLOUT, f"Deployment photos-server: {words}")
 
 
+def test_a_workload_that_is_being_deleted_says_so():
+    metadata = {**SERVER["metadata"], "deletionTimestamp": "2026-01-01T00:00:00Z"}
+
+    found = cause(workload={**SERVER, "metadata": metadata})
+
+    assert found == (
+        Reason.WAITING_FOR_ROLLOUT,
+        "Deployment photos-server: it is being deleted and will be made anew",
+    )
+
+
 def stable_twins():
     """Pods in the same trouble a moment later, or another pod of the same template."""
     for parameters in (PULLS, STARTS):

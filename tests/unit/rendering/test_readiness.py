@@ -26,6 +26,11 @@ def counts(number, **others):
         pytest.param(a_workload(**counts(2, replicas=3)), False, id="a-former-pod-still-there"),
         pytest.param(a_workload(**counts(2, readyReplicas=1)), False, id="one-not-ready"),
         pytest.param(a_workload(**counts(2, availableReplicas=1)), False, id="one-not-available"),
+        pytest.param(
+            {**a_workload(**counts(2)), "metadata": {"generation": 2, "deletionTimestamp": "2026-01-01T00:00:00Z"}},
+            False,
+            id="being-deleted",
+        ),
         pytest.param(a_workload(), False, id="no-status-yet"),
         pytest.param({**a_workload(), "status": None}, False, id="null-status"),
         pytest.param(a_workload(wanted=None, **counts(1)), True, id="one-replica-by-default"),

@@ -153,6 +153,22 @@ def test_no_replicas_as_asked_is_ready():
     assert condition(result, "ServerReady")["message"] == "Deployment photos-server has no replicas, as asked"
 
 
+@pytest.mark.parametrize(
+    ("phase", "reason"),
+    [
+        pytest.param("Running", "WaitingForRollout", id="on-its-way-out"),
+        pytest.param("Failed", "ScaledToZero", id="evicted"),
+    ],
+)
+def test_no_replicas_is_reached_when_no_pod_runs_any_more(phase: str, reason: str):
+    cr = a_cr({"server": {"replicas": 0}})
+    pod = {**a_pod("server", ""), "status": {"phase": phase}}
+
+    result = report_for(cr, an_instance_at_work(cr), pods=[pod])
+
+    assert condition(result, "ServerReady")["reason"] == reason
+
+
 def test_a_pod_in_trouble_is_degraded_with_its_cause():
     live = with_status(an_instance_at_work(a_cr()), "Deployment", "photos-server", availableReplicas=0)
 

@@ -32,8 +32,8 @@ USER_AGENT = f"immich-operator/{COLLECTION_VERSION} (pass)"
 CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 30.0
 TIMEOUT = Timeout(connect=CONNECT_TIMEOUT_S, read=READ_TIMEOUT_S)
-PARALLEL = 8
-"""Requests in flight at once: a pass has about ten to make, an API server's default share for a client is larger."""
+PARALLEL = 3
+"""Requests in flight at once. More threads only wait for each other's Python, and each opens a connection of its own."""
 
 ATTEMPTS = 4
 RETRY_BUDGET_S = 10.0
@@ -139,7 +139,7 @@ class Transport:
         raise Unreachable(f"{subject}: the connection to {self.server} was closed while waiting to try again")
 
     def parallel(self, function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
-        """`function` of each item, at most eight at a time, in the order of the items. The first error is raised."""
+        """`function` of each item, at most PARALLEL at a time, in the order of the items. The first error is raised."""
         todo = list(items)
         if len(todo) < 2:
             return [function(item) for item in todo]

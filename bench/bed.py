@@ -26,7 +26,7 @@ from localcluster.state import Folder, default_state
 from localcluster.testing import Cluster
 from tests.support.operating import Operator, install_crd
 
-__all__ = ["Bed", "BenchError", "Counters", "a_bed"]
+__all__ = ["QUIET_S", "Bed", "BenchError", "Counters", "a_bed"]
 
 KIND = "Immich"
 LEASE_NAMESPACE = "default"
@@ -63,14 +63,13 @@ class Bed:
 
     def __init__(self, cluster: Cluster, namespace: str, scratch: Path, engine: str) -> None:
         self.cluster, self.api, self.namespace = cluster, cluster.api, namespace
-        self._scratch, self._engine, self._starts = scratch, engine, 0
+        self._scratch, self._engine = scratch, engine
         self.operator = self.start_operator()
 
     def start_operator(self) -> Operator:
-        """Start it and return at once."""
-        self._starts += 1
-        folder = self._scratch / str(self._starts)
-        folder.mkdir()
+        """Start it and return at once; always with the same folders, or it would take itself for another program."""
+        folder = self._scratch / "operator"
+        folder.mkdir(exist_ok=True)
         self._metrics = f"127.0.0.1:{free_ports(('metrics',))['metrics']}"
         self.operator = Operator(
             self.cluster,

@@ -76,8 +76,9 @@ def _refused(networks: tuple[str, ...]) -> Iterator[str]:
 def _uses(network: ipaddress.IPv4Network | ipaddress.IPv6Network, routes: list[str]) -> Iterator[str]:
     """What of this machine is in the network already and could not be reached any more."""
     for route in routes:
-        target = route.split()[0]
-        if target != "default" and network.overlaps(ipaddress.ip_network(target)):
+        # "10.0.0.0/8 via ...", "blackhole 10.0.0.0/8", "default via ..."
+        target = next((word for word in route.split()[:2] if word[0].isdigit()), None)
+        if target and not route.startswith("default") and network.overlaps(ipaddress.ip_network(target)):
             yield (
                 f"the network {network} is in use ({route.strip()}): only one cluster with a real node runs at a time; "
                 "find it with `python -m localcluster status --name NAME` and take it `down`"

@@ -37,7 +37,10 @@ def able(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     (programs / "resolv.conf").write_text("nameserver 192.0.2.53\nnameserver fe80::1%eth0\n")
     monkeypatch.setattr(preconditions, "RESOLVER", programs / "resolv.conf")
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
-    _program(programs / "ip", "echo 'default via 192.0.2.1 dev eth0 '; echo '192.0.2.0/24 dev eth0 scope link'")
+    _program(
+        programs / "ip",
+        "echo 'default via 192.0.2.1 dev eth0 '; echo '192.0.2.0/24 dev eth0 scope link'; echo 'blackhole 192.0.2.128/25'",
+    )
     monkeypatch.setattr(preconditions.os, "geteuid", lambda: 0)
     return programs
 

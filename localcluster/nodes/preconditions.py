@@ -49,8 +49,8 @@ def check(networks: tuple[str, ...]) -> None:
 def _missing() -> Iterator[str]:
     if os.geteuid() != 0:
         yield "it needs root, for namespaces and mounts: run the same command as root"
-    packages = sorted({package for program, package in PACKAGES.items() if shutil.which(program) is None})
     absent = sorted(program for program in PACKAGES if shutil.which(program) is None)
+    packages = sorted({PACKAGES[program] for program in absent})
     if cni_folder() is None:
         absent.append(f"CNI plugins {', '.join(CNI_PLUGINS)} (in {' or '.join(map(str, CNI_FOLDERS))})")
         packages.append("containernetworking-plugins")

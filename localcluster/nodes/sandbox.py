@@ -105,14 +105,13 @@ class Sandbox:
 
     def _connect(self, launcher: Launcher) -> None:
         pid = str(launcher.record.components["sandbox"].process.pid)
-        inside = self.run
         _run(["ip", "link", "add", self._interface, "type", "veth", "peer", "name", "eth0", "netns", pid])
         _run(["ip", "address", "add", f"{HOST_ADDRESS}/30", "dev", self._interface])
         _run(["ip", "link", "set", self._interface, "up"])
-        inside(launcher, "ip", "address", "add", f"{NODE_ADDRESS}/30", "dev", "eth0")
+        self.run(launcher, "ip", "address", "add", f"{NODE_ADDRESS}/30", "dev", "eth0")
         for interface in ("lo", "eth0"):
-            inside(launcher, "ip", "link", "set", interface, "up")
-        inside(launcher, "sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward")
+            self.run(launcher, "ip", "link", "set", interface, "up")
+        self.run(launcher, "sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward")
         for network in (POD_NETWORK, _SERVICES):
             _run(["ip", "route", "add", network, "via", NODE_ADDRESS, "dev", self._interface])
 

@@ -6,7 +6,6 @@ With LOCALCLUSTER_KEEP=1 the cluster stays; images and operator are brought up t
 
 from __future__ import annotations
 
-import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 from e2e.images import build as images
 from e2e.photos import Deployed, Photos
 
+from localcluster.errors import KubectlError
 from localcluster.nodes.real import RealNode
 from localcluster.progress import Progress
 from localcluster.testing import Cluster, session_cluster
@@ -87,12 +87,9 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
                 ("logs", "deployment/immich-operator-controller-manager", "--tail=40", "-n", Deployed.NAMESPACE),
             ),
         ):
-            done = subprocess.run(
-                ["kubectl", *command],
-                env={**os.environ, **arguments["cluster"].env},
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            report.sections.append((title, done.stdout + done.stderr))
+            try:
+                said = arguments["cluster"].kubectl(*command)
+            except KubectlError as error:
+                said = str(error)
+            report.sections.append((title, said))
     return report

@@ -49,6 +49,16 @@ def _only_this_collection(folder: Path) -> dict[str, str]:
     return {"ANSIBLE_COLLECTIONS_PATH": str(empty)}
 
 
+def fetch(port: int, path: str) -> tuple[int, str]:
+    """(status, body) that a server of this machine answers."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
 class Operator:
     """`immich-operator run` as a process, its log as it is written, and how to end it."""
 
@@ -166,13 +176,7 @@ class Operator:
         return [line for line in self.lines() if mine.items() <= line.items() and "pass_id" in line]
 
     def _fetch(self, server: str, path: str) -> tuple[int, str]:
-        port = self.wait_line("operator started")["ports"][server]
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
-                return answer.status, answer.read().decode()
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, error.read().decode()
+        return fetch(self.wait_line("operator started")["ports"][server], path)
 
     def _read(self) -> None:
         assert self.process.stdout is not None

@@ -5,8 +5,6 @@ import io
 import json
 import logging
 import threading
-import urllib.error
-import urllib.request
 from functools import partial
 from pathlib import Path
 
@@ -23,6 +21,7 @@ from immich_operator.resources import Kind
 from immich_operator.runtime import private_folder
 from immich_operator.supervisor import Supervisor
 from immich_operator.watches import Watch
+from support.operating import fetch
 
 
 class Terminal(io.StringIO):
@@ -138,15 +137,6 @@ def test_joining_names_who_does_not_end():
 
     release.set()
     assert supervisor.join(5) == []
-
-
-def fetch(port: int, path: str) -> tuple[int, str]:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
-            return answer.status, answer.read().decode()
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, error.read().decode()
 
 
 def test_probes_answer_ok_or_every_reason_why_not():

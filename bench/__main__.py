@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """`make bench`: what the operator costs, with both engines in the same run, on a local Kubernetes with simulated nodes.
 
-Each number of custom resources gets a cluster and an operator of its own, which are gone afterwards.
+Each number of custom resources gets a cluster and an operator of its own, which are gone afterwards. The column `script`
+is what it takes to apply the same objects without any operator.
 """
 
 from __future__ import annotations
@@ -14,15 +15,18 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from rich.console import Console
 
-from bench import plays, plot, report, scenarios
-from bench.bed import BenchError, a_bed
-from bench.figures import Figure, Key
+from bench import plays, plot, report, scenarios, script
+from bench.bed import BenchError, a_bed, a_cluster
+from bench.figures import Figure, Key, medians
 from localcluster.errors import LocalClusterError
 
 ENGINES: tuple[plays.Kind, ...] = ("fork", "process")
+SCRIPT = "script"
+COLUMNS = (*ENGINES, SCRIPT)
 PICTURE = "performance.png"
 
 
@@ -30,17 +34,20 @@ PICTURE = "performance.png"
 class Plan:
     """What to measure; sizes are numbers of custom resources."""
 
-    engines: Sequence[plays.Kind]
+    columns: Sequence[str]
     created: frozenset[int]
     idle: frozenset[int]
     process_limit: int
     repeats: int
     idle_s: float
     plays: int
+    endurance: int
 
-    def sizes(self, engine: str) -> list[int]:
+    def sizes(self, column: str) -> list[int]:
         """Of the clusters whose custom resources are created at once."""
-        limit = self.process_limit if engine == "process" else sys.maxsize
+        if column == SCRIPT:
+            return sorted(self.created - {1})
+        limit = self.process_limit if column == "process" else sys.maxsize
         return sorted(size for size in (self.created - {1}) | (self.idle - {0}) if size <= limit)
 
 
@@ -65,7 +72,8 @@ def main() -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     add = parser.add_argument
-    add("--engine", type=engines, default=ENGINES, help="engines to compare, separated by commas (default: both)")
+    add("--engine", type=columns, default=COLUMNS,
+        help=f"engines to compare, separated by commas; {SCRIPT} stands for none (default: {','.join(COLUMNS)})")  # fmt: skip
     add("--crs", type=sizes, default="1,20,100", help="custom resources created at once (default: %(default)s)")
     add("--idle", type=sizes, default="0,20,100,1000", help="custom resources while idle (default: %(default)s)")
     add("--process-limit", type=int, default=20, metavar="N",
@@ -73,16 +81,18 @@ def _parser() -> argparse.ArgumentParser:
     add("--repeats", type=int, default=7, metavar="N", help="of which the median is taken (default: %(default)s)")
     add("--idle-seconds", type=float, default=30.0, metavar="S", help="to measure for when idle (default: %(default)s)")
     add("--plays", type=int, default=20, metavar="N", help="bare plays for the rate of plays (default: %(default)s)")
+    add("--endurance", type=int, default=0, metavar="N",
+        help="passes of the engine `fork`, to see if memory grows; 10000 take half an hour (default: %(default)s)")  # fmt: skip
     add("--json", type=Path, metavar="FILE", help="write the results there, anew after each step")
     add("--report", type=Path, metavar="PAGE", help="write tables into this page, and a plot beside it")
     add("--load", type=Path, metavar="FILE", help="measure nothing, take what --json wrote")
     return parser
 
 
-def engines(text: str) -> list[plays.Kind]:
-    chosen = [engine for engine in ENGINES if engine in text.split(",")]
-    if unknown := set(text.split(",")) - set(ENGINES):
-        raise argparse.ArgumentTypeError(f"{', '.join(sorted(unknown))} is none of {', '.join(ENGINES)}")
+def columns(text: str) -> list[str]:
+    chosen = [column for column in COLUMNS if column in text.split(",")]
+    if unknown := set(text.split(",")) - set(COLUMNS):
+        raise argparse.ArgumentTypeError(f"{', '.join(sorted(unknown))} is none of {', '.join(COLUMNS)}")
     return chosen
 
 
@@ -92,22 +102,24 @@ def sizes(text: str) -> frozenset[int]:
 
 def _plan(args: argparse.Namespace) -> Plan:
     return Plan(
-        engines=args.engine,
+        columns=args.engine,
         created=args.crs,
         idle=args.idle,
         process_limit=args.process_limit,
         repeats=args.repeats,
         idle_s=args.idle_seconds,
         plays=args.plays,
+        endurance=args.endurance,
     )
 
 
 def _measure_all(results: report.Results, plan: Plan, target: Path | None, console: Console) -> int:
-    for engine in plan.engines:
+    for column in plan.columns:
         try:
-            for title, figures in _measure(engine, plan):
-                console.print(f"{time.strftime('%H:%M:%S')} {engine}: {title}")
-                results.engines[engine] += figures
+            steps = _measure_script(plan) if column == SCRIPT else _measure(cast("plays.Kind", column), plan)
+            for title, figures in steps:
+                console.print(f"{time.strftime('%H:%M:%S')} {column}: {title}")
+                results.engines[column] += figures
                 if target:
                     target.write_text(results.as_json(), encoding="utf-8")
         except (BenchError, LocalClusterError, ValueError) as error:
@@ -122,7 +134,24 @@ def _measure(engine: plays.Kind, plan: Plan) -> Iterator[tuple[str, list[Figure]
         yield from _few(engine, plan)
     for size in plan.sizes(engine):
         yield from _many(engine, plan, size)
+    if engine == "fork" and plan.endurance:
+        with a_bed(engine) as bed:
+            yield f"{plan.endurance} passes", scenarios.endurance(bed, plan.endurance)
     yield "bare plays", _plays(engine, plan.plays)
+
+
+def _measure_script(plan: Plan) -> Iterator[tuple[str, list[Figure]]]:
+    """As `_measure`, of what needs no operator."""
+    with a_cluster() as cluster:
+        script.create(cluster, [script.WARM_UP], scenarios.timeout_s(1))
+        if 1 in plan.created:
+            repeats = [f"single-{number:04}" for number in range(plan.repeats)]
+            found = [script.create(cluster, [name], scenarios.timeout_s(1)) for name in repeats]
+            yield "applied one by one", medians(found)
+    for size in plan.sizes(SCRIPT):
+        with a_cluster() as cluster:
+            script.create(cluster, [script.WARM_UP], scenarios.timeout_s(1))
+            yield f"{size} applied", script.create(cluster, scenarios.many(size), scenarios.timeout_s(size))
 
 
 def _few(engine: str, plan: Plan) -> Iterator[tuple[str, list[Figure]]]:

@@ -8,7 +8,7 @@ import os
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +18,7 @@ from typing import Any
 from prometheus_client.parser import text_string_to_metric_families
 
 from bench import processes, traffic
+from localcluster.api import Manifest
 from localcluster.audit import Mark
 from localcluster.cluster import LocalCluster, take_down_orphans
 from localcluster.ports import free_ports
@@ -26,9 +27,24 @@ from localcluster.state import Folder, default_state
 from localcluster.testing import Cluster
 from tests.support.operating import Operator, install_crd
 
-__all__ = ["QUIET_S", "Bed", "BenchError", "Counters", "a_bed"]
+__all__ = [
+    "QUIET_S",
+    "Bed",
+    "BenchError",
+    "Counters",
+    "a_bed",
+    "a_cluster",
+    "an_instance",
+    "kubernetes_cpu_s",
+    "latest_version",
+    "make_namespaces",
+    "namespace_of",
+]
 
-KIND = "Immich"
+API_VERSION, KIND = "media.rm3l.org/v1alpha1", "Immich"
+INSTANCES = f"/apis/{API_VERSION}/immiches"
+PER_NAMESPACE = 10
+"""Instances. The work of Kubernetes' controllers, and of a pass, grows with what else there is in a namespace."""
 LEASE_NAMESPACE = "default"
 LOOK_AGAIN_S = 0.5
 """Nothing is timed by these looks, and with a thousand instances the metrics are long."""
@@ -59,10 +75,10 @@ class Counters:
 
 
 class Bed:
-    """A cluster with the kind Immich, a namespace, and the operator as it is deployed: leader election and metrics on."""
+    """A cluster with the kind Immich, and the operator as it is deployed: leader election and metrics on."""
 
-    def __init__(self, cluster: Cluster, namespace: str, scratch: Path, engine: str) -> None:
-        self.cluster, self.api, self.namespace = cluster, cluster.api, namespace
+    def __init__(self, cluster: Cluster, scratch: Path, engine: str) -> None:
+        self.cluster, self.api = cluster, cluster.api
         self._scratch, self._engine = scratch, engine
         self.operator = self.start_operator()
 
@@ -87,8 +103,7 @@ class Bed:
 
     def cpu_s(self) -> dict[str, float]:
         """CPU that the operator and the rest of the cluster have used so far; the bench's own is in neither."""
-        components = [component.pid for component in self.cluster.local.status()]
-        return {"the operator": processes.cpu_s(self.family()), "Kubernetes": processes.cpu_s(components)}
+        return {"the operator": processes.cpu_s(self.family()), "Kubernetes": kubernetes_cpu_s(self.cluster)}
 
     def counters(self) -> Counters:
         """BenchError when the operator does not answer."""
@@ -147,7 +162,8 @@ class Bed:
 
     def create(self, names: Sequence[str], timeout_s: float) -> dict[str, float]:
         """Create custom resources without any spec at once; {name: when it was ready, in seconds since 1970}."""
-        version = self.api.request("GET", self._path, query={"limit": "1"})["metadata"]["resourceVersion"]
+        make_namespaces(self.cluster, names)
+        version = latest_version(self.cluster, INSTANCES)
         with ThreadPoolExecutor(CREATORS + 1) as pool:
             watcher = pool.submit(self._watch, set(names), version, timeout_s)
             list(pool.map(self._create, names))
@@ -161,17 +177,12 @@ class Bed:
         """What operator and bench asked for since the mark."""
         return traffic.read(self.cluster.local.folder.audit_log, begin, self.cluster.audit.mark())
 
-    @property
-    def _path(self) -> str:
-        return f"/apis/media.rm3l.org/v1alpha1/namespaces/{self.namespace}/immiches"
-
     def _create(self, name: str) -> None:
-        metadata = {"name": name, "namespace": self.namespace}
-        self.api.create({"apiVersion": "media.rm3l.org/v1alpha1", "kind": KIND, "metadata": metadata})
+        self.api.create(an_instance(name))
 
     def _watch(self, names: set[str], version: str, timeout_s: float) -> dict[str, float]:
         ready_at: dict[str, float] = {}
-        for _, cr in self.api.watch(KIND, self.namespace, since=version, timeout=timeout_s):
+        for _, cr in self.api.watch(KIND, since=version, timeout=timeout_s):
             name, status = cr["metadata"]["name"], cr.get("status") or {}
             if name in names and status.get("ready"):
                 ready_at.setdefault(name, time.time())
@@ -190,9 +201,38 @@ class Bed:
         raise BenchError(f"Waited {timeout_s:.0f} s for {what}:\n{self.operator.tail()}")
 
 
+def an_instance(name: str) -> Manifest:
+    """A custom resource without any spec."""
+    return {"apiVersion": API_VERSION, "kind": KIND, "metadata": {"name": name, "namespace": namespace_of(name)}}
+
+
+def namespace_of(instance: str) -> str:
+    """ "bench-photos-3" for photos-0031."""
+    stem, _, number = instance.rpartition("-")
+    return f"bench-{stem}-{int(number) // PER_NAMESPACE}"
+
+
+def make_namespaces(cluster: Cluster, instances: Iterable[str]) -> None:
+    """Those of the instances, ready for pods."""
+    for name in dict.fromkeys(map(namespace_of, instances)):
+        cluster.api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+        # Pods are refused until the controller-manager has made it.
+        cluster.api.wait_for("ServiceAccount", "default", name, lambda _: True)
+
+
+def latest_version(cluster: Cluster, path: str) -> str:
+    """The resource version from which a watch of the collection at the path tells what comes from now on."""
+    return str(cluster.api.request("GET", path, query={"limit": "1"})["metadata"]["resourceVersion"])
+
+
+def kubernetes_cpu_s(cluster: Cluster) -> float:
+    """CPU that the components of the cluster have used so far."""
+    return processes.cpu_s(component.pid for component in cluster.local.status())
+
+
 @contextmanager
-def a_bed(engine: str) -> Iterator[Bed]:
-    """A new cluster with an operator that rests; nothing is left of them afterwards."""
+def a_cluster() -> Iterator[Cluster]:
+    """A new cluster with the kind Immich; nothing is left of it afterwards."""
     state = default_state()
     take_down_orphans(state)
     local = LocalCluster(Folder(state, f"bench-{os.getpid()}"))
@@ -200,14 +240,20 @@ def a_bed(engine: str) -> Iterator[Bed]:
         local.up(owner=identify(os.getpid()))
         cluster = Cluster(local)
         install_crd(cluster)
-        with tempfile.TemporaryDirectory(prefix="immich-bench-") as scratch, cluster.namespace("bench") as namespace:
-            bed = Bed(cluster, namespace, Path(scratch), engine)
-            try:
-                bed.wait_begun()
-                bed.wait_rest()
-                yield bed
-            finally:
-                bed.operator.stop()
+        yield cluster
         cluster.api.close()
     finally:
         local.down()
+
+
+@contextmanager
+def a_bed(engine: str) -> Iterator[Bed]:
+    """A new cluster with an operator that rests; nothing is left of them afterwards."""
+    with a_cluster() as cluster, tempfile.TemporaryDirectory(prefix="immich-bench-") as scratch:
+        bed = Bed(cluster, Path(scratch), engine)
+        try:
+            bed.wait_begun()
+            bed.wait_rest()
+            yield bed
+        finally:
+            bed.operator.stop()

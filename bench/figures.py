@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What was measured, and how two engines compare."""
+"""What was measured, and how engines compare."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Row(NamedTuple):
 
     key: Key
     values: tuple[float | None, ...]
-    ratio: float | None
+    ratios: tuple[float | None, ...]
 
 
 def medians(repeats: Iterable[Sequence[Figure]]) -> list[Figure]:
@@ -44,7 +44,7 @@ def medians(repeats: Iterable[Sequence[Figure]]) -> list[Figure]:
 
 
 def rows(engines: Mapping[str, Sequence[Figure]]) -> list[Row]:
-    """A row per key, with the values of the engines in their order and the ratio of the first to the second.
+    """A row per key, with the values of the engines in their order and the ratio of the first to each other one.
 
     Sections, and what is in them, come in the order in which they first appear; numbers of custom resources go up.
     """
@@ -57,7 +57,5 @@ def rows(engines: Mapping[str, Sequence[Figure]]) -> list[Row]:
 
 
 def _row(key: Key, values: Sequence[float | None]) -> Row:
-    ratio = None
-    if len(values) == 2 and values[0] is not None and values[1]:
-        ratio = values[0] / values[1]
-    return Row(key, tuple(values), ratio)
+    first, *others = values
+    return Row(key, tuple(values), tuple(first / other if first is not None and other else None for other in others))

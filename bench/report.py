@@ -123,8 +123,8 @@ def write_page(page: Path, text: str) -> None:
 
 
 def _headings(engines: Mapping[str, Any]) -> list[str]:
-    ratio = [" / ".join(engines)] if len(engines) == 2 else []
-    return ["What", "Instances", *engines, *ratio]
+    first, *others = engines
+    return ["What", "Instances", *engines, *(f"{first} / {other}" for other in others)]
 
 
 def _sections(results: Results) -> Iterator[tuple[str, list[Row]]]:
@@ -133,9 +133,9 @@ def _sections(results: Results) -> Iterator[tuple[str, list[Row]]]:
 
 
 def _cells(row: Row) -> list[str]:
-    ratio = [] if len(row.values) != 2 else ["" if row.ratio is None else f"{row.ratio:.2f}"]
+    ratios = ["" if ratio is None else f"{ratio:.2f}" for ratio in row.ratios]
     instances = "" if row.key.crs is None else f"{row.key.crs:,}"
-    return [row.key.what, instances, *(_with_unit(value, row.key.unit) for value in row.values), *ratio]
+    return [row.key.what, instances, *(_with_unit(value, row.key.unit) for value in row.values), *ratios]
 
 
 def _with_unit(value: float | None, unit: str) -> str:

@@ -9,14 +9,27 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench import processes
-from bench.bed import KIND, QUIET_S, Bed, BenchError
+from bench.bed import KIND, QUIET_S, Bed, BenchError, namespace_of
 from bench.figures import Figure, Key, medians
 from bench.traffic import Request, creation, repair_s, verbs
 from localcluster.api import Manifest
 
-__all__ = ["create_at_once", "create_one_by_one", "drift", "idle", "restart", "unchanged", "warm_up"]
+__all__ = [
+    "create_at_once",
+    "create_one_by_one",
+    "drift",
+    "endurance",
+    "idle",
+    "many",
+    "restart",
+    "timeout_s",
+    "unchanged",
+    "warm_up",
+]
 
 WARM_UP = "warm-0000"
+ENDURING = 20
+"""Instances that get many passes each."""
 LEFT_OUT_PERIOD = "100ms"
 LEFT_OUT_S = 5.0
 TOUCHED = "bench/touched"
@@ -66,7 +79,12 @@ def create_one_by_one(bed: Bed, repeats: int) -> tuple[str, list[Figure]]:
 
 def create_at_once(bed: Bed, crs: int) -> list[Figure]:
     """`crs` custom resources, created while the operator rests."""
-    return _create(bed, [f"photos-{number:04}" for number in range(crs)])
+    return _create(bed, many(crs))
+
+
+def many(crs: int) -> list[str]:
+    """Names of so many instances."""
+    return [f"photos-{number:04}" for number in range(crs)]
 
 
 def drift(bed: Bed, name: str, repeats: int) -> list[Figure]:
@@ -111,6 +129,27 @@ def restart(bed: Bed, crs: int) -> list[Figure]:
     ]
 
 
+def endurance(bed: Bed, passes: int) -> list[Figure]:
+    """Memory after a tenth, half and all of so many passes that are run and find nothing to do."""
+    warm_up(bed)
+    names = many(ENDURING)
+    bed.create(names, timeout_s(ENDURING))
+    bed.wait_quiet(passes=ENDURING)
+    start, figures = bed.counters(), []
+    for share in (0.1, 0.5, 1.0):
+        while (done := bed.counters().plays - start.plays) < share * passes:
+            for name in names:
+                _annotate(bed, name, TOUCHED, f"{done:.0f}")
+            for _ in bed.looks("the instances to be looked after", 60):
+                if bed.counters().plays - start.plays >= done + ENDURING:
+                    break
+        bed.wait_rest()
+        key = Key("Endurance", f"memory (PSS) after {share * passes:,.0f} passes", "MiB")
+        figures.append(Figure(key, processes.pss_mib(bed.family())))
+    failed = bed.counters().failed_plays - start.failed_plays
+    return [*figures, Figure(Key("Endurance", "passes that failed", ""), failed)]
+
+
 def timeout_s(crs: int) -> float:
     """For a number of custom resources; generous, it only ends what will not end."""
     return 120.0 + 15.0 * crs
@@ -134,14 +173,14 @@ def _create(bed: Bed, names: list[str]) -> list[Figure]:
 
 
 def _harm(bed: Bed, instance: str, harm: Harm) -> Figure:
-    name = f"{instance}-{harm.suffix}"
+    name, namespace = f"{instance}-{harm.suffix}", namespace_of(instance)
     bed.wait_rest()
-    mark, before = bed.cluster.audit.mark(), bed.api.get(harm.kind, name, bed.namespace)
+    mark, before = bed.cluster.audit.mark(), bed.api.get(harm.kind, name, namespace)
     if harm.change is None:
-        bed.api.delete(harm.kind, name, bed.namespace)
+        bed.api.delete(harm.kind, name, namespace)
     else:
-        bed.api.merge_patch(harm.kind, name, bed.namespace, dict(harm.change))
-    bed.api.wait_for(harm.kind, name, bed.namespace, harm.is_repaired(before))
+        bed.api.merge_patch(harm.kind, name, namespace, dict(harm.change))
+    bed.api.wait_for(harm.kind, name, namespace, harm.is_repaired(before))
     bed.wait_quiet()
     took_s = repair_s(bed.requests(mark), harm.resource, name)
     return Figure(Key("Repair", f"{harm.kind} {'deleted' if harm.change is None else 'changed'}", "s"), took_s)
@@ -186,4 +225,4 @@ def _by_verb(section: str, requests: list[Request]) -> list[Figure]:
 
 
 def _annotate(bed: Bed, name: str, annotation: str, value: str | None) -> None:
-    bed.api.merge_patch(KIND, name, bed.namespace, {"metadata": {"annotations": {annotation: value}}})
+    bed.api.merge_patch(KIND, name, namespace_of(name), {"metadata": {"annotations": {annotation: value}}})

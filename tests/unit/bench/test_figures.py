@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Figures of two engines side by side."""
+"""Figures of engines side by side."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_row_compares_what_both_have(fork: float | None, process: float | None
         "process": [] if process is None else [Figure(TIME, process)],
     }
 
-    assert rows(engines) == [Row(TIME, (fork, process), ratio)]
+    assert rows(engines) == [Row(TIME, (fork, process), (ratio,))]
 
 
 def test_rows_are_ordered_by_subject_then_by_the_number_of_custom_resources() -> None:
@@ -54,4 +54,12 @@ def test_rows_are_ordered_by_subject_then_by_the_number_of_custom_resources() ->
 
 
 def test_one_engine_alone_has_no_ratio() -> None:
-    assert rows({"fork": [Figure(TIME, 1.0)]}) == [Row(TIME, (1.0,), None)]
+    assert rows({"fork": [Figure(TIME, 1.0)]}) == [Row(TIME, (1.0,), ())]
+
+
+def test_the_first_of_several_is_compared_with_each_other() -> None:
+    of = {"fork": 1.0, "process": 4.0, "script": 0.5}
+
+    (row,) = rows({name: [Figure(TIME, value)] for name, value in of.items()})
+
+    assert row.ratios == (0.25, 2.0)

@@ -117,11 +117,11 @@ references:
       type: bool
   sample: [{apiVersion: v1, kind: Secret, name: mail, object: null, forbidden: false}]
 neighbours:
-  description: The other custom resources of the namespace, by name and spec.
+  description: The other custom resources of the namespace that may use a claim of this one, by name and spec.
   returned: success
   type: list
   elements: dict
-  sample: [{metadata: {name: second}, spec: {}}]
+  sample: [{metadata: {name: second}, spec: {immich: {persistence: {library: {existingClaim: photos-library}}}}}]
 refusals:
   description: What the API server said when a StatefulSet that lacks pods was to get one, by the name of the StatefulSet.
   returned: success

@@ -22,7 +22,16 @@ PATHS = {
 
 def may_be_shared(cr: Mapping[str, Any], neighbours: Iterable[Mapping[str, Any]]) -> bool:
     """False when no instance of the namespace names a claim: those that they have by default are their own."""
-    return any(name for any_cr in (cr, *neighbours) for path in PATHS.values() for name in values_at(any_cr, path))
+    return any(map(_names_one, (cr, *neighbours)))
+
+
+def worth_a_look(cr: Mapping[str, Any], neighbours: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Those of the other instances that may use a claim of this one: all if it names one, else those that name one."""
+    return [other for other in neighbours if _names_one(cr) or _names_one(other)]
+
+
+def _names_one(cr: Mapping[str, Any]) -> bool:
+    return any(name for path in PATHS.values() for name in values_at(cr, path))
 
 
 def in_use_elsewhere(instance: Instance, neighbours: Iterable[Mapping[str, Any]]) -> list[Notice]:

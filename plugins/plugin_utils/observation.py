@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, TypeAlias
 
-from . import names
+from . import claims, names
 from .api_error import ApiError, ObjectRef
 from .api_objects import ApiObjects
 from .readiness import lacks_pods
@@ -88,7 +88,7 @@ def observe(cr: Mapping[str, Any], api: ApiObjects, *, in_parallel: InParallel) 
         ],
         "neighbours": [
             {"metadata": {"name": other["metadata"]["name"]}, "spec": other.get("spec")}
-            for other in instances
+            for other in claims.worth_a_look(present, instances)
             if other["metadata"]["name"] != name
         ],
         "refusals": {

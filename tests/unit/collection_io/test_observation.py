@@ -32,6 +32,7 @@ class Cluster:
         self.listed: dict[str, str] = {}
         self.may_list_events = True
         self.events = [failed(2), failed(1, "an older one")]
+        self.others: list[dict[str, Any]] = []
 
     def api_groups(self) -> dict[str, list[str]]:
         return {"media.rm3l.org": ["v1alpha1"]}
@@ -46,7 +47,7 @@ class Cluster:
                 raise ApiError(403, "Forbidden", "events is forbidden", subject="Event")
             return self.events
         if ref.kind == "Immich":
-            return [self.cr, {"metadata": {"name": "second", "uid": "u2"}, "spec": {"a": 1}, "status": {}}]
+            return [self.cr, *self.others]
         return [item for item in self.objects if item["kind"] == ref.kind]
 
 
@@ -103,5 +104,24 @@ def test_events_that_may_not_be_read_are_done_without(healthy: Cluster) -> None:
     assert seen_in(without_its_pod(healthy))["refusals"] == {}
 
 
-def test_the_other_instances_are_read_because_they_may_name_a_claim_of_this_one(healthy: Cluster) -> None:
-    assert seen_in(healthy)["neighbours"] == [{"metadata": {"name": "second"}, "spec": {"a": 1}}]
+NAMES_A_CLAIM: dict[str, Any] = {"immich": {"persistence": {"library": {"existingClaim": "photos-library"}}}}
+
+
+@pytest.mark.parametrize(
+    ("mine", "seen"),
+    [
+        pytest.param({}, ["third"], id="that-name-one-as-this-one-has-claims-of-its-own-only"),
+        pytest.param(NAMES_A_CLAIM, ["second", "third"], id="all-as-this-one-names-a-claim-that-may-be-that-of-any"),
+    ],
+)
+def test_of_the_other_instances_those_are_seen_that_may_use_the_same_claim(
+    mine: dict[str, Any], seen: list[str]
+) -> None:
+    cr = a_cr(mine)
+    specs: dict[str, dict[str, Any]] = {"second": {"server": {"replicas": 2}}, "third": NAMES_A_CLAIM}
+    cluster = Cluster(cr, an_instance_at_work(cr))
+    cluster.others = [
+        {"metadata": {"name": name, "uid": name}, "spec": spec, "status": {}} for name, spec in specs.items()
+    ]
+
+    assert seen_in(cluster)["neighbours"] == [{"metadata": {"name": name}, "spec": specs[name]} for name in seen]

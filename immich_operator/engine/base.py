@@ -31,6 +31,8 @@ class Play:
     """Folder of the role; its parent becomes the roles path."""
     playbook: Path | None = None
     """File of the playbook."""
+    checks_arguments: bool = True
+    """Whether the variables of the role are checked against its argument spec."""
     extra_vars: Mapping[str, Any] = field(default_factory=dict, repr=False)
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Added to the operator's own environment for this run."""
@@ -60,7 +62,7 @@ class PlayResult:
     failures: tuple[str, ...] = ()
     """`task name: message` of each failed task that was neither ignored nor rescued."""
     requeue_after_s: float | None = None
-    """Wish of a requeue_after task: seconds until the next pass, whatever the reconcile period says."""
+    """Wish of a requeue_after task or a report: seconds until the next pass, whatever the reconcile period says."""
     report: Mapping[str, Any] = field(default_factory=dict)
     """The `report` mappings of successful tasks: lists joined, mappings merged, of other values the last one."""
     duration_s: float = 0.0

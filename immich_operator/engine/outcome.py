@@ -96,11 +96,16 @@ class Outcome:
         for one in (result, *_items(result)):
             if isinstance(one.get("report"), Mapping):
                 merge_reports(self._report, one["report"])
-        if REQUEUE_AFTER & {data.get("task_action"), data.get("resolved_action")} and "period" in result:
-            wish = seconds(result["period"])
-            if wish is not None:
-                known = self._requeue_after_s
-                self._requeue_after_s = wish if known is None else min(wish, known)
+                self._look_again_after(one["report"].get("requeue_after"))
+        if REQUEUE_AFTER & {data.get("task_action"), data.get("resolved_action")}:
+            self._look_again_after(result.get("period"))
+
+    def _look_again_after(self, period: object) -> None:
+        """Of several wishes the earliest counts."""
+        wish = seconds(period)
+        if wish is not None:
+            known = self._requeue_after_s
+            self._requeue_after_s = wish if known is None else min(wish, known)
 
     def _real_failures(self) -> tuple[str, ...]:
         """Failures that nobody rescued.

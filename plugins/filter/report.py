@@ -80,6 +80,10 @@ _value:
       sample:
         dependents: {Deployment/photos-server: "4711"}
         references: {Secret/photos-postgres-credentials: "4700"}
+    requeue_after:
+      description: When to run another pass at the latest, null if only a change is a reason for one.
+      type: str
+      sample: 15s
 """
 
 

@@ -24,6 +24,9 @@ WORKLOADS = {
 }
 """{component: (kind, condition, boolean in the status)}"""
 
+LOOK_AGAIN = "15s"
+"""When to look for the Event that tells why a StatefulSet's pod was refused: nothing that the loop watches tells of it."""
+
 TIME_HEALS = frozenset({Reason.WAITING_FOR_ROLLOUT, Reason.VOLUME_NOT_BOUND})
 """Reasons that need nobody to act."""
 
@@ -46,13 +49,14 @@ class Condition(NamedTuple):
 
 
 def report(plan: Mapping[str, Any], outcome: Mapping[str, Any], seen: Mapping[str, Any]) -> dict[str, Any]:
-    """{"status": {...} or None, "events": [...], "failures": [str], "changed": [str], "observed": {...}, "current": cr}.
+    """{"status": {...} or None, "events", "failures", "changed", "observed", "requeue_after", "current"}.
 
     `plan` is what `Plan.as_dict` gave, `outcome` the result of the action apply. `events` are {"type", "reason",
     "message"}; `failures` are what the pass is to be tried again for; `changed` says in words what it did to which
     object; `observed` is {"dependents": {"Deployment/photos-server": resource version, ...}, "references": {"Secret/x":
     resource version or None, ...}}, by which the loop knows when nothing has changed since, or None when another pass
-    may have something to do all the same; `current` is the custom resource as it was read.
+    may have something to do all the same; `requeue_after` is when to look again at the latest, such as "15s", or None;
+    `current` is the custom resource as it was read.
     """
     results = list(outcome.get("results") or ())
     notices = [Notice(**notice) for notice in plan["notices"]]
@@ -60,7 +64,7 @@ def report(plan: Mapping[str, Any], outcome: Mapping[str, Any], seen: Mapping[st
     failures += [notice.message for notice in notices if notice.retry]
     told = {"failures": failures, "changed": _changes(results, seen), "current": seen.get("cr")}
     if plan["state"] != State.PRESENT:
-        return {"status": None, "events": [], "observed": None, **told}
+        return {"status": None, "events": [], "observed": None, "requeue_after": None, **told}
     instance = Instance.from_cr(plan["cr"])
     pods, live = list(seen.get("pods") or ()), _after(seen, results)
     view = _View(instance, live, pods, notices, results, seen.get("refusals") or {})
@@ -75,8 +79,18 @@ def report(plan: Mapping[str, Any], outcome: Mapping[str, Any], seen: Mapping[st
         "conditions": [condition.as_dict(instance.generation) for condition in conditions],
     }
     events = _events(dig(plan["cr"], "status", "conditions", default=[]), conditions)
-    observed = _observed(instance, seen, live, pods) if _is_settled(plan["cr"], seen, live, results) else None
-    return {"status": status, "events": events, "observed": observed, **told}
+    without_pods = [item for item in live.values() if item["kind"] == "StatefulSet" and lacks_pods(item)]
+    has_written = any(result.get("changed") for result in results)
+    # What was deleted may have to be made anew, and what others do with a claim, the loop does not tell this instance.
+    settled = not (has_written or without_pods or may_be_shared(plan["cr"], seen.get("neighbours") or ()))
+    unexplained = [item for item in without_pods if item["metadata"]["name"] not in view.refusals]
+    return {
+        "status": status,
+        "events": events,
+        "observed": _observed(instance, seen, live, pods) if settled else None,
+        "requeue_after": LOOK_AGAIN if unexplained else None,
+        **told,
+    }
 
 
 class _View:
@@ -266,22 +280,6 @@ def _after(seen: Mapping[str, Any], results: Iterable[Mapping[str, Any]]) -> dic
         elif result.get("object"):
             live[key] = result["object"]
     return live
-
-
-def _is_settled(
-    cr: Mapping[str, Any],
-    seen: Mapping[str, Any],
-    live: Mapping[tuple[str, str], Manifest],
-    results: Iterable[Mapping[str, Any]],
-) -> bool:
-    """False when another pass may have something to do although nothing that the loop watches changes.
-
-    What was deleted may have to be made anew; the Event that tells why a StatefulSet has no pod may come after the
-    pass; and what other instances do with a claim, the loop does not tell this one.
-    """
-    has_written = any(result.get("changed") for result in results)
-    waits_for_pods = any(item["kind"] == "StatefulSet" and lacks_pods(item) for item in live.values())
-    return not (has_written or waits_for_pods or may_be_shared(cr, seen.get("neighbours") or ()))
 
 
 def _observed(

@@ -54,6 +54,7 @@ def seen_with(
     route: bool = False,
     openshift: bool = False,
     neighbours: Iterable[Mapping[str, Any]] = (),
+    refusals: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """What `observe` returns when just these objects are there."""
     there = {(manifest["kind"], manifest["metadata"]["name"]): dict(manifest) for manifest in objects}
@@ -69,6 +70,7 @@ def seen_with(
             for reference in references(cr)
         ],
         "neighbours": [dict(neighbour) for neighbour in neighbours],
+        "refusals": dict(refusals or {}),
     }
 
 

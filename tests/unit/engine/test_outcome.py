@@ -162,3 +162,12 @@ def test_the_shortest_wish_for_the_next_pass_wins() -> None:
         )
 
     assert outcome.result("failed", 2, 1.0).requeue_after_s == 0.0
+
+
+@pytest.mark.parametrize(("wish", "found"), [("15s", 15.0), (None, None), ("soon", None)])
+def test_a_report_may_wish_for_the_next_pass_too(wish: str | None, found: float | None) -> None:
+    outcome = Outcome()
+    result = {"report": {"changed": [], "requeue_after": wish}}
+    outcome.on_event({"event": "runner_on_ok", "event_data": {"task_action": "media.immich.k8s_status", "res": result}})
+
+    assert outcome.result("successful", 0, 1.0).requeue_after_s == found

@@ -77,13 +77,27 @@ def test_a_pass_that_wrote_is_followed_by_one_that_looks_at_the_result():
 def test_an_instance_whose_stateful_set_lacks_a_pod_is_looked_at_again():
     live = with_status(an_instance_at_work(a_cr()), "StatefulSet", "photos-postgres", replicas=0)
 
-    assert report_for(a_cr(), live)["observed"] is None, "the Event that says why comes when it comes"
+    told = report_for(a_cr(), live)
+
+    assert told["observed"] is None
+    assert told["requeue_after"] == "15s", "the Event that says why comes when it comes"
+
+
+def test_nothing_is_to_be_looked_for_once_it_is_known_why_a_pod_was_refused():
+    live = with_status(an_instance_at_work(a_cr()), "StatefulSet", "photos-postgres", replicas=0)
+
+    told = report_for(a_cr(), live, refusals={"photos-postgres": "exceeded quota"})
+
+    assert (told["observed"], told["requeue_after"]) == (None, None)
 
 
 def test_an_instance_whose_pod_is_there_and_not_ready_is_settled():
     live = with_status(an_instance_at_work(a_cr()), "StatefulSet", "photos-postgres", availableReplicas=0)
 
-    assert report_for(a_cr(), live, pods=[a_pod("postgres", "ErrImagePull")])["observed"] is not None
+    told = report_for(a_cr(), live, pods=[a_pod("postgres", "ErrImagePull")])
+
+    assert told["observed"] is not None
+    assert told["requeue_after"] is None
 
 
 @pytest.mark.parametrize("spec", [LIBRARY, DATABASE, QUEUES], ids=["library", "database", "queues"])

@@ -32,6 +32,7 @@ def test_nothing_is_done_for_a_custom_resource_that_is_gone():
         "status": None,
         "events": [],
         "observed": None,
+        "requeue_after": None,
         "failures": [],
         "changed": [],
         "current": None,

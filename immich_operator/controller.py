@@ -168,8 +168,14 @@ class Controller:
             private_data_dir=self._folder(ref),
             role=role,
             playbook=playbook,
+            identity_only=watch.identity_only and not static,  # what the file's own `vars` say is checked
             extra_vars=extra_vars(
-                cr, watch.kind, snake_case=watch.snake_case_parameters, unsafe=watch.mark_unsafe, static=static
+                cr,
+                watch.kind,
+                snake_case=watch.snake_case_parameters,
+                unsafe=watch.mark_unsafe,
+                identity_only=watch.identity_only,
+                static=static,
             ),
             env=self._plays.env,
             verbosity=options.verbosity,

@@ -18,7 +18,7 @@ _WORDS: Final = ("HTTP", "URL", "IP")
 
 
 def extra_vars(
-    cr: Manifest, kind: Kind, *, snake_case: bool, unsafe: bool, static: Mapping[str, Any]
+    cr: Manifest, kind: Kind, *, snake_case: bool, unsafe: bool, identity_only: bool, static: Mapping[str, Any]
 ) -> dict[str, Any]:
     """All variables of one run; a later family wins over an earlier one of the same name.
 
@@ -27,6 +27,9 @@ def extra_vars(
     3. `_<group>_<kind>`: the whole object, `_<group>_<kind>_spec`: its spec as stored;
     4. `static`: the `vars` of watches.yaml, which are never marked unsafe, so that they may be templates.
 
+    With `identity_only` only the second and the fourth, and of the third an object that has nothing but apiVersion, kind,
+    name, namespace and uid: Ansible reads and copies all variables several times in each run.
+
     Raises:
         ParameterError: a key of the spec is empty and cannot be converted, or something cannot be marked unsafe.
     """
@@ -34,11 +37,15 @@ def extra_vars(
     mark = mark_unsafe if unsafe else _same
     metadata = metadata_of(cr)
     prefix = "_" + re.sub(r"[.-]", "_", kind.group) + "_" + kind.kind.lower()
+    meta = {"name": metadata.get("name"), "namespace": metadata.get("namespace", "")}
+    if identity_only:
+        who = {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": {**meta, "uid": metadata.get("uid")}}
+        return {"ansible_operator_meta": meta, prefix: mark(who), **static}
     parameters = mapping(spec)
     whole = mark(cr)  # before its parts, so that a refusal names the key as the user knows it
     return {
         **mark(snake_keys(parameters) if snake_case else dict(parameters)),
-        "ansible_operator_meta": {"name": metadata.get("name"), "namespace": metadata.get("namespace", "")},
+        "ansible_operator_meta": meta,
         prefix: whole,
         f"{prefix}_spec": mark({} if spec is None else spec),
         **static,

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""watches.yaml: the schema and defaults of the Operator SDK, and keys of our own: `dependents`, `references`, `formerFinalizer`.
+"""watches.yaml: the schema and defaults of the Operator SDK, and keys of our own.
+
+These are `dependents`, `references`, `formerFinalizer` and `identityOnly`.
 
 What differs from the Operator SDK on purpose:
 - unknown keys are refused with a suggestion, because a misspelt one would silently do nothing;
@@ -95,6 +97,8 @@ class Watch:
     references: tuple[Reference, ...] = ()
     former_finalizer: str | None = None
     """Left by a predecessor; an object that is being deleted and waits for it gets a pass, in which the role frees it."""
+    identity_only: bool = False
+    """The role reads the object itself: it is told which one, and not what is in it. So there is no spec to check either."""
 
 
 def expand(text: str, environ: Mapping[str, str]) -> str:
@@ -154,6 +158,7 @@ def _watch(entry: Entry, search: RoleSearch) -> Watch | None:
         dependents=_dependents(entry),
         references=_references(entry),
         former_finalizer=entry.text("formerFinalizer") or None,
+        identity_only=entry.boolean("identityOnly", default=False),
     )
     entry.boolean("watchClusterScopedResources", default=False)  # only what `dependents` lists is watched
     entry.anything("blacklist")  # concerns the Operator SDK's proxy, which does not exist here

@@ -31,8 +31,9 @@ class Play:
     """Folder of the role; its parent becomes the roles path."""
     playbook: Path | None = None
     """File of the playbook."""
-    checks_arguments: bool = True
-    """Whether the variables of the role are checked against its argument spec."""
+    identity_only: bool = False
+    """The extra vars only tell which object the role is about. Nothing in its files may depend on them: its argument spec
+    is not checked, and an engine may load it once for many plays."""
     extra_vars: Mapping[str, Any] = field(default_factory=dict, repr=False)
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Added to the operator's own environment for this run."""

@@ -151,7 +151,12 @@ def _playbook(play: Play) -> Path:
     if play.playbook is not None:
         return play.playbook.absolute()
     assert play.role is not None  # noqa: S101 - Play has exactly one of both
-    plays: list[dict[str, Any]] = [{"hosts": "localhost", "gather_facts": False, "roles": [play.role.name]}]
+    if play.identity_only:
+        role = {"name": play.role.name, "rolespec_validate": False}
+        content: dict[str, Any] = {"tasks": [{"ansible.builtin.import_role": role}]}
+    else:
+        content = {"roles": [play.role.name]}
+    plays = [{"hosts": "localhost", "gather_facts": False, **content}]
     playbook = play.private_data_dir / "project" / "play.json"
     write_private(playbook, json.dumps(plays))
     return playbook

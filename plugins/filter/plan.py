@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 import string
 from collections.abc import Callable, Mapping
@@ -88,8 +87,8 @@ def plan(cr: Any, seen: Any, images: Any = None) -> Any:
     if not isinstance(found, Mapping) or "objects" not in found:
         raise AnsibleFilterError("media.immich.plan: seen has to be what media.immich.observe returned")
     password = "".join(secrets.choice(ALPHABET) for _ in range(PASSWORD_LENGTH))
-    result = planning.plan(plain(cr), seen=found, images=plain(images or {}), new_password=password).as_dict()
-    return wrap_var(json.dumps(result) if isinstance(seen, str) else result)
+    result = planning.plan(plain(cr), seen=found, images=plain(images or {}), new_password=password)
+    return wrap_var(result.as_json() if isinstance(seen, str) else result.as_dict())
 
 
 class FilterModule:

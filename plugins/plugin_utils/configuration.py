@@ -17,9 +17,11 @@ from .instance import Instance, Part, Surroundings
 from .names import Component
 from .reasons import Reason
 from .required import Used, secret_text
-from .values import checksum, dig, merged
+from .values import checksum, dig, is_deeper, merged
 
 PATH = "spec.immich.configuration"
+DEEPEST = 100
+"""Levels. No setting has more than five, and the file could not be written with some hundreds."""
 
 SECRET_SETTINGS = (
     (("notifications", "smtp", "transport"), "passwordSecretRef", "password"),
@@ -44,6 +46,9 @@ def plan(instance: Instance, around: Surroundings) -> tuple[Part, ConfigFile | N
     name = names.config_object(instance.name)
     wanted_kind = dig(instance.spec, "immich", "configurationKind", default="ConfigMap")
     users: Mapping[str, Any] = dig(instance.spec, "immich", "configuration", default={})
+    if is_deeper(users, DEEPEST):
+        part.blocks(Reason.SPEC_INVALID, f"{PATH} is nested more than {DEEPEST} levels deep; make it flatter")
+        return part, None
     _warn_of_doubtful_settings(part, users, wanted_kind)
     if wanted_kind == "None":
         return part, ConfigFile("None", name, None)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -41,9 +42,16 @@ class Plan:
 
     def as_dict(self) -> dict[str, Any]:
         """{"cr", "state", "steps": [...], "notices": [{"component", "effect", "reason", "message", "retry"}, ...]}"""
-        notices = [notice._asdict() for notice in self.notices]
-        result: dict[str, Any] = plain({"cr": self.cr, "state": self.state, "steps": self.steps, "notices": notices})
+        result: dict[str, Any] = plain(self._content())
         return result
+
+    def as_json(self) -> str:
+        """The same as a text."""
+        return json.dumps(self._content())
+
+    def _content(self) -> dict[str, Any]:
+        notices = [notice._asdict() for notice in self.notices]
+        return {"cr": self.cr, "state": self.state, "steps": self.steps, "notices": notices}
 
     @property
     def objects(self) -> list[Manifest]:

@@ -46,6 +46,19 @@ def dig(value: Any, *path: str, default: Any = None) -> Any:
     return value
 
 
+def is_deeper(value: Any, levels: int) -> bool:
+    """Whether mappings and lists are nested in more levels than that. Without recursion, which such values may exceed."""
+    layer = [value]
+    for _ in range(levels + 1):
+        layer = [
+            inner
+            for outer in layer
+            if isinstance(outer, Mapping | list)
+            for inner in (outer.values() if isinstance(outer, Mapping) else outer)
+        ]
+    return bool(layer)
+
+
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """`over` laid on `base`: mappings are merged key by key, everything else (lists too) is replaced whole."""
     result = dict(base)

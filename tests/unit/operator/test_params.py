@@ -8,6 +8,7 @@ from immich_operator.params import extra_vars, mark_unsafe, snake_keys, to_snake
 from immich_operator.resources import Kind
 
 IMMICH = Kind("media.rm3l.org/v1alpha1", "Immich")
+PLAIN: dict = {"snake_case": False, "unsafe": False, "identity_only": False, "static": {}}
 UPSTREAM = {
     "storageClassName": "storage_class_name",
     "apiURL": "api_url",
@@ -37,9 +38,7 @@ def an_immich(spec: object = None) -> dict:
 
 
 def variables(spec: object, **options: object) -> dict:
-    return extra_vars(
-        an_immich(spec), IMMICH, **{"snake_case": False, "unsafe": False, "static": {}, **options}  # type: ignore[arg-type]
-    )  # fmt: skip
+    return extra_vars(an_immich(spec), IMMICH, **{**PLAIN, **options})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("camel", "snake"), UPSTREAM.items(), ids=list(UPSTREAM))
@@ -63,7 +62,7 @@ def test_the_whole_resource_and_its_spec_are_there_under_names_made_of_group_and
 
 
 def test_a_kind_of_the_core_group_gives_two_underscores():
-    found = extra_vars(an_immich({}), Kind("v1", "Secret"), snake_case=False, unsafe=False, static={})
+    found = extra_vars(an_immich({}), Kind("v1", "Secret"), **PLAIN)
 
     assert {"__secret", "__secret_spec"} <= found.keys()
 
@@ -91,6 +90,19 @@ def test_every_string_of_the_resource_is_marked_unsafe_and_the_files_own_vars_ar
     assert found["_media_rm3l_org_immich_spec"] == {"a": [{"__ansible_unsafe": "{{ x }}"}, 1]}
     assert found["_media_rm3l_org_immich"]["metadata"]["name"] == {"__ansible_unsafe": "photos"}
     assert found["meta"] == "{{ ansible_operator_meta }}"
+
+
+def test_a_role_that_reads_the_resource_itself_is_told_only_which_one():
+    found = variables({"a": {"__ansible_unsafe": "x"}}, identity_only=True, unsafe=True, static={"b": 2})
+
+    who = {"name": "photos", "namespace": "family"}
+    marked = {key: {"__ansible_unsafe": value} for key, value in who.items()}
+    api = {"apiVersion": {"__ansible_unsafe": "media.rm3l.org/v1alpha1"}, "kind": {"__ansible_unsafe": "Immich"}}
+    assert found == {
+        "ansible_operator_meta": who,
+        "_media_rm3l_org_immich": {**api, "metadata": {**marked, "uid": None}},
+        "b": 2,
+    }
 
 
 def test_marking_leaves_the_original_as_it_is():

@@ -51,7 +51,7 @@ def test_every_key_is_understood(folder):
         "  dependents:\n    selector: a=b\n    instanceLabel: example.org/instance\n"
         "    kinds: [{apiVersion: v1, kind: Pod}, {apiVersion: x.org/v1, kind: Route, optional: true}]\n"
         "  references: [{apiVersion: v1, kind: Secret, paths: [spec.a, 'spec.b[].c'], names: ['{name}-x']}]\n"
-        "  formerFinalizer: predecessor.org/finalizer\n"
+        "  formerFinalizer: predecessor.org/finalizer\n  identityOnly: true\n"
     )
 
     (watch,) = read(text)
@@ -72,7 +72,7 @@ def test_every_key_is_understood(folder):
     assert watch.references == (Reference(Kind("v1", "Secret"), ("spec.a", "spec.b[].c"), ("{name}-x",)),)
     cr = {"metadata": {"name": "main"}, "spec": {"a": "one", "b": [{"c": "two"}]}}
     assert watch.references[0].named_by(cr) == ["one", "two", "main-x"]
-    assert watch.former_finalizer == "predecessor.org/finalizer"
+    assert (watch.former_finalizer, watch.identity_only) == ("predecessor.org/finalizer", True)
 
 
 def test_the_case_of_keys_does_not_matter():

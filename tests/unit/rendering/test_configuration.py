@@ -2,6 +2,7 @@
 """Immich's configuration file: what is generated, what the user says, and in which kind of object it is kept."""
 
 import base64
+import json
 
 import pytest
 import yaml
@@ -287,6 +288,31 @@ def test_settings_that_immich_does_not_know_are_passed_on_with_a_warning():
     reasons = [reason for _, reason in notices(plan, "warns")]
     assert reasons == ["InvalidSetting", "UnknownSetting", "SecretInPlainText"]
     assert yaml.safe_load(text_of(plan))["noSuchSetting"] == 1
+
+
+def nested(levels):
+    value = 1
+    for _ in range(levels):
+        value = {"a": value}
+    return value
+
+
+def test_settings_may_be_nested_as_deep_as_anybody_could_mean():
+    assert notices(plan_for(a_cr(configured(nested(100)))), "blocks") == []
+
+
+@pytest.mark.parametrize("levels", [101, 900])
+def test_settings_that_are_nested_deeper_leave_everything_as_it_is(levels):
+    cr, live = a_cr(configured({})), an_instance_at_work(a_cr())
+    cr["spec"]["immich"]["configuration"] = nested(levels)
+
+    plan = plan_for(cr, live)
+
+    assert notices(plan, "blocks") == [("config", "SpecInvalid")]
+    assert not has(plan, "Deployment", "photos-server")
+    assert not has(plan, "ConfigMap", "photos-immich-config")
+    assert deletions(plan) == []
+    assert json.loads(plan.as_json())["state"] == "present"
 
 
 def test_settings_without_a_file_are_ignored_with_a_warning():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The forked side: turn a copy of the zygote into one run of ansible-playbook.
+"""The forked side: turn a copy of a process that has loaded everything into one run of ansible-playbook.
 
 Runs in a process of its own; everything it changes (environment, directory, constants of Ansible) dies with it.
 """
@@ -20,14 +20,26 @@ import time
 import traceback
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
 from immich_operator.engine import warm, wire
+from immich_operator.engine.forker import Handed, descriptors
 
 from ansible import constants  # isort: skip - after `warm`, which starts Ansible
 
-__all__ = ["become_play"]
+__all__ = [
+    "CRASHED_RC",
+    "Begun",
+    "become_play",
+    "begin",
+    "end",
+    "last_words",
+    "leave",
+    "run_playbook",
+    "settle",
+]
 
 PROFILE_VARIABLE = "OPERATOR_ENGINE_PROFILE"
 """Folder into which each play writes its cProfile statistics."""
@@ -42,57 +54,87 @@ CRASHED_RC = 250
 """What ansible-playbook itself returns for an unexpected exception."""
 
 
-def become_play(
-    channel: socket.socket, output: int, *, keep: Collection[int], lessons: socket.socket, zygote: int
-) -> NoReturn:
-    """Read the play from `channel`, run it with `output` as its terminal, and end the process.
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A play that this process is running; `request` is {"argv", "env", "cwd"} and what else the operator has sent."""
+
+    request: Mapping[str, Any]
+    lessons: socket.socket
+    known: frozenset[str]
+    """Modules that were there before it."""
+    profile: Any
+    """Of what it does, a cProfile.Profile, if somebody wants to know."""
+
+
+def become_play(handed: Handed, *, keep: Collection[int], lessons: socket.socket, zygote: int) -> NoReturn:
+    """Run a play from its beginning to its end, and end the process with it.
 
     `keep`: descriptors that preloaded modules hold. `lessons`: where to tell the zygote what it should preload as well.
     """
+    play = begin(handed, keep=keep, lessons=lessons, parent=zygote)
     code = CRASHED_RC
     try:
-        _leave_the_zygote(zygote, {*keep, channel.fileno(), output, lessons.fileno()})
-        request = wire.receive(channel)
-        if request is not None:
-            _settle(request, output)
-            known = set(sys.modules)
-            wire.send(channel, {"started": os.getpid()})
-            code = _run(request["argv"], request["env"])
-            _teach(lessons, sorted(set(sys.modules) - known), request["env"])
+        code = run_playbook(play.request["argv"])
     except BaseException:  # nothing may return into the zygote's loop
-        _last_words(traceback.format_exc())
+        last_words()
     finally:
-        try:
-            sys.stdout.flush()
-        finally:
-            # No atexit handlers: they belong to the zygote.
-            os._exit(code)
+        end(code, play)
 
 
-def _leave_the_zygote(zygote: int, keep: Collection[int]) -> None:
+def begin(handed: Handed, *, keep: Collection[int], lessons: socket.socket, parent: int) -> Begun:
+    """Make this fork of `parent` the process of the play that it was handed; ends it when nobody wants the play any more."""
+    channel, output = handed
+    try:
+        leave(parent, {*keep, channel.fileno(), output, lessons.fileno()})
+        # Orphans of this play become our children, so that a kill finds all of them below us.
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
+        request = wire.receive(channel)
+        if request is None:
+            os._exit(CRASHED_RC)
+        settle(request)
+        terminal = _Terminal(io.FileIO(output, "w"), encoding="utf-8", errors="replace", write_through=False)
+        sys.stdout = sys.stderr = terminal
+        random.seed()
+        wire.send(channel, {"started": os.getpid()})
+        return Begun(request, lessons, frozenset(sys.modules), _profile(request["env"]))
+    except BaseException:
+        last_words()
+        os._exit(CRASHED_RC)
+
+
+def end(code: int, play: Begun) -> NoReturn:
+    """Tell the zygote what the play had to import, and end the process with the exit status of the play."""
+    try:
+        if play.profile is not None:
+            play.profile.disable()
+            play.profile.dump_stats(Path(play.request["env"][PROFILE_VARIABLE]) / f"{os.getpid()}.prof")
+        _teach(play.lessons, sorted(set(sys.modules) - play.known), play.request["env"])
+        sys.stdout.flush()
+    finally:
+        # No atexit handlers: they belong to the zygote.
+        os._exit(code)
+
+
+def leave(parent: int, keep: Collection[int]) -> None:
+    """Let go of what a fork has in common with `parent`, which it is to die with; keeps the standard descriptors."""
     os.setsid()
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    # Orphans of this play become our children, so that a kill finds all of them below us.
-    libc.prctl(PR_SET_CHILD_SUBREAPER, 1)
-    if os.getppid() != zygote:  # it died before we asked to be told
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it died before we asked to be told
         os._exit(CRASHED_RC)
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
         signal.signal(number, signal.SIG_DFL)
     # Python itself ignores it everywhere; a write to a closed pipe is an exception then.
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-    for descriptor in [int(entry.name) for entry in Path("/proc/self/fd").iterdir()]:
+    for descriptor in descriptors():
         if descriptor > 2 and descriptor not in keep:
-            with suppress(OSError):  # one of them was the listing itself
-                os.close(descriptor)
-    random.seed()
+            os.close(descriptor)
     # What was there at the fork is frozen; a play of seconds doesn't need its own litter collected often.
     gc.set_threshold(50_000, 20, 100)
 
 
-def _settle(request: Mapping[str, Any], output: int) -> None:
-    """Environment, directory and output of the play; and what Ansible has read from the environment at import."""
+def settle(request: Mapping[str, Any]) -> None:
+    """Environment and directory of the play; and what Ansible has read from the environment at import."""
     os.environ.clear()
     os.environ.update(request["env"])
     time.tzset()
@@ -100,8 +142,6 @@ def _settle(request: Mapping[str, Any], output: int) -> None:
     # Descriptors 0 to 2 become /dev/null: what a subprocess prints must not get between the events.
     for standard in (1, 2):
         os.dup2(0, standard)
-    terminal = _Terminal(io.FileIO(output, "w"), encoding="utf-8", errors="replace", write_through=False)
-    sys.stdout = sys.stderr = terminal
     for name in ("DEFAULT_ROLES_PATH", "INVENTORY_ENABLED"):
         setattr(constants, name, constants.config.get_config_value(name))
     # Asked for through the configuration it would be a folder inside this one, removed by an atexit handler.
@@ -135,26 +175,23 @@ def _send_events_in_band() -> None:
     context.dump_begin = dump_begin
 
 
-def _run(argv: list[str], environment: Mapping[str, str]) -> int:
-    main = warm.command_line().cli_executor
-    folder = environment.get(PROFILE_VARIABLE)
-    if folder:
-        import cProfile  # noqa: PLC0415 - memory that only a profiled play should cost
-
-        profile = cProfile.Profile()
-        try:
-            return _exit_code(lambda: profile.runcall(main, argv))
-        finally:
-            profile.dump_stats(Path(folder) / f"{os.getpid()}.prof")
-    return _exit_code(lambda: main(argv))
-
-
-def _exit_code(main: Any) -> int:
+def run_playbook(argv: Sequence[str]) -> int:
+    """The exit status of ansible-playbook, run in this process."""
     try:
-        main()
-    except SystemExit as end:
-        return end.code if isinstance(end.code, int) else 0 if end.code is None else 1
+        warm.command_line().cli_executor(argv)
+    except SystemExit as end_:
+        return end_.code if isinstance(end_.code, int) else 0 if end_.code is None else 1
     return 0
+
+
+def _profile(environment: Mapping[str, str]) -> Any:
+    if PROFILE_VARIABLE not in environment:
+        return None
+    import cProfile  # noqa: PLC0415 - memory that only a profiled play should cost
+
+    profile = cProfile.Profile()
+    profile.enable()
+    return profile
 
 
 def _teach(lessons: socket.socket, imported: Sequence[str], environment: Mapping[str, str]) -> None:
@@ -168,6 +205,7 @@ def _teach(lessons: socket.socket, imported: Sequence[str], environment: Mapping
             lessons.send(json.dumps(imported).encode())
 
 
-def _last_words(trace: str) -> None:
+def last_words() -> None:
+    """Put the exception that is being handled where the operator looks for the reason of a failure."""
     with suppress(OSError, ValueError):
-        sys.stdout.write(f"\n{trace}")
+        sys.stdout.write(f"\n{traceback.format_exc()}")

@@ -11,7 +11,8 @@ import os
 import select
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from immich_operator.engine.base import Play, PlayResult
 from immich_operator.engine.outcome import Outcome
 from immich_operator.engine.process import KILLED_RC, ProcessEngine, marker_of, result_of, status_of
 from immich_operator.engine.processes import kill_play
-from immich_operator.engine.workspace import masked, prepared, write_private
+from immich_operator.engine.workspace import START, masked, parking, prepared, write_private
 from immich_operator.engine.zygotes import Running, ZygoteDiedError, Zygotes
 
 __all__ = ["ForkEngine"]
@@ -67,7 +68,8 @@ class ForkEngine:
         try:
             with prepared(play, self._base_dir, self._roles) as config:
                 self._check_environment(config.env)
-                runner = _ForkedRunner(config, outcome, self._zygotes, deadline=started + play.timeout_s, cancel=cancel)
+                start = partial(self._zygotes.start, parking=parking(play, config, self._base_dir))
+                runner = _ForkedRunner(config, outcome, start, deadline=started + play.timeout_s, cancel=cancel)
                 runner.run()
         except (OSError, AnsibleRunnerException) as problem:
             return PlayResult(
@@ -110,14 +112,21 @@ class _ForkedRunner(Runner):  # type: ignore[misc]
     """ansible-runner's Runner, whose process comes from a zygote. Events, status and artifacts are ansible-runner's."""
 
     def __init__(
-        self, config: RunnerConfig, outcome: Outcome, zygotes: Zygotes, *, deadline: float, cancel: threading.Event
+        self,
+        config: RunnerConfig,
+        outcome: Outcome,
+        start: Callable[[Mapping[str, Any]], Running],
+        *,
+        deadline: float,
+        cancel: threading.Event,
     ) -> None:
+        """`start` hands a request to a zygote."""
         super().__init__(config, event_handler=outcome.on_event)
         self.canceled = False
         self.timed_out = False
         self.rc: int | None = None
         self.lost: str | None = None
-        self._zygotes = zygotes
+        self._start = start
         self._deadline = deadline
         self._cancel = cancel
 
@@ -154,13 +163,15 @@ class _ForkedRunner(Runner):  # type: ignore[misc]
 
     def _run_until_started_once(self, output: OutputEventFilter) -> None:
         request = {
-            "argv": ["ansible-playbook", *self.config.command[4:]],
+            "argv": ["ansible-playbook", *self.config.command[len(START) :]],
             "env": self.config.env,
             "cwd": self.config.cwd,
+            "basedir": str(Path(self.config.private_data_dir) / "project"),
+            "extra_vars": str(Path(self.config.private_data_dir) / "env" / "extravars"),
         }
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                running = self._zygotes.start(request)
+                running = self._start(request)
                 try:
                     self._follow(running, output)
                 finally:

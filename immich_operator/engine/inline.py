@@ -25,7 +25,7 @@ try:
 except ImportError:  # ansible-core 2.18
     TaskContext = None
 
-__all__ = ["KNOWN_RELEASES", "run_tasks_inline"]
+__all__ = ["KNOWN_RELEASES", "is_known_release", "run_tasks_inline"]
 
 KNOWN_RELEASES = ((2, 18), (2, 19), (2, 20), (2, 21))
 
@@ -44,11 +44,15 @@ _PARAMETERS = (
 )
 
 
+def is_known_release() -> bool:
+    """Whether this is an ansible-core on which the engine's tests have run."""
+    return tuple(int(part) for part in release.__version__.split(".")[:2]) in KNOWN_RELEASES
+
+
 def run_tasks_inline() -> bool:
     """Make strategies run tasks of localhost inline. False, and nothing is changed, with an ansible-core we don't know."""
-    known = tuple(int(part) for part in release.__version__.split(".")[:2]) in KNOWN_RELEASES
     process = getattr(strategy, "WorkerProcess", None)
-    if not known or process is None:
+    if not is_known_release() or process is None:
         return False
     signature = inspect.signature(process)
     if not {*_PARAMETERS, "worker_id"} <= signature.parameters.keys():

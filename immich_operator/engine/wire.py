@@ -8,10 +8,15 @@ import socket
 import struct
 from typing import Any
 
-__all__ = ["DRAIN", "PLAY", "receive", "send"]
+__all__ = ["DRAIN", "PARKED", "PLAY", "receive", "send"]
 
 PLAY = b"play"
-"""Control message with two descriptors: the socket on which the play is described, and the pipe for its output."""
+"""Control message with two descriptors: the socket on which the play is described, and the pipe for its output.
+
+After it there may be JSON about the play that is to be parked for it: {"argv", "env", "cwd", "role"}.
+"""
+PARKED = b"parked"
+"""Answer of a process that has come to where it forks for plays."""
 DRAIN = b"drain"
 """Control message: take no more plays, end when the running ones have ended."""
 

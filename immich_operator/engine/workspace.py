@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import json
 import os
 import shlex
@@ -17,7 +19,11 @@ from ansible_runner.config.runner import RunnerConfig
 
 from immich_operator.engine.base import Play
 
-__all__ = ["clean_up", "masked", "prepared", "write_private"]
+__all__ = ["START", "clean_up", "masked", "parking", "prepared", "write_private"]
+
+START = (sys.executable, "-P", "-m", "ansible.cli.playbook")
+"""The interpreter that runs us runs the play too, whatever PATH says; -P keeps project/ off its import path."""
+PARKED_CALLBACK = "from immich_operator.engine.parked import CallbackModule\n"
 
 DIR_MODE = 0o700
 FILE_MODE = 0o600
@@ -58,8 +64,7 @@ def prepared(play: Play, base_dir: Path, roles: Sequence[Path] = ()) -> Iterator
             quiet=True,
         )
         config.prepare()
-        # The interpreter that runs us runs the play too, whatever PATH says; -P keeps project/ off its import path.
-        config.command[:1] = [sys.executable, "-P", "-m", "ansible.cli.playbook"]
+        config.command[:1] = START
         # ansible-runner makes this one file readable for everybody.
         write_private(Path(config.artifact_dir) / "stderr", "")
         yield config
@@ -67,6 +72,33 @@ def prepared(play: Play, base_dir: Path, roles: Sequence[Path] = ()) -> Iterator
         extra_vars.unlink(missing_ok=True)
         shutil.rmtree(temporary, ignore_errors=True)
         _mask_command(root / "artifacts" / play.ident / "command")
+
+
+def parking(play: Play, config: RunnerConfig, base_dir: Path) -> dict[str, Any] | None:
+    """{"argv", "cwd", "role"}: how to load what this play has in common with others of its role, in a folder of its own.
+
+    None when that is nothing: what is in its files may depend on its variables, or the inventory is the user's.
+    Raises OSError when the folder cannot be written.
+    """
+    if play.role is None or not play.identity_only or _chosen_inventory(play) is not None:
+        return None
+    words = [str(word) for word in config.command[len(START) :]]
+    variables = words.index(f"@{play.private_data_dir / 'env' / 'extravars'}")
+    del words[variables - 1 : variables + 1]
+    own = f"{play.private_data_dir}/"
+    options = [word for word in words if not word.startswith(own)]
+    digest = hashlib.sha256(json.dumps([sys.executable, str(play.role), options]).encode()).hexdigest()
+    root = base_dir / "parked" / digest[:16]
+    project, callbacks = root / "project", root / "project" / "callback_plugins"
+    if not (callbacks / "parked.py").exists():
+        for folder in (root.parent, root, root / "inventory", root / "tmp", project, callbacks):
+            folder.mkdir(mode=DIR_MODE, exist_ok=True)
+        common = dataclasses.replace(play, private_data_dir=root)
+        _inventory(common)
+        _playbook(common)
+        write_private(callbacks / "parked.py", PARKED_CALLBACK)
+    argv = ["ansible-playbook", *(word.replace(own, f"{root}/") if word.startswith(own) else word for word in words)]
+    return {"argv": argv, "cwd": str(project), "role": str(play.role.absolute())}
 
 
 def clean_up(root: Path) -> None:

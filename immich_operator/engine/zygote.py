@@ -15,110 +15,143 @@ import signal
 import socket
 import sys
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
-from immich_operator.engine import child, warm, wire
+from immich_operator.engine import child, parked, warm, wire
+from immich_operator.engine.forker import MAX_CONTROL_BYTES, Forker, Handed, descriptors
 from immich_operator.engine.processes import kill_play
 
 __all__ = ["Zygote", "main"]
 
-MAX_CONTROL_BYTES = 4096
 MAX_LESSON_BYTES = 1 << 18
 TRIAL_S = 10
+PARK_S = 15.0
+"""Loading a playbook takes a tenth of a second on an idle core."""
+MAX_PARKED = 4
 
 
-class Zygote:
-    """The loop around fork(). Single-threaded by design: a fork copies one thread only, locks of others stay locked."""
+@dataclass(frozen=True, slots=True)
+class _Parked:
+    """A process that forks for plays of one role, with the state of the role's files when it loaded them."""
+
+    pid: int
+    control: socket.socket
+    files: tuple[tuple[str, int, int], ...]
+
+
+class Zygote(Forker):
+    """Forks for plays, or has them forked by a process that has gone a part of their way already."""
 
     def __init__(self, control: socket.socket) -> None:
-        self._control = control
-        self._children: dict[int, socket.socket] = {}
-        self._draining = False
+        super().__init__(control)
+        self.lessons, self.teacher = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.lessons.setblocking(False)
+        self.teacher.setblocking(False)
+        self.poll.register(self.lessons, select.POLLIN)
         self._asked_for: set[str] = set()
         self._pid = os.getpid()
-        self._wakeup, wakeup_writer = socket.socketpair()
-        self._wakeup.setblocking(False)
-        wakeup_writer.setblocking(False)
-        self._wakeup_writer = wakeup_writer
-        self._lessons, self._teacher = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._lessons.setblocking(False)
-        self._teacher.setblocking(False)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
-        signal.set_wakeup_fd(wakeup_writer.fileno())
-        self._keep: frozenset[int] = frozenset()
+        self.keep: frozenset[int] = frozenset()
+        self._parked: dict[str, _Parked] = {}
+        self._leaving: dict[int, socket.socket] = {}
+        """Processes that take no plays any more."""
+        self._given_up: dict[str, tuple[tuple[str, int, int], ...]] = {}
+        """What could not be parked, with the state of the files then."""
 
     def preload(self, roles: list[Path]) -> None:
         """Import everything, then tell the operator that plays can come."""
-        before = _descriptors()
+        before = descriptors()
         warm.preload(roles)
-        self._keep = frozenset(_descriptors() - before)
+        self.keep = frozenset(descriptors() - before)
         self._settle()
 
-    def run(self) -> None:
-        """Fork and reap until the operator closes the control socket, or drains us."""
-        poll = select.poll()
-        for source in (self._control, self._wakeup, self._lessons):
-            poll.register(source, select.POLLIN)
-        while not (self._draining and not self._children):
-            ready = {descriptor for descriptor, _ in poll.poll()}
-            if self._wakeup.fileno() in ready:
-                self._reap()
-            if self._control.fileno() in ready and not self._obey():
-                break
-            if self._lessons.fileno() in ready:
-                self._learn()
-        for pid in list(self._children):
-            kill_play(None, [pid])
+    def is_idle(self) -> bool:
+        return super().is_idle() and not self._parked and not self._leaving
 
-    def _obey(self) -> bool:
-        """Take one message from the operator; False when it has gone."""
-        try:
-            message, descriptors, _, _ = socket.recv_fds(
-                self._control, MAX_CONTROL_BYTES, 2, flags=socket.MSG_CMSG_CLOEXEC
-            )
-        except ConnectionResetError:
-            return False
+    def look(self, ready: set[int]) -> None:
+        if self.lessons.fileno() in ready:
+            self._learn()
+
+    def obey(self, message: bytes, files: list[int]) -> Handed | None:
+        """As any forker; a play that says how to park it goes to the process that is parked so."""
         if message == wire.DRAIN:
-            self._draining = True
-        elif message == wire.PLAY and len(descriptors) == 2:
-            self._fork(*descriptors)
-        return bool(message)
+            self._send_away()
+        elif message.startswith(wire.PLAY) and message != wire.PLAY and len(files) == 2:
+            if self._pass_on(message.removeprefix(wire.PLAY).decode(), files):
+                return None
+            message = wire.PLAY
+        return super().obey(message, files)
 
-    def _fork(self, channel_descriptor: int, output: int) -> None:
-        channel = socket.socket(fileno=channel_descriptor)
+    def ended(self, pid: int) -> None:
+        for name, process in list(self._parked.items()):
+            if process.pid == pid:
+                self._parked.pop(name).control.close()
+        if control := self._leaving.pop(pid, None):
+            control.close()
+
+    def close(self) -> None:
+        """End the parked processes, which end their plays."""
+        self._send_away()
+        for pid, control in self._leaving.items():
+            control.close()
+            signal.alarm(TRIAL_S)  # the operator has gone; nothing may keep this process
+            with suppress(ChildProcessError):
+                os.waitpid(pid, 0)
+
+    def _pass_on(self, place: str, files: list[int]) -> bool:
+        """Let a parked process fork for the play; False when there can be none."""
+        process = self._parked_at(place)
+        if process is None:
+            return False
         try:
-            pid = os.fork()
-        except OSError as problem:  # no memory or no process id left: the operator sees the closed channel
-            print(f"cannot fork: {problem}", file=sys.stderr)
-            channel.close()
-            os.close(output)
-            return
-        if pid == 0:
-            child.become_play(channel, output, keep=self._keep, lessons=self._teacher, zygote=self._pid)
-        os.close(output)
-        self._children[pid] = channel
+            socket.send_fds(process.control, [wire.PLAY], files)
+        except OSError:  # it has just died
+            return False
+        for descriptor in files:
+            os.close(descriptor)
+        return True
 
-    def _reap(self) -> None:
-        with suppress(BlockingIOError):
-            self._wakeup.recv(MAX_CONTROL_BYTES)
-        while self._children:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if pid == 0:
-                return
-            channel = self._children.pop(pid, None)
-            if channel is None:
-                continue
-            with suppress(OSError), channel:  # perhaps nobody waits for this play any more
-                wire.send(channel, {"exit": os.waitstatus_to_exitcode(status)})
+    def _parked_at(self, place: str) -> _Parked | None:
+        request = json.loads(place)
+        files = _files_of(Path(request["role"]))
+        found = self._parked.get(place)
+        if found is not None and found.files == files:
+            return found
+        if found is not None:
+            self._send_away(place)
+        if self._given_up.get(place) == files or not parked.can_park():
+            return None
+        while len(self._parked) >= MAX_PARKED:
+            self._send_away(next(iter(self._parked)))
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        temporary = Path(request["cwd"]).parent / "tmp"
+        own = {"ANSIBLE_ROLES_PATH": str(Path(request["role"]).parent), "ANSIBLE_LOCAL_TEMP": str(temporary)}
+        pid = os.fork()
+        if pid == 0:
+            request["env"] = {**os.environ, **own}
+            parked.park(theirs, request, keep=self.keep, lessons=self.teacher, zygote=self._pid)
+        theirs.close()
+        if not _has_parked(ours):
+            kill_play(None, [pid])
+            ours.close()
+            self._given_up[place] = files
+            return None
+        self._parked[place] = _Parked(pid, ours, files)
+        return self._parked[place]
+
+    def _send_away(self, *places: str) -> None:
+        """Let parked processes end when their plays have ended; all of them, if none is named."""
+        for place in places or list(self._parked):
+            process = self._parked.pop(place)
+            self._leaving[process.pid] = process.control
+            with suppress(OSError):
+                process.control.send(wire.DRAIN)
 
     def _learn(self) -> None:
         names: set[str] = set()
         while True:
             try:
-                names.update(json.loads(self._lessons.recv(MAX_LESSON_BYTES)))
+                names.update(json.loads(self.lessons.recv(MAX_LESSON_BYTES)))
             except BlockingIOError:
                 break
         names -= self._asked_for
@@ -129,6 +162,7 @@ class Zygote:
         if not _leaves_one_thread(safe):
             safe = [name for name in safe if _leaves_one_thread([name])]
         if warm.learn(safe):
+            self._send_away()  # those parked from now on know it too
             self._settle()
 
     def _settle(self) -> None:
@@ -136,7 +170,29 @@ class Zygote:
         gc.collect()
         gc.freeze()
         facts = {"modules": len(sys.modules), "watched": warm.watched_files()}
-        self._control.send(json.dumps(facts).encode())
+        self.control.send(json.dumps(facts).encode())
+
+
+def _has_parked(control: socket.socket) -> bool:
+    control.settimeout(PARK_S)
+    try:
+        answer = control.recv(MAX_CONTROL_BYTES)
+    except OSError as problem:
+        answer = str(problem).encode()
+    control.settimeout(None)
+    if answer != wire.PARKED:
+        os.write(2, b"cannot park: " + answer + b"\n")
+    return answer == wire.PARKED
+
+
+def _files_of(role: Path) -> tuple[tuple[str, int, int], ...]:
+    """(path, mtime in ns, size) of all that may be part of a role."""
+    found = []
+    for path in sorted(role.rglob("*")):
+        with suppress(FileNotFoundError):  # it goes while we look
+            status = path.stat()
+            found.append((str(path), status.st_mtime_ns, status.st_size))
+    return tuple(found)
 
 
 def _leaves_one_thread(modules: list[str]) -> bool:
@@ -153,17 +209,16 @@ def _leaves_one_thread(modules: list[str]) -> bool:
     return status == 0
 
 
-def _descriptors() -> set[int]:
-    return {int(entry.name) for entry in Path("/proc/self/fd").iterdir()}
-
-
 def main(arguments: list[str]) -> None:
     """Entry point; `arguments`: descriptor of the control socket, then folders of roles to preload for."""
     control = socket.socket(fileno=int(arguments[0]))
     control.set_inheritable(False)
-    zygote = Zygote(control)
+    zygote, pid = Zygote(control), os.getpid()
     zygote.preload([Path(role) for role in arguments[1:]])
-    zygote.run()
+    handed = zygote.run()
+    if handed is not None:
+        child.become_play(handed, keep=zygote.keep, lessons=zygote.teacher, zygote=pid)
+    zygote.close()
 
 
 if __name__ == "__main__":

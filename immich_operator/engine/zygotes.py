@@ -104,13 +104,14 @@ class _Zygote:
     def is_alive(self) -> bool:
         return self.process.poll() is None
 
-    def start(self, request: Mapping[str, Any]) -> Running:
+    def start(self, request: Mapping[str, Any], parking: Mapping[str, Any] | None) -> Running:
         """Hand over a play. Raises ZygoteDiedError."""
+        message = wire.PLAY + (b"" if parking is None else json.dumps(parking).encode())
         ours, theirs = socket.socketpair()
         output, output_writer = os.pipe2(os.O_CLOEXEC)
         try:
             with theirs:
-                socket.send_fds(self._control, [wire.PLAY], [theirs.fileno(), output_writer])
+                socket.send_fds(self._control, [message], [theirs.fileno(), output_writer])
             wire.send(ours, dict(request))
         except OSError as problem:
             ours.close()
@@ -170,11 +171,15 @@ class Zygotes:
         # Started now, awaited at the first play: it loads while the operator starts.
         self._current: _Zygote | None = self._spawn()
 
-    def start(self, request: Mapping[str, Any]) -> Running:
-        """Hand a play to the current zygote, after replacing one that is dead or stale. Raises ZygoteDiedError."""
+    def start(self, request: Mapping[str, Any], parking: Mapping[str, Any] | None = None) -> Running:
+        """Hand a play to the current zygote, after replacing one that is dead or stale. Raises ZygoteDiedError.
+
+        `request` is {"argv", "env", "cwd"}, and "basedir" and "extra_vars" for a play that may be a fork of a parked one:
+        `parking` says of which, see `wire.PLAY`.
+        """
         with self._lock:
             zygote = self._usable()
-        return zygote.start(request)
+        return zygote.start(request, parking)
 
     @property
     def pid(self) -> int | None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import string
 from collections.abc import Callable, Mapping
@@ -12,6 +13,7 @@ from ansible.errors import AnsibleFilterError
 from ansible.utils.unsafe_proxy import wrap_var
 
 from ..plugin_utils import planning
+from ..plugin_utils.images import images_from_environment
 from ..plugin_utils.values import plain, structure
 
 DOCUMENTATION = r"""
@@ -33,7 +35,10 @@ options:
     type: raw
     required: true
   images:
-    description: Image of each component (V(server), V(machine-learning), V(valkey), V(postgres)) that names none.
+    description:
+      - Image of each component (V(server), V(machine-learning), V(valkey), V(postgres)) that names none.
+      - What is missing or empty is taken from E(RELATED_IMAGE_immich), E(RELATED_IMAGE_machineLearning),
+        E(RELATED_IMAGE_valkey) and E(RELATED_IMAGE_postgres).
     type: dict
     default: {}
 seealso:
@@ -87,7 +92,8 @@ def plan(cr: Any, seen: Any, images: Any = None) -> Any:
     if not isinstance(found, Mapping) or "objects" not in found:
         raise AnsibleFilterError("media.immich.plan: seen has to be what media.immich.observe returned")
     password = "".join(secrets.choice(ALPHABET) for _ in range(PASSWORD_LENGTH))
-    result = planning.plan(plain(cr), seen=found, images=plain(images or {}), new_password=password)
+    chosen = images_from_environment(os.environ) | {name: image for name, image in plain(images or {}).items() if image}
+    result = planning.plan(plain(cr), seen=found, images=chosen, new_password=password)
     return wrap_var(result.as_json() if isinstance(seen, str) else result.as_dict())
 
 

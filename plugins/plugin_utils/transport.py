@@ -56,6 +56,7 @@ class Transport:
         self.user_agent = user_agent
         self.server = without_credentials(configuration.host)
         self._closed = threading.Event()
+        self._threads: ThreadPoolExecutor | None = None
 
     def __enter__(self) -> Transport:
         return self
@@ -66,6 +67,8 @@ class Transport:
     def close(self) -> None:
         """Drop the connections and end waits between retries."""
         self._closed.set()
+        if self._threads is not None:
+            self._threads.shutdown()
         self.pool.clear()
 
     def request(
@@ -143,8 +146,9 @@ class Transport:
         todo = list(items)
         if len(todo) < 2:
             return [function(item) for item in todo]
-        with ThreadPoolExecutor(min(PARALLEL, len(todo)), thread_name_prefix="api-request") as threads:
-            return list(threads.map(function, todo))
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(PARALLEL, thread_name_prefix="api-request")
+        return list(self._threads.map(function, todo))
 
     def _authorization(self) -> dict[str, str]:
         """The headers that say who we are; asked for each time, because tokens in files are renewed."""

@@ -21,11 +21,12 @@ Kind = Literal["fork", "process"]
 
 
 class Bench:
-    """An engine with folders of one test."""
+    """An engine with folders of one test. `identity_only`: see `Play`, of all plays."""
 
-    def __init__(self, engine: Engine, folder: Path) -> None:
+    def __init__(self, engine: Engine, folder: Path, *, identity_only: bool = False) -> None:
         self.engine = engine
         self.folder = folder
+        self._identity_only = identity_only
         self._numbers = itertools.count(1)
 
     def play(self, tasks: str, *, name: str = "photos", **fields: Any) -> Play:
@@ -34,7 +35,13 @@ class Bench:
         role = self.folder / "roles" / f"role{number}"
         (role / "tasks").mkdir(parents=True)
         (role / "tasks" / "main.yml").write_text(f"---\n{tasks}")
-        return Play(ident=f"run-{number}", private_data_dir=self.folder / "runs" / name, role=role, **fields)
+        return Play(
+            ident=f"run-{number}",
+            private_data_dir=self.folder / "runs" / name,
+            role=role,
+            identity_only=self._identity_only,
+            **fields,
+        )
 
     def run(self, tasks: str, *, cancel: threading.Event | None = None, **fields: Any) -> PlayResult:
         """Run `tasks` now."""
@@ -89,10 +96,11 @@ def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Kind
         engine.close()
 
 
-@pytest.fixture(params=["fork", "process"])
+@pytest.fixture(params=["fork", "process", "parked"])
 def bench(request: pytest.FixtureRequest, engines: Callable[[Kind], Engine], tmp_path: Path) -> Bench:
-    """Both engines, one after the other."""
-    return Bench(engines(request.param), tmp_path)
+    """Both engines, one after the other, and the fork engine with plays that it may park."""
+    is_parked = request.param == "parked"
+    return Bench(engines("fork" if is_parked else request.param), tmp_path, identity_only=is_parked)
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ class FakeZygote:
     def close(self) -> None:
         self.closed = True
 
-    def start(self, request: object) -> object:
+    def start(self, request: object, _parking: object) -> object:
         assert not self.closed, "a closed zygote was used"
         return request
 

@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Plays that only differ in whom they are about: their role is loaded once, in a process that forks for each of them."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import os
+import shutil
+import signal
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from immich_operator.engine import Play, PlayResult
+from immich_operator.engine.fork import ForkEngine
+
+from .conftest import ANCHOR, COLLECTIONS, Bench, is_running, until
+
+LOOK = "- testing.engine.look:\n"
+LINGER = "- testing.engine.linger:\n    pids: {pids}\n"
+PLAYS_FOR_LEAKS = 200
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[Bench]:
+    """An engine of this test alone, with plays that it may park and a copy of the collections that the test may change."""
+    shutil.copytree(COLLECTIONS, tmp_path / "collections", ignore=shutil.ignore_patterns("__pycache__"))
+    role = tmp_path / "collections" / ANCHOR.relative_to(COLLECTIONS)
+    (tmp_path / "base").mkdir()
+    engine = ForkEngine(base_dir=tmp_path / "base", preload_roles=[role], log=logging.getLogger("engine"))
+    yield Bench(engine, tmp_path, identity_only=True)
+    engine.close()
+
+
+def run(own: Bench, play: Play) -> PlayResult:
+    return own.engine.run(play, threading.Event())
+
+
+def again(play: Play, name: str = "photos", **fields: object) -> Play:
+    """The same role for another custom resource."""
+    return dataclasses.replace(play, private_data_dir=play.private_data_dir.parent / name, **fields)  # type: ignore[arg-type]
+
+
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def zygote(own: Bench) -> int:
+    assert isinstance(own.engine, ForkEngine)
+    assert own.engine.zygote_pid is not None
+    return own.engine.zygote_pid
+
+
+def parked(own: Bench) -> list[int]:
+    """The processes that fork for plays of one role; no play runs."""
+    return children(zygote(own))
+
+
+def settled(own: Bench, play: Play) -> int:
+    """The only parked process, once plays have taught the zygote all that they need."""
+
+    def same_twice() -> int | None:
+        assert run(own, play).ok()
+        before = parked(own)
+        assert run(own, play).ok()
+        return before[0] if len(before) == 1 and parked(own) == before else None
+
+    return int(until(same_twice))
+
+
+def test_plays_of_one_role_are_forks_of_one_process_with_one_thread(own: Bench) -> None:
+    play = own.play(LOOK)
+    process = settled(own, play)
+
+    results = [run(own, again(play, name)) for name in ("one", "two")]
+
+    assert all(result.ok() for result in results)
+    assert parked(own) == [process]
+    assert len({result.report["pid"] for result in results} | {process, zygote(own)}) == 4
+    assert len(list(Path(f"/proc/{process}/task").iterdir())) == 1
+
+
+def test_each_play_knows_its_own_variables_only(own: Bench) -> None:
+    tasks = "- testing.engine.report:\n    report: {who: \"{{ who | default('-') }}\", more: \"{{ more | default('-') }}\"}\n"
+    play = own.play(tasks)
+    settled(own, play)
+
+    seen = [
+        run(own, again(play, name, extra_vars=variables)).report
+        for name, variables in (("a", {"who": "a"}), ("b", {"more": {"__ansible_unsafe": "{{ 1 }}"}}), ("c", {}))
+    ]
+
+    assert seen == [{"who": "a", "more": "-"}, {"who": "-", "more": "{{ 1 }}"}, {"who": "-", "more": "-"}]
+
+
+def test_a_play_is_in_its_own_folder(own: Bench) -> None:
+    tasks = '- testing.engine.report:\n    report: {base: "{{ playbook_dir }}"}\n' + LOOK
+    play = own.play(tasks)
+    settled(own, play)
+
+    report = run(own, again(play, "other")).report
+
+    project = str(own.folder / "runs" / "other" / "project")
+    assert (report["base"], report["cwd"]) == (project, project)
+
+
+def test_plays_at_once_do_not_get_each_others_results(own: Bench) -> None:
+    play = own.play('- testing.engine.report:\n    report: {who: "{{ who }}"}\n')
+    settled(own, again(play, extra_vars={"who": ""}))
+    names = [f"n{number}" for number in range(12)]
+
+    with ThreadPoolExecutor(4) as pool:
+        reports = list(pool.map(lambda name: run(own, again(play, name, extra_vars={"who": name})).report, names))
+
+    assert reports == [{"who": name} for name in names]
+
+
+def test_a_changed_role_is_loaded_anew(own: Bench) -> None:
+    play = own.play("- testing.engine.report:\n    report: {answer: old}\n")
+    settled(own, play)
+    assert play.role is not None
+    (play.role / "tasks" / "main.yml").write_text("---\n- testing.engine.report:\n    report: {answer: new}\n")
+
+    assert run(own, play).report == {"answer": "new"}
+
+
+def test_a_role_that_cannot_be_loaded_says_why_until_it_can(own: Bench) -> None:
+    play = own.play("- nonsense: [\n")
+    assert play.role is not None
+    tasks = play.role / "tasks" / "main.yml"
+
+    failed = [run(own, play) for _ in range(2)]
+    assert parked(own) == []
+    tasks.write_text(f"---\n{LOOK}")
+
+    assert [result.ok() for result in failed] == [False, False]
+    assert all(str(tasks) in result.failures[0] for result in failed)
+    assert settled(own, play)
+
+
+def test_changed_code_is_used_by_the_next_play(own: Bench) -> None:
+    play = own.play("- testing.engine.report:\n    report: {answer: old}\n")
+    settled(own, play)
+    action = own.folder / "collections/ansible_collections/testing/engine/plugins/action/report.py"
+    action.write_text(action.read_text().replace("**self._task.args", '"report": {"answer": "new"}'))
+
+    assert run(own, play).report == {"answer": "new"}
+
+
+def test_a_parked_process_that_died_is_replaced(own: Bench) -> None:
+    play = own.play(LOOK)
+    process = settled(own, play)
+    os.kill(process, signal.SIGKILL)
+    until(lambda: not is_running(process))
+
+    assert run(own, play).ok()
+    assert run(own, play).ok()
+    assert process not in parked(own)
+
+
+def test_a_play_that_ran_when_its_parked_process_died_is_an_error_and_leaves_nothing(own: Bench) -> None:
+    pids = own.folder / "pids"
+    play = own.play(LINGER.format(pids=pids))
+
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(run, own, play)
+        until(pids.exists)
+        (process,) = parked(own)
+        os.kill(process, signal.SIGKILL)
+        result = running.result()
+
+    assert (result.status, result.failures) == ("error", ("play run-1 was lost: its zygote has died",))
+    assert [pid for pid in json.loads(pids.read_text()) if is_running(pid)] == []
+
+
+def test_a_play_that_takes_too_long_is_killed_with_all_that_it_has_started(own: Bench) -> None:
+    pids = own.folder / "pids"
+
+    result = run(own, own.play(LINGER.format(pids=pids), timeout_s=2.0))
+
+    assert result.status == "timeout"
+    assert [pid for pid in json.loads(pids.read_text()) if is_running(pid)] == []
+    assert len(parked(own)) == 1
+
+
+def test_closing_the_engine_ends_everything(own: Bench) -> None:
+    pids = own.folder / "pids"
+    play = own.play(LINGER.format(pids=pids))
+
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(run, own, play)
+        until(pids.exists)
+        (process,), mother = parked(own), zygote(own)
+        own.engine.close()
+        assert not running.result().ok()
+
+    until(lambda: not any(map(is_running, [process, mother, *json.loads(pids.read_text())])))
+
+
+def test_few_roles_are_kept(own: Bench) -> None:
+    plays = [own.play(LOOK) for _ in range(7)]
+
+    assert all(run(own, play).ok() for play in plays)
+    until(lambda: len(parked(own)) <= 4)
+
+
+@pytest.mark.parametrize("reason", ["variables", "inventory"])
+def test_plays_that_have_more_than_whom_they_are_about_in_common_with_none_are_not_parked(
+    own: Bench, reason: str
+) -> None:
+    play = own.play(LOOK)
+    if reason == "variables":
+        play = dataclasses.replace(play, identity_only=False)
+    else:
+        hosts = own.folder / "hosts"
+        hosts.write_text("localhost ansible_connection=local\n")
+        play = dataclasses.replace(play, env={"ANSIBLE_INVENTORY": str(hosts)})
+
+    assert run(own, play).ok()
+    assert parked(own) == []
+
+
+def test_many_plays_leave_no_descriptor_in_the_parked_process(own: Bench) -> None:
+    play = own.play(LOOK)
+    process = settled(own, play)
+    open_files = len(list(Path(f"/proc/{process}/fd").iterdir()))
+
+    assert all(run(own, play).ok() for _ in range(PLAYS_FOR_LEAKS))
+
+    assert parked(own) == [process]
+    assert len(list(Path(f"/proc/{process}/fd").iterdir())) == open_files

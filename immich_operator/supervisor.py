@@ -28,9 +28,9 @@ class Supervisor:
         """
         # daemon: a thread that hangs in a system call must not keep the process alive past its budget
         thread = threading.Thread(target=self._guard, args=(name, target, ends), name=name, daemon=True)
-        with self._lock:
+        with self._lock:  # nobody may see a thread that has not begun: it looks dead, and cannot be joined
+            thread.start()
             self._threads.append(thread)
-        thread.start()
 
     @property
     def failure(self) -> ThreadDiedError | None:

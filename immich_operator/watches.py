@@ -98,7 +98,7 @@ class Watch:
     former_finalizer: str | None = None
     """Left by a predecessor; an object that is being deleted and waits for it gets a pass, in which the role frees it."""
     identity_only: bool = False
-    """The role reads the object itself: it is told which one, and not what is in it. So there is no spec to check either."""
+    """The role reads the object itself: it is told which one, and not what is in it. See docs/explanation/architecture.md."""
 
 
 def expand(text: str, environ: Mapping[str, str]) -> str:

@@ -3,11 +3,12 @@
 
 A short play spends most of its time on the way to its first task: command line, inventory, playbook, role, callbacks. Where
 none of that depends on the custom resource, it is done once. The place to wait at is a callback, the last thing that
-ansible-playbook calls before it makes the strategy, and with that its first thread. In a fork the callback returns, and
-ansible-playbook goes on as if nothing had been.
+ansible-playbook calls before it looks at the tasks, and before its strategy starts a thread. In a fork the callback returns,
+and ansible-playbook goes on as if nothing had been. Without a play to take up, no task is ever come to: see `_only_in_a_play`.
 
-What a fork must not share with its siblings is made anew in it: the queue of results, which is a pipe. That queue's class is
-the one thing of ansible-core that is replaced here, only for releases on which the engine's tests have run.
+What a fork must not share with its siblings is made anew in it: the queue of results, which is a pipe, and since 2.21 a
+server of ansible-core that has a thread. For that a few names of ansible-core are replaced here, in the parked process alone,
+and only with releases on which the engine's tests have run.
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ from __future__ import annotations
 import gc
 import inspect
 import io
+import json
 import os
+import signal
 import socket
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from multiprocessing.queues import SimpleQueue
 from pathlib import Path
@@ -30,11 +33,18 @@ from immich_operator.engine.forker import Forker, descriptors
 from ansible.executor import task_queue_manager  # isort: skip - after `child`, which starts Ansible
 from ansible.plugins.callback import CallbackBase  # isort: skip
 
+try:
+    from ansible._internal import _rpc_host
+except ImportError:  # before ansible-core 2.21
+    _rpc_host = None
+
 __all__ = ["CallbackModule", "can_park", "park"]
 
+BaseQueue = getattr(task_queue_manager, "FinalQueue", object)
 LAST_WORDS = 2000
 """Characters of what a play said that could not be parked."""
-BaseQueue = getattr(task_queue_manager, "FinalQueue", object)
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+"""Ansible ends its workers when it gets one."""
 
 
 class CallbackModule(CallbackBase):  # type: ignore[misc]
@@ -58,29 +68,45 @@ class _Parked:
         self._lessons = lessons
         self._pid = os.getpid()
         self._text = io.StringIO()
+        self._forker: Forker | None = None
         sys.stdout = sys.stderr = self._text
 
     def wait(self, play: Any) -> None:
         """Returns in a fork, which is to run `play`."""
+        try:
+            self._wait(play)
+        except BaseException:  # Ansible makes a warning of what a callback raises
+            child.last_words()
+            self.give_up()
+
+    def give_up(self) -> NoReturn:
+        """End a process that cannot go on, and say why."""
+        if self.play is not None:
+            child.end(child.CRASHED_RC, self.play)
+        with suppress(OSError):
+            self._control.send(self._text.getvalue()[-LAST_WORDS:].encode())
+        os._exit(1)
+
+    def _wait(self, play: Any) -> None:
         if len(list(Path("/proc/self/task").iterdir())) != 1:
             raise RuntimeError("there are threads already, and a fork would lack them")
         keep = descriptors() - {self._control.fileno()}
-        forker = Forker(self._control)
-        self._control.send(wire.PARKED)
+        handlers = {number: signal.getsignal(number) for number in SIGNALS}
+        loaded = _loaded_files(play)
+        # Kept, because an object that goes closes its descriptors, which may be those of something else by then.
+        self._forker = Forker(self._control)
+        self._control.send(wire.PARKED + json.dumps(loaded).encode())
         gc.collect()
         gc.freeze()
-        handed = forker.run()
+        handed = self._forker.run()
         if handed is None:
             os._exit(0)
         self.play = child.begin(handed, keep=keep, lessons=self._lessons, parent=self._pid)
-        try:
-            for queue in _Queue.made:
-                queue.renew()
-            _take_up(play, self.play.request)
-            sys.stdout.write(self._text.getvalue())  # the events until here
-        except BaseException:  # Ansible makes a warning of what a callback raises
-            child.last_words()
-            child.end(child.CRASHED_RC, self.play)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        _make_anew()
+        _take_up(play, self.play.request)
+        sys.stdout.write(self._text.getvalue())  # the events until here
 
 
 _parked: _Parked | None = None
@@ -88,7 +114,8 @@ _parked: _Parked | None = None
 
 def can_park() -> bool:
     """False with a release of ansible-core that we don't know."""
-    return inline.is_known_release() and issubclass(BaseQueue, SimpleQueue)
+    known = inline.is_known_release() and issubclass(BaseQueue, SimpleQueue)
+    return known and hasattr(task_queue_manager, "PlayIterator")
 
 
 def park(
@@ -101,8 +128,8 @@ def park(
 ) -> NoReturn:
     """Start ansible-playbook, wait before its first task, and fork for each play that comes through `control`.
 
-    `request` is {"argv", "env", "cwd"}. To be called in a fork of the zygote, which it says `wire.PARKED` to; it ends with
-    the other end of `control`, when it is told to, or without having said so when there is something wrong with the role.
+    `request` is {"argv", "env", "cwd"}. To be called in a fork of the zygote, which it tells `wire.PARKED` and the files that
+    it has loaded, or what is wrong with the role. It ends with the other end of `control`, or when it is told to.
     """
     global _parked  # noqa: PLW0603 - the callback is made by Ansible
     code = child.CRASHED_RC
@@ -110,16 +137,46 @@ def park(
         child.leave(zygote, {*keep, control.fileno(), lessons.fileno()})
         child.settle(request)
         task_queue_manager.FinalQueue = _Queue
+        task_queue_manager.PlayIterator = _only_in_a_play(task_queue_manager.PlayIterator)
+        if _rpc_host is not None:
+            _rpc_host.LocalManager._shared_instance = object()  # later: it starts threads
         _parked = _Parked(control, lessons)
         code = child.run_playbook(request["argv"])
     except BaseException:
         child.last_words()
     finally:
-        if _parked is not None and _parked.play is not None:
-            child.end(code, _parked.play)
-        with suppress(OSError, AttributeError):  # it has never come to the callback
-            control.send(sys.stdout.getvalue()[-LAST_WORDS:].encode())  # type: ignore[union-attr]
-        os._exit(code or 1)
+        if _parked is None:
+            os._exit(1)
+        if _parked.play is None:
+            _parked.give_up()
+        child.end(code, _parked.play)
+
+
+def _only_in_a_play(make: Callable[..., Any]) -> Callable[..., Any]:
+    """What Ansible calls on its way to the tasks. Should the callback be missing, or not have held it, the way ends here."""
+
+    def guarded(*args: Any, **kwargs: Any) -> Any:
+        assert _parked is not None  # noqa: S101 - it is before this is used
+        if _parked.play is None:
+            print("the play has not waited")
+            _parked.give_up()
+        return make(*args, **kwargs)
+
+    return guarded
+
+
+def _loaded_files(play: Any) -> list[str]:
+    """What Ansible has read, and the folders in which a further file would have been read."""
+    files = [Path(str(name)) for name in play.get_loader()._FILE_CACHE]
+    return sorted({str(path) for file in files for path in (file, *file.parents[:2])})
+
+
+def _make_anew() -> None:
+    for queue in _Queue.made:
+        queue.renew()
+    if _rpc_host is not None:
+        _rpc_host.LocalManager._shared_instance = None
+        _rpc_host.LocalManager.shared_instance()
 
 
 def _take_up(play: Any, request: Mapping[str, Any]) -> None:

@@ -13,10 +13,10 @@ __all__ = ["DRAIN", "PARKED", "PLAY", "receive", "send"]
 PLAY = b"play"
 """Control message with two descriptors: the socket on which the play is described, and the pipe for its output.
 
-After it there may be JSON about the play that is to be parked for it: {"argv", "env", "cwd", "role"}.
+After it there may be JSON about the play that is to be parked for it: {"argv", "cwd", "role", "roles_path"}.
 """
 PARKED = b"parked"
-"""Answer of a process that has come to where it forks for plays."""
+"""Answer of a process that has come to where it forks for plays; after it a JSON list of the files that it has loaded."""
 DRAIN = b"drain"
 """Control message: take no more plays, end when the running ones have ended."""
 

@@ -28,6 +28,8 @@ PARKED_CALLBACK = "from immich_operator.engine.parked import CallbackModule\n"
 DIR_MODE = 0o700
 FILE_MODE = 0o600
 
+SEARCH_PATHS = frozenset({"ANSIBLE_COLLECTIONS_PATH", "ANSIBLE_ROLES_PATH"})
+"""Variables in which we put something in front of what the user has set."""
 COLLECTIONS_FOLDER = "ansible_collections"
 DEFAULT_COLLECTIONS_PATH = "~/.ansible/collections:/usr/share/ansible/collections"
 
@@ -75,30 +77,33 @@ def prepared(play: Play, base_dir: Path, roles: Sequence[Path] = ()) -> Iterator
 
 
 def parking(play: Play, config: RunnerConfig, base_dir: Path) -> dict[str, Any] | None:
-    """{"argv", "cwd", "role"}: how to load what this play has in common with others of its role, in a folder of its own.
+    """How to load what this play has in common with others of its role, in a folder of its own: see `wire.PLAY`.
 
-    None when that is nothing: what is in its files may depend on its variables, or the inventory is the user's.
+    None when that is nothing: what is in its files may depend on its variables, or it differs by more than these.
     Raises OSError when the folder cannot be written.
     """
-    if play.role is None or not play.identity_only or _chosen_inventory(play) is not None:
+    is_like_others = play.identity_only and not (play.verbosity or play.ansible_args or _chosen_inventory(play))
+    if play.role is None or not is_like_others:
         return None
-    words = [str(word) for word in config.command[len(START) :]]
-    variables = words.index(f"@{play.private_data_dir / 'env' / 'extravars'}")
-    del words[variables - 1 : variables + 1]
-    own = f"{play.private_data_dir}/"
-    options = [word for word in words if not word.startswith(own)]
-    digest = hashlib.sha256(json.dumps([sys.executable, str(play.role), options]).encode()).hexdigest()
+    digest = hashlib.sha256(json.dumps([START, str(play.role.absolute()), PARKED_CALLBACK]).encode()).hexdigest()
     root = base_dir / "parked" / digest[:16]
-    project, callbacks = root / "project", root / "project" / "callback_plugins"
-    if not (callbacks / "parked.py").exists():
-        for folder in (root.parent, root, root / "inventory", root / "tmp", project, callbacks):
-            folder.mkdir(mode=DIR_MODE, exist_ok=True)
-        common = dataclasses.replace(play, private_data_dir=root)
+    if not root.exists():
+        # It must not be seen before it is complete: without the callback the play would not wait.
+        made = root.with_name(f"{root.name}-{play.ident}")
+        for folder in (made / "inventory", made / "tmp", made / "project" / "callback_plugins"):
+            folder.mkdir(mode=DIR_MODE, parents=True, exist_ok=True)
+        common = dataclasses.replace(play, private_data_dir=made)
         _inventory(common)
         _playbook(common)
-        write_private(callbacks / "parked.py", PARKED_CALLBACK)
-    argv = ["ansible-playbook", *(word.replace(own, f"{root}/") if word.startswith(own) else word for word in words)]
-    return {"argv": argv, "cwd": str(project), "role": str(play.role.absolute())}
+        write_private(made / "project" / "callback_plugins" / "parked.py", PARKED_CALLBACK)
+        try:
+            made.rename(root)
+        except OSError:  # another play was first
+            shutil.rmtree(made)
+    project = root / "project"
+    argv = ["ansible-playbook", "-i", str(root / "inventory" / "hosts"), str(project / "play.json")]
+    roles_path = config.env["ANSIBLE_ROLES_PATH"]
+    return {"argv": argv, "cwd": str(project), "role": str(play.role.absolute()), "roles_path": roles_path}
 
 
 def clean_up(root: Path) -> None:
@@ -146,14 +151,17 @@ def _environment(play: Play, roles: Sequence[Path], *, base_dir: Path, temporary
     if _chosen_inventory(play) is None and not play.ansible_args:
         # Ours is in this format; the default is to try six plugins.
         environment["ANSIBLE_INVENTORY_ENABLED"] = "ansible.builtin.ini"
+    of_user = play.env.get("ANSIBLE_ROLES_PATH")
     if play.role is not None:
-        environment["ANSIBLE_ROLES_PATH"] = str(play.role.absolute().parent)
+        environment["ANSIBLE_ROLES_PATH"] = ":".join(filter(None, [str(play.role.absolute().parent), of_user]))
+    elif of_user:
+        environment["ANSIBLE_ROLES_PATH"] = of_user
     known = {**os.environ, **play.env}.get("ANSIBLE_COLLECTIONS_PATH", DEFAULT_COLLECTIONS_PATH).split(":")
     needed = [_home_of_collection(role.absolute()) for role in (*roles, *filter(None, [play.role]))]
     missing = [home for home in dict.fromkeys(filter(None, needed)) if home not in {*known, *sys.path}]
     if missing or "ANSIBLE_COLLECTIONS_PATH" in play.env:
         environment["ANSIBLE_COLLECTIONS_PATH"] = ":".join([*missing, *known])
-    return environment | {name: value for name, value in play.env.items() if name != "ANSIBLE_COLLECTIONS_PATH"}
+    return environment | {name: value for name, value in play.env.items() if name not in SEARCH_PATHS}
 
 
 def _home_of_collection(role: Path) -> str | None:

@@ -14,30 +14,39 @@ import select
 import signal
 import socket
 import sys
+import time
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 from immich_operator.engine import child, parked, warm, wire
-from immich_operator.engine.forker import MAX_CONTROL_BYTES, Forker, Handed, descriptors
+from immich_operator.engine.forker import Forker, Handed, descriptors
 from immich_operator.engine.processes import kill_play
 
 __all__ = ["Zygote", "main"]
 
 MAX_LESSON_BYTES = 1 << 18
 TRIAL_S = 10
-PARK_S = 15.0
+PARK_S = 5.0
 """Loading a playbook takes a tenth of a second on an idle core."""
-MAX_PARKED = 4
+PARK_AGAIN_S = 30.0
+"""What could not be parked is not tried again for this long; its plays are forked from their beginning."""
+MAX_PARKED = 8
+
+
+State: TypeAlias = tuple[tuple[str, int, int], ...]
+"""Path, mtime in ns and size of files."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Parked:
-    """A process that forks for plays of one role, with the state of the role's files when it loaded them."""
+    """A process that forks for plays of one role, and the state of the files that it has loaded."""
 
     pid: int
     control: socket.socket
-    files: tuple[tuple[str, int, int], ...]
+    files: State
 
 
 class Zygote(Forker):
@@ -55,8 +64,8 @@ class Zygote(Forker):
         self._parked: dict[str, _Parked] = {}
         self._leaving: dict[int, socket.socket] = {}
         """Processes that take no plays any more."""
-        self._given_up: dict[str, tuple[tuple[str, int, int], ...]] = {}
-        """What could not be parked, with the state of the files then."""
+        self._not_before: dict[str, float] = {}
+        """When to try again what could not be parked."""
 
     def preload(self, roles: list[Path]) -> None:
         """Import everything, then tell the operator that plays can come."""
@@ -76,8 +85,9 @@ class Zygote(Forker):
         """As any forker; a play that says how to park it goes to the process that is parked so."""
         if message == wire.DRAIN:
             self._send_away()
-        elif message.startswith(wire.PLAY) and message != wire.PLAY and len(files) == 2:
-            if self._pass_on(message.removeprefix(wire.PLAY).decode(), files):
+        elif message.startswith(wire.PLAY) and len(files) == 2:
+            place = message.removeprefix(wire.PLAY).decode()
+            if place and not self._draining and self._pass_on(place, files):
                 return None
             message = wire.PLAY
         return super().obey(message, files)
@@ -100,43 +110,47 @@ class Zygote(Forker):
 
     def _pass_on(self, place: str, files: list[int]) -> bool:
         """Let a parked process fork for the play; False when there can be none."""
-        process = self._parked_at(place)
-        if process is None:
-            return False
         try:
+            process = self._parked_at(place)
+            if process is None:
+                return False
             socket.send_fds(process.control, [wire.PLAY], files)
-        except OSError:  # it has just died
+        except OSError:  # it has just died, or the machine has no room for one
             return False
         for descriptor in files:
             os.close(descriptor)
         return True
 
     def _parked_at(self, place: str) -> _Parked | None:
-        request = json.loads(place)
-        files = _files_of(Path(request["role"]))
         found = self._parked.get(place)
-        if found is not None and found.files == files:
+        if found is not None and _state_of(path for path, _, _ in found.files) == found.files:
             return found
         if found is not None:
             self._send_away(place)
-        if self._given_up.get(place) == files or not parked.can_park():
+        hopeless = time.monotonic() < self._not_before.get(place, 0.0)
+        if hopeless or len(self._parked) >= MAX_PARKED or not parked.can_park():
             return None
-        while len(self._parked) >= MAX_PARKED:
-            self._send_away(next(iter(self._parked)))
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        request = json.loads(place)
         temporary = Path(request["cwd"]).parent / "tmp"
-        own = {"ANSIBLE_ROLES_PATH": str(Path(request["role"]).parent), "ANSIBLE_LOCAL_TEMP": str(temporary)}
-        pid = os.fork()
-        if pid == 0:
-            request["env"] = {**os.environ, **own}
-            parked.park(theirs, request, keep=self.keep, lessons=self.teacher, zygote=self._pid)
-        theirs.close()
-        if not _has_parked(ours):
+        request["env"] = os.environ | {
+            "ANSIBLE_ROLES_PATH": request["roles_path"],
+            "ANSIBLE_LOCAL_TEMP": str(temporary),
+        }
+        # Before it loads them: what changes meanwhile must be noticed.
+        of_role = _state_of(map(str, Path(request["role"]).rglob("*")))
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            pid = os.fork()
+            if pid == 0:
+                parked.park(theirs, request, keep=self.keep, lessons=self.teacher, zygote=self._pid)
+        loaded = _when_parked(ours)
+        if loaded is None:
             kill_play(None, [pid])
             ours.close()
-            self._given_up[place] = files
+            self._not_before[place] = time.monotonic() + PARK_AGAIN_S
             return None
-        self._parked[place] = _Parked(pid, ours, files)
+        known = {path for path, _, _ in of_role}
+        self._parked[place] = _Parked(pid, ours, of_role + _state_of(path for path in loaded if path not in known))
         return self._parked[place]
 
     def _send_away(self, *places: str) -> None:
@@ -173,25 +187,28 @@ class Zygote(Forker):
         self.control.send(json.dumps(facts).encode())
 
 
-def _has_parked(control: socket.socket) -> bool:
+def _when_parked(control: socket.socket) -> list[str] | None:
+    """The files that the process at the other end has loaded, once it waits for plays; None when it does not get there."""
     control.settimeout(PARK_S)
     try:
-        answer = control.recv(MAX_CONTROL_BYTES)
+        answer = control.recv(MAX_LESSON_BYTES)
     except OSError as problem:
         answer = str(problem).encode()
     control.settimeout(None)
-    if answer != wire.PARKED:
+    if not answer.startswith(wire.PARKED):
         os.write(2, b"cannot park: " + answer + b"\n")
-    return answer == wire.PARKED
+        return None
+    return list(json.loads(answer.removeprefix(wire.PARKED)))
 
 
-def _files_of(role: Path) -> tuple[tuple[str, int, int], ...]:
-    """(path, mtime in ns, size) of all that may be part of a role."""
+def _state_of(paths: Iterable[str]) -> State:
     found = []
-    for path in sorted(role.rglob("*")):
-        with suppress(FileNotFoundError):  # it goes while we look
-            status = path.stat()
-            found.append((str(path), status.st_mtime_ns, status.st_size))
+    for path in paths:
+        try:
+            status = Path(path).stat()
+            found.append((path, status.st_mtime_ns, status.st_size))
+        except OSError:  # it is not there, or not for us
+            found.append((path, 0, 0))
     return tuple(found)
 
 

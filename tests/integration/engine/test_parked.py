@@ -140,7 +140,7 @@ def test_a_role_that_cannot_be_loaded_says_why_until_it_can(own: Bench) -> None:
 
     assert [result.ok() for result in failed] == [False, False]
     assert all(str(tasks) in result.failures[0] for result in failed)
-    assert settled(own, play)
+    assert run(own, play).ok()
 
 
 def test_changed_code_is_used_by_the_next_play(own: Bench) -> None:
@@ -175,7 +175,7 @@ def test_a_play_that_ran_when_its_parked_process_died_is_an_error_and_leaves_not
         result = running.result()
 
     assert (result.status, result.failures) == ("error", ("play run-1 was lost: its zygote has died",))
-    assert [pid for pid in json.loads(pids.read_text()) if is_running(pid)] == []
+    until(lambda: not any(map(is_running, json.loads(pids.read_text()))))
 
 
 def test_a_play_that_takes_too_long_is_killed_with_all_that_it_has_started(own: Bench) -> None:
@@ -184,7 +184,7 @@ def test_a_play_that_takes_too_long_is_killed_with_all_that_it_has_started(own: 
     result = run(own, own.play(LINGER.format(pids=pids), timeout_s=2.0))
 
     assert result.status == "timeout"
-    assert [pid for pid in json.loads(pids.read_text()) if is_running(pid)] == []
+    until(lambda: not any(map(is_running, json.loads(pids.read_text()))))
     assert len(parked(own)) == 1
 
 
@@ -202,26 +202,63 @@ def test_closing_the_engine_ends_everything(own: Bench) -> None:
     until(lambda: not any(map(is_running, [process, mother, *json.loads(pids.read_text())])))
 
 
-def test_few_roles_are_kept(own: Bench) -> None:
-    plays = [own.play(LOOK) for _ in range(7)]
+def test_with_many_roles_some_are_not_parked_and_all_run(own: Bench) -> None:
+    plays = [own.play(LOOK) for _ in range(10)]
 
     assert all(run(own, play).ok() for play in plays)
-    until(lambda: len(parked(own)) <= 4)
+    assert len(parked(own)) <= 8
 
 
-@pytest.mark.parametrize("reason", ["variables", "inventory"])
-def test_plays_that_have_more_than_whom_they_are_about_in_common_with_none_are_not_parked(
-    own: Bench, reason: str
-) -> None:
-    play = own.play(LOOK)
-    if reason == "variables":
-        play = dataclasses.replace(play, identity_only=False)
-    else:
-        hosts = own.folder / "hosts"
-        hosts.write_text("localhost ansible_connection=local\n")
-        play = dataclasses.replace(play, env={"ANSIBLE_INVENTORY": str(hosts)})
+def test_a_role_of_which_another_one_is_a_part_is_loaded_anew_with_it(own: Bench) -> None:
+    part = own.play("- testing.engine.report:\n    report: {answer: old}\n").role
+    assert part is not None
+    play = own.play(f"- ansible.builtin.import_role:\n    name: {part.name}\n")
+    settled(own, play)
+    (part / "tasks" / "main.yml").write_text("---\n- testing.engine.report:\n    report: {answer: new}\n")
 
-    assert run(own, play).ok()
+    assert run(own, play).report == {"answer": "new"}
+
+
+def test_a_role_that_gets_defaults_is_loaded_anew(own: Bench) -> None:
+    tasks = "- testing.engine.report:\n    report: {answer: \"{{ answer | default('none') }}\"}\n"
+    play = own.play(tasks)
+    settled(own, play)
+    assert play.role is not None
+    (play.role / "defaults").mkdir()
+    (play.role / "defaults" / "main.yml").write_text("answer: default\n")
+
+    assert run(own, play).report == {"answer": "default"}
+
+
+def test_no_task_runs_in_a_process_that_did_not_wait(own: Bench) -> None:
+    diary = own.folder / "diary"
+    diary.touch()
+    line = "{{ who | default('NOBODY') }}"
+    tasks = f'- ansible.builtin.lineinfile:\n    path: {diary}\n    line: "{line}"\n'
+    play = own.play(tasks, extra_vars={"who": "first"})
+    settled(own, play)
+    assert play.role is not None
+    (callback,) = own.folder.glob("base/parked/*/project/callback_plugins/parked.py")
+    callback.write_text("")
+    (play.role / "tasks" / "main.yml").write_text(f"---\n{tasks}\n")
+
+    assert run(own, again(play, extra_vars={"who": "second"})).ok()
+
+    assert diary.read_text().splitlines() == ["first", "second"]
+
+
+@pytest.mark.parametrize("reason", ["variables", "inventory", "verbosity", "arguments"])
+def test_plays_that_differ_in_more_than_whom_they_are_about_are_not_parked(own: Bench, reason: str) -> None:
+    hosts = own.folder / "hosts"
+    hosts.write_text("localhost ansible_connection=local\n")
+    fields = {
+        "variables": {"identity_only": False},
+        "inventory": {"env": {"ANSIBLE_INVENTORY": str(hosts)}},
+        "verbosity": {"verbosity": 1},
+        "arguments": {"ansible_args": "--diff"},
+    }
+
+    assert run(own, dataclasses.replace(own.play(LOOK), **fields[reason])).ok()  # type: ignore[arg-type]
     assert parked(own) == []
 
 

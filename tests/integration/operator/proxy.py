@@ -39,6 +39,7 @@ class Proxy:
         self._sockets: set[socket.socket] = set()
         self._lock = threading.Lock()
         self._server: _Server | None = None
+        self._place: socket.socket | None = None
         self._port = 0
 
     def __enter__(self) -> Proxy:
@@ -48,6 +49,8 @@ class Proxy:
     def __exit__(self, *_: object) -> None:
         self.ended.set()
         self.interrupt()
+        if self._place is not None:
+            self._place.close()
         self.pool.clear()
 
     def kubeconfig(self, folder: Path) -> Path:
@@ -70,10 +73,16 @@ class Proxy:
         if server is not None:
             server.shutdown()
             server.server_close()
+            # Nobody listens, and nobody else gets the port meanwhile: the operator's own servers take any free one.
+            self._place = socket.socket()
+            self._place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self._place.bind(("127.0.0.1", self._port))
         self.cut()
 
     def resume(self) -> None:
         """Serve again, on the same port."""
+        if self._place is not None:
+            self._place.close()
         self._server = _Server(("127.0.0.1", self._port), _Handler)
         self._server.proxy = self
         self._port = self._server.server_address[1]

@@ -116,6 +116,33 @@ def test_a_thread_that_may_end_is_forgotten_when_it_has():
     assert (supervisor.dead(), supervisor.failure, stop.is_set()) == ([], None, False)
 
 
+def test_a_thread_that_is_being_started_is_neither_dead_nor_impossible_to_wait_for(monkeypatch):
+    supervisor, stop = a_supervisor()
+    asked, go, start = threading.Event(), threading.Event(), threading.Thread.start
+
+    def late(thread):
+        if thread.name == "worker 1":
+            asked.set()
+            go.wait(5)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", late)
+    starter = threading.Thread(target=supervisor.start, args=("worker 1", partial(waits_for, stop)))
+    starter.start()
+    assert asked.wait(5)
+    seen = []
+    looker = threading.Thread(target=lambda: seen.extend([supervisor.join(0, prefix="worker"), supervisor.dead()]))
+    looker.start()
+
+    go.set()
+    looker.join(5)
+    starter.join(5)
+
+    assert seen in ([["worker 1"], []], [[], []]), "not yet there, or running"
+    stop.set()
+    assert supervisor.join(5) == []
+
+
 def test_threads_that_end_after_a_stop_are_no_failure():
     supervisor, stop = a_supervisor()
     supervisor.start("reflect", partial(waits_for, stop))

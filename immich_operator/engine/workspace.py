@@ -82,7 +82,7 @@ def parking(play: Play, config: RunnerConfig, base_dir: Path) -> dict[str, Any] 
     None when that is nothing: what is in its files may depend on its variables, or it differs by more than these.
     Raises OSError when the folder cannot be written.
     """
-    is_like_others = play.identity_only and not (play.verbosity or play.ansible_args or _chosen_inventory(play))
+    is_like_others = play.identity_only and not (play.ansible_args or _chosen_inventory(play))
     if play.role is None or not is_like_others:
         return None
     digest = hashlib.sha256(json.dumps([START, str(play.role.absolute()), PARKED_CALLBACK]).encode()).hexdigest()
@@ -101,7 +101,8 @@ def parking(play: Play, config: RunnerConfig, base_dir: Path) -> dict[str, Any] 
         except OSError:  # another play was first
             shutil.rmtree(made)
     project = root / "project"
-    argv = ["ansible-playbook", "-i", str(root / "inventory" / "hosts"), str(project / "play.json")]
+    verbosity = [f"-{'v' * play.verbosity}"] if play.verbosity else []
+    argv = ["ansible-playbook", "-i", str(root / "inventory" / "hosts"), *verbosity, str(project / "play.json")]
     roles_path = config.env["ANSIBLE_ROLES_PATH"]
     return {"argv": argv, "cwd": str(project), "role": str(play.role.absolute()), "roles_path": roles_path}
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 
 import itertools
 import logging
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 
 from immich_operator.engine import Engine, Play, PlayResult, make_engine
+from immich_operator.engine.fork import ForkEngine
 
 COLLECTIONS = Path(__file__).parent / "collections"
 ANCHOR = COLLECTIONS / "ansible_collections/testing/engine/roles/anchor"
@@ -50,6 +53,17 @@ class Bench:
     def artifacts(self, name: str = "photos") -> list[Path]:
         """The artifacts folders that are left, oldest first."""
         return sorted((self.folder / "runs" / name / "artifacts").iterdir())
+
+
+@contextmanager
+def a_fork_engine(folder: Path, *, identity_only: bool = False) -> Iterator[Bench]:
+    """A fork engine of one test alone, with a copy of the collections that the test may change."""
+    shutil.copytree(COLLECTIONS, folder / "collections", ignore=shutil.ignore_patterns("__pycache__"))
+    role = folder / "collections" / ANCHOR.relative_to(COLLECTIONS)
+    (folder / "base").mkdir()
+    engine = ForkEngine(base_dir=folder / "base", preload_roles=[role], log=logging.getLogger("engine"))
+    yield Bench(engine, folder, identity_only=identity_only)
+    engine.close()
 
 
 def until(claim: Callable[[], Any], *, within_s: float = 20.0) -> Any:

@@ -5,9 +5,7 @@ from __future__ import annotations
 
 import errno
 import json
-import logging
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -21,7 +19,7 @@ import pytest
 from immich_operator.engine import fork
 from immich_operator.engine.fork import ForkEngine
 
-from .conftest import ANCHOR, COLLECTIONS, Bench, is_running, until
+from .conftest import Bench, a_fork_engine, is_running, until
 
 QUICK = "- testing.engine.report:\n    report: {done: true}\n"
 LINGER = "- testing.engine.linger:\n    pids: {pids}\n"
@@ -32,13 +30,8 @@ PLAYS_FOR_MEMORY = 300
 
 @pytest.fixture
 def own(tmp_path: Path) -> Iterator[Bench]:
-    """A fork engine of this test alone, with a copy of the collections that the test may change."""
-    shutil.copytree(COLLECTIONS, tmp_path / "collections", ignore=shutil.ignore_patterns("__pycache__"))
-    role = tmp_path / "collections" / ANCHOR.relative_to(COLLECTIONS)
-    (tmp_path / "base").mkdir()
-    engine = ForkEngine(base_dir=tmp_path / "base", preload_roles=[role], log=logging.getLogger("engine"))
-    yield Bench(engine, tmp_path)
-    engine.close()
+    with a_fork_engine(tmp_path) as bench:
+        yield bench
 
 
 def _zygote(bench: Bench) -> int:

@@ -5,9 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import logging
 import os
-import shutil
 import signal
 import threading
 from collections.abc import Iterator
@@ -19,7 +17,7 @@ import pytest
 from immich_operator.engine import Play, PlayResult
 from immich_operator.engine.fork import ForkEngine
 
-from .conftest import ANCHOR, COLLECTIONS, Bench, is_running, until
+from .conftest import Bench, a_fork_engine, is_running, until
 
 LOOK = "- testing.engine.look:\n"
 LINGER = "- testing.engine.linger:\n    pids: {pids}\n"
@@ -28,13 +26,9 @@ PLAYS_FOR_LEAKS = 200
 
 @pytest.fixture
 def own(tmp_path: Path) -> Iterator[Bench]:
-    """An engine of this test alone, with plays that it may park and a copy of the collections that the test may change."""
-    shutil.copytree(COLLECTIONS, tmp_path / "collections", ignore=shutil.ignore_patterns("__pycache__"))
-    role = tmp_path / "collections" / ANCHOR.relative_to(COLLECTIONS)
-    (tmp_path / "base").mkdir()
-    engine = ForkEngine(base_dir=tmp_path / "base", preload_roles=[role], log=logging.getLogger("engine"))
-    yield Bench(engine, tmp_path, identity_only=True)
-    engine.close()
+    """With plays that may be parked."""
+    with a_fork_engine(tmp_path, identity_only=True) as bench:
+        yield bench
 
 
 def run(own: Bench, play: Play) -> PlayResult:
@@ -247,14 +241,20 @@ def test_no_task_runs_in_a_process_that_did_not_wait(own: Bench) -> None:
     assert diary.read_text().splitlines() == ["first", "second"]
 
 
-@pytest.mark.parametrize("reason", ["variables", "inventory", "verbosity", "arguments"])
+def test_plays_of_each_verbosity_have_a_process_of_their_own(own: Bench) -> None:
+    play = own.play(LOOK)
+
+    assert all(run(own, again(play, verbosity=verbosity)).ok() for verbosity in (0, 2) for _ in range(3))
+    until(lambda: len(parked(own)) == 2)
+
+
+@pytest.mark.parametrize("reason", ["variables", "inventory", "arguments"])
 def test_plays_that_differ_in_more_than_whom_they_are_about_are_not_parked(own: Bench, reason: str) -> None:
     hosts = own.folder / "hosts"
     hosts.write_text("localhost ansible_connection=local\n")
     fields = {
         "variables": {"identity_only": False},
         "inventory": {"env": {"ANSIBLE_INVENTORY": str(hosts)}},
-        "verbosity": {"verbosity": 1},
         "arguments": {"ansible_args": "--diff"},
     }
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import base64
 import copy
+from pathlib import Path
 
 import pytest
 import yaml
 
-from support.operating import ROOT, WRITES
+from support.operating import ENGINE, ROOT, WRITES
 
 FIXTURE = ROOT / "tests" / "fixtures" / "instance-made-by-the-go-operator-minimal.yaml"
 KEPT = {
@@ -222,3 +223,18 @@ def test_a_cr_that_cannot_work_says_why_and_holds_up_nobody(instances):
     assert "spec.postgres.passwordSecretRef" in condition["message"]
     assert instances.get("Deployment", "broken-valkey"), "the parts that can be there are"
     assert instances.get("Deployment", "broken-server") is None
+
+
+def generations(pid):
+    """How many processes there are one below the other, the first not counted; no play runs."""
+    below = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return 1 + max(map(generations, below)) if below else 0
+
+
+def test_the_fast_engine_has_loaded_the_role_before_the_next_pass(instances):
+    instances.create()
+    instances.wait_ready()
+
+    # the zygote, and the process that waits before the first task; the other engine leaves nothing
+    expected = 2 if ENGINE == "fork" else 0
+    instances.wait("no play", lambda: generations(instances.operator.process.pid) == expected)

@@ -15,7 +15,7 @@ from bench.figures import Figure
 __all__ = ["draw"]
 
 PANELS = (
-    ("Creation", "no pass due any more", "Until all are reconciled (s)", "log"),
+    ("Creation", "ready", "Until all are ready (s)", "log"),
     ("Idle", "memory (PSS)", "Memory when idle (MiB)", "linear"),
     ("Idle", "CPU", "CPU when idle (% of a core)", "linear"),
 )

@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 WARM_UP = "warm-0000"
-ENDURING = 20
+ENDURING = 50
 """Instances that get many passes each."""
 LEFT_OUT_PERIOD = "100ms"
 LEFT_OUT_S = 5.0

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -147,6 +149,9 @@ def endurance(bed: Bed, passes: int) -> list[Figure]:
         key = Key("Endurance", f"memory (PSS) after {share * passes:,.0f} passes", "MiB")
         figures.append(Figure(key, processes.pss_mib(bed.family())))
     failed = bed.counters().failed_plays - start.failed_plays
+    for line in bed.operator.lines():
+        if line.get("msg") == "pass failed":
+            print(json.dumps(line), file=sys.stderr)  # the log goes with the bed
     return [*figures, Figure(Key("Endurance", "passes that failed", ""), failed)]
 
 

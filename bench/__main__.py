@@ -143,14 +143,14 @@ def _measure(engine: plays.Kind, plan: Plan) -> Iterator[tuple[str, list[Figure]
 def _measure_script(plan: Plan) -> Iterator[tuple[str, list[Figure]]]:
     """As `_measure`, of what needs no operator."""
     with a_cluster() as cluster:
-        script.create(cluster, [script.WARM_UP], scenarios.timeout_s(1))
+        script.create(cluster, [scenarios.WARM_UP], scenarios.timeout_s(1))
         if 1 in plan.created:
-            repeats = [f"single-{number:04}" for number in range(plan.repeats)]
-            found = [script.create(cluster, [name], scenarios.timeout_s(1)) for name in repeats]
+            names = scenarios.singles(plan.repeats)
+            found = [script.create(cluster, [name], scenarios.timeout_s(1)) for name in names]
             yield "applied one by one", medians(found)
     for size in plan.sizes(SCRIPT):
         with a_cluster() as cluster:
-            script.create(cluster, [script.WARM_UP], scenarios.timeout_s(1))
+            script.create(cluster, [scenarios.WARM_UP], scenarios.timeout_s(1))
             yield f"{size} applied", script.create(cluster, scenarios.many(size), scenarios.timeout_s(size))
 
 

@@ -17,6 +17,7 @@ from bench.traffic import Request, creation, repair_s, verbs
 from localcluster.api import Manifest
 
 __all__ = [
+    "WARM_UP",
     "create_at_once",
     "create_one_by_one",
     "drift",
@@ -24,6 +25,7 @@ __all__ = [
     "idle",
     "many",
     "restart",
+    "singles",
     "timeout_s",
     "unchanged",
     "warm_up",
@@ -75,13 +77,18 @@ def warm_up(bed: Bed) -> None:
 
 def create_one_by_one(bed: Bed, repeats: int) -> tuple[str, list[Figure]]:
     """The last one's name, and medians over `repeats` custom resources, each created while the operator rests."""
-    names = [f"single-{number:04}" for number in range(repeats)]
+    names = singles(repeats)
     return names[-1], medians([_create(bed, [name]) for name in names])
 
 
 def create_at_once(bed: Bed, crs: int) -> list[Figure]:
     """`crs` custom resources, created while the operator rests."""
     return _create(bed, many(crs))
+
+
+def singles(repeats: int) -> list[str]:
+    """Names of instances that are created one after the other."""
+    return [f"single-{number:04}" for number in range(repeats)]
 
 
 def many(crs: int) -> list[str]:

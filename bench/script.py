@@ -22,10 +22,9 @@ from bench.figures import Figure, Key
 from localcluster.api import Manifest
 from localcluster.testing import Cluster
 
-__all__ = ["WARM_UP", "create"]
+__all__ = ["create"]
 
 PODS_PER_INSTANCE = 4
-WARM_UP = "warm-0000"
 
 
 def create(cluster: Cluster, names: list[str], timeout_s: float) -> list[Figure]:

@@ -105,11 +105,11 @@ def begin(handed: Handed, *, keep: Collection[int], lessons: socket.socket, pare
 def end(code: int, play: Begun) -> NoReturn:
     """Tell the zygote what the play had to import, and end the process with the exit status of the play."""
     try:
+        sys.stdout.flush()  # first of all: what follows may fail, and is not what the play is about
         if play.profile is not None:
             play.profile.disable()
             play.profile.dump_stats(Path(play.request["env"][PROFILE_VARIABLE]) / f"{os.getpid()}.prof")
         _teach(play.lessons, sorted(set(sys.modules) - play.known), play.request["env"])
-        sys.stdout.flush()
     finally:
         # No atexit handlers: they belong to the zygote.
         os._exit(code)

@@ -152,11 +152,9 @@ def _environment(play: Play, roles: Sequence[Path], *, base_dir: Path, temporary
     if _chosen_inventory(play) is None and not play.ansible_args:
         # Ours is in this format; the default is to try six plugins.
         environment["ANSIBLE_INVENTORY_ENABLED"] = "ansible.builtin.ini"
-    of_user = play.env.get("ANSIBLE_ROLES_PATH")
-    if play.role is not None:
-        environment["ANSIBLE_ROLES_PATH"] = ":".join(filter(None, [str(play.role.absolute().parent), of_user]))
-    elif of_user:
-        environment["ANSIBLE_ROLES_PATH"] = of_user
+    own = [] if play.role is None else [str(play.role.absolute().parent)]
+    if roles_path := [*own, *filter(None, [play.env.get("ANSIBLE_ROLES_PATH")])]:
+        environment["ANSIBLE_ROLES_PATH"] = ":".join(roles_path)
     known = {**os.environ, **play.env}.get("ANSIBLE_COLLECTIONS_PATH", DEFAULT_COLLECTIONS_PATH).split(":")
     needed = [_home_of_collection(role.absolute()) for role in (*roles, *filter(None, [play.role]))]
     missing = [home for home in dict.fromkeys(filter(None, needed)) if home not in {*known, *sys.path}]

@@ -9,7 +9,8 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,16 @@ def settled(own: Bench, play: Play) -> int:
         return before[0] if len(before) == 1 and parked(own) == before else None
 
     return int(until(same_twice))
+
+
+@contextmanager
+def lingering(own: Bench) -> Iterator[tuple[Future[PlayResult], Path]]:
+    """A play that runs for ever, and the file with the processes that it has started."""
+    pids = own.folder / "pids"
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(run, own, own.play(LINGER.format(pids=pids)))
+        until(pids.exists)
+        yield running, pids
 
 
 def test_plays_of_one_role_are_forks_of_one_process_with_one_thread(own: Bench) -> None:
@@ -158,12 +169,7 @@ def test_a_parked_process_that_died_is_replaced(own: Bench) -> None:
 
 
 def test_a_play_that_ran_when_its_parked_process_died_is_an_error_and_leaves_nothing(own: Bench) -> None:
-    pids = own.folder / "pids"
-    play = own.play(LINGER.format(pids=pids))
-
-    with ThreadPoolExecutor(1) as pool:
-        running = pool.submit(run, own, play)
-        until(pids.exists)
+    with lingering(own) as (running, pids):
         (process,) = parked(own)
         os.kill(process, signal.SIGKILL)
         result = running.result()
@@ -183,12 +189,7 @@ def test_a_play_that_takes_too_long_is_killed_with_all_that_it_has_started(own: 
 
 
 def test_closing_the_engine_ends_everything(own: Bench) -> None:
-    pids = own.folder / "pids"
-    play = own.play(LINGER.format(pids=pids))
-
-    with ThreadPoolExecutor(1) as pool:
-        running = pool.submit(run, own, play)
-        until(pids.exists)
+    with lingering(own) as (running, pids):
         (process,), mother = parked(own), zygote(own)
         own.engine.close()
         assert not running.result().ok()

@@ -96,7 +96,7 @@ def _run(local: LocalCluster, scratch: Path, steps: Steps, engine: str) -> int:
     env = {**os.environ, **local.environment()}
     with steps.step("Install the CRD"):
         _kubectl(env, "apply", "-f", str(CRD))
-        api.wait_established("immiches.media.rm3l.org")
+        api.wait_served("immiches.media.rm3l.org")
     with steps.step("Start the operator"):
         health = free_ports(("health",))["health"]
         operator = _start_operator(scratch, env, engine, health)

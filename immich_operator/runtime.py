@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from queue import SimpleQueue
 from types import FrameType
 from typing import Final, Literal, cast
 
@@ -276,16 +277,24 @@ class Operator:
 def run(settings: Settings, environ: Mapping[str, str], log: logging.Logger) -> int:
     """Run an operator in the main thread until SIGTERM or SIGINT; a second signal ends the process at once."""
     stop = threading.Event()
+    signals: SimpleQueue[int] = SimpleQueue()
 
     def on_signal(number: int, _frame: FrameType | None) -> None:
-        if stop.is_set():
+        if stop.is_set() or not signals.empty():
             os._exit(128 + number)
+        # not `stop.set()`: it takes a lock that this thread holds if it was interrupted on its way into `stop.wait()`
+        signals.put(number)
+
+    def stop_on_signal() -> None:
+        signals.get()
         stop.set()
 
     # first of all, so that a signal during the start is an orderly end too
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)
-    return Operator(settings, environ, log, stop).run()
+    operator = Operator(settings, environ, log, stop)
+    threading.Thread(target=stop_on_signal, name="stop on a signal", daemon=True).start()
+    return operator.run()
 
 
 def private_folder(path: Path) -> Path:

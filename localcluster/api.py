@@ -164,14 +164,38 @@ class Api:
         selection = _Selection(kind, namespace, fields=f"metadata.name={name}")
         return self._wait(selection, lambda found: bool(found) and predicate(found[0]), timeout)[0]
 
-    def wait_established(self, crd: str, timeout: float = 30.0) -> None:
-        """Until the kind of a CustomResourceDefinition is served. `kubectl wait` fails while it has no conditions yet."""
+    def wait_served(self, crd: str, timeout: float = 30.0) -> None:
+        """Until the kind of a CustomResourceDefinition is in discovery and can be listed.
+
+        Both come a moment after its condition Established, and `kubectl wait` fails while it has no conditions yet.
+        """
+        deadline = time.monotonic() + timeout
 
         def established(definition: Manifest) -> bool:
             conditions = definition.get("status", {}).get("conditions") or ()
             return any(entry["type"] == "Established" and entry["status"] == "True" for entry in conditions)
 
-        self.wait_for("CustomResourceDefinition", crd, None, established, timeout)
+        spec = self.wait_for("CustomResourceDefinition", crd, None, established, timeout)["spec"]
+        with self._lock:
+            self._resources = {}  # it may remember the kind from an earlier definition
+        for kind in (
+            f"{spec['group']}/{it['name']}/{spec['names']['kind']}" for it in spec["versions"] if it["served"]
+        ):
+            while not self._is_served(kind):
+                if time.monotonic() > deadline:
+                    raise WaitError(f"The API server does not serve the kind {kind} within {timeout:.0f} s")
+                time.sleep(0.05)
+
+    def _is_served(self, kind: str) -> bool:
+        if self._known(kind) is None:
+            return False
+        try:
+            self.list(kind)
+        except ApiError as error:
+            if error.status != 404:
+                raise
+            return False
+        return True
 
     def wait_for_list(
         self,
@@ -282,6 +306,12 @@ class Api:
         return resource.path(namespace, name)
 
     def _resource(self, kind: str) -> discovery.Resource:
+        resource = self._known(kind)
+        if resource is None:
+            raise LocalClusterError(f"The API server serves no kind {kind}")
+        return resource
+
+    def _known(self, kind: str) -> discovery.Resource | None:
         with self._lock:
             if kind not in self._resources:
                 # Kinds come with CRDs while tests run, so a miss asks again.
@@ -289,9 +319,7 @@ class Api:
                     self.request("GET", root, headers={"Accept": discovery.ACCEPT}) for root in ("/api", "/apis")
                 ]
                 self._resources = discovery.resources(answers)
-            if kind not in self._resources:
-                raise LocalClusterError(f"The API server serves no kind {kind}")
-            return self._resources[kind]
+            return self._resources.get(kind)
 
 
 def _url(path: str, query: Mapping[str, str] | None) -> str:

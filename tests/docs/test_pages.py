@@ -57,7 +57,7 @@ def a_cluster_with_routes(run: PageRun) -> Iterator[None]:
     """OpenShift's Route as far as a page can tell."""
     run.cluster.kubectl("apply", "-f", "-", input=ROUTE_CRD)
     try:
-        run.cluster.api.wait_established("routes.route.openshift.io")
+        run.cluster.api.wait_served("routes.route.openshift.io")
         yield
     finally:
         run.cluster.kubectl("delete", "crd", "routes.route.openshift.io")

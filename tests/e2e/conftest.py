@@ -61,7 +61,7 @@ def operator(cluster: Cluster, new_image: str) -> Deployed:
     deployed = Deployed(cluster)
     deployed.undeploy()  # one of a run before has the same image name, and another image
     deployed.make("install")
-    cluster.api.wait_established("immiches.media.rm3l.org")
+    cluster.api.wait_served("immiches.media.rm3l.org")
     deployed.deploy(new_image)
     return deployed
 

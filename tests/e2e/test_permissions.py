@@ -35,7 +35,7 @@ def routes(cluster: Cluster) -> Iterator[None]:
     """The kind Route, which OpenShift has."""
     crd = yaml.safe_load(ROUTE_CRD)
     cluster.api.create(crd)
-    cluster.api.wait_established(crd["metadata"]["name"])
+    cluster.api.wait_served(crd["metadata"]["name"])
     yield
     cluster.api.delete("CustomResourceDefinition", crd["metadata"]["name"], wait=True)
 

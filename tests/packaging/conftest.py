@@ -41,7 +41,7 @@ def run(*command: str | Path, cwd: Path, env: Mapping[str, str] | None = None) -
 def install_api(cluster: Cluster) -> None:
     """As `make install` does, and wait until it is served."""
     cluster.kubectl("apply", "--server-side", "-k", str(ROOT / "config" / "crd"))
-    cluster.api.wait_established("immiches.media.rm3l.org")
+    cluster.api.wait_served("immiches.media.rm3l.org")
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,7 @@ def apis(cluster: Cluster) -> None:
     """The Immich API, and a stand-in for the one of the Prometheus Operator."""
     install_api(cluster)
     cluster.kubectl("apply", "--server-side", "-f", "-", input=json.dumps(SERVICE_MONITORS))
-    cluster.api.wait_established(SERVICE_MONITORS["metadata"]["name"])
+    cluster.api.wait_served(SERVICE_MONITORS["metadata"]["name"])
 
 
 @pytest.fixture

@@ -39,7 +39,7 @@ WRITES = ("create", "update", "patch", "delete", "deletecollection")
 def install_crd(cluster: Cluster) -> None:
     """Return when the API server serves the kind Immich."""
     cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(CRD))
-    cluster.api.wait_established("immiches.media.rm3l.org")
+    cluster.api.wait_served("immiches.media.rm3l.org")
 
 
 def _only_this_collection(folder: Path) -> dict[str, str]:

@@ -18,10 +18,9 @@ SERVED_WITHIN_S = 30.0
 
 
 def serve(cluster: Cluster, definition: dict[str, Any]) -> None:
-    """Apply a CRD and return when its objects can be listed, which is a moment after it is Established."""
+    """Apply a CRD and return when its objects can be listed."""
     cluster.api.apply(definition)
-    path = f"/apis/{definition['spec']['group']}/v1alpha1/{definition['spec']['names']['plural']}"
-    wait_for_answer(cluster, "GET", path, status=200)
+    cluster.api.wait_served(definition["metadata"]["name"])
 
 
 def wait_for_answer(cluster: Cluster, method: str, path: str, *, status: int, body: Any = None) -> None:

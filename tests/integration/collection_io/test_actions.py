@@ -30,14 +30,9 @@ PlaybookCLI(["ansible-playbook", *sys.argv[1:]]).run()
 
 
 def install(cluster: Cluster, file: Path, name: str) -> None:
-    """Install a CRD and wait until it is served. (`kubectl wait` fails on one that has no conditions yet.)"""
+    """Install a CRD and wait until it is served."""
     cluster.kubectl("apply", "-f", str(file))
-    cluster.api.wait_for("CustomResourceDefinition", name, None, is_established)
-
-
-def is_established(crd: Manifest) -> bool:
-    conditions = crd.get("status", {}).get("conditions") or []
-    return any(item["type"] == "Established" and item["status"] == "True" for item in conditions)
+    cluster.api.wait_served(name)
 
 
 @pytest.fixture(scope="module")

@@ -87,10 +87,6 @@ def a_crd(group, kind, plural):
     }
 
 
-def is_served(crd):
-    return any(entry["type"] == "Established" and entry["status"] == "True" for entry in crd["status"]["conditions"])
-
-
 @contextmanager
 def openshift(cluster):
     """The two APIs by which a cluster shows that it is OpenShift, for as long as the context lasts."""
@@ -100,7 +96,7 @@ def openshift(cluster):
     ]
     for crd in crds:
         cluster.api.create(crd)
-        cluster.api.wait_for("CustomResourceDefinition", crd["metadata"]["name"], None, is_served)
+        cluster.api.wait_served(crd["metadata"]["name"])
     try:
         yield
     finally:

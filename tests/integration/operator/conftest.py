@@ -47,7 +47,7 @@ class Widgets:
 def widget_kind(cluster: Cluster) -> None:
     """The kind Widget on the session's cluster."""
     cluster.kubectl("apply", "-f", str(HERE / "widgets.yaml"))
-    cluster.api.wait_established("widgets.test.media.rm3l.org")
+    cluster.api.wait_served("widgets.test.media.rm3l.org")
 
 
 @pytest.fixture

@@ -4,6 +4,8 @@
 import io
 import json
 import logging
+import subprocess
+import sys
 import threading
 from functools import partial
 from pathlib import Path
@@ -266,3 +268,28 @@ def test_controllers_have_the_names_of_the_operator_sdk_and_the_group_only_when_
         "widget-a.org-v1-controller",
         "widget-b.org-v1-controller",
     ]
+
+
+INTERRUPTED = """
+import faulthandler, logging, os, signal, sys
+from immich_operator import runtime
+
+class Operator:
+    def __init__(self, _settings, _environ, _log, stop):
+        self.stop = stop
+
+    def run(self):
+        with self.stop._cond:  # as every `stop.wait()` does, for an instant
+            os.kill(os.getpid(), signal.SIGTERM)
+        return 0 if self.stop.wait(10) else 1
+
+faulthandler.dump_traceback_later(20, exit=True)
+runtime.Operator = Operator
+sys.exit(runtime.run(None, {}, logging.getLogger()))
+"""
+
+
+def test_a_signal_is_heard_at_whatever_place_it_interrupts_the_main_thread():
+    ended = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, check=False)
+
+    assert ended.returncode == 0, ended.stderr

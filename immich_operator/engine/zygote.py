@@ -143,11 +143,13 @@ class Zygote(Forker):
             pid = os.fork()
             if pid == 0:
                 parked.park(theirs, request, keep=self.keep, lessons=self.teacher, zygote=self._pid)
-        loaded = _when_parked(ours)
-        if loaded is None:
+        try:
+            loaded = _when_parked(ours)
+        except _CannotParkError as problem:
             kill_play(None, [pid])
             ours.close()
             self._not_before[place] = time.monotonic() + PARK_AGAIN_S
+            self._tell(problem={"role": request["role"], "reason": str(problem)})
             return None
         known = {path for path, _, _ in of_role}
         self._parked[place] = _Parked(pid, ours, of_role + _state_of(path for path in loaded if path not in known))
@@ -183,21 +185,32 @@ class Zygote(Forker):
         """Move all objects out of the garbage collector's sight, so that it doesn't write to pages the children share."""
         gc.collect()
         gc.freeze()
-        facts = {"modules": len(sys.modules), "watched": warm.watched_files()}
+        self._tell(watched=warm.watched_files())
+
+    def _tell(self, **facts: object) -> None:
         self.control.send(json.dumps(facts).encode())
 
 
-def _when_parked(control: socket.socket) -> list[str] | None:
-    """The files that the process at the other end has loaded, once it waits for plays; None when it does not get there."""
+class _CannotParkError(Exception):
+    """Says why."""
+
+
+def _when_parked(control: socket.socket) -> list[str]:
+    """The files that the process at the other end has loaded, once it waits for plays.
+
+    Raises:
+        _CannotParkError: it does not get there.
+    """
     control.settimeout(PARK_S)
     try:
         answer = control.recv(MAX_LESSON_BYTES)
+    except TimeoutError:
+        raise _CannotParkError(f"it has not come to its first task within {PARK_S:.0f} s") from None
     except OSError as problem:
-        answer = str(problem).encode()
+        raise _CannotParkError(str(problem)) from problem
     control.settimeout(None)
     if not answer.startswith(wire.PARKED):
-        os.write(2, b"cannot park: " + answer + b"\n")
-        return None
+        raise _CannotParkError(answer.decode(errors="replace") or "its process has died")
     return list(json.loads(answer.removeprefix(wire.PARKED)))
 
 

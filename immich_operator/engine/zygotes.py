@@ -48,9 +48,12 @@ class Running:
 
 
 class _Zygote:
-    def __init__(self, environment: Mapping[str, str], *, roles: Sequence[Path], cwd: Path) -> None:
+    def __init__(
+        self, environment: Mapping[str, str], *, roles: Sequence[Path], cwd: Path, log: logging.Logger
+    ) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._control = ours
+        self._log = log
         self._watched: list[tuple[str, int, int]] = []
         self._lock = threading.Lock()
         command = [sys.executable, "-P", "-m", "immich_operator.engine.zygote", str(theirs.fileno())]
@@ -88,7 +91,11 @@ class _Zygote:
                 raise ZygoteDiedError(self._how_it_ended()) from problem
             if not message:
                 raise ZygoteDiedError(self._how_it_ended())
-            self._watched = [(path, mtime_ns, size) for path, mtime_ns, size in json.loads(message)["watched"]]
+            facts = json.loads(message)
+            if "problem" in facts:
+                self._log.warning("plays of a role begin at its first line, which is slower", extra=facts["problem"])
+            else:
+                self._watched = [(path, mtime_ns, size) for path, mtime_ns, size in facts["watched"]]
 
     def is_stale(self) -> bool:
         """True when a file that the zygote has loaded is not what it was."""
@@ -225,4 +232,4 @@ class Zygotes:
         return self._current
 
     def _spawn(self) -> _Zygote:
-        return _Zygote(self._environment, roles=self._roles, cwd=self._cwd)
+        return _Zygote(self._environment, roles=self._roles, cwd=self._cwd, log=self._log)

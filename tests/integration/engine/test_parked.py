@@ -134,7 +134,7 @@ def test_a_changed_role_is_loaded_anew(own: Bench) -> None:
     assert run(own, play).report == {"answer": "new"}
 
 
-def test_a_role_that_cannot_be_loaded_says_why_until_it_can(own: Bench) -> None:
+def test_a_role_that_cannot_be_loaded_says_why_until_it_can(own: Bench, caplog: pytest.LogCaptureFixture) -> None:
     play = own.play("- nonsense: [\n")
     assert play.role is not None
     tasks = play.role / "tasks" / "main.yml"
@@ -145,6 +145,9 @@ def test_a_role_that_cannot_be_loaded_says_why_until_it_can(own: Bench) -> None:
 
     assert [result.ok() for result in failed] == [False, False]
     assert all(str(tasks) in result.failures[0] for result in failed)
+    (said,) = (record for record in caplog.records if record.message.startswith("plays of a role begin at its first"))
+    assert said.role == str(play.role)  # type: ignore[attr-defined]
+    assert str(tasks) in said.reason  # type: ignore[attr-defined]
     assert run(own, play).ok()
 
 

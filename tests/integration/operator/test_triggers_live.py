@@ -80,6 +80,7 @@ def test_an_owned_object_that_is_edited_or_deleted_is_put_right(start, widgets, 
 def test_a_status_of_a_dependent_triggers(start, widgets, cluster: Cluster, namespace):
     operator = start()
     widgets.create("one")
+    operator.wait_pass("one", "created")  # what happens to an object before its owner is known needs no pass of its own
     pod = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
     cluster.api.create(
         {

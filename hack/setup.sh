@@ -23,7 +23,7 @@ site=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("pureli
 printf '%s\n' "$PWD" >"$site/immich_operator_dev.pth"
 mkdir -p "$site/ansible_collections/media"
 ln -sfn "$PWD" "$site/ansible_collections/media/immich"
-printf '#!/bin/sh\nexec "%s/%s/bin/python" -m immich_operator "$@"\n' "$PWD" "$venv" >"$venv/bin/immich-operator"
+printf '#!/bin/sh\nexec "%s/bin/python" -m immich_operator "$@"\n' "$(realpath "$venv")" >"$venv/bin/immich-operator"
 chmod +x "$venv/bin/immich-operator"
 
 touch "$venv/.ready"

@@ -192,7 +192,7 @@ class Api:
         try:
             self.list(kind)
         except ApiError as error:
-            if error.status != 404:
+            if error.status not in {404, 429}:  # 429: its storage is being made
                 raise
             return False
         return True

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from ansible.errors import AnsibleActionFail
 
 from ..plugin_utils.api_action import ApiAction
-from ..plugin_utils.api_error import Misconfigured, ObjectRef
+from ..plugin_utils.api_error import Misconfigured, ObjectRef, TransportError
 from ..plugin_utils.api_objects import FIELD_MANAGER, ApiObjects
 from ..plugin_utils.applying import Objects, apply_steps, misuse
 from ..plugin_utils.manifest_diff import object_diff
@@ -22,7 +22,7 @@ ROUTE_GROUP = "route.openshift.io/"
 
 
 class ActionModule(ApiAction):
-    """A refusal by the API server is part of the result; the task fails only when there is no API server at all."""
+    """A refusal by the API server is part of the result, which only lacks `results` when there is no API server at all."""
 
     ARGUMENTS: ClassVar[dict[str, dict[str, Any]]] = {"field_manager": {"type": "str", "default": FIELD_MANAGER}}
     VALUES: ClassVar[dict[str, tuple[type, ...]]] = {"steps": (list,), "plan": (dict, str), "live": (list, dict, str)}
@@ -42,7 +42,7 @@ class ActionModule(ApiAction):
         changed = [outcome for outcome in outcomes if outcome.changed]
         told: dict[str, Any] = {"results": [outcome.as_dict() for outcome in outcomes]}
         if arguments["plan"] is not None:
-            told["plan"] = {key: value for key, value in arguments["plan"].items() if key != "steps"}
+            told["plan"] = _without_steps(arguments["plan"])
         result: dict[str, Any] = {"changed": bool(changed), **({"json": json.dumps(told)} if is_text else told)}
         # Ansible takes `results` for those of a loop, whose items no_log hides only when each says so itself.
         for item in result.get("results", ()):
@@ -50,6 +50,13 @@ class ActionModule(ApiAction):
         if self.is_diff:
             result["diff"] = [object_diff(str(outcome.ref), outcome.before, outcome.object) for outcome in changed]
         return result
+
+    def unable(self, arguments: dict[str, Any], cause: TransportError) -> dict[str, Any]:
+        """For a plan in JSON part of the text: the task has no_log, and the user has to learn why nothing was written."""
+        if not isinstance(arguments["plan"], str):
+            return super().unable(arguments, cause)
+        told = {"plan": _without_steps(structure(arguments["plan"])), "results": [], "problem": str(cause)}
+        return {"changed": False, "json": json.dumps(told)}
 
     def _steps(self, arguments: dict[str, Any]) -> list[Any]:
         if (arguments["steps"] is None) == (arguments["plan"] is None):
@@ -87,6 +94,10 @@ class _ObjectsByGroup:
             return RouteObjects(self._transport, **self._options)
         except ImportError as exc:
             raise Misconfigured(f"writing a Route needs the Python package openshift where this runs: {exc}") from exc
+
+
+def _without_steps(plan: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in plan.items() if key != "steps"}
 
 
 def _live(given: list[dict[str, Any]] | dict[str, Any] | None) -> list[dict[str, Any]] | None:

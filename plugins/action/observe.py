@@ -11,7 +11,9 @@ from typing import Any, ClassVar
 from ansible.errors import AnsibleActionFail
 
 from ..plugin_utils.api_action import ApiAction
+from ..plugin_utils.api_error import ApiError, ObjectRef, TransportError
 from ..plugin_utils.api_objects import ApiObjects
+from ..plugin_utils.names import API_VERSION, KIND
 from ..plugin_utils.observation import observe
 from ..plugin_utils.transport import Transport
 
@@ -29,5 +31,26 @@ class ActionModule(ApiAction):
         for field in ("name", "namespace"):
             if not isinstance(metadata.get(field), str) or not metadata[field]:
                 raise AnsibleActionFail(f"{self._task.action}: cr.metadata.{field} must be given")
-        seen = observe(cr, ApiObjects(transport), in_parallel=partial(transport.parallel, lambda read: read()))
+        api = ApiObjects(transport)
+        try:
+            seen = observe(cr, api, in_parallel=partial(transport.parallel, lambda read: read()))
+        except ApiError as exc:
+            if not arguments["as_json"]:
+                raise
+            return self._told(exc, _live(api, metadata["name"], metadata["namespace"]))
         return {"changed": False, **({"json": json.dumps(seen)} if arguments["as_json"] else seen)}
+
+    def unable(self, arguments: dict[str, Any], cause: TransportError) -> dict[str, Any]:
+        """With `as_json` part of the text: the task has no_log, and the user has to learn why nothing could be read."""
+        return self._told(cause, None) if arguments["as_json"] else super().unable(arguments, cause)
+
+    def _told(self, cause: TransportError, cr: dict[str, Any] | None) -> dict[str, Any]:
+        return {"changed": False, "json": json.dumps({"problem": str(cause), "cr": cr})}
+
+
+def _live(api: ApiObjects, name: str, namespace: str) -> dict[str, Any] | None:
+    """The custom resource, to write to its status what could not be read; None if it is that itself."""
+    try:
+        return api.find(ObjectRef(API_VERSION, KIND, name, namespace))
+    except TransportError:
+        return None

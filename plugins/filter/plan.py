@@ -65,7 +65,7 @@ _value:
       description: The custom resource that the plan is for, the live one where there is one.
       type: dict
     state:
-      description: V(present), or V(deleting) or V(gone), when there is nothing to apply.
+      description: V(present), or V(deleting), V(gone) or V(unread), when there is nothing to apply.
       type: str
       sample: present
     steps:
@@ -89,7 +89,7 @@ def plan(cr: Any, seen: Any, images: Any = None) -> Any:
             f"media.immich.plan: give the whole custom resource as a mapping, not {type(cr).__name__}"
         )
     found = structure(seen)
-    if not isinstance(found, Mapping) or "objects" not in found:
+    if not isinstance(found, Mapping) or not found.keys() & {"objects", "problem"}:
         raise AnsibleFilterError("media.immich.plan: seen has to be what media.immich.observe returned")
     password = "".join(secrets.choice(ALPHABET) for _ in range(PASSWORD_LENGTH))
     chosen = images_from_environment(os.environ) | {name: image for name, image in plain(images or {}).items() if image}

@@ -51,7 +51,11 @@ EXAMPLES = r"""
 
 RETURN = r"""
 json:
-  description: All other values as one JSON text, which then are not returned themselves.
+  description:
+    - All other values as one JSON text, which then are not returned themselves.
+    - If something could not be read, the text holds C(problem), which says what, and C(cr). The task does not fail then,
+      because its message would be hidden by C(no_log). P(media.immich.report#filter) hands it on to
+      M(media.immich.k8s_status).
   returned: when O(as_json) is true
   type: str
   sample: '{"cr": null, "deleting": false}'

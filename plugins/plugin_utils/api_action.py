@@ -47,12 +47,17 @@ class ApiAction(ActionBase):  # type: ignore[misc] # ansible-core ships no types
             transport = connected(ConnectionSettings.from_arguments(arguments, environment), environment)
             result.update(self.perform(arguments, transport))
         except TransportError as exc:
-            result.update(failed=True, changed=False, msg=f"{self._task.action}: {exc}")
+            result.update(self.unable(arguments, exc))
         return result
 
     def perform(self, arguments: dict[str, Any], transport: Transport) -> dict[str, Any]:
         """The task's result. May raise TransportError, which fails the task with its text."""
         raise NotImplementedError
+
+    def unable(self, arguments: dict[str, Any], cause: TransportError) -> dict[str, Any]:
+        """The task's result when the API server or the way to it is the problem: a failure that says so."""
+        del arguments
+        return {"failed": True, "changed": False, "msg": f"{self._task.action}: {cause}"}
 
     @property
     def is_check(self) -> bool:

@@ -29,6 +29,7 @@ class State(StrEnum):
     PRESENT = "present"
     DELETING = "deleting"  # garbage collection does the work
     GONE = "gone"  # deleted since this pass was asked for
+    UNREAD = "unread"  # what there is could not be read
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +62,14 @@ class Plan:
 
 
 def plan(cr: Mapping[str, Any], *, seen: Mapping[str, Any], images: Mapping[str, str], new_password: str) -> Plan:
-    """The steps that make the cluster what the custom resource says.
+    """The steps that make the cluster what the custom resource says; none, if it is not known what there is.
 
     `cr` has its defaults; the live one in `seen` wins over it, because a pass acts on the present. `images` is
     {component: image}. `new_password` is for a database that neither has a password nor data.
     """
     live_cr = seen.get("cr")
+    if seen.get("problem"):
+        return Plan(live_cr or cr, State.UNREAD)
     if live_cr is None and cr["metadata"].get("uid"):
         return Plan(cr, State.GONE)
     cr = live_cr or cr

@@ -39,6 +39,7 @@ class Reason(StrEnum):
     POD_UNSCHEDULABLE = "PodUnschedulable"
     POD_REFUSED = "PodRefused"
     APPLY_FAILED = "ApplyFailed"
+    READ_FAILED = "ReadFailed"
     # it works, but look
     UNKNOWN_SETTING = "UnknownSetting"
     SECRET_IN_PLAIN_TEXT = "SecretInPlainText"  # noqa: S105 - a reason, not a password

@@ -57,14 +57,21 @@ def report(plan: Mapping[str, Any], outcome: Mapping[str, Any], seen: Mapping[st
     resource version or None, ...}}, by which the loop knows when nothing has changed since, or None when another pass
     may have something to do all the same; `requeue_after` is when to look again at the latest, such as "15s", or None;
     `current` is the custom resource as it was read.
+
+    Where `seen` or `outcome` hold a "problem" in the place of what was read or done, it is the failure.
     """
     results = list(outcome.get("results") or ())
     notices = [Notice(**notice) for notice in plan["notices"]]
     failures = [result["error"] for result in results if result.get("error")]
     failures += [notice.message for notice in notices if notice.retry]
     told = {"failures": failures, "changed": _changes(results, seen), "current": seen.get("cr")}
+    nothing: dict[str, Any] = {"status": None, "events": [], "observed": None, "requeue_after": None}
+    if problem := seen.get("problem"):
+        return {**nothing, **told, "status": _unread_status(seen.get("cr"), problem), "failures": [problem]}
+    if problem := outcome.get("problem"):  # nobody there to write a status to
+        return {**nothing, **told, "failures": [problem]}
     if plan["state"] != State.PRESENT:
-        return {"status": None, "events": [], "observed": None, "requeue_after": None, **told}
+        return {**nothing, **told}
     instance = Instance.from_cr(plan["cr"])
     pods, live = list(seen.get("pods") or ()), _after(seen, results)
     view = _View(instance, live, pods, notices, results, seen.get("refusals") or {})
@@ -90,6 +97,20 @@ def report(plan: Mapping[str, Any], outcome: Mapping[str, Any], seen: Mapping[st
         "observed": _observed(instance, seen, live, pods) if settled else None,
         "requeue_after": LOOK_AGAIN if unexplained else None,
         **told,
+    }
+
+
+def _unread_status(cr: Manifest | None, problem: str) -> dict[str, Any] | None:
+    """What is added to the status of an instance whose objects could not be read: all that is known of it stays."""
+    if cr is None or dig(cr, "metadata", "deletionTimestamp"):
+        return None
+    known = cr.get("status") or {}
+    types = ["Degraded"] if known.get("conditions") else ["Ready", "Degraded"]
+    conditions = [Condition(type_, type_ == "Degraded", Reason.READ_FAILED, problem) for type_ in types]
+    flags = ("ready", *(flag for _, _, flag in WORKLOADS.values()))
+    return {
+        **{flag: False for flag in flags if flag not in known},
+        "conditions": [condition.as_dict(dig(cr, "metadata", "generation", default=0)) for condition in conditions],
     }
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import ssl
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,7 @@ from urllib.parse import urlencode
 from urllib3 import Timeout
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, SSLError
 from urllib3.exceptions import TimeoutError as Urllib3Timeout
+from urllib3.util.ssl_match_hostname import CertificateError
 
 from .api_error import ObjectRef, Unreachable, api_error, without_credentials
 from .connection_settings import ConnectionSettings
@@ -112,16 +114,18 @@ class Transport:
 
         Repeated where that can't do harm: reads always; our writes other than POST too (an apply, a merge and a
         delete that names the uid end in the same state when sent twice); a POST only when it was never taken in
-        (no connection, or 429, which is answered before the request is handled).
+        (no connection, or 429, which is answered before the request is handled). A TLS handshake that fails is
+        repeated as well: between OpenSSL and Go, one in some ten thousand does for no lasting reason.
         """
         budget_s = RETRY_BUDGET_S
         for attempt in range(1, ATTEMPTS + 1):
             delay_s = FIRST_DELAY_S * 2 ** (attempt - 1)
             try:
                 status, phrase, headers, body = send()
-            except SSLError as exc:
-                raise Unreachable(f"{subject}: {self.server} has no trusted certificate: {_root_cause(exc)}") from exc
             except HTTPError as exc:
+                if _is_distrust(exc):
+                    text = f"{subject}: {self.server} has no trusted certificate: {_root_cause(exc)}"
+                    raise Unreachable(text) from exc
                 may_repeat = method != "POST" or isinstance(exc, NEVER_SENT)
                 if not may_repeat or attempt == ATTEMPTS or budget_s < delay_s:
                     if isinstance(exc, NewConnectionError):
@@ -206,6 +210,12 @@ def _retry_after_s(headers: Mapping[str, str], otherwise_s: float) -> float:
     """Seconds that the server asks to wait; Kubernetes sends a number, a date is not understood."""
     text = headers.get("Retry-After", "")
     return float(text) if text.isdigit() else otherwise_s
+
+
+def _is_distrust(exc: HTTPError) -> bool:
+    """Whether the server could not show that it is who it should be, which will be the same the next time."""
+    causes = (ssl.SSLCertVerificationError, CertificateError)
+    return isinstance(exc, SSLError) and any(isinstance(cause, causes) for cause in exc.args)
 
 
 def _root_cause(exc: BaseException) -> str:

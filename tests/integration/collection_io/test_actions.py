@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -181,6 +182,51 @@ def test_a_storage_class_that_must_not_be_read_is_said_to_be_forbidden(
 
     classes = [item for item in seen["references"] if item["kind"] == "StorageClass"]
     assert [(item["name"], item["object"], item["forbidden"]) for item in classes] == [("fast", None, True)]
+
+
+def test_what_must_not_be_read_is_told_in_the_status_although_the_tasks_have_no_log(
+    cluster: Cluster, kind: None, namespace: str, play: Play, tmp_path: Path
+) -> None:
+    cluster.kubectl("create", "serviceaccount", "blind", "-n", namespace)
+    rules = ("--verb=get,list,patch", "--resource=immiches.media.rm3l.org,immiches.media.rm3l.org/status")
+    cluster.kubectl("create", "role", "blind", "-n", namespace, *rules)
+    cluster.kubectl(
+        "create", "rolebinding", "blind", "-n", namespace, "--role=blind", f"--serviceaccount={namespace}:blind"
+    )
+    cluster.api.create(instance(namespace))
+
+    status, output = role(cluster.kubeconfig_for("blind", namespace, tmp_path), namespace, tmp_path)
+
+    assert status != 0
+    message = f'User "system:serviceaccount:{namespace}:blind" cannot list resource'
+    assert message in output
+    found = cluster.api.get("Immich", "photos", namespace)["status"]
+    assert (found["ready"], found["serverReady"]) == (False, False)
+    conditions = {entry["type"]: (entry["status"], entry["reason"]) for entry in found["conditions"]}
+    assert conditions == {"Ready": ("False", "ReadFailed"), "Degraded": ("True", "ReadFailed")}
+    assert all(message in entry["message"] for entry in found["conditions"])
+
+
+def test_a_kubeconfig_that_leads_nowhere_is_named_by_the_role(tmp_path: Path) -> None:
+    status, output = role(tmp_path / "nowhere", "default", tmp_path)
+
+    assert status != 0
+    assert f"no usable connection to a Kubernetes API server in {tmp_path / 'nowhere'}" in output
+
+
+def role(kubeconfig: Path, namespace: str, folder: Path) -> tuple[int, str]:
+    """(exit status, what its last task says) of the role for the instance photos."""
+    variables = {"immich_cr": instance(namespace)}
+    tasks = [{"ansible.builtin.import_role": {"name": "media.immich.immich"}, "vars": variables}]
+    playbook = folder / "role.json"
+    playbook.write_text(
+        json.dumps([{"hosts": "localhost", "connection": "local", "gather_facts": False, "tasks": tasks}])
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "ansible", "playbook", str(playbook)],
+        env={**os.environ, "KUBECONFIG": str(kubeconfig)}, capture_output=True, text=True, check=False, cwd=folder,
+    )  # fmt: skip
+    return done.returncode, (done.stdout + done.stderr).partition("Report what became of it")[2]
 
 
 def test_without_an_api_server_the_task_fails_and_says_where_it_looked(namespace: str, play: Play) -> None:

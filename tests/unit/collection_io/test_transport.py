@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
+from urllib3.exceptions import SSLError
 
 from ansible_collections.media.immich.plugins.plugin_utils import transport as module
 from ansible_collections.media.immich.plugins.plugin_utils.api_error import (
@@ -117,6 +119,17 @@ def test_a_create_that_may_have_happened_is_not_repeated(fault: Any, server: Scr
         transport.request("POST", "/api", body={})
 
     assert len(server.requests) == 1
+
+
+def test_a_tls_handshake_that_failed_is_tried_again(transport: Transport) -> None:
+    faults = [SSLError(ssl.SSLError(1, "[SSL: TLSV1_ALERT_DECODE_ERROR] tlsv1 alert decode error"))]
+
+    def send() -> tuple[int, str, dict[str, str], bytes]:
+        if faults:
+            raise faults.pop()
+        return 200, "OK", {}, b"{}"
+
+    assert transport.retrying("GET", send, SECRET) == (200, "OK", b"{}")
 
 
 def test_a_server_that_stays_busy_is_given_up(server: Scripted, transport: Transport) -> None:

@@ -5,7 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ansible_collections.media.immich.plugins.plugin_utils.planning import plan
 from ansible_collections.media.immich.plugins.plugin_utils.reasons import Reason
+from ansible_collections.media.immich.plugins.plugin_utils.status import report
+from ansible_collections.media.immich.plugins.plugin_utils.status_merge import wanted_status
 from support.instances import (
     a_claim,
     a_cr,
@@ -13,7 +16,9 @@ from support.instances import (
     a_secret,
     an_instance_at_work,
     condition,
+    plan_for,
     report_for,
+    seen_with,
     summary,
     with_status,
     without,
@@ -353,3 +358,47 @@ def test_reasons_are_from_the_closed_list_and_ready_is_what_the_components_are(s
         assert (conditions[kind]["status"] == "True") is status[boolean]
     if not status["ready"]:
         assert "True" in {conditions["Progressing"]["status"], conditions["Degraded"]["status"]}
+
+
+UNREAD = "Pod in photos: 403 Forbidden: pods is forbidden"
+
+
+def report_unread(cr):
+    seen = {"problem": UNREAD, "cr": cr}
+    made = plan(cr, seen=seen, images={}, new_password="unused")
+    assert made.steps == []
+    return report(made.as_dict(), {"results": []}, seen)
+
+
+def test_an_instance_that_could_not_be_read_keeps_its_status_and_says_why():
+    known = report_for(a_cr(), an_instance_at_work(a_cr()))["status"]
+
+    result = report_unread({**a_cr(), "status": known})
+
+    status = wanted_status(known, result["status"], None, now="now")
+    assert {key: status[key] for key in BOOLEANS} == dict.fromkeys(BOOLEANS, True)
+    assert summary({"status": status}) == {
+        "Ready": ("True", "AllComponentsReady"),
+        "Progressing": ("False", "RolloutComplete"),
+        "Degraded": ("True", "ReadFailed"),
+    }
+    assert condition({"status": status}, "Degraded")["message"] == UNREAD
+    assert (result["failures"], result["observed"]) == ([UNREAD], None)
+
+
+def test_a_new_instance_that_could_not_be_read_is_not_ready():
+    status = report_unread(a_cr())["status"]
+
+    assert {key: status[key] for key in BOOLEANS} == dict.fromkeys(BOOLEANS, False)
+    found = {entry["type"]: (entry["status"], entry["reason"]) for entry in status["conditions"]}
+    assert found == {"Ready": ("False", "ReadFailed"), "Degraded": ("True", "ReadFailed")}
+
+
+def test_a_pass_that_could_not_write_at_all_fails_and_says_why():
+    seen = seen_with(a_cr(), [])
+    outcome = {"results": [], "problem": "Deployment photos-server: API server https://k8s: no answer"}
+
+    result = report(plan_for(a_cr()).as_dict(), outcome, seen)
+
+    assert (result["status"], result["failures"]) == (None, [outcome["problem"]])
+    assert result["observed"] is None

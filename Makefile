@@ -64,6 +64,10 @@ unit: $(READY) ## Run the tests that need no cluster
 integration: $(READY) ## Run the tests against a local Kubernetes with simulated nodes
 	pytest tests/integration $(ARGS)
 
+.PHONY: matrix
+matrix: ## Run unit and engine tests with the oldest and the newest Python and ansible-core
+	bash hack/matrix.sh $(ARGS)
+
 .PHONY: e2e
 e2e: $(READY) ## Run the end-to-end tests: the deployed operator on a node that runs containers (needs root)
 	pytest tests/e2e $(ARGS)

@@ -112,8 +112,8 @@ golden: $(READY) ## Write the golden manifests anew; review them as text
 
 .PHONY: lock
 lock: ## Resolve the requirements anew into the lock files (needs uv)
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header requirements/dev.in -o requirements/dev.txt
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header requirements/runtime.in -c requirements/dev.txt -o requirements/runtime.txt
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-header requirements/dev.in -o requirements/dev.txt
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-header requirements/runtime.in -c requirements/dev.txt -o requirements/runtime.txt
 
 ##@ Run against the cluster of the current context
 

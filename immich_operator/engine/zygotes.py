@@ -55,7 +55,6 @@ class _Zygote:
         self._control = ours
         self._log = log
         self._watched: list[tuple[str, int, int]] = []
-        self._lock = threading.Lock()
         command = [sys.executable, "-P", "-m", "immich_operator.engine.zygote", str(theirs.fileno())]
         self._last_words = cwd / "stderr"
         with theirs, _private(self._last_words) as errors:

@@ -37,15 +37,16 @@ class ActionModule(ApiAction):
         except ApiError as exc:
             if not arguments["as_json"]:
                 raise
-            return self._told(exc, _live(api, metadata["name"], metadata["namespace"]))
+            return _unread(exc, _live(api, metadata["name"], metadata["namespace"]))
         return {"changed": False, **({"json": json.dumps(seen)} if arguments["as_json"] else seen)}
 
     def unable(self, arguments: dict[str, Any], cause: TransportError) -> dict[str, Any]:
         """With `as_json` part of the text: the task has no_log, and the user has to learn why nothing could be read."""
-        return self._told(cause, None) if arguments["as_json"] else super().unable(arguments, cause)
+        return _unread(cause, None) if arguments["as_json"] else super().unable(arguments, cause)
 
-    def _told(self, cause: TransportError, cr: dict[str, Any] | None) -> dict[str, Any]:
-        return {"changed": False, "json": json.dumps({"problem": str(cause), "cr": cr})}
+
+def _unread(cause: TransportError, cr: dict[str, Any] | None) -> dict[str, Any]:
+    return {"changed": False, "json": json.dumps({"problem": str(cause), "cr": cr})}
 
 
 def _live(api: ApiObjects, name: str, namespace: str) -> dict[str, Any] | None:

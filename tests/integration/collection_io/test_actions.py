@@ -151,6 +151,13 @@ def test_observe_finds_nothing_where_there_is_nothing(kind: None, namespace: str
     assert {"apiVersion": "v1", "kind": "Secret", "name": "v", "object": None, "forbidden": False} in seen["references"]
 
 
+def allow_immiches(cluster: Cluster, namespace: str, account: str, verbs: str, resources: str) -> None:
+    rules = (f"--verb={verbs}", f"--resource={resources}")
+    cluster.kubectl("create", "role", "immiches", "-n", namespace, *rules)
+    whom = f"--serviceaccount={namespace}:{account}"
+    cluster.kubectl("create", "rolebinding", "immiches", "-n", namespace, "--role=immiches", whom)
+
+
 def test_a_storage_class_that_must_not_be_read_is_said_to_be_forbidden(
     cluster: Cluster, kind: None, namespace: str, play: Play, tmp_path: Path
 ) -> None:
@@ -164,17 +171,7 @@ def test_a_storage_class_that_must_not_be_read_is_said_to_be_forbidden(
         "--clusterrole=admin",
         f"--serviceaccount={namespace}:confined",
     )
-    rules = ("--verb=get,list", "--resource=immiches.media.rm3l.org")
-    cluster.kubectl("create", "role", "immiches", "-n", namespace, *rules)
-    cluster.kubectl(
-        "create",
-        "rolebinding",
-        "immiches",
-        "-n",
-        namespace,
-        "--role=immiches",
-        f"--serviceaccount={namespace}:confined",
-    )
+    allow_immiches(cluster, namespace, "confined", "get,list", "immiches.media.rm3l.org")
     confined = cluster.kubeconfig_for("confined", namespace, tmp_path)
     cr = instance(namespace, postgres={"persistence": {"storageClass": "fast"}})
 
@@ -185,14 +182,11 @@ def test_a_storage_class_that_must_not_be_read_is_said_to_be_forbidden(
 
 
 def test_what_must_not_be_read_is_told_in_the_status_although_the_tasks_have_no_log(
-    cluster: Cluster, kind: None, namespace: str, play: Play, tmp_path: Path
+    cluster: Cluster, kind: None, namespace: str, tmp_path: Path
 ) -> None:
     cluster.kubectl("create", "serviceaccount", "blind", "-n", namespace)
-    rules = ("--verb=get,list,patch", "--resource=immiches.media.rm3l.org,immiches.media.rm3l.org/status")
-    cluster.kubectl("create", "role", "blind", "-n", namespace, *rules)
-    cluster.kubectl(
-        "create", "rolebinding", "blind", "-n", namespace, "--role=blind", f"--serviceaccount={namespace}:blind"
-    )
+    immiches = "immiches.media.rm3l.org,immiches.media.rm3l.org/status"
+    allow_immiches(cluster, namespace, "blind", "get,list,patch", immiches)
     cluster.api.create(instance(namespace))
 
     status, output = role(cluster.kubeconfig_for("blind", namespace, tmp_path), namespace, tmp_path)

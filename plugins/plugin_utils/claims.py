@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Claims that several instances write to, which damages the data of all of them."""
+"""What endangers the data on a claim: a second user that writes to it, or that it is being deleted."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from . import library, postgres, valkey
-from .instance import Instance
+from . import library, names, postgres, valkey, volumes
+from .instance import Instance, Surroundings
 from .names import Component
 from .reasons import Effect, Notice, Reason
 from .references import values_at
+from .values import dig
 
 PATHS = {
     Component.LIBRARY: f"{library.PATH}.existingClaim",
@@ -34,21 +35,78 @@ def _names_one(cr: Mapping[str, Any]) -> bool:
     return any(name for path in PATHS.values() for name in values_at(cr, path))
 
 
-def in_use_elsewhere(instance: Instance, neighbours: Iterable[Mapping[str, Any]]) -> list[Notice]:
-    """A warning for each claim that another instance uses too, whichever of the two names it."""
-    others = {other.name: _claims(other) for other in map(Instance.from_cr, neighbours)}
+def notices(instance: Instance, around: Surroundings, neighbours: Iterable[Mapping[str, Any]]) -> list[Notice]:
+    """What endangers the data on the claims of an instance, and what waits or stays as it is because of that."""
     return [
-        Notice(
-            component,
-            Effect.WARNS,
-            Reason.CLAIM_IN_USE,
-            f"PersistentVolumeClaim {claim}{_where_named(instance, component)} is used by Immich {other} too; "
-            "name another one in one of the two, or each damages the data of the other",
-        )
-        for component, claim in _claims(instance).items()
-        for other, claims in sorted(others.items())
-        if claim in claims.values()
+        *_shared(instance, around, neighbours),
+        *_mounted_by_others(instance, around),
+        *_being_deleted(instance, around),
     ]
+
+
+def _shared(instance: Instance, around: Surroundings, neighbours: Iterable[Mapping[str, Any]]) -> Iterator[Notice]:
+    """Claims with a second user: a database is not started on one, all else is a warning, whoever names the claim."""
+    start_on = postgres.claim_to_start_on(instance, around)
+    mine = _claims(instance)
+    others = {f"Immich {other.name}": set(_claims(other).values()) for other in map(Instance.from_cr, neighbours)}
+    for component, claim in mine.items():
+        users = sorted(other for other, claims in others.items() if claim in claims)
+        within = [f"{other} of the same Immich" for other, name in mine.items() if name == claim and other != component]
+        if not users and not within:
+            continue
+        used = f"PersistentVolumeClaim {claim}{_where_named(instance, component)} is used by "
+        used += f"{' and '.join([*users, *within])} too"
+        if component is Component.POSTGRES and claim == start_on:
+            why = "so no database is started on it, because that would destroy what is there"
+            remedy = "name another one in one of the two"
+            yield Notice(component, Effect.BLOCKS, Reason.CLAIM_IN_USE, f"{used}, {why}; {remedy}", retry=bool(users))
+        else:
+            damage = "name another one in one of the two, or each damages the data of the other"
+            yield Notice(component, Effect.WARNS, Reason.CLAIM_IN_USE, f"{used}; {damage}")
+
+
+def _mounted_by_others(instance: Instance, around: Surroundings) -> Iterator[Notice]:
+    claim = postgres.claim_to_start_on(instance, around)
+    if claim and around.database_mounted_by:
+        yield Notice(
+            Component.POSTGRES,
+            Effect.BLOCKS,
+            Reason.CLAIM_IN_USE,
+            f"PersistentVolumeClaim {claim}{_where_named(instance, Component.POSTGRES)} is mounted by Pod "
+            f"{', '.join(around.database_mounted_by)}, so no database is started on it: two that write to one volume "
+            "destroy it. Scale what the pod belongs to down to 0, or delete the pod; then it goes on by itself",
+            retry=True,  # pods of others are not watched
+        )
+
+
+def _being_deleted(instance: Instance, around: Surroundings) -> Iterator[Notice]:
+    """Kubernetes deletes a claim when the last pod that uses it ends, so none of ours may be ended meanwhile."""
+    for component, kind, workload, wanted in (
+        (Component.LIBRARY, "Deployment", Component.SERVER, library.claim_name(instance)),
+        (Component.POSTGRES, "StatefulSet", Component.POSTGRES, postgres.claim_name(instance)),
+    ):
+        name = names.workload_name(instance.name, workload)
+        claims = volumes.mounted_claims(around.live(kind, name))
+        if instance.is_enabled(workload):
+            claims.add(wanted)
+        for claim in sorted(claims):
+            live = around.live("PersistentVolumeClaim", claim)
+            if volumes.is_being_deleted(live):
+                volume = dig(live, "spec", "volumeName")
+                keep = (
+                    f"To keep it, run `kubectl patch persistentvolume {volume} --patch "
+                    '\'{"spec":{"persistentVolumeReclaimPolicy":"Retain"}}\'` now. '
+                    if volume
+                    else ""
+                )
+                yield Notice(
+                    component,
+                    Effect.BLOCKS,
+                    Reason.CLAIM_BEING_DELETED,
+                    f"PersistentVolumeClaim {claim} is being deleted, and its data is lost when the last pod that uses it "
+                    f"ends, so {kind} {name} is left as it is. {keep}To go on without it, run `kubectl scale "
+                    f"{kind.lower()} {name} --namespace {instance.namespace} --replicas 0`",
+                )
 
 
 def _where_named(instance: Instance, component: Component) -> str:

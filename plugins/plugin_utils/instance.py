@@ -85,6 +85,7 @@ class Surroundings:
         self.has_route_api = bool(dig(seen, "apis", "route"))
         self.is_openshift = bool(seen.get("openshift"))
         self.pods: list[Manifest] = list(seen.get("pods") or ())
+        self.database_mounted_by: list[str] = list(seen.get("database_mounted_by") or ())
         self._live: dict[tuple[str, str], Manifest] = {}
         self._forbidden: set[tuple[str, str]] = set()
         for reference in seen.get("references") or ():

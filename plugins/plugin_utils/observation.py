@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, TypeAlias
 
-from . import claims, names
+from . import claims, names, postgres, volumes
 from .api_error import ApiError, ObjectRef
 from .api_objects import ApiObjects
-from .readiness import lacks_pods
+from .instance import Instance, Surroundings
+from .names import Component
+from .readiness import has_ended, lacks_pods
 from .references import references
 
 __all__ = ["OWNED_KINDS", "ROUTE", "observe"]
@@ -36,10 +38,12 @@ CLUSTER_SCOPED = frozenset({"StorageClass"})
 
 
 def observe(cr: Mapping[str, Any], api: ApiObjects, *, in_parallel: InParallel) -> dict[str, Any]:
-    """{"cr", "deleting", "apis", "openshift", "objects", "pods", "references", "neighbours", "refusals"}.
+    """{"cr", "deleting", "apis", "openshift", "objects", "pods", "references", "neighbours", "refusals",
+    "database_mounted_by"}.
 
-    Two rounds of requests at most: what needs no knowledge, then Routes (where there are any), the references that the
-    first round has not brought, and Events of a StatefulSet that lacks pods. Raises ApiError and Unreachable.
+    Two rounds of requests: what needs no knowledge, then Routes (where there are any), the references that the first
+    round has not brought, and Events of a StatefulSet that lacks pods. Before a database is started on a claim that is
+    there already, one more request tells by which pods it is mounted. Raises ApiError and Unreachable.
     """
     name, namespace = cr["metadata"]["name"], cr["metadata"]["namespace"]
     selector = f"app.kubernetes.io/instance={name},app.kubernetes.io/managed-by={names.FIELD_MANAGER}"
@@ -74,7 +78,7 @@ def observe(cr: Mapping[str, Any], api: ApiObjects, *, in_parallel: InParallel) 
         (reference["kind"], reference["name"]): answer
         for reference, answer in zip(missing, found[: len(missing)], strict=True)
     }
-    return {
+    seen = {
         "cr": live_cr,
         "deleting": bool(live_cr and live_cr["metadata"].get("deletionTimestamp")),
         "apis": {"immich": "v1alpha1" in groups.get(names.GROUP, ()), "route": route_is_served},
@@ -95,6 +99,22 @@ def observe(cr: Mapping[str, Any], api: ApiObjects, *, in_parallel: InParallel) 
             item["metadata"]["name"]: text for item, text in zip(short, found[len(missing) :], strict=True) if text
         },
     }
+    return {**seen, "database_mounted_by": _database_mounted_by(Instance.from_cr(present), seen, api)}
+
+
+def _database_mounted_by(instance: Instance, seen: Mapping[str, Any], api: ApiObjects) -> list[str]:
+    """The names of all pods that mount the claim on which the database is to be started, if it is there already.
+
+    But for that of the database itself, whoever made it: beside one of its name there can't be another.
+    """
+    around = Surroundings(seen, {})
+    claim = postgres.claim_to_start_on(instance, around)
+    if claim is None or around.live("PersistentVolumeClaim", claim) is None:
+        return []
+    own = f"{names.workload_name(instance.name, Component.POSTGRES)}-0"
+    pods = api.list(ObjectRef(*POD, namespace=instance.namespace))
+    others = [pod for pod in pods if pod["metadata"]["name"] != own and not has_ended(pod)]
+    return sorted(pod["metadata"]["name"] for pod in others if claim in volumes.claims_of_pod(pod["spec"]))
 
 
 def _refusal(api: ApiObjects, workload: Manifest) -> str:

@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from . import claims, configuration, exposure, library, machine_learning, names, postgres, server, valkey
+from . import claims, configuration, exposure, library, machine_learning, names, postgres, server, valkey, volumes
 from .checks import check
 from .configuration import ConfigFile
 from .images import IMAGE_VARIABLES
@@ -78,15 +78,19 @@ def plan(cr: Mapping[str, Any], *, seen: Mapping[str, Any], images: Mapping[str,
         return Plan(cr, State.DELETING, finalizers)
     instance, around = Instance.from_cr(cr), Surroundings(seen, images)
     notices = [*_problems(cr), *_missing_images(instance, around), *_missing_pull_secrets(instance, around)]
-    notices += claims.in_use_elsewhere(instance, seen.get("neighbours") or ())
+    dangers = claims.notices(instance, around, seen.get("neighbours") or ())
+    notices += dangers
     parts, config = _parts(instance, around, new_password, notices)
     notices += [notice for part in parts for notice in part.notices]
     blocked = blocked_components(notices)
     steps = [
-        step for part in parts for step in part.steps if part.component not in blocked or _is_safe_when_blocked(step)
+        step
+        for part in parts
+        for step in part.steps
+        if part.component not in blocked or _is_safe_when_blocked(step, around)
     ]
     server_stays = Component.SERVER in blocked and instance.is_enabled(Component.SERVER)
-    unwanted = _unwanted(instance, around, config, server_stays=server_stays)
+    unwanted = _unwanted(instance, around, config, server_stays=server_stays, running=_to_be_left_running(dangers))
     return Plan(cr, State.PRESENT, [*finalizers, *steps, *unwanted], notices)
 
 
@@ -163,9 +167,17 @@ def _missing_pull_secrets(instance: Instance, around: Surroundings) -> list[Noti
     ]
 
 
-def _is_safe_when_blocked(step: Mapping[str, Any]) -> bool:
-    """Volumes are kept up whatever keeps their component from running."""
-    return bool(dig(step, "object", "kind") == "PersistentVolumeClaim")
+def _is_safe_when_blocked(step: Mapping[str, Any], around: Surroundings) -> bool:
+    """Volumes are kept up whatever keeps their component from running. One that goes must not be made anew, empty."""
+    if dig(step, "object", "kind") != "PersistentVolumeClaim":
+        return False
+    return not volumes.is_being_deleted(around.live("PersistentVolumeClaim", step["object"]["metadata"]["name"]))
+
+
+def _to_be_left_running(dangers: Iterable[Notice]) -> set[str]:
+    """The components whose pods alone keep a claim from being gone."""
+    workloads = {Component.LIBRARY: Component.SERVER, Component.POSTGRES: Component.POSTGRES}
+    return {workloads[Component(notice.component)] for notice in dangers if notice.reason == Reason.CLAIM_BEING_DELETED}
 
 
 def _without_former_finalizer(cr: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -180,11 +192,12 @@ def _without_former_finalizer(cr: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _unwanted(
-    instance: Instance, around: Surroundings, config: ConfigFile | None, *, server_stays: bool
+    instance: Instance, around: Surroundings, config: ConfigFile | None, *, server_stays: bool, running: Container[str]
 ) -> list[dict[str, Any]]:
     """Steps that remove what is switched off. Claims and database credentials are never among them.
 
-    `server_stays` says that the server is held back as it is: then so is all that it was given to run with.
+    `server_stays` says that the server is held back as it is: then so is all that it was given to run with. `running`
+    are the components whose pods must not be ended.
     """
     wanted = {
         ("Deployment", Component.SERVER): instance.is_enabled(Component.SERVER),
@@ -201,7 +214,9 @@ def _unwanted(
     candidates = [
         (kind, names.workload_name(instance.name, component), component)
         for (kind, component), is_wanted in wanted.items()
-        if not is_wanted and not (server_stays and component in SERVER_DEPENDS_ON)
+        if not is_wanted
+        and not (server_stays and component in SERVER_DEPENDS_ON)
+        and not (kind in ("Deployment", "StatefulSet") and component in running)
     ]
     if config is not None and not server_stays:
         kinds = [kind for kind in ("ConfigMap", "Secret") if kind != config.kind]

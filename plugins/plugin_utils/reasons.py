@@ -33,6 +33,8 @@ class Reason(StrEnum):
     CLAIM_NOT_FOUND = "ClaimNotFound"
     STORAGE_CLASS_NOT_FOUND = "StorageClassNotFound"
     CREDENTIALS_LOST = "CredentialsLost"
+    DATABASE_LOST = "DatabaseLost"
+    CLAIM_BEING_DELETED = "ClaimBeingDeleted"
     IMAGE_PULL_FAILED = "ImagePullFailed"
     CRASH_LOOPING = "CrashLooping"
     CONTAINER_NOT_STARTED = "ContainerNotStarted"

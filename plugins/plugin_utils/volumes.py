@@ -105,6 +105,24 @@ def warn_of_kept_settings(part: Part, persistence: Mapping[str, Any], live: Mani
         _warn_kept(part, name, f"{path}.accessModes is {', '.join(modes)}", f"its modes stay {', '.join(held_modes)}")
 
 
+def mounted_claims(workload: Manifest | None) -> set[str]:
+    """The claims that pods of a Deployment mount, or the only pod of a StatefulSet."""
+    pod = f"{dig(workload, 'metadata', 'name')}-0"
+    templates = dig(workload, "spec", "volumeClaimTemplates", default=[])
+    made = {f"{template['metadata']['name']}-{pod}" for template in templates}
+    return claims_of_pod(dig(workload, "spec", "template", "spec", default={})) | made
+
+
+def claims_of_pod(spec: Mapping[str, Any]) -> set[str]:
+    """The claims that a pod of this spec mounts."""
+    found = (dig(volume, "persistentVolumeClaim", "claimName") for volume in dig(spec, "volumes", default=[]))
+    return {name for name in found if name}
+
+
+def is_being_deleted(claim: Manifest | None) -> bool:
+    return bool(dig(claim, "metadata", "deletionTimestamp"))
+
+
 def is_shared(access_modes: Sequence[str]) -> bool:
     """True when pods on several nodes can write to a volume of these modes."""
     return "ReadWriteMany" in access_modes

@@ -12,9 +12,11 @@ from ansible_collections.media.immich.plugins.plugin_utils.images import DEFAULT
 from ansible_collections.media.immich.plugins.plugin_utils.planning import Plan, plan
 from ansible_collections.media.immich.plugins.plugin_utils.references import references
 from ansible_collections.media.immich.plugins.plugin_utils.status import report
+from ansible_collections.media.immich.plugins.plugin_utils.volumes import mounted_claims
 
 NAME, NAMESPACE, UID = "photos", "family", "11111111-2222-3333-4444-555555555555"
 PASSWORD = "p" * 32
+MARK = "media.rm3l.org/database"
 
 
 def a_cr(spec: Mapping[str, Any] | None = None, **metadata: Any) -> dict[str, Any]:
@@ -55,6 +57,7 @@ def seen_with(
     openshift: bool = False,
     neighbours: Iterable[Mapping[str, Any]] = (),
     refusals: Mapping[str, str] | None = None,
+    database_mounted_by: Iterable[str] = (),
 ) -> dict[str, Any]:
     """What `observe` returns when just these objects are there."""
     there = {(manifest["kind"], manifest["metadata"]["name"]): dict(manifest) for manifest in objects}
@@ -71,6 +74,7 @@ def seen_with(
         ],
         "neighbours": [dict(neighbour) for neighbour in neighbours],
         "refusals": dict(refusals or {}),
+        "database_mounted_by": list(database_mounted_by),
     }
 
 
@@ -169,7 +173,18 @@ def an_instance_at_work(
         claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": template["spec"]}
         made.append(settled(claim))
     mine = {(manifest["kind"], manifest["metadata"]["name"]) for manifest in made}
-    return made + [dict(o) for o in objects if (o["kind"], o["metadata"]["name"]) not in mine]
+    made += [dict(o) for o in objects if (o["kind"], o["metadata"]["name"]) not in mine]
+    data = set().union(
+        *(mounted_claims(m) for m in made if m["metadata"]["name"] in (f"{NAME}-server", f"{NAME}-postgres"))
+    )
+    return [paired(m) if m["kind"] == "PersistentVolumeClaim" and m["metadata"]["name"] in data else m for m in made]
+
+
+def paired(claim: Mapping[str, Any], mark: str | None = "known") -> dict[str, Any]:
+    """A claim of library or database with the mark that says that they belong together, or with none."""
+    annotations = {key: value for key, value in claim["metadata"].get("annotations", {}).items() if key != MARK}
+    annotations |= {MARK: mark} if mark else {}
+    return {**claim, "metadata": {**claim["metadata"], "annotations": annotations}}
 
 
 def results_of(plan: Plan, *, errors: Mapping[tuple[str, str], str] | None = None) -> list[dict[str, Any]]:

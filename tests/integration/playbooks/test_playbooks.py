@@ -77,6 +77,12 @@ def test_without_the_crd_a_file_becomes_an_instance_and_goes_away_again(bare_clu
         assert "{{ 7 * 7 }}/{{filename}}" in made["ConfigMap", "photos-immich-config"]["data"]["immich-config.yaml"]
         assert "not-for-everybody" not in output
 
+        bare_cluster.kubectl("rollout", "status", "statefulset/photos-postgres", f"--namespace={namespace}")
+        status, output, counts = play(bare_cluster, "immich.yml", file, namespace)
+
+        assert (status, counts["changed"]) == (0, 1), (
+            "it notes which database the library belongs to, now that there is one"
+        )
         mark = bare_cluster.audit.mark()
         status, output, counts = play(bare_cluster, "immich.yml", file, namespace)
 

@@ -64,10 +64,10 @@ def observed_after_writing(cr, live, kind):
 
 
 def test_a_pass_that_took_a_stateful_set_away_is_not_the_last_one():
-    live = an_instance_at_work(a_cr(DATABASE), [a_claim("nas")])
-    assert deletions(plan_for(a_cr(), live)) == [("StatefulSet", "photos-postgres")]
+    live = an_instance_at_work(a_cr(), [a_claim("nas")])
+    assert deletions(plan_for(a_cr(DATABASE), live)) == [("StatefulSet", "photos-postgres")]
 
-    assert observed_after_writing(a_cr(), live, "StatefulSet") is None, "the next pass makes it anew"
+    assert observed_after_writing(a_cr(DATABASE), live, "StatefulSet") is None, "the next pass makes it anew"
 
 
 def test_a_pass_that_wrote_is_followed_by_one_that_looks_at_the_result():

@@ -11,6 +11,7 @@ from support.instances import (
     found,
     has,
     notices,
+    paired,
     plan_for,
     report_for,
 )
@@ -66,7 +67,7 @@ def test_a_managed_claim_takes_the_larger_size(held, asked, result):
 def test_the_database_claim_is_grown_directly(held, asked, result):
     live = [manifest for manifest in an_instance_at_work(a_cr()) if manifest["metadata"]["name"] != DATABASE]
 
-    plan = plan_for(a_cr(database(size=asked)), [*live, of_size(a_claim(DATABASE), held)])
+    plan = plan_for(a_cr(database(size=asked)), [*live, of_size(paired(a_claim(DATABASE)), held)])
 
     grown = [(step["target"]["name"], step["patch"]) for step in plan.steps if step["verb"] == "merge"]
     patch = {"spec": {"resources": {"requests": {"storage": result}}}}
@@ -97,7 +98,7 @@ def test_a_smaller_size_is_a_warning_that_says_what_holds(spec):
 def test_class_and_modes_of_a_live_claim_stay_with_a_warning(name, spec, settings, words):
     others = [m for m in an_instance_at_work(a_cr()) if m["metadata"]["name"] != name]
 
-    plan = plan_for(a_cr(spec(**settings)), [*others, of_class(a_claim(name), "slow")])
+    plan = plan_for(a_cr(spec(**settings)), [*others, of_class(paired(a_claim(name)), "slow")])
 
     assert [words in message and name in message for message in warnings(plan)] == [True]
     if name == LIBRARY:
@@ -250,58 +251,3 @@ def test_volumes_are_kept_up_while_their_component_waits():
 
     assert requested(plan) == "20Gi"
     assert not has(plan, "Deployment", "photos-server")
-
-
-def a_neighbour(spec=None):
-    return a_cr(spec, name="second")
-
-
-@pytest.mark.parametrize(
-    ("mine", "theirs", "claim"),
-    [
-        pytest.param(library(existingClaim="nas"), library(existingClaim="nas"), "nas", id="the-same-library"),
-        pytest.param(database(existingClaim="db"), database(existingClaim="db"), "db", id="the-same-database"),
-        pytest.param(library(existingClaim="nas"), database(existingClaim="nas"), "nas", id="library-and-database"),
-        pytest.param(library(existingClaim="second-library"), {}, "second-library", id="the-other-ones-own-library"),
-        pytest.param({}, library(existingClaim="photos-library"), "photos-library", id="the-other-one-named-it"),
-        pytest.param({}, database(existingClaim="data-photos-postgres-0"), "data-photos-postgres-0", id="the-database"),
-    ],
-)
-def test_a_claim_that_another_instance_uses_too_is_a_warning(mine, theirs, claim):
-    report = report_for(a_cr(mine), [a_claim(claim)], neighbours=[a_neighbour(theirs)])
-
-    warning = condition(report, "Warning")
-    assert (warning["status"], warning["reason"]) == ("True", "ClaimInUse")
-    named = " named in spec." if mine else " is used by"
-    assert f"PersistentVolumeClaim {claim}{named}" in warning["message"]
-    assert "is used by Immich second too" in warning["message"]
-
-
-@pytest.mark.parametrize(
-    ("mine", "theirs"),
-    [
-        pytest.param(library(existingClaim="nas"), library(existingClaim="other"), id="another-claim"),
-        pytest.param(
-            database(existingClaim="db"),
-            {
-                "postgres": {
-                    "enabled": False,
-                    "urlSecretRef": {"name": "s", "key": "k"},
-                    "persistence": {"existingClaim": "db"},
-                }
-            },
-            id="switched-off-there",
-        ),
-        pytest.param(
-            {"machineLearning": {"persistence": {"existingClaim": "models"}}},
-            {"machineLearning": {"persistence": {"existingClaim": "models"}}},
-            id="a-cache",
-        ),
-    ],
-)
-def test_a_claim_that_no_other_instance_writes_to_is_none(mine, theirs):
-    report = report_for(
-        a_cr(mine), [a_claim("nas"), a_claim("db"), a_claim("models")], neighbours=[a_neighbour(theirs)]
-    )
-
-    assert condition(report, "Warning")["status"] == "False"

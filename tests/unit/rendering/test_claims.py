@@ -1,0 +1,387 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What endangers the data on a claim: a second user, its deletion, and a database that is not the library's."""
+
+import pytest
+
+from ansible_collections.media.immich.plugins.plugin_utils.api_error import ObjectRef
+from support.instances import (
+    MARK,
+    a_claim,
+    a_cr,
+    a_secret,
+    an_instance_at_work,
+    condition,
+    deletions,
+    has,
+    notices,
+    paired,
+    plan_for,
+    report_for,
+    with_status,
+    without,
+)
+
+LIBRARY, DATABASE = "photos-library", "data-photos-postgres-0"
+GOING = {"deletionTimestamp": "2026-01-02T03:04:05Z"}
+EXTERNAL = {"enabled": False, "urlSecretRef": {"name": "s", "key": "k"}}
+
+
+def library(**settings):
+    return {"immich": {"persistence": {"library": settings}}}
+
+
+def database(**settings):
+    return {"postgres": {"persistence": settings}}
+
+
+def a_neighbour(spec=None):
+    return a_cr(spec, name="second")
+
+
+def with_claim(objects, name, **metadata):
+    """The objects, and that claim with these metadata besides what it has; made if it is not there."""
+    [claim] = [o for o in objects if (o["kind"], o["metadata"]["name"]) == ("PersistentVolumeClaim", name)] or [
+        a_claim(name)
+    ]
+    changed = {**claim, "metadata": {**claim["metadata"], **metadata}}
+    return [*without(objects, "PersistentVolumeClaim", name), changed]
+
+
+def messages(plan, reason):
+    return [notice.message for notice in plan.notices if notice.reason == reason]
+
+
+def starts_a_database(plan):
+    return has(plan, "StatefulSet", "photos-postgres")
+
+
+# A second user
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "claim"),
+    [
+        pytest.param(library(existingClaim="nas"), library(existingClaim="nas"), "nas", id="the-same-library"),
+        pytest.param(library(existingClaim="nas"), database(existingClaim="nas"), "nas", id="library-and-database"),
+        pytest.param(library(existingClaim="second-library"), {}, "second-library", id="the-other-ones-own-library"),
+        pytest.param({}, library(existingClaim="photos-library"), "photos-library", id="the-other-one-named-it"),
+        pytest.param({}, database(existingClaim=DATABASE), DATABASE, id="the-database-that-runs-here"),
+    ],
+)
+def test_a_claim_that_another_instance_uses_too_is_a_warning(mine, theirs, claim):
+    cr = a_cr(mine)
+    report = report_for(cr, an_instance_at_work(cr, [a_claim("nas")]), neighbours=[a_neighbour(theirs)])
+
+    warning = condition(report, "Warning")
+    assert (warning["status"], warning["reason"]) == ("True", "ClaimInUse")
+    named = " named in spec." if mine else " is used by"
+    assert f"PersistentVolumeClaim {claim}{named}" in warning["message"]
+    assert "is used by Immich second too" in warning["message"]
+    assert condition(report, "Ready")["status"] == "True"
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "claim"),
+    [
+        pytest.param(database(existingClaim="db"), database(existingClaim="db"), "db", id="the-same-database"),
+        pytest.param(database(existingClaim="db"), library(existingClaim="db"), "db", id="the-other-ones-library"),
+        pytest.param(
+            database(existingClaim="data-second-postgres-0"), {}, "data-second-postgres-0", id="the-other-ones-own"
+        ),
+        pytest.param({}, database(existingClaim=DATABASE), DATABASE, id="the-other-one-named-it"),
+    ],
+)
+def test_no_database_is_started_on_a_claim_that_another_instance_uses(mine, theirs, claim):
+    surroundings = {"neighbours": [a_neighbour(theirs)]}
+
+    plan = plan_for(a_cr(mine), [a_claim(claim)], **surroundings)
+
+    assert not starts_a_database(plan)
+    assert not has(plan, "Deployment", "photos-server")
+    report = report_for(a_cr(mine), [a_claim(claim)], **surroundings)
+    told = condition(report, "PostgresReady")
+    assert (told["status"], told["reason"]) == ("False", "ClaimInUse")
+    assert f"PersistentVolumeClaim {claim}" in told["message"]
+    assert "is used by Immich second too" in told["message"]
+    assert report["failures"], "the other instance's change starts no pass here, so it is tried again"
+
+
+def test_a_database_that_moves_to_another_ones_claim_goes_on_where_it_is():
+    work = an_instance_at_work(a_cr())
+
+    plan = plan_for(
+        a_cr(database(existingClaim="db")),
+        [*work, a_claim("db")],
+        neighbours=[a_neighbour(database(existingClaim="db"))],
+    )
+
+    assert not starts_a_database(plan)
+    assert deletions(plan) == []
+
+
+def test_no_database_is_started_on_the_library_of_its_own_instance():
+    plan = plan_for(a_cr({**library(existingClaim="nas"), **database(existingClaim="nas")}), [a_claim("nas")])
+
+    assert not starts_a_database(plan)
+    [for_library, for_database] = messages(plan, "ClaimInUse")
+    assert "is used by postgres of the same Immich too" in for_library
+    assert "is used by library of the same Immich too" in for_database
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs"),
+    [
+        pytest.param(library(existingClaim="nas"), library(existingClaim="other"), id="another-claim"),
+        pytest.param(
+            database(existingClaim="db"),
+            {"postgres": {**EXTERNAL, "persistence": {"existingClaim": "db"}}},
+            id="switched-off-there",
+        ),
+        pytest.param(
+            {"machineLearning": {"persistence": {"existingClaim": "models"}}},
+            {"machineLearning": {"persistence": {"existingClaim": "models"}}},
+            id="a-cache",
+        ),
+    ],
+)
+def test_a_claim_that_no_other_instance_writes_to_is_none(mine, theirs):
+    plan = plan_for(a_cr(mine), [a_claim("nas"), a_claim("db"), a_claim("models")], neighbours=[a_neighbour(theirs)])
+
+    assert messages(plan, "ClaimInUse") == []
+    assert starts_a_database(plan)
+
+
+def test_no_database_is_started_on_a_claim_that_a_pod_of_somebody_else_mounts():
+    cr, there = a_cr(database(existingClaim="db")), [a_claim("db")]
+
+    plan = plan_for(cr, there, database_mounted_by=["old-database-0"])
+
+    assert not starts_a_database(plan)
+    report = report_for(cr, there, database_mounted_by=["old-database-0"])
+    told = condition(report, "PostgresReady")
+    assert (told["status"], told["reason"]) == ("False", "ClaimInUse")
+    named = "PersistentVolumeClaim db named in spec.postgres.persistence.existingClaim is mounted by Pod old-database-0"
+    assert named in told["message"]
+    assert report["failures"] == [told["message"]], "pods of others are not watched, so it is tried again"
+
+
+def test_a_database_that_runs_does_not_mind_who_else_mounts_its_claim():
+    cr = a_cr(database(existingClaim="db"))
+
+    plan = plan_for(cr, an_instance_at_work(cr, [a_claim("db")]), database_mounted_by=["backup"])
+
+    assert starts_a_database(plan)
+    assert messages(plan, "ClaimInUse") == []
+
+
+# Being deleted
+
+
+@pytest.mark.parametrize(
+    ("claim", "kept", "type_"),
+    [
+        pytest.param(LIBRARY, ("Deployment", "photos-server"), "ServerReady", id="library"),
+        pytest.param(DATABASE, ("StatefulSet", "photos-postgres"), "PostgresReady", id="database"),
+    ],
+)
+@pytest.mark.parametrize(
+    "spec",
+    [
+        pytest.param({"server": {"image": "other"}, "postgres": {"image": "other"}}, id="another-image"),
+        pytest.param({"server": {"replicas": 0}}, id="no-replicas"),
+        pytest.param({**library(existingClaim="a"), **database(existingClaim="b")}, id="other-claims"),
+    ],
+)
+def test_pods_that_keep_a_claim_from_being_gone_are_left_alone(claim, kept, type_, spec):
+    work = [*with_claim(an_instance_at_work(a_cr()), claim, **GOING), a_claim("a"), a_claim("b")]
+
+    plan = plan_for(a_cr(spec), work)
+
+    assert not has(plan, *kept)
+    assert not has(plan, "Deployment", "photos-server")
+    assert kept not in deletions(plan)
+    told = condition(report_for(a_cr(spec), work), type_)
+    assert (told["status"], told["reason"]) == ("False", "ClaimBeingDeleted")
+    assert f"PersistentVolumeClaim {claim} is being deleted" in told["message"]
+    scale = f"kubectl scale {kept[0].lower()} {kept[1]} --namespace family --replicas 0"
+    assert scale in told["message"]
+
+
+@pytest.mark.parametrize(
+    ("claim", "spec", "kept"),
+    [
+        pytest.param(LIBRARY, {"server": {"enabled": False}}, ("Deployment", "photos-server"), id="server"),
+        pytest.param(DATABASE, {"postgres": EXTERNAL}, ("StatefulSet", "photos-postgres"), id="database"),
+    ],
+)
+def test_what_is_switched_off_goes_on_while_it_keeps_a_claim_from_being_gone(claim, spec, kept):
+    work = [*an_instance_at_work(a_cr()), a_secret("s", k="url")]
+    assert kept in deletions(plan_for(a_cr(spec), work)), "else it is taken away"
+    work = with_claim(work, claim, **GOING)
+
+    assert kept not in deletions(plan_for(a_cr(spec), work))
+    degraded = condition(report_for(a_cr(spec), work), "Degraded")
+    assert (degraded["status"], claim in degraded["message"]) == ("True", True)
+
+
+def test_a_pod_that_is_not_ready_is_not_replaced_while_its_claim_is_being_deleted():
+    work = with_status(an_instance_at_work(a_cr()), "StatefulSet", "photos-postgres", updateRevision="b", replicas=1)
+    owner = {"kind": "StatefulSet", "name": "photos-postgres", "uid": "uid-StatefulSet-photos-postgres"}
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": "photos-postgres-0",
+            "namespace": "family",
+            "uid": "u",
+            "ownerReferences": [owner],
+            "labels": {"controller-revision-hash": "a"},
+        },
+    }
+    assert ("Pod", "photos-postgres-0") in deletions(plan_for(a_cr(), work, pods=[pod]))
+
+    assert deletions(plan_for(a_cr(), with_claim(work, DATABASE, **GOING), pods=[pod])) == []
+
+
+@pytest.mark.parametrize("claim", [LIBRARY, DATABASE])
+def test_a_claim_that_is_being_deleted_is_not_written_to(claim):
+    """An apply that comes too late would make it anew, empty."""
+    bigger = a_cr({**library(size="20Gi"), **database(size="20Gi")})
+    work = an_instance_at_work(a_cr())
+
+    def is_written(plan):
+        subjects = [ObjectRef.of(step.get("object") or step["target"]) for step in plan.steps]
+        return ("PersistentVolumeClaim", claim) in [(subject.kind, subject.name) for subject in subjects]
+
+    assert is_written(plan_for(bigger, work)), "else it grows"
+    assert not is_written(plan_for(bigger, with_claim(work, claim, **GOING)))
+
+
+def test_the_volume_that_has_to_be_kept_is_named():
+    claim = {**a_claim(LIBRARY, **GOING), "spec": {**a_claim(LIBRARY)["spec"], "volumeName": "pv-7"}}
+
+    [message] = messages(plan_for(a_cr(), [claim]), "ClaimBeingDeleted")
+
+    patch = '{"spec":{"persistentVolumeReclaimPolicy":"Retain"}}'
+    assert f"kubectl patch persistentvolume pv-7 --patch '{patch}'" in message
+
+
+# Library and database belong together
+
+
+def unmarked(objects):
+    return [paired(o, None) if o["kind"] == "PersistentVolumeClaim" else o for o in objects]
+
+
+def marks(plan):
+    """{claim: mark} that a plan writes, in the order in which it does."""
+    steps = sorted((step for step in plan.steps if step["verb"] == "merge"), key=lambda step: step["stage"])
+    found = {step["target"]["name"]: step["patch"]["metadata"].get("annotations", {}) for step in steps}
+    return [(name, annotations[MARK]) for name, annotations in found.items() if MARK in annotations]
+
+
+@pytest.mark.parametrize(
+    ("spec", "claims"),
+    [
+        pytest.param({}, (DATABASE, LIBRARY), id="claims-of-ours"),
+        pytest.param({**library(existingClaim="nas"), **database(existingClaim="db")}, ("db", "nas"), id="of-the-user"),
+    ],
+)
+def test_the_claims_of_a_database_that_is_up_and_its_library_are_marked_the_databases_first(spec, claims):
+    cr = a_cr(spec)
+    work = unmarked(an_instance_at_work(cr, [a_claim("nas"), a_claim("db")]))
+
+    assert marks(plan_for(cr, work)) == [(claim, f"uid-of-{claims[0]}") for claim in claims]
+
+
+def test_a_mark_is_for_the_claim_that_was_read_and_not_for_one_that_took_its_place():
+    plan = plan_for(a_cr(), unmarked(an_instance_at_work(a_cr())))
+
+    patched = {
+        step["target"]["name"]: step["patch"]["metadata"]["uid"] for step in plan.steps if step["verb"] == "merge"
+    }
+    assert patched == {DATABASE: f"uid-of-{DATABASE}", LIBRARY: f"uid-PersistentVolumeClaim-{LIBRARY}"}
+
+
+def test_nothing_is_marked_before_the_database_has_been_up():
+    work = with_status(unmarked(an_instance_at_work(a_cr())), "StatefulSet", "photos-postgres", readyReplicas=0)
+
+    assert marks(plan_for(a_cr(), work)) == []
+
+
+def test_marked_claims_are_left_as_they_are():
+    plan = plan_for(a_cr(), an_instance_at_work(a_cr()))
+
+    assert [step["verb"] for step in plan.steps if step["verb"] != "apply"] == []
+
+
+GONE = "does not exist"
+
+
+@pytest.mark.parametrize(
+    ("claims", "state"),
+    [
+        pytest.param([], GONE, id="its-claim-is-gone"),
+        pytest.param([a_claim(DATABASE)], "does not hold it", id="its-claim-was-made-anew"),
+        pytest.param([paired(a_claim(DATABASE), "x")], "holds another database", id="of-another-library"),
+    ],
+)
+@pytest.mark.parametrize("runs", [False, True], ids=["before-the-instance-is-made-anew", "in-the-middle-of-it"])
+def test_no_empty_database_is_taken_for_that_of_a_library(claims, state, runs):
+    work = without(an_instance_at_work(a_cr()), "PersistentVolumeClaim", DATABASE)
+    if not runs:
+        work = [o for o in work if o["kind"] in {"PersistentVolumeClaim", "Secret"}]
+
+    plan = plan_for(a_cr({"server": {"image": "other"}}), [*work, *claims])
+
+    assert not starts_a_database(plan)
+    assert not has(plan, "Deployment", "photos-server")
+    assert marks(plan) == []
+    told = condition(report_for(a_cr(), [*work, *claims]), "PostgresReady")
+    assert (told["status"], told["reason"]) == ("False", "DatabaseLost")
+    assert f"PersistentVolumeClaim {LIBRARY} is the library of a database" in told["message"]
+    assert f"PersistentVolumeClaim {DATABASE} {state}" in told["message"]
+    annotate = "kubectl annotate persistentvolumeclaim --namespace family"
+    assert f"`{annotate} {DATABASE} --overwrite {MARK}=known`" in told["message"]
+    assert f"`{annotate} {LIBRARY} {MARK}-`" in told["message"]
+
+
+def test_a_lost_database_with_its_secret_lost_too_is_told_as_lost():
+    work = [o for o in an_instance_at_work(a_cr()) if o["metadata"]["name"] == LIBRARY]
+
+    assert notices(plan_for(a_cr(), work), "blocks") == [("postgres", "DatabaseLost")]
+    assert not has(plan_for(a_cr(), work), "Secret", "photos-postgres-credentials")
+
+
+def test_a_claim_that_the_custom_resource_names_is_trusted_and_marked():
+    cr = a_cr(database(existingClaim="moved"))
+    work = without(an_instance_at_work(cr, [a_claim("moved")]), "PersistentVolumeClaim", "moved")
+
+    plan = plan_for(cr, [*work, a_claim("moved")])
+
+    assert starts_a_database(plan)
+    assert marks(plan) == [("moved", "known")]
+
+
+def test_a_named_claim_of_another_library_is_not_trusted():
+    cr = a_cr(database(existingClaim="moved"))
+
+    plan = plan_for(cr, [paired(a_claim("moved"), "theirs"), paired(a_claim(LIBRARY))])
+
+    assert notices(plan, "blocks") == [("postgres", "DatabaseLost")]
+
+
+def test_a_new_library_takes_on_the_mark_of_its_database():
+    work = [*without(an_instance_at_work(a_cr()), "PersistentVolumeClaim", LIBRARY), a_claim(LIBRARY)]
+
+    assert marks(plan_for(a_cr(), work)) == [(LIBRARY, "known")]
+
+
+def test_a_database_elsewhere_is_nothing_to_lose_here():
+    work = [o for o in an_instance_at_work(a_cr()) if o["metadata"]["name"] == LIBRARY]
+
+    assert notices(plan_for(a_cr({"postgres": EXTERNAL}), work), "blocks") == [("server", "SecretNotFound")]
+
+
+def test_an_acknowledged_loss_gives_a_new_database():
+    assert starts_a_database(plan_for(a_cr(), [a_claim(LIBRARY)]))  # , "photos-postgres")

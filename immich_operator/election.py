@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import datetime
 import logging
+import math
 import random
 import threading
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -70,7 +72,7 @@ def claim(old: Mapping[str, Any], terms: Terms, wall: str) -> dict[str, Any]:
     transitions = transitions if isinstance(transitions, int) else 0
     return {
         "holderIdentity": terms.identity,
-        "leaseDurationSeconds": max(1, int(terms.lease_s)),
+        "leaseDurationSeconds": math.ceil(terms.lease_s),  # never less than this process relies on
         "acquireTime": old.get("acquireTime", wall) if mine else wall,
         "renewTime": wall,
         # client-go counts a hand-over, not the very first holder
@@ -135,7 +137,7 @@ class Elector:
         """
         while True:
             renewed = self._clock()  # the others count from when it was written, at the earliest
-            if self.attempt(self._terms.renew_deadline_s):
+            if self.attempt(self._terms.renew_deadline_s) and self._left(renewed):
                 break
             # a candidate that stands by ends with the operator; a leader goes on until `finish`
             if self._wait(self._terms.retry_s * (1 + (JITTER - 1) * self._chance())) or self._stop.is_set():
@@ -143,18 +145,12 @@ class Elector:
         self._log.info("leading", extra=self._fields())
         self.leading.set()
         self._on_change(True)
-        while not self._wait(min(self._terms.retry_s, self._left(renewed))):
-            started = self._clock()
-            if self.attempt(self._left(renewed)):
-                renewed = started
-            elif self._finished.is_set():
-                return
-            elif not self._left(renewed) or self._is_somebody_elses():
-                self.leading.clear()
-                self._on_change(False)
-                raise ClusterError(
-                    f"Lease {self._terms.namespace}/{self._terms.name} was lost; this process must not go on writing"
-                )
+        try:
+            self._hold(renewed)
+        except BaseException:
+            self.leading.clear()
+            self._on_change(False)
+            raise
 
     def attempt(self, timeout_s: float) -> bool:
         """One try to get or renew the Lease; each of its requests (three at most, normally one) may take `timeout_s`.
@@ -198,6 +194,40 @@ class Elector:
             self._log.info("Lease released", extra=self._fields())
         finally:
             self._writing.release()
+
+    def _hold(self, renewed: float) -> None:
+        """Renew the Lease, last done at `renewed`, until `finish`. Raises ClusterError when it is lost."""
+        while not self._wait(min(self._terms.retry_s, self._left(renewed))):
+            started = self._clock()
+            if self._attempt_in_time(self._left(renewed)):
+                renewed = started
+            elif self._finished.is_set():
+                return
+            elif not self._left(renewed) or self._is_somebody_elses():
+                raise ClusterError(
+                    f"Lease {self._terms.namespace}/{self._terms.name} was lost; this process must not go on writing"
+                )
+
+    def _attempt_in_time(self, seconds: float) -> bool:
+        """`attempt`, but False after that time at the latest.
+
+        A request has a time limit for each of its parts only: an answer that comes in drops never reaches one. So the
+        attempt runs in a thread that may be left behind.
+        """
+        result: Future[bool] = Future()
+
+        def work() -> None:
+            try:
+                result.set_result(self.attempt(seconds))
+            except BaseException as exc:
+                result.set_exception(exc)
+
+        threading.Thread(target=work, name="renew the Lease", daemon=True).start()
+        try:
+            return result.result(max(MIN_TIMEOUT_S, seconds))
+        except TimeoutError:
+            self._log.warning("the Lease could not be renewed in time", extra=self._fields())
+            return False
 
     def _renew(self) -> bool:
         """Write to the Lease as it was when last seen. False when it was not ours then, or somebody has written to it."""

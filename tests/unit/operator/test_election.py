@@ -206,6 +206,79 @@ def test_a_leader_that_cannot_renew_ends_before_another_may_begin(server, clock)
     assert 10 <= clock.now - started < 15, "after the renew deadline, before the Lease expires"
 
 
+def test_a_renewal_that_never_ends_does_not_keep_a_leader_beyond_its_deadline(server, clock):
+    """Each part of a request has its time limit; a request whose answer comes in drops as a whole has none."""
+    changes: list[bool] = []
+    elector = an_elector(server, clock, changes=changes)
+    elector._terms = Terms(namespace="ns", name="lease", identity="me", renew_deadline_s=0.3, retry_s=0.1)
+    elector._finished = Waits(clock, limit=1000)
+    send, is_over = server.send, threading.Event()
+
+    def answers_in_drops(*args: Any, **kwargs: Any) -> dict[str, Any]:
+        clock.now += 10
+        assert is_over.wait(30), "the elector waits for the answer"
+        return send(*args, **kwargs)
+
+    def as_leader(leading: bool) -> None:
+        changes.append(leading)
+        if leading:
+            server.send = answers_in_drops  # type: ignore[method-assign]
+
+    elector._on_change = as_leader
+    try:
+        with pytest.raises(ClusterError, match="Lease ns/lease was lost"):
+            elector.run()
+    finally:
+        is_over.set()
+
+    assert changes == [True, False]
+
+
+def test_a_lease_that_took_too_long_to_get_is_renewed_before_anybody_leads(server, clock):
+    elector = an_elector(server, clock)
+    elector._finished = Waits(clock, limit=2)
+    send = server.send
+
+    def slow_once(*args: Any, **kwargs: Any) -> dict[str, Any]:
+        server.send = send  # type: ignore[method-assign]
+        clock.now += 11  # others count from when it was written, and may take it soon
+        return send(*args, **kwargs)
+
+    server.send = slow_once  # type: ignore[method-assign]
+    requests: list[str] = []
+    elector._on_change = lambda _leading: requests.extend(server.requests)
+
+    elector.run()
+
+    assert requests == ["GET", "POST", "PUT"]
+
+
+def test_an_unexpected_error_ends_the_leading_too(server, clock):
+    changes: list[bool] = []
+    elector = an_elector(server, clock)
+    elector._finished = Waits(clock, limit=1000)
+
+    def broken(*_: Any, **__: Any) -> dict[str, Any]:
+        raise MemoryError
+
+    def as_leader(leading: bool) -> None:
+        changes.append(leading)
+        server.send = broken  # type: ignore[method-assign]
+
+    elector._on_change = as_leader
+    with pytest.raises(MemoryError):
+        elector.run()
+
+    assert changes == [True, False]
+    assert not elector.leading.is_set()
+
+
+def test_the_lease_lasts_for_others_at_least_as_long_as_its_holder_relies_on_it():
+    terms = Terms(namespace="ns", name="lease", identity="me", lease_s=15.9)
+
+    assert claim({}, terms, WALL)["leaseDurationSeconds"] == 16
+
+
 def test_a_leader_whose_lease_somebody_else_has_written_ends_at_once(server, clock):
     elector = an_elector(server, clock)
     elector._finished = Waits(clock, limit=1000)

@@ -67,7 +67,7 @@ def connect_watch(watch: Watch, name: str, parts: Parts) -> Controller:
     def reference_version(kind: Kind, ref: ObjectRef) -> str | None:
         return next((trace.resource_version for store in references[kind] if (trace := store.get(ref))), None)
 
-    settled = Settled(watch, reference_version)
+    settled = Settled(watch, reference_version, reliable=parts.informers.reliable)
     triggers = Triggers(
         watch,
         name,
@@ -81,10 +81,10 @@ def connect_watch(watch: Watch, name: str, parts: Parts) -> Controller:
         stores.append(store)
         parts.informers.subscribe(Scope(kind=watch.kind, namespace=namespace, metadata_only=False), store)
         _subscribe_dependents(watch, triggers, settled, namespace, parts.informers)
-        for reference in watch.references:
-            named = Store(bare_trace, _version, _for_kind(triggers.referenced, reference.kind))
-            references[reference.kind].append(named)
-            parts.informers.subscribe(Scope(kind=reference.kind, namespace=namespace), named)
+        for kind, known in references.items():
+            named = Store(bare_trace, _version, _for_kind(triggers.referenced, kind))
+            known.append(named)
+            parts.informers.subscribe(Scope(kind=kind, namespace=namespace), named)
     return _controller(watch, name, read, settled, parts)
 
 

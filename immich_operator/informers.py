@@ -71,6 +71,10 @@ class Informers:
         """Why the caches cannot be relied on; empty when they can."""
         return [problem for reflector in self._reflectors if (problem := reflector.problem()) is not None]
 
+    def reliable(self) -> bool:
+        """Whether the caches follow the cluster at this moment; `problems` waits whether a failure lasts."""
+        return all(reflector.reliable() for reflector in self._reflectors)
+
     def wake(self) -> None:
         """Make all reflectors notice a stop."""
         for reflector in self._reflectors:

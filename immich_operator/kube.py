@@ -3,7 +3,7 @@
 
 The `kubernetes` package finds the configuration, sets up TLS and keeps tokens fresh; its typed layer is left out,
 because decoding into models costs 50 times more than `json.loads`. Only what is equal in its releases 33 to 37 is
-touched: `Configuration`, `auth_settings()` and `RESTClientObject(...).pool_manager`.
+touched: `Configuration`, `auth_settings()`, `ConfigException` and `RESTClientObject(...).pool_manager`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from urllib.parse import urlencode
 import urllib3
 from kubernetes.client.configuration import Configuration
 from kubernetes.client.rest import RESTClientObject
+from kubernetes.config import ConfigException
 from urllib3.connection import HTTPConnection
 
 from immich_operator import __version__
@@ -185,7 +186,7 @@ class Client:
         body: bytes | None = None,
         content_type: str = "",
     ) -> urllib3.BaseHTTPResponse:
-        headers = {"Accept": accept, "User-Agent": USER_AGENT, **self._authorization()}
+        headers = {"Accept": accept, "User-Agent": USER_AGENT, **self._authorization(what)}
         if content_type:
             headers["Content-Type"] = content_type
         try:
@@ -206,9 +207,13 @@ class Client:
         self._on_request.answered(method, str(response.status))
         return response
 
-    def _authorization(self) -> Mapping[str, str]:
-        with self._token_lock:  # the refresh hook rewrites the configuration in place
-            bearer = self._configuration.auth_settings().get("BearerToken", {})
+    def _authorization(self, what: str) -> Mapping[str, str]:
+        try:
+            with self._token_lock:  # the refresh hook rewrites the configuration in place
+                bearer = self._configuration.auth_settings().get("BearerToken", {})
+        except (ConfigException, OSError, KeyError, ValueError) as exc:  # the hook reads files and runs programs
+            why = exc.strerror if isinstance(exc, OSError) and exc.strerror else type(exc).__name__
+            raise UnreachableError(f"{what}: the credentials for the API server cannot be read ({why})") from exc
         return {"Authorization": bearer["value"]} if bearer.get("value") else {}
 
     def _read(self, response: urllib3.BaseHTTPResponse, what: str) -> bytes:

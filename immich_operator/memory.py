@@ -32,6 +32,7 @@ TIMEOUT_S: Final = 5.0
 """It is read before any pass and written while a process ends: better lost than late."""
 MAX_BYTES: Final = 900_000
 """The API server takes objects of about a mebibyte."""
+NOTHING: Final = "{}"
 OWN_NAMES: Final = frozenset({"HOSTNAME", "POD_NAME", "POD_IP", "PWD", "OLDPWD", "SHLVL", "_"})
 """Variables that differ from one pod or shell to the next and mean nothing to a role."""
 
@@ -61,32 +62,45 @@ class Memory:
         self._program = program
         self._settled = settled
         self._log = log
+        self._lock = threading.Lock()
+        self._loaded = False
         self._saved: str | None = None
 
     def load(self) -> None:
-        """To be called once, before the first pass and after the caches were filled."""
+        """To be called once, before the first pass and after the caches were filled.
+
+        Until it has ended nothing is saved, as that would take the place of what is still to be read.
+        """
+        saved = self._load()
+        with self._lock:
+            self._loaded, self._saved = True, saved
+
+    def _load(self) -> str | None:
+        """What the ConfigMap need not be written for."""
         path = f"/api/v1/namespaces/{self._namespace}/configmaps/{self._name}"
         try:
             data = self._client.get(path, what=f"read {self._what}", timeout_s=TIMEOUT_S).get("data") or {}
         except NotFoundError:
-            return
+            return None
         except OperatorError as exc:
             self._log.warning(
                 "what was settled could not be read; every resource gets a pass", extra={"error": str(exc)}
             )
-            return
+            return NOTHING  # it may hold a lot
         if data.get("program") != self._program:
-            return
+            return None
         for controller, found in _parsed(data.get("settled")).items():
             if controller in self._settled:
                 self._settled[controller].restore(found)
-        self._saved = self._content()
+        return self._content()
 
     def save(self) -> None:
         """Write it unless it is as it was written last."""
-        content = self._content()
-        if content == self._saved:
-            return
+        with self._lock:  # else an older content could arrive after a newer one
+            if self._loaded and (content := self._content()) != self._saved:
+                self._write(content)
+
+    def _write(self, content: str) -> None:
         manifest = {
             "apiVersion": "v1",
             "kind": "ConfigMap",

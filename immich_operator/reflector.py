@@ -3,7 +3,8 @@
 
 Every way a watch can end has one answer: the server's timeout -> watch on from the last version; 410 -> list again;
 404 on the collection -> the API is gone, empty the store and look for it now and then; anything else -> back off,
-then watch on. The first list of a kind that needs RBAC it does not have keeps trying and says which rule is missing.
+then watch on, or list again when the server goes on refusing. A kind that needs RBAC it does not have is tried on and
+on, and says which rule is missing.
 """
 
 from __future__ import annotations
@@ -17,12 +18,21 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from immich_operator.discovery import Discovery
-from immich_operator.errors import ApiError, ClusterError, ForbiddenError, GoneError, NotFoundError, UnreachableError
+from immich_operator.errors import (
+    ApiError,
+    ClusterError,
+    ForbiddenError,
+    GoneError,
+    MalformedAnswerError,
+    NotFoundError,
+    UnreachableError,
+)
 from immich_operator.kube import Client, WatchStream
 from immich_operator.resources import Kind, Manifest, Resource, metadata_of, ref_of
 
 SHORT_WATCH_S: Final = 1.0  # a watch that ends sooner without any event is a fault, not a timeout
 RELIST_AFTER: Final = 3  # refusals in a row after which the version itself is suspected (etcd restored from a backup)
+FAILING_S: Final = 120.0  # how long failures are borne before they count as a problem
 
 
 class Sink(Protocol):
@@ -102,13 +112,25 @@ class Reflector:
         self._problem = "first list not done"
         self._logged = ""
         self._failures = 0
+        self._refusals = 0
+        self._failing_since: float | None = None
+        self._opened: float | None = None
+        self._version = ""
         self._plural: str | None = None
         self._served: bool | None = None
         self._stream: WatchStream | None = None
 
     def problem(self) -> str | None:
-        """Why the store cannot be relied on, None when it can (an optional kind that is not served included)."""
-        return None if self._synced.is_set() else f"{self.scope}: {self._problem}"
+        """Why the store cannot be relied on, None when it can (an optional kind that is not served included).
+
+        Failures that do not last are none.
+        """
+        fine = self._synced.is_set() and not self._failing(FAILING_S)
+        return None if fine else f"{self.scope}: {self._problem}"
+
+    def reliable(self) -> bool:
+        """Whether the store follows the cluster at this moment."""
+        return self._synced.is_set() and not self._failing()
 
     def attempted(self) -> bool:
         """Whether the first list has succeeded or failed, so that there is no more to wait for."""
@@ -116,32 +138,31 @@ class Reflector:
 
     def run(self) -> None:
         """Work until `stop` is set and `wake` was called."""
-        version = ""
         while not self._stop.is_set():
             try:
                 resource = self._discovery.find(self.scope.kind)
                 if resource is None:
-                    version = ""
+                    self._version = ""
                     self._api_missing()
                     self._stop.wait(self._timing.discovery_s)
                     continue
                 self._plural = resource.plural
-                if not version:
-                    version = self._list(resource)
-                version = self._watch(resource, version)
+                if not self._version:
+                    self._version = self._list(resource)
+                self._watch(resource)
             except GoneError:
                 self._log.info("watch is too far behind, listing again", extra={"kind": str(self.scope)})
-                version = ""
+                self._version = ""
                 # every watcher of the cluster may be told 410 at once; they need not list in the same instant
                 self._stop.wait(self._timing.backoff_first_s * self._random.random())
             except NotFoundError as exc:
                 self._discovery.forget(self.scope.kind)
-                version = ""
                 self._back_off(exc)
+                self._version = ""
             except ClusterError as exc:
                 self._back_off(exc)
-                if isinstance(exc, ApiError) and self._failures >= RELIST_AFTER:
-                    version = ""
+                if self._refusals >= RELIST_AFTER:
+                    self._version = ""
 
     def wake(self) -> None:
         """Make `run` notice that `stop` is set."""
@@ -160,7 +181,8 @@ class Reflector:
         if scope.optional and not self._served:
             # Before anybody hears that the first attempt was made: from then on passes may begin.
             self._hooks.on_api(scope, True)
-        self._recovered()
+        if not self._refusals:  # else it is the watch that has to work again
+            self._recovered()
         self._synced.set()
         self._mark_attempted()
         if self._served is False:
@@ -168,42 +190,44 @@ class Reflector:
         self._served = True
         return version
 
-    def _watch(self, resource: Resource, version: str) -> str:
-        """Follow one watch to its end and return the version to go on from."""
+    def _watch(self, resource: Resource) -> None:
+        """Follow one watch to its end; `_version` is then the one to go on from.
+
+        Raises: ClusterError.
+        """
         scope = self.scope
         stream = self._stream = self._client.watch(
             resource,
             scope.namespace,
-            resource_version=version,
+            resource_version=self._version,
             timeout_s=self._random.randint(*self._timing.watch_s),
             selector=scope.selector,
             metadata_only=scope.metadata_only,
         )
         if self._stop.is_set():  # set before `wake` could see the stream
             stream.close()
-        opened, events = self._clock(), 0
+        opened = self._opened = self._clock()
+        heard = False
         try:
             for event in stream:
-                events += 1
                 subject = event["object"]
                 if event["type"] in {"ADDED", "MODIFIED"}:
                     self._sink.put(subject)
                 elif event["type"] == "DELETED":
                     self._sink.remove(subject)
-                version = str(metadata_of(subject).get("resourceVersion") or version)
+                self._version = str(metadata_of(subject).get("resourceVersion") or self._version)
+                heard = True
                 self._recovered()
-        except GoneError:
+        except UnreachableError:
+            if self._clock() - opened >= SHORT_WATCH_S:  # it worked until the connection was cut
+                self._failures, self._failing_since = 0, None
             raise
-        except ClusterError as exc:
-            self._back_off(exc)
         else:
-            if not events and self._clock() - opened < SHORT_WATCH_S:
-                self._back_off(
-                    UnreachableError(f"watch {resource.title(scope.namespace)}: it ended as soon as it began")
-                )
+            if not heard and self._clock() - opened < SHORT_WATCH_S:
+                raise UnreachableError(f"watch {resource.title(scope.namespace)}: it ended as soon as it began")
+            self._recovered()
         finally:
-            self._stream = None
-        return version
+            self._stream = self._opened = None
 
     def _api_missing(self) -> None:
         scope = self.scope
@@ -218,6 +242,7 @@ class Reflector:
                     extra={"kind": str(scope), "apiVersion": scope.kind.api_version},
                 )
             self._served = False
+        self._failures, self._refusals, self._failing_since, self._logged = 0, 0, None, ""
         if scope.optional:
             self._synced.set()
         else:
@@ -230,16 +255,26 @@ class Reflector:
             self._attempted.set()
             self._hooks.on_attempt()
 
+    def _failing(self, for_s: float = 0.0) -> bool:
+        """Whether nothing has worked for so long. A watch that is open and silent works."""
+        since, opened, now = self._failing_since, self._opened, self._clock()
+        is_open = opened is not None and now - opened >= SHORT_WATCH_S
+        return since is not None and not is_open and now - since >= for_s
+
     def _recovered(self) -> None:
         if self._logged:
             self._log.info("watch works again", extra={"kind": str(self.scope)})
-        self._failures, self._logged = 0, ""
+        self._failures, self._refusals, self._failing_since, self._logged = 0, 0, None, ""
 
     def _back_off(self, exc: ClusterError) -> None:
         """Report and wait; the delay doubles with each failure in a row and ends early at a stop."""
         if self._stop.is_set():
             return
         self._failures += 1
+        if self._version:  # it was the watch
+            self._refusals = self._refusals + 1 if isinstance(exc, ApiError | MalformedAnswerError) else 0
+        if self._failing_since is None:
+            self._failing_since = self._clock()
         ceiling = min(self._timing.backoff_max_s, self._timing.backoff_first_s * 2.0 ** min(self._failures - 1, 30))
         delay_s = ceiling * self._random.uniform(0.5, 1.0)
         forbidden = isinstance(exc, ForbiddenError)

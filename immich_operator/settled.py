@@ -3,8 +3,9 @@
 
 A role hands back the versions of all objects as its pass left them (`report.observed` of a task's result, see
 `Observed`). When the caches hold exactly these versions, and the custom resource has the generation and annotations
-that the pass was for, another pass would read the same and write nothing. In all other cases, and for roles that hand
-nothing back, the pass is run: a cache that lags behind costs a needless pass, never a missed one.
+that the pass was for, another pass would read the same and write nothing. In all other cases, for roles that hand
+nothing back, and while the caches do not follow the cluster, the pass is run: a cache that lags behind costs a needless
+pass, never a missed one.
 """
 
 from __future__ import annotations
@@ -71,6 +72,7 @@ class Settled:
 
     Args:
         reference_version: version of an object that custom resources name, None when there is none.
+        reliable: whether the caches follow the cluster at this moment.
         clock: seconds since the epoch.
     """
 
@@ -78,10 +80,13 @@ class Settled:
         self,
         watch: Watch,
         reference_version: Callable[[Kind, ObjectRef], str | None],
+        *,
+        reliable: Callable[[], bool],
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._watch = watch
         self._reference_version = reference_version
+        self._reliable = reliable
         self._clock = clock
         self._lock = threading.Lock()
         self._present: defaultdict[ObjectRef, Versions] = defaultdict(dict)
@@ -131,6 +136,8 @@ class Settled:
         """True when a pass over this custom resource could not change anything."""
         if (ref := ref_of(cr)) is None or not metadata_of(cr).get("generation"):
             return False  # without a generation nothing tells a change of the spec
+        if not self._reliable():
+            return False
         references = [(name, self._reference_version(kind, other)) for name, (kind, other) in self._named(cr)]
         with self._lock:
             known = self._memory.get(ref)

@@ -65,8 +65,9 @@ class Triggers:
 
     def primary(self, change: Change[Manifest]) -> None:
         """The custom resource itself."""
-        for reference in self._watch.references:
-            self._named[reference.kind].set(change.ref, _names(reference, change))
+        for kind, index in self._named.items():
+            references = (reference for reference in self._watch.references if reference.kind == kind)
+            index.set(change.ref, [name for reference in references for name in _names(reference, change)])
         reason = primary_reason(self._watch, change)
         if reason:
             # Somebody waits for it, and there is no burst to wait for: what was set is in one object.

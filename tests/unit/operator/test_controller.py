@@ -107,7 +107,7 @@ class Bench:
                 status=StatusWriter(self.watch, self.api, self.api, log, wall=lambda: 0.0),  # type: ignore[arg-type]
                 finalizers=Finalizers(self.watch, self.api, self.api),  # type: ignore[arg-type]
                 metrics=self.metrics,
-                settled=Settled(self.watch, lambda _kind, _ref: None),
+                settled=Settled(self.watch, lambda _kind, _ref: None, reliable=lambda: True),
                 log=log,
             ),
         )

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from kubernetes.client.configuration import Configuration
+from kubernetes.config import ConfigException
 
 from immich_operator.errors import ApiError, ForbiddenError, GoneError, MalformedAnswerError, UnreachableError
 from immich_operator.kube import USER_AGENT, Client, RequestObserver, split_lines
@@ -140,6 +141,28 @@ def test_a_list_that_is_none_is_an_error_of_ours(page, server, client):
 def test_no_server_is_unreachable():
     with pytest.raises(UnreachableError, match=r"get x: no answer from the API server \(NewConnectionError\)"):
         Client(Configuration(host="http://127.0.0.1:1")).get("/x", what="get x")
+
+
+@pytest.mark.parametrize(
+    ("fault", "why"),
+    [
+        pytest.param(ConfigException("Token file exists but empty."), "ConfigException", id="empty-file"),
+        pytest.param(OSError(24, "Too many open files"), "Too many open files", id="no-file-left"),
+        pytest.param(ValueError("s3cret-token"), "ValueError", id="nonsense"),
+    ],
+)
+def test_a_token_that_cannot_be_renewed_is_a_failed_request_that_may_be_tried_again(fault, why):
+    def refresh(_: Configuration) -> None:
+        raise fault
+
+    configuration = Configuration(host="http://127.0.0.1:1")
+    configuration.api_key = {"authorization": "Bearer s3cret-token"}
+    configuration.refresh_api_key_hook = refresh
+
+    with pytest.raises(UnreachableError) as caught:
+        Client(configuration).get("/x", what="get x")
+
+    assert str(caught.value) == f"get x: the credentials for the API server cannot be read ({why})"
 
 
 def watch(client: Client) -> list[Any]:

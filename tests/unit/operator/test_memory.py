@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import logging
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +42,13 @@ class Server:
         self.data: dict[str, Any] | None = None
         self.writes = 0
         self.refuses = False
+        self.during_read: Callable[[], None] = lambda: None
+        self.before_write: Callable[[], None] = lambda: None
 
     def get(self, path: str, *, what: str, timeout_s: float) -> dict[str, Any]:
         assert path == PATH
         assert timeout_s < 15, "the Lease would run out meanwhile"
+        self.during_read()
         if self.refuses:
             raise api_error(what, 403, "Forbidden", "no")
         if self.data is None:
@@ -57,6 +62,7 @@ class Server:
         assert (method, path.partition("?")[0], content_type) == ("PATCH", PATH, "application/apply-patch+yaml")
         if self.refuses:
             raise api_error(what, 403, "Forbidden", "no")
+        self.before_write()
         self.data = body["data"]
         self.writes += 1
         return body
@@ -73,13 +79,20 @@ def a_memory(server: Server, known: Known, program: str = "p1") -> Memory:
     )
 
 
+def a_leader(server: Server, known: Known, program: str = "p1") -> Memory:
+    """A memory that has read what there is."""
+    memory = a_memory(server, known, program)
+    memory.load()
+    return memory
+
+
 @pytest.fixture
 def server() -> Server:
     return Server()
 
 
 def test_the_next_process_knows_what_the_last_one_has_saved(server):
-    a_memory(server, Known(main=D1, other=D2)).save()
+    a_leader(server, Known(main=D1, other=D2)).save()
     successor = Known()
 
     a_memory(server, successor).load()
@@ -87,18 +100,68 @@ def test_the_next_process_knows_what_the_last_one_has_saved(server):
     assert successor.known == {MAIN: D1, OTHER: D2}
 
 
-def test_another_program_knows_nothing(server):
-    a_memory(server, Known(main=D1)).save()
+def test_another_program_knows_nothing_and_takes_over(server):
+    a_leader(server, Known(main=D1)).save()
     successor = Known()
 
-    a_memory(server, successor, program="p2").load()
+    a_leader(server, successor, program="p2").save()
 
     assert successor.known == {}
+    assert server.data == {"program": "p2", "settled": "{}"}
+
+
+def test_a_leader_that_ends_while_it_reads_leaves_the_digests_of_the_last_one(server):
+    a_leader(server, Known(main=D1)).save()
+    before, memory = server.data, a_memory(server, Known())
+    server.during_read = memory.save
+
+    memory.load()
+
+    assert (server.data, server.writes) == (before, 1)
+
+
+def test_a_leader_that_could_not_read_writes_only_when_there_is_something_to_say(server):
+    a_leader(server, Known(main=D1)).save()
+    known = Known()
+    server.refuses = True
+    memory = a_leader(server, known)
+    server.refuses = False
+
+    memory.save()
+    assert server.writes == 1
+
+    known.known[OTHER] = D2
+    memory.save()
+    assert server.writes == 2
+
+
+def test_the_last_of_two_saves_at_a_time_is_what_stays(server):
+    known, began, overtaken = Known(main=D1), threading.Event(), threading.Event()
+    memory = a_leader(server, known)
+
+    def is_overtaken_if_it_can_be() -> None:
+        server.before_write = lambda: None
+        began.set()
+        overtaken.wait(0.2)
+
+    server.before_write = is_overtaken_if_it_can_be
+    periodic = threading.Thread(target=memory.save)
+    periodic.start()
+    assert began.wait(5)
+    known.known[MAIN] = D2
+
+    memory.save()
+    overtaken.set()
+    periodic.join(5)
+
+    successor = Known()
+    a_memory(server, successor).load()
+    assert successor.known == {MAIN: D2}
 
 
 def test_what_is_as_it_was_saved_is_not_written_again(server):
     known = Known(main=D1)
-    memory = a_memory(server, known)
+    memory = a_leader(server, known)
     memory.save()
     memory.save()
     assert server.writes == 1
@@ -110,11 +173,9 @@ def test_what_is_as_it_was_saved_is_not_written_again(server):
 
 
 def test_what_was_loaded_is_not_written_again(server):
-    a_memory(server, Known(main=D1)).save()
-    memory = a_memory(server, Known())
-    memory.load()
+    a_leader(server, Known(main=D1)).save()
 
-    memory.save()
+    a_leader(server, Known()).save()
 
     assert server.writes == 1
 
@@ -146,7 +207,7 @@ def test_what_cannot_be_understood_is_nothing(server, text):
 
 
 def test_more_than_an_object_can_hold_is_cut(server):
-    a_memory(server, Known(**{f"n{number:06}": D1 for number in range(30_000)})).save()
+    a_leader(server, Known(**{f"n{number:06}": D1 for number in range(30_000)})).save()
 
     assert MAX_BYTES * 0.8 < len(server.data["settled"]) <= MAX_BYTES
 

@@ -18,7 +18,7 @@ from immich_operator.errors import (
     NotFoundError,
     UnreachableError,
 )
-from immich_operator.reflector import Hooks, Reflector, Scope, Timing, Tools, missing_rule
+from immich_operator.reflector import FAILING_S, SHORT_WATCH_S, Hooks, Reflector, Scope, Timing, Tools, missing_rule
 from immich_operator.resources import Kind, Manifest, Resource, ref_of
 
 ROUTE = Kind("route.openshift.io/v1", "Route")
@@ -41,7 +41,10 @@ class Stream:
         for event in self._events:
             if isinstance(event, Exception):
                 raise event
-            yield event
+            if callable(event):
+                event()
+            else:
+                yield event
 
     def close(self) -> None:
         return
@@ -50,16 +53,18 @@ class Stream:
 class Script:
     """Client and discovery in one: answers in turn, then sets `stop`. An answer that is an exception is raised.
 
-    Steps: ("list", objects, version), ("watch", events), ("find", served). `calls` notes what was asked.
+    Steps: ("list", objects, version), ("watch", events), ("find", served). `calls` notes what was asked. A function
+    among steps or events is called when its turn comes.
     """
 
-    def __init__(self, *steps: tuple[Any, ...], served: bool = True) -> None:
+    def __init__(self, *steps: Any, served: bool = True) -> None:
         self.stop = threading.Event()
         self.calls: list[str] = []
         self._steps = list(steps)
         self._served = served
 
     def find(self, kind: Kind) -> Resource | None:
+        self._call_functions()
         if self._steps and self._steps[0][0] == "find":
             answer = self._next("find")[0]
             if isinstance(answer, Exception):
@@ -86,7 +91,12 @@ class Script:
             raise answer[0]
         return Stream(answer[0] if answer else [])
 
+    def _call_functions(self) -> None:
+        while self._steps and callable(self._steps[0]):
+            self._steps.pop(0)()
+
     def _next(self, kind: str) -> tuple[Any, ...]:
+        self._call_functions()
         if not self._steps:
             self.stop.set()
             return ()
@@ -116,10 +126,32 @@ class Notes(logging.Handler):
         self.lines.append((record.levelname, str(vars(record).get("error", record.getMessage()))))
 
 
+class Clock:
+    """Stands still until it is told to go on."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def go(self, seconds: float) -> Callable[[], None]:
+        def later() -> None:
+            self.now += seconds
+
+        return later
+
+
 def play(
-    script: Script, *, optional: bool = False, clock: Any = None, at_attempt: Callable[[str | None], None] | None = None
+    script: Script,
+    *,
+    optional: bool = False,
+    clock: Any = None,
+    at_attempt: Callable[[str | None], None] | None = None,
+    observe: Callable[[Reflector], None] = lambda _: None,
 ) -> tuple[Notes, Reflector]:
-    """Run the script; `at_attempt` gets the reflector's problem at the moment of its first attempt."""
+    """Run the script; `at_attempt` gets the reflector's problem at the moment of its first attempt, `observe` the
+    reflector before it runs."""
 
     def attempted() -> None:
         notes.seen.append("attempted")
@@ -146,8 +178,32 @@ def play(
             on_attempt=attempted,
         ),
     )
+    observe(reflector)
     reflector.run()
     return notes, reflector
+
+
+class Watcher:
+    """Somebody who asks the reflector how it is, in the middle of a script."""
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.problems: list[str | None] = []
+        self.reliable: list[bool] = []
+        self._reflector: list[Reflector] = []
+
+    def after(self, seconds: float) -> Callable[[], None]:
+        def ask() -> None:
+            self.clock.now += seconds
+            self.problems.append(self._reflector[0].problem())
+            self.reliable.append(self._reflector[0].reliable())
+
+        return ask
+
+    def play(self, *steps: Any, optional: bool = False) -> Script:
+        script = Script(*steps)
+        play(script, clock=self.clock, optional=optional, observe=self._reflector.append)
+        return script
 
 
 def test_the_list_fills_the_store_and_the_watch_goes_on_from_its_version():
@@ -209,7 +265,7 @@ def test_a_fault_in_the_middle_of_a_watch_is_reported_and_the_watch_resumed(faul
     notes, _ = play(script)
 
     assert script.calls == ["list", "watch 7", "watch 8", "watch 8"]
-    assert [level for level, _ in notes.lines] == ["WARNING"]
+    assert [level for level, _ in notes.lines] == ["WARNING", "INFO"]
 
 
 def test_a_server_that_refuses_a_version_again_and_again_is_asked_for_a_list():
@@ -226,6 +282,129 @@ def test_a_server_that_refuses_a_version_again_and_again_is_asked_for_a_list():
     play(script)
 
     assert script.calls[:6] == ["list", "watch 900", "watch 900", "watch 900", "list", "watch 5"]
+
+
+@pytest.mark.parametrize("fault", [MalformedAnswerError("nonsense"), ApiError("watch", status=500)])
+def test_a_server_that_fails_in_the_stream_of_a_version_again_and_again_is_asked_for_a_list(fault):
+    script = Script(
+        ("list", [], "7"), ("watch", [fault]), ("watch", [fault]), ("watch", [fault]), ("list", [], "9"), ("watch", [])
+    )
+
+    play(script)
+
+    assert script.calls[:6] == ["list", "watch 7", "watch 7", "watch 7", "list", "watch 9"]
+
+
+def test_a_server_that_nobody_reaches_is_not_asked_for_a_list_when_it_is_back():
+    cut = UnreachableError("down")
+    script = Script(("list", [], "7"), *[("watch", cut)] * 5, ("watch", ApiError("watch", status=503)), ("watch", []))
+
+    play(script)
+
+    assert script.calls.count("list") == 1
+
+
+REFUSED = ("watch", ForbiddenError("watch", status=403, reason="Forbidden"))
+CUT = ("watch", UnreachableError("watch routes: no answer"))
+
+
+def test_a_store_is_not_relied_on_from_the_first_failure_of_its_watch_until_an_event_comes():
+    watcher = Watcher()
+
+    watcher.play(
+        ("list", [], "7"),
+        watcher.after(0),
+        CUT,
+        watcher.after(0),
+        ("watch", [an_event("ADDED", "a", "8"), watcher.after(0)]),
+    )
+
+    assert watcher.reliable == [True, False, True]
+    assert watcher.problems == [None, None, None], "readiness does not change for a moment"
+
+
+def test_a_watch_that_fails_for_minutes_is_a_problem_although_the_first_list_succeeded():
+    watcher = Watcher()
+
+    watcher.play(
+        ("list", [], "7"),
+        ("watch", [watcher.clock.go(300)]),
+        CUT,
+        watcher.after(FAILING_S - 1),
+        CUT,
+        watcher.after(1),
+    )
+
+    assert watcher.problems == [None, "Route.route.openshift.io: watch routes: no answer"]
+
+
+def test_a_server_that_is_back_after_an_outage_is_no_problem_although_nothing_happens_there():
+    watcher = Watcher()
+
+    watcher.play(
+        ("list", [], "7"),
+        CUT,
+        watcher.after(FAILING_S),
+        ("watch", [watcher.after(0), watcher.after(SHORT_WATCH_S), watcher.clock.go(300)]),
+        CUT,
+        watcher.after(FAILING_S - 1),
+    )
+
+    assert [problem is None for problem in watcher.problems] == [False, False, True, True]
+    assert watcher.reliable == [False, False, True, False]
+
+
+def test_a_list_does_not_make_up_for_a_watch_that_is_refused():
+    watcher = Watcher()
+
+    script = watcher.play(
+        ("list", [], "7"),
+        REFUSED,
+        REFUSED,
+        REFUSED,
+        watcher.clock.go(FAILING_S),
+        ("list", [], "8"),
+        REFUSED,
+        watcher.after(0),
+    )
+
+    assert script.calls[4:6] == ["list", "watch 8"]
+    assert watcher.problems[0] is not None
+    assert "not allowed to list and watch Route" in watcher.problems[0]
+    assert watcher.reliable == [False]
+
+
+def test_a_list_that_succeeds_at_last_can_be_relied_on():
+    watcher = Watcher()
+
+    watcher.play(("list", ForbiddenError("list", status=403)), watcher.after(0), ("list", [], "7"), watcher.after(0))
+
+    assert watcher.reliable == [False, True]
+
+
+def test_a_proxy_that_cuts_each_watch_after_a_while_is_no_problem():
+    watcher = Watcher()
+    minute = ("watch", [watcher.clock.go(60), UnreachableError("the connection broke")])
+
+    watcher.play(("list", [], "7"), minute, minute, minute, watcher.after(1))
+
+    assert watcher.problems == [None]
+
+
+def test_a_store_of_an_api_that_went_away_is_relied_on():
+    watcher = Watcher()
+
+    watcher.play(
+        ("list", [], "7"),
+        ("watch", NotFoundError("watch", status=404)),
+        watcher.after(0),
+        ("find", False),
+        watcher.after(FAILING_S),
+        optional=True,
+    )
+
+    assert watcher.reliable == [False, True]
+    assert watcher.problems == [None, None]
 
 
 def test_a_watch_that_ends_as_soon_as_it_begins_does_not_spin():

@@ -35,7 +35,10 @@ class World:
         self.secrets: dict[ObjectRef, str] = {ObjectRef("family", "key"): "7"}
         watch = Watch(kind=WIDGET, references=(Reference(SECRET, ("spec.secret",)),))
         self.now = 1_000_000.0
-        self.settled = Settled(watch, lambda _kind, ref: self.secrets.get(ref), lambda: self.now)
+        self.up_to_date = True
+        self.settled = Settled(
+            watch, lambda _kind, ref: self.secrets.get(ref), reliable=lambda: self.up_to_date, clock=lambda: self.now
+        )
         self.versions: dict[str, str] = {}
         self.set("web", "5")
 
@@ -91,6 +94,15 @@ def test_any_change_calls_for_a_pass(world, happen, cr):
     happen(world)
 
     assert not world.settled.holds(cr)
+
+
+def test_nothing_is_known_while_the_caches_cannot_be_relied_on(world):
+    world.up_to_date = False
+    assert not world.settled.holds(a_widget())
+
+    world.up_to_date = True
+
+    assert world.settled.holds(a_widget())
 
 
 def test_a_pass_during_which_an_api_came_settles_nothing(world):

@@ -196,6 +196,18 @@ def test_a_secret_triggers_exactly_the_resources_that_name_it(verb):
     assert recorder.added == [("main", f"referenced Secret s {verb}")]
 
 
+def test_names_of_one_kind_may_be_told_in_several_places_of_watches_yaml():
+    references = (Reference(SECRET, ("spec.secretName",)), Reference(SECRET, ("spec.other",), ("{name}-made",)))
+    recorder = Recorder(Watch(kind=WIDGET, role=Path("/roles/widget"), references=references))
+    recorder.triggers.primary(Change("created", MAIN, None, a_widget(spec={"secretName": "s", "other": "t"})))
+    recorder.added.clear()
+
+    for name in ("s", "t", "main-made"):
+        recorder.triggers.referenced(SECRET, Change("changed", ObjectRef("family", name), None, Trace("2", None)))
+
+    assert recorder.added == [("main", f"referenced Secret {name} changed") for name in ("s", "t", "main-made")]
+
+
 def test_a_secret_that_is_not_named_any_more_triggers_nothing():
     recorder = Recorder()
     before, after = a_widget(spec={"secretName": "s"}), a_widget(spec={"secretName": "t"}, generation=2)

@@ -62,7 +62,10 @@ class ForkEngine:
         self._zygotes = Zygotes(environment, roles=preload_roles, cwd=cwd, log=log)
 
     def run(self, play: Play, cancel: threading.Event) -> PlayResult:
-        """See `Engine.run`. A play that no zygote can run as it should be run gets a process of its own."""
+        """See `Engine.run`. A play that no zygote can run as it should be run gets a process of its own.
+
+        One that had not begun when the engine was closed is canceled.
+        """
         started = time.monotonic()
         outcome = Outcome()
         try:
@@ -78,10 +81,11 @@ class ForkEngine:
                 failures=(f"play {play.ident} could not be run: {problem}",),
                 duration_s=time.monotonic() - started,
             )
-        except ZygoteDiedError as reason:
-            self._log.warning("play runs in a process of its own", extra={"play": play.ident, "reason": str(reason)})
-        except _UnlikeZygoteError as reason:
-            self._log.info("play runs in a process of its own", extra={"play": play.ident, "reason": str(reason)})
+        except (ZygoteDiedError, _UnlikeZygoteError) as reason:
+            if cancel.is_set() or self._zygotes.is_closing():
+                return PlayResult(status="canceled", rc=None, duration_s=time.monotonic() - started)
+            level = logging.WARNING if isinstance(reason, ZygoteDiedError) else logging.INFO
+            self._log.log(level, "play runs in a process of its own", extra={"play": play.ident, "reason": str(reason)})
         else:
             if runner.lost is not None:
                 outcome.add_failure(f"play {play.ident} was lost: {runner.lost}")
@@ -94,7 +98,7 @@ class ForkEngine:
         return self._zygotes.pid
 
     def close(self) -> None:
-        """End the zygote, and the plays that still run."""
+        """End the zygote, and the plays that still run; none begins any more."""
         self._zygotes.close()
 
     def _check_environment(self, environment: Mapping[str, str]) -> None:
@@ -210,7 +214,8 @@ class _ForkedRunner(Runner):  # type: ignore[misc]
                         output.write(decoder.decode(data))
                     else:
                         poll.unregister(running.output)
-                if not ready and not running.zygote.is_alive():
+                # A zygote that is drained tells how its last play ended and ends at once: the answer may be there by now.
+                if not ready and not running.zygote.is_alive() and not poll.poll(0):
                     return self._on_lost(pid)
                 if pid is None and time.monotonic() > start_by:
                     running.zygote.kill()

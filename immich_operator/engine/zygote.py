@@ -28,7 +28,11 @@ from immich_operator.engine.processes import kill_play
 __all__ = ["Zygote", "main"]
 
 MAX_LESSON_BYTES = 1 << 18
-TRIAL_S = 10
+END_S = 10
+LEARN_S = 5.0
+"""For all trials of one learning. Nothing is forked meanwhile, and the operator kills a zygote that does not fork."""
+MIN_TRIAL_S = 0.01
+"""A timer of less than a microsecond would never ring."""
 PARK_S = 5.0
 """Loading a playbook takes a tenth of a second on an idle core."""
 PARK_AGAIN_S = 30.0
@@ -104,7 +108,7 @@ class Zygote(Forker):
         self._send_away()
         for pid, control in self._leaving.items():
             control.close()
-            signal.alarm(TRIAL_S)  # the operator has gone; nothing may keep this process
+            signal.alarm(END_S)  # the operator has gone; nothing may keep this process
             with suppress(ChildProcessError):
                 os.waitpid(pid, 0)
 
@@ -174,10 +178,7 @@ class Zygote(Forker):
         self._asked_for |= names
         if not names:
             return
-        safe = sorted(names)
-        if not _leaves_one_thread(safe):
-            safe = [name for name in safe if _leaves_one_thread([name])]
-        if warm.learn(safe):
+        if warm.learn(_safe(sorted(names))):
             self._send_away()  # those parked from now on know it too
             self._settle()
 
@@ -225,12 +226,23 @@ def _state_of(paths: Iterable[str]) -> State:
     return tuple(found)
 
 
-def _leaves_one_thread(modules: list[str]) -> bool:
+def _safe(modules: list[str]) -> list[str]:
+    """Those whose import starts no thread. What could not be tried in time is left to the plays."""
+    deadline = time.monotonic() + LEARN_S
+    if _leaves_one_thread(modules, deadline):
+        return modules
+    return [module for module in modules if _leaves_one_thread([module], deadline)]
+
+
+def _leaves_one_thread(modules: list[str], deadline: float) -> bool:
     """Try in a child whether importing `modules` starts threads: forks of a process that has some are not safe."""
+    left_s = deadline - time.monotonic()
+    if left_s < MIN_TRIAL_S:
+        return False
     pid = os.fork()
     if pid == 0:
         try:
-            signal.alarm(TRIAL_S)
+            signal.setitimer(signal.ITIMER_REAL, left_s)
             warm.learn(modules)
             os._exit(len(list(Path("/proc/self/task").iterdir())) - 1)
         finally:

@@ -23,10 +23,13 @@ __all__ = ["Running", "ZygoteDiedError", "Zygotes"]
 
 READY_S = 60.0
 """Importing everything takes one to two seconds on an idle core; a starting node is not idle."""
+POLL_S = 0.05
+"""How late the end of the engine may be noticed."""
 GRACE_S = 5.0
 RETRY_S = 30.0
 """A zygote that cannot be started is not tried again for this long; meanwhile plays get processes of their own."""
 MAX_CONTROL_BYTES = 1 << 20
+CLOSED = "the engine is closed"
 
 
 class ZygoteDiedError(Exception):
@@ -70,14 +73,18 @@ class _Zygote:
                 start_new_session=True,
             )
 
-    def wait_until_ready(self) -> None:
+    def wait_until_ready(self, closing: threading.Event) -> None:
+        """Raises ZygoteDiedError, also when `closing` is set meanwhile."""
         deadline = time.monotonic() + READY_S
         while not self._watched:
-            ready, _, _ = select.select([self._control], [], [], max(0.0, deadline - time.monotonic()))
-            if not ready:
+            ready, _, _ = select.select([self._control], [], [], POLL_S)
+            if ready:
+                self.refresh()
+            elif closing.is_set():
+                raise ZygoteDiedError(CLOSED)
+            elif time.monotonic() >= deadline:
                 self.kill()
                 raise ZygoteDiedError(f"the zygote was not ready after {READY_S:.0f} s")
-            self.refresh()
 
     def refresh(self) -> None:
         """Take note of what the zygote has said since the last time. Raises ZygoteDiedError."""
@@ -144,7 +151,8 @@ class _Zygote:
         """End it and what it runs; the closed socket is the signal."""
         self._control.close()
         try:
-            self.process.wait(GRACE_S)
+            # One that still loads does not look at the socket, and has no plays.
+            self.process.wait(GRACE_S if self._watched else 0)
         except subprocess.TimeoutExpired:
             self.kill()
 
@@ -172,6 +180,7 @@ class Zygotes:
         self._cwd = cwd
         self._log = log
         self._lock = threading.Lock()
+        self._closing = threading.Event()
         self._draining: list[_Zygote] = []
         self._not_before = 0.0
         # Started now, awaited at the first play: it loads while the operator starts.
@@ -193,8 +202,13 @@ class Zygotes:
         current = self._current
         return None if current is None else current.process.pid
 
+    def is_closing(self) -> bool:
+        """True from the beginning of `close` on."""
+        return self._closing.is_set()
+
     def close(self) -> None:
-        """End all zygotes and their plays."""
+        """End all zygotes and their plays; none is started any more."""
+        self._closing.set()  # before the lock: who holds it may be waiting for a zygote
         with self._lock:
             for zygote in (*self._draining, *filter(None, [self._current])):
                 zygote.close()
@@ -205,9 +219,11 @@ class Zygotes:
         self._draining = [zygote for zygote in self._draining if zygote.is_alive()]
         if self._current is not None:
             try:
-                self._current.wait_until_ready()
+                self._current.wait_until_ready(self._closing)
                 self._current.refresh()
             except ZygoteDiedError as death:
+                if self._closing.is_set():
+                    raise
                 self._log.warning("zygote is replaced", extra={"reason": str(death)})
                 self._current.close()
                 self._current = None
@@ -218,11 +234,13 @@ class Zygotes:
                     self._draining.append(self._current)
                     self._current = None
         if self._current is None:
+            if self._closing.is_set():
+                raise ZygoteDiedError(CLOSED)
             if time.monotonic() < self._not_before:
                 raise ZygoteDiedError("the last attempts to start a zygote have failed")
             self._current = self._spawn()
             try:
-                self._current.wait_until_ready()
+                self._current.wait_until_ready(self._closing)
             except ZygoteDiedError:
                 self._not_before = time.monotonic() + RETRY_S
                 self._current.close()

@@ -18,11 +18,30 @@ import pytest
 
 from immich_operator.engine import fork
 from immich_operator.engine.fork import ForkEngine
+from immich_operator.engine.zygotes import ZygoteDiedError
 
 from .conftest import Bench, a_fork_engine, is_running, until
 
 QUICK = "- testing.engine.report:\n    report: {done: true}\n"
 LINGER = "- testing.engine.linger:\n    pids: {pids}\n"
+
+HANGS_OUTSIDE_A_PLAY = """
+import os, signal
+if "OF_A_PLAY" not in os.environ:
+    with open("{tried}", "a") as file:
+        file.write("once\\n")
+    signal.pause()
+"""
+IMPORTS = """
+import importlib
+from ansible.plugins.action import ActionBase
+
+class ActionModule(ActionBase):
+    def run(self, tmp=None, task_vars=None):
+        for name in {names}:
+            importlib.import_module(name)
+        return {{}}
+"""
 
 PLAYS_FOR_LEAKS = 200
 PLAYS_FOR_MEMORY = 300
@@ -203,6 +222,74 @@ def test_a_zygote_that_cannot_start_costs_speed_but_no_play(
 
     assert own.run(QUICK).ok()
     assert "play runs in a process of its own" in caplog.messages
+
+
+def test_a_closed_engine_runs_no_play(own: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    own.engine.close()
+
+    result = own.run(QUICK)
+
+    assert (result.status, result.rc, result.report) == ("canceled", None, {})
+    assert own.engine.zygote_pid is None  # type: ignore[attr-defined]
+    assert "play runs in a process of its own" not in caplog.messages
+
+
+def test_a_play_that_waits_for_a_zygote_is_canceled_when_the_engine_is_closed(own: Bench) -> None:
+    assert isinstance(own.engine, ForkEngine)
+    loading = _zygote(own)
+    os.kill(loading, signal.SIGSTOP)
+
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(own.run, QUICK)
+        until(own.engine._zygotes._lock.locked)
+        own.engine.close()
+
+        assert waiting.result(10).status == "canceled"
+    assert own.engine.zygote_pid is None
+    assert not is_running(loading)
+
+
+def test_a_canceled_play_without_a_zygote_gets_no_process_of_its_own(
+    own: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def cannot_start(*_: object, **__: object) -> None:
+        raise ZygoteDiedError("it cannot be started")
+
+    assert isinstance(own.engine, ForkEngine)
+    monkeypatch.setattr(own.engine._zygotes, "start", cannot_start)
+    cancel = threading.Event()
+    cancel.set()
+
+    result = own.run(QUICK, cancel=cancel)
+
+    assert (result.status, result.rc) == ("canceled", None)
+    assert "play runs in a process of its own" not in caplog.messages
+
+
+def test_lessons_that_hang_are_given_up_before_the_zygote_is_thought_to_hang(own: Bench) -> None:
+    collection = own.folder / "collections/ansible_collections/testing/engine"
+    names = [f"ansible_collections.testing.engine.plugins.module_utils.hangs{number}" for number in range(4)]
+    tried = own.folder / "tried"
+    (collection / "plugins/module_utils").mkdir()
+    for name in names:
+        module = collection / "plugins/module_utils" / f"{name.rpartition('.')[2]}.py"
+        module.write_text(HANGS_OUTSIDE_A_PLAY.format(tried=tried))
+    needing = own.play("- imports:\n", name="needing", env={"OF_A_PLAY": "1"})
+    assert needing.role is not None
+    (needing.role / "action_plugins").mkdir()
+    (needing.role / "action_plugins" / "imports.py").write_text(IMPORTS.format(names=names))
+    zygote = _zygote(own)
+
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(own.engine.run, needing, threading.Event())
+        until(tried.exists)
+        meanwhile = own.run(QUICK)
+        results = [running.result(), meanwhile, own.engine.run(needing, threading.Event()), own.run(QUICK)]
+
+    assert [result.status for result in results] == ["successful"] * 4
+    assert _zygote(own) == zygote
+    # Neither one by one nor for the second play.
+    assert tried.read_text() == "once\n"
 
 
 def test_a_zygote_ends_with_the_operator(tmp_path: Path) -> None:

@@ -131,4 +131,10 @@ refusals:
   returned: success
   type: dict
   sample: {photos-postgres: "pods \"photos-postgres-0\" is forbidden: exceeded quota: compute"}
+database_mounted_by:
+  description: What else can write to the claim on which the database does not run yet, by kind and name.
+  returned: success
+  type: list
+  elements: str
+  sample: [Pod immich-postgresql-0, StatefulSet immich-postgresql]
 """

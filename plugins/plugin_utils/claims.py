@@ -44,8 +44,13 @@ def notices(instance: Instance, around: Surroundings, neighbours: Iterable[Mappi
     ]
 
 
+def used_by_others(neighbours: Iterable[Mapping[str, Any]]) -> set[str]:
+    """The claims that other instances write to."""
+    return {claim for other in map(Instance.from_cr, neighbours) for claim in _claims(other).values()}
+
+
 def _shared(instance: Instance, around: Surroundings, neighbours: Iterable[Mapping[str, Any]]) -> Iterator[Notice]:
-    """Claims with a second user: a database is not started on one, all else is a warning, whoever names the claim."""
+    """Claims with a second user: no second database is started on one, all else is a warning, whoever names it."""
     start_on = postgres.claim_to_start_on(instance, around)
     mine = _claims(instance)
     others = {f"Immich {other.name}": set(_claims(other).values()) for other in map(Instance.from_cr, neighbours)}
@@ -56,10 +61,10 @@ def _shared(instance: Instance, around: Surroundings, neighbours: Iterable[Mappi
             continue
         used = f"PersistentVolumeClaim {claim}{_where_named(instance, component)} is used by "
         used += f"{' and '.join([*users, *within])} too"
-        if component is Component.POSTGRES and claim == start_on:
+        if component is Component.POSTGRES and claim == start_on and users:
             why = "so no database is started on it, because that would destroy what is there"
             remedy = "name another one in one of the two"
-            yield Notice(component, Effect.BLOCKS, Reason.CLAIM_IN_USE, f"{used}, {why}; {remedy}", retry=bool(users))
+            yield Notice(component, Effect.BLOCKS, Reason.CLAIM_IN_USE, f"{used}, {why}; {remedy}", retry=True)
         else:
             damage = "name another one in one of the two, or each damages the data of the other"
             yield Notice(component, Effect.WARNS, Reason.CLAIM_IN_USE, f"{used}; {damage}")
@@ -72,10 +77,10 @@ def _mounted_by_others(instance: Instance, around: Surroundings) -> Iterator[Not
             Component.POSTGRES,
             Effect.BLOCKS,
             Reason.CLAIM_IN_USE,
-            f"PersistentVolumeClaim {claim}{_where_named(instance, Component.POSTGRES)} is mounted by Pod "
+            f"PersistentVolumeClaim {claim}{_where_named(instance, Component.POSTGRES)} is mounted by "
             f"{', '.join(around.database_mounted_by)}, so no database is started on it: two that write to one volume "
-            "destroy it. Scale what the pod belongs to down to 0, or delete the pod; then it goes on by itself",
-            retry=True,  # pods of others are not watched
+            "destroy it. Scale what mounts it down to 0, or delete the pod; then it goes on by itself",
+            retry=True,  # objects of others are not watched
         )
 
 
@@ -86,6 +91,7 @@ def _being_deleted(instance: Instance, around: Surroundings) -> Iterator[Notice]
         (Component.POSTGRES, "StatefulSet", Component.POSTGRES, postgres.claim_name(instance)),
     ):
         name = names.workload_name(instance.name, workload)
+        watched = {wanted, names.library_claim(instance.name), names.database_claim(instance.name)}
         claims = volumes.mounted_claims(around.live(kind, name))
         if instance.is_enabled(workload):
             claims.add(wanted)
@@ -106,6 +112,7 @@ def _being_deleted(instance: Instance, around: Surroundings) -> Iterator[Notice]
                     f"PersistentVolumeClaim {claim} is being deleted, and its data is lost when the last pod that uses it "
                     f"ends, so {kind} {name} is left as it is. {keep}To go on without it, run `kubectl scale "
                     f"{kind.lower()} {name} --namespace {instance.namespace} --replicas 0`",
+                    retry=claim not in watched,
                 )
 
 

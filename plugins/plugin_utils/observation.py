@@ -12,7 +12,7 @@ from .api_error import ApiError, ObjectRef
 from .api_objects import ApiObjects
 from .instance import Instance, Surroundings
 from .names import Component
-from .readiness import has_ended, lacks_pods
+from .readiness import has_ended, is_scaled_to_zero, lacks_pods
 from .references import references
 
 __all__ = ["OWNED_KINDS", "ROUTE", "observe"]
@@ -43,7 +43,7 @@ def observe(cr: Mapping[str, Any], api: ApiObjects, *, in_parallel: InParallel) 
 
     Two rounds of requests: what needs no knowledge, then Routes (where there are any), the references that the first
     round has not brought, and Events of a StatefulSet that lacks pods. Before a database is started on a claim that is
-    there already, one more request tells by which pods it is mounted. Raises ApiError and Unreachable.
+    there already, a third round tells what else mounts it. Raises ApiError and Unreachable.
     """
     name, namespace = cr["metadata"]["name"], cr["metadata"]["namespace"]
     selector = f"app.kubernetes.io/instance={name},app.kubernetes.io/managed-by={names.FIELD_MANAGER}"
@@ -65,6 +65,11 @@ def observe(cr: Mapping[str, Any], api: ApiObjects, *, in_parallel: InParallel) 
     known = {(item["kind"], item["metadata"]["name"]): item for item in objects}
     present = live_cr or cr  # a pass acts on the present, not on what it was started for
     wanted = references(present)
+    named = {reference["name"] for reference in wanted if reference["kind"] == "PersistentVolumeClaim"}
+    wanted += [
+        {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "name": claim}
+        for claim in sorted(_mounted(name, known) - named)
+    ]
     missing = [reference for reference in wanted if (reference["kind"], reference["name"]) not in known]
     short = [item for item in objects if item["kind"] == "StatefulSet" and lacks_pods(item)]
     routes, *found = in_parallel(
@@ -99,22 +104,46 @@ def observe(cr: Mapping[str, Any], api: ApiObjects, *, in_parallel: InParallel) 
             item["metadata"]["name"]: text for item, text in zip(short, found[len(missing) :], strict=True) if text
         },
     }
-    return {**seen, "database_mounted_by": _database_mounted_by(Instance.from_cr(present), seen, api)}
+    return {**seen, "database_mounted_by": _database_mounted_by(Instance.from_cr(present), seen, api, in_parallel)}
 
 
-def _database_mounted_by(instance: Instance, seen: Mapping[str, Any], api: ApiObjects) -> list[str]:
-    """The names of all pods that mount the claim on which the database is to be started, if it is there already.
+def _mounted(instance: str, objects: Mapping[tuple[str, str], Manifest]) -> set[str]:
+    """The claims that server and database mount, which need not be those that the custom resource names by now."""
+    workloads = (("Deployment", Component.SERVER), ("StatefulSet", Component.POSTGRES))
+    live = (objects.get((kind, names.workload_name(instance, component))) for kind, component in workloads)
+    return {claim for workload in live for claim in volumes.mounted_claims(workload)}
 
-    But for that of the database itself, whoever made it: beside one of its name there can't be another.
+
+def _database_mounted_by(
+    instance: Instance, seen: Mapping[str, Any], api: ApiObjects, in_parallel: InParallel
+) -> list[str]:
+    """["Pod a", "StatefulSet b", ...]: all that can write to the claim on which the database is to be started.
+
+    Nothing is asked where there is no such claim yet. Not counted are the database's own StatefulSet and pod, whoever
+    made them, because there can't be another of their names, and the other components of the instance.
     """
     around = Surroundings(seen, {})
     claim = postgres.claim_to_start_on(instance, around)
     if claim is None or around.live("PersistentVolumeClaim", claim) is None:
         return []
-    own = f"{names.workload_name(instance.name, Component.POSTGRES)}-0"
-    pods = api.list(ObjectRef(*POD, namespace=instance.namespace))
-    others = [pod for pod in pods if pod["metadata"]["name"] != own and not has_ended(pod)]
-    return sorted(pod["metadata"]["name"] for pod in others if claim in volumes.claims_of_pod(pod["spec"]))
+    kinds = (POD, ("apps/v1", "StatefulSet"), ("apps/v1", "Deployment"))
+    found = in_parallel([partial(api.list, ObjectRef(*kind, namespace=instance.namespace)) for kind in kinds])
+    own = names.workload_name(instance.name, Component.POSTGRES)
+    mine = names.labels(instance.name, Component.POSTGRES)
+    shared = {key: mine[key] for key in ("app.kubernetes.io/instance", "app.kubernetes.io/managed-by")}
+    users = []
+    for (_, kind), items in zip(kinds, found, strict=True):
+        for item in items:
+            name, is_pod = item["metadata"]["name"], kind == "Pod"
+            is_over = has_ended(item) if is_pod else is_scaled_to_zero(item)
+            is_own = (
+                name == (f"{own}-0" if is_pod else own)
+                or shared.items() <= (item["metadata"].get("labels") or {}).items()
+            )
+            mounts = volumes.claims_of_pod(item["spec"]) if is_pod else volumes.mounted_claims(item)
+            if claim in mounts and not is_over and not is_own:
+                users.append(f"{kind} {name}")
+    return users
 
 
 def _refusal(api: ApiObjects, workload: Manifest) -> str:

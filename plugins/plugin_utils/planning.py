@@ -9,7 +9,19 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from . import claims, configuration, exposure, library, machine_learning, names, postgres, server, valkey, volumes
+from . import (
+    claims,
+    configuration,
+    exposure,
+    library,
+    machine_learning,
+    names,
+    pairing,
+    postgres,
+    server,
+    valkey,
+    volumes,
+)
 from .checks import check
 from .configuration import ConfigFile
 from .images import IMAGE_VARIABLES
@@ -78,13 +90,15 @@ def plan(cr: Mapping[str, Any], *, seen: Mapping[str, Any], images: Mapping[str,
         return Plan(cr, State.DELETING, finalizers)
     instance, around = Instance.from_cr(cr), Surroundings(seen, images)
     notices = [*_problems(cr), *_missing_images(instance, around), *_missing_pull_secrets(instance, around)]
-    dangers = claims.notices(instance, around, seen.get("neighbours") or ())
+    neighbours = seen.get("neighbours") or ()
+    dangers = claims.notices(instance, around, neighbours)
     notices += dangers
-    parts, config = _parts(instance, around, new_password, notices)
+    paired = pairing.plan(instance, around, claims.used_by_others(neighbours))
+    parts, config = _parts(instance, around, new_password, paired, notices)
     notices += [notice for part in parts for notice in part.notices]
     blocked = blocked_components(notices)
     steps = [
-        step
+        {key: value for key, value in step.items() if key != "although_blocked"}
         for part in parts
         for step in part.steps
         if part.component not in blocked or _is_safe_when_blocked(step, around)
@@ -101,13 +115,14 @@ def blocked_components(notices: Iterable[Notice]) -> set[str]:
 
 
 def _parts(
-    instance: Instance, around: Surroundings, new_password: str, notices: Iterable[Notice]
+    instance: Instance, around: Surroundings, new_password: str, paired: Part, notices: Iterable[Notice]
 ) -> tuple[list[Part], ConfigFile | None]:
     config_part, config = configuration.plan(instance, around)
     parts = [
         library.plan(instance, around),
         config_part,
-        postgres.plan(instance, around, new_password),
+        paired,
+        *([] if paired.is_blocked else [postgres.plan(instance, around, new_password)]),
         valkey.plan(instance, around),
         machine_learning.plan(instance, around),
     ]
@@ -169,6 +184,8 @@ def _missing_pull_secrets(instance: Instance, around: Surroundings) -> list[Noti
 
 def _is_safe_when_blocked(step: Mapping[str, Any], around: Surroundings) -> bool:
     """Volumes are kept up whatever keeps their component from running. One that goes must not be made anew, empty."""
+    if step.get("although_blocked"):
+        return True
     if dig(step, "object", "kind") != "PersistentVolumeClaim":
         return False
     return not volumes.is_being_deleted(around.live("PersistentVolumeClaim", step["object"]["metadata"]["name"]))

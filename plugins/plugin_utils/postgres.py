@@ -7,10 +7,10 @@ import base64
 from collections.abc import Mapping
 from typing import Any
 
-from . import library, names, pods, volumes
+from . import names, pods, volumes
 from .instance import Instance, Part, Surroundings
 from .names import Component, Manifest
-from .readiness import is_ready
+from .readiness import is_scaled_to_zero
 from .reasons import Reason
 from .required import Used, checksum_of_used, require
 from .rollout import replace_stuck_pods
@@ -54,15 +54,13 @@ def plan(instance: Instance, around: Surroundings, new_password: str) -> Part:
     if settings.get("host"):
         part.warns(Reason.SETTING_IGNORED, f"{PATH}.host is not used, because {PATH}.enabled is true")
     image = settings.get("image") or around.images.get(Component.POSTGRES)
-    if _is_lost(part, instance, around):
-        return part
     made = _credentials(part, instance, around, new_password)
     if not image or part.is_blocked:
         return part
     persistence = dig(settings, "persistence", default={})
     if persistence.get("existingClaim"):
         path = f"{PATH}.persistence.existingClaim"
-        volumes.check_existing_claim(part, instance, around, persistence["existingClaim"], path=path)
+        volumes.check_existing_claim(part, instance, around, persistence["existingClaim"], path=path, wait=True)
     else:
         _grow_claim(part, instance, around, persistence)
     if not _replaced_with_other_volumes(part, instance, around):
@@ -70,7 +68,6 @@ def plan(instance: Instance, around: Surroundings, new_password: str) -> Part:
         live = around.live("StatefulSet", names.workload_name(instance.name, Component.POSTGRES))
         if live:
             replace_stuck_pods(part, around, live)
-            _pair_with_library(part, instance, around, live)
     part.apply(
         pods.service(
             instance, Component.POSTGRES, [("postgres", PORT)], names.labels(instance.name, Component.POSTGRES)
@@ -120,12 +117,13 @@ def claim_name(instance: Instance) -> str:
 
 
 def claim_to_start_on(instance: Instance, around: Surroundings) -> str | None:
-    """The claim that the database is to run on and does not run on yet, None where there is none."""
+    """The claim that the database is to run on and does not run on now, None where there is none."""
     if not instance.is_enabled(Component.POSTGRES):
         return None
     live = around.live("StatefulSet", names.workload_name(instance.name, Component.POSTGRES))
     name = claim_name(instance)
-    return None if name in volumes.mounted_claims(live) else name
+    runs = live is not None and name in volumes.mounted_claims(live) and not is_scaled_to_zero(live)
+    return None if runs else name
 
 
 def _credentials(
@@ -196,55 +194,6 @@ def _remember_credentials(part: Part, instance: Instance, around: Surroundings, 
     claim = around.live("PersistentVolumeClaim", existing) if existing else None
     if claim and dig(claim, "metadata", "annotations", names.CREDENTIALS_ANNOTATION) != name:
         part.merge(claim, {"metadata": {"annotations": {names.CREDENTIALS_ANNOTATION: name}}})
-
-
-def _is_lost(part: Part, instance: Instance, around: Surroundings) -> bool:
-    """True, and told, when the library belongs to another database than the one on the claim, or there is no claim.
-
-    An empty database beside a full library looks like a new instance, and its nightly dumps push out the good ones.
-    A claim that the custom resource names is trusted, unless it belongs to another library.
-    """
-    library_claim, name = library.claim_name(instance), claim_name(instance)
-    claim = around.live("PersistentVolumeClaim", name)
-    known = _database_of(around.live("PersistentVolumeClaim", library_claim))
-    found = _database_of(claim)
-    is_named = name != names.database_claim(instance.name)
-    if not known or found == known or (is_named and not found):
-        return False
-    state = "holds another database" if found else "does not hold it" if claim else "does not exist"
-    annotate = f"kubectl annotate persistentvolumeclaim --namespace {instance.namespace}"
-    part.blocks(
-        Reason.DATABASE_LOST,
-        f"PersistentVolumeClaim {library_claim} is the library of a database that was set up before, but "
-        f"PersistentVolumeClaim {name} {state}. Name the claim that holds it in {PATH}.persistence.existingClaim. If "
-        f"{name} was put back from a backup, run `{annotate} {name} --overwrite {names.DATABASE_ANNOTATION}={known}`. To "
-        f"start with an empty database, into which you load a dump, run `{annotate} {library_claim} "
-        f"{names.DATABASE_ANNOTATION}-`",
-    )
-    return True
-
-
-def _pair_with_library(part: Part, instance: Instance, around: Surroundings, stateful_set: Manifest) -> None:
-    """Note on both claims that they belong together, once the database has been up. First on the database's."""
-    name = claim_name(instance)
-    if name not in volumes.mounted_claims(stateful_set) or not is_ready(stateful_set):
-        return
-    both = [around.live("PersistentVolumeClaim", claim) for claim in (name, library.claim_name(instance))]
-    claims = [claim for claim in both if claim]
-    if len(claims) < len(both):
-        return
-    marks = [_database_of(claim) for claim in claims]
-    mark = marks[1] or marks[0] or claims[0]["metadata"].get("uid")
-    for stage, claim in enumerate(claims):
-        if marks[stage] != mark:
-            # The uid makes the API server refuse it for a claim that has taken the place of the one that was read.
-            metadata = {"uid": claim["metadata"].get("uid"), "annotations": {names.DATABASE_ANNOTATION: mark}}
-            part.merge(claim, {"metadata": metadata}, stage=stage)
-
-
-def _database_of(claim: Manifest | None) -> str | None:
-    found = dig(claim, "metadata", "annotations", names.DATABASE_ANNOTATION)
-    return str(found) if found else None
 
 
 def _grow_claim(part: Part, instance: Instance, around: Surroundings, persistence: Mapping[str, Any]) -> None:

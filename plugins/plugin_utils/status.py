@@ -87,7 +87,7 @@ def report(plan: Mapping[str, Any], outcome: Mapping[str, Any], seen: Mapping[st
     }
     events = _events(dig(plan["cr"], "status", "conditions", default=[]), conditions)
     without_pods = [item for item in live.values() if item["kind"] == "StatefulSet" and lacks_pods(item)]
-    has_written = any(result.get("changed") for result in results)
+    has_written = any(result.get("changed") and not _is_known_with_its_result(result) for result in results)
     # What was deleted may have to be made anew, and what others do with a claim, the loop does not tell this instance.
     settled = not (has_written or without_pods or may_be_shared(plan["cr"], seen.get("neighbours") or ()))
     unexplained = [item for item in without_pods if item["metadata"]["name"] not in view.refusals]
@@ -210,6 +210,11 @@ class _View:
         if component is Component.VALKEY:
             return [valkey.claim_name(self.instance)]
         return [postgres.claim_name(self.instance)]
+
+
+def _is_known_with_its_result(result: Mapping[str, Any]) -> bool:
+    """True for a patch of a claim: `observed` has the version that came of it, and nothing follows from it."""
+    return bool(result["verb"] == "merge" and result["kind"] == "PersistentVolumeClaim")
 
 
 def _is_needed(result: Mapping[str, Any]) -> bool:

@@ -66,9 +66,13 @@ def managed_claim(
     check_storage_class(part, around, persistence, live, path=path)
 
 
-def check_existing_claim(part: Part, instance: Instance, around: Surroundings, name: str, *, path: str) -> None:
+def check_existing_claim(
+    part: Part, instance: Instance, around: Surroundings, name: str, *, path: str, wait: bool = False
+) -> None:
+    """Tell of a claim that does not exist. `wait`: nothing is started before it has been looked at."""
     if around.is_known_missing("PersistentVolumeClaim", name):
-        part.explains(
+        tell = part.blocks if wait else part.explains
+        tell(
             Reason.CLAIM_NOT_FOUND,
             f"PersistentVolumeClaim {name} named in {path} does not exist in namespace {instance.namespace}; "
             "create it or correct the name",
@@ -114,9 +118,9 @@ def mounted_claims(workload: Manifest | None) -> set[str]:
 
 
 def claims_of_pod(spec: Mapping[str, Any]) -> set[str]:
-    """The claims that a pod of this spec mounts."""
-    found = (dig(volume, "persistentVolumeClaim", "claimName") for volume in dig(spec, "volumes", default=[]))
-    return {name for name in found if name}
+    """The claims that a pod of this spec mounts and can write to."""
+    sources = [dig(volume, "persistentVolumeClaim", default={}) for volume in dig(spec, "volumes", default=[])]
+    return {source["claimName"] for source in sources if source and not source.get("readOnly")}
 
 
 def is_being_deleted(claim: Manifest | None) -> bool:

@@ -16,7 +16,7 @@ from ansible_collections.media.immich.plugins.plugin_utils.volumes import mounte
 
 NAME, NAMESPACE, UID = "photos", "family", "11111111-2222-3333-4444-555555555555"
 PASSWORD = "p" * 32
-MARK = "media.rm3l.org/database"
+MARK, NOTE = "media.rm3l.org/database", "media.rm3l.org/database-claim"
 
 
 def a_cr(spec: Mapping[str, Any] | None = None, **metadata: Any) -> dict[str, Any]:
@@ -174,17 +174,30 @@ def an_instance_at_work(
         made.append(settled(claim))
     mine = {(manifest["kind"], manifest["metadata"]["name"]) for manifest in made}
     made += [dict(o) for o in objects if (o["kind"], o["metadata"]["name"]) not in mine]
-    data = set().union(
-        *(mounted_claims(m) for m in made if m["metadata"]["name"] in (f"{NAME}-server", f"{NAME}-postgres"))
-    )
-    return [paired(m) if m["kind"] == "PersistentVolumeClaim" and m["metadata"]["name"] in data else m for m in made]
+    mounted = {m["metadata"]["name"]: mounted_claims(m) for m in made if m["kind"] in {"Deployment", "StatefulSet"}}
+    [database] = mounted.get(f"{NAME}-postgres") or [None]
+    libraries = mounted.get(f"{NAME}-server", set()) if database else set()
+    uids = {m["metadata"]["name"]: m["metadata"]["uid"] for m in made if m["kind"] == "PersistentVolumeClaim"}
+    marks = {database: {MARK: "known"}} | {
+        name: {MARK: "known", NOTE: f"{database}/{uids.get(database)}"} for name in libraries
+    }
+    return [
+        annotated(m, marks[m["metadata"]["name"]])
+        if m["kind"] == "PersistentVolumeClaim" and m["metadata"]["name"] in marks
+        else m
+        for m in made
+    ]
 
 
-def paired(claim: Mapping[str, Any], mark: str | None = "known") -> dict[str, Any]:
-    """A claim of library or database with the mark that says that they belong together, or with none."""
-    annotations = {key: value for key, value in claim["metadata"].get("annotations", {}).items() if key != MARK}
-    annotations |= {MARK: mark} if mark else {}
-    return {**claim, "metadata": {**claim["metadata"], "annotations": annotations}}
+def annotated(manifest: Mapping[str, Any], annotations: Mapping[str, str]) -> dict[str, Any]:
+    """The object with these annotations besides its own."""
+    metadata = manifest["metadata"]
+    return {**manifest, "metadata": {**metadata, "annotations": {**metadata.get("annotations", {}), **annotations}}}
+
+
+def paired(claim: Mapping[str, Any], mark: str = "known") -> dict[str, Any]:
+    """A claim with the mark that says that library and database belong together."""
+    return annotated(claim, {MARK: mark})
 
 
 def results_of(plan: Plan, *, errors: Mapping[tuple[str, str], str] | None = None) -> list[dict[str, Any]]:

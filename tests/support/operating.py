@@ -262,14 +262,14 @@ class Instances:
         return found
 
     def wait_settled(self, name: str = "photos") -> None:
-        """Until no pass of the instance is due any more: its last one changed nothing and no further one came."""
+        """Until no pass of the instance is due any more: after the last one no further one came."""
         assert self.operator
         operator = self.operator
 
         def settled() -> bool:
             passes = operator.passes(name, self.namespace)
             mark = len(passes)
-            if not passes or passes[-1].get("changed"):
+            if not passes:
                 return False
             end = time.monotonic() + 1.0 + 3 * float(passes[-1].get("duration_s", 1.0))  # a pass may be under way
             while time.monotonic() < end:

@@ -64,9 +64,38 @@ def test_a_database_is_not_started_on_a_claim_that_a_pod_of_somebody_else_mounts
 
         told = instances.wait_condition("PostgresReady", "ClaimInUse")
         assert "PersistentVolumeClaim nas" in told["message"]
-        assert "is mounted by Pod somebody-elses" in told["message"]
+        assert "is mounted by Pod somebody-elses, so" in told["message"]
         assert instances.get("StatefulSet", "photos-postgres") is None
 
+    instances.wait_ready()
+
+
+def test_a_database_is_not_started_on_a_claim_of_a_workload_whose_pod_may_come_any_time(instances):
+    instances.claim("nas")
+    workload = {
+        "apiVersion": "apps/v1",
+        "kind": "StatefulSet",
+        "metadata": {"name": "old", "namespace": instances.namespace},
+        "spec": {
+            "serviceName": "old",
+            "selector": {"matchLabels": {"app": "old"}},
+            "template": {
+                "metadata": {"labels": {"app": "old"}},
+                "spec": {
+                    "nodeSelector": {"there": "is-none"},
+                    "containers": [{"name": "main", "image": "registry.example.com/postgres:16"}],
+                    "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "nas"}}],
+                },
+            },
+        },
+    }
+    instances.api.create(workload)
+    instances.create(database("nas"))
+
+    told = instances.wait_condition("PostgresReady", "ClaimInUse")
+
+    assert "StatefulSet old" in told["message"]
+    instances.api.merge_patch("StatefulSet", "old", instances.namespace, {"spec": {"replicas": 0}})
     instances.wait_ready()
 
 
@@ -91,6 +120,31 @@ def test_a_claim_that_is_being_deleted_loses_its_pod_by_no_change_of_the_instanc
     now = instances.pod_uids()
     assert (now["server"], now["postgres"]) == (pods["server"], pods["postgres"])
     assert all(instances.get("PersistentVolumeClaim", claim) for claim in (LIBRARY, DATABASE))
+
+
+def test_a_named_claim_that_is_being_deleted_is_looked_after_when_another_one_is_named(instances):
+    for name in ("old-library", "old-database", "new-library", "new-database"):
+        instances.claim(name)
+    library = {"immich": {"persistence": {"library": {"existingClaim": "old-library"}}}}
+    instances.create({**library, **database("old-database")})
+    instances.wait_ready()
+    pods = instances.pod_uids()
+    for claim in ("old-library", "old-database"):
+        instances.api.delete("PersistentVolumeClaim", claim, instances.namespace)
+    instances.wait_condition("PostgresReady", "ClaimBeingDeleted")
+
+    library["immich"]["persistence"]["library"]["existingClaim"] = "new-library"
+    generation = instances.change({**library, **database("new-database")})["metadata"]["generation"]
+
+    instances.wait("looked at", lambda: instances.condition("PostgresReady")["observedGeneration"] == generation)
+    assert instances.condition("PostgresReady")["reason"] == "ClaimBeingDeleted"
+    assert "old-library is being deleted" in instances.condition("ServerReady")["message"]
+    now = instances.pod_uids()
+    assert (now["server"], now["postgres"]) == (pods["server"], pods["postgres"])
+    for kind, name in (("Deployment", "photos-server"), ("StatefulSet", "photos-postgres")):
+        instances.api.merge_patch(kind, name, instances.namespace, {"spec": {"replicas": 0}})
+    instances.wait_ready()
+    assert [instances.get("PersistentVolumeClaim", name) for name in ("old-library", "old-database")] == [None, None]
 
 
 def test_a_library_is_not_given_an_empty_database_until_somebody_says_so(instances):
@@ -129,7 +183,7 @@ def test_a_database_that_comes_back_under_another_name_is_found_by_it(instances)
     instances.wait("the claim marked", lambda: mark(instances, "restored") == known)
 
 
-def test_a_database_volume_that_kubernetes_made_anew_is_told_and_the_server_is_left_alone(instances):
+def test_a_database_volume_that_kubernetes_made_anew_is_told_and_not_used(instances):
     """What a lost volume looks like: the StatefulSet's controller makes an empty one of the same name."""
     instances.create()
     instances.wait_ready()
@@ -146,9 +200,21 @@ def test_a_database_volume_that_kubernetes_made_anew_is_told_and_the_server_is_l
 
     instances.wait("another claim of the name", is_new)
 
-    told = instances.wait_condition("PostgresReady", "DatabaseLost")
+    instances.wait_condition("PostgresReady", "DatabaseLost")
+    wait_gone(instances, "Pod", "photos-postgres-0")
+    told = instances.condition("PostgresReady")
     assert f"PersistentVolumeClaim {DATABASE} does not hold it" in told["message"]
     instances.change({"server": {"image": "registry.example.com/other:1"}})
     instances.wait_settled()
     assert instances.pod_uids()["server"] == server
     assert mark(instances, DATABASE) is None
+
+    # the empty one makes room for the one that comes back from a backup
+    instances.api.delete("PersistentVolumeClaim", DATABASE, instances.namespace)
+    wait_gone(instances, "PersistentVolumeClaim", DATABASE)
+    instances.claim(DATABASE)
+    annotations = {MARK: mark(instances, LIBRARY), "media.rm3l.org/pgdata": "pgdata"}
+    patch = {"metadata": {"annotations": annotations}}
+    instances.api.merge_patch("PersistentVolumeClaim", DATABASE, instances.namespace, patch)
+
+    instances.wait_ready()

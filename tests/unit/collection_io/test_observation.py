@@ -9,7 +9,7 @@ import pytest
 
 from ansible_collections.media.immich.plugins.plugin_utils.api_error import ApiError, ObjectRef
 from ansible_collections.media.immich.plugins.plugin_utils.observation import observe
-from support.instances import a_cr, an_instance_at_work, with_status
+from support.instances import a_claim, a_cr, an_instance_at_work, with_status
 
 REFUSED = 'pods "photos-postgres-0" is forbidden: exceeded quota: compute'
 
@@ -125,3 +125,61 @@ def test_of_the_other_instances_those_are_seen_that_may_use_the_same_claim(
     ]
 
     assert seen_in(cluster)["neighbours"] == [{"metadata": {"name": name}, "spec": specs[name]} for name in seen]
+
+
+OURS = {"app.kubernetes.io/instance": "photos", "app.kubernetes.io/managed-by": "immich-operator"}
+
+
+def that_mounts(
+    kind: str, name: str, claim: str = "nas", *, labels: dict[str, str] | None = None, **fields: Any
+) -> dict[str, Any]:
+    """A pod or workload of somebody's; `fields` are of the volume's source, or `replicas` and `phase`."""
+    replicas, phase = fields.pop("replicas", 1), fields.pop("phase", "Running")
+    spec = {"volumes": [{"name": "d", "persistentVolumeClaim": {"claimName": claim, **fields}}]}
+    whole = spec if kind == "Pod" else {"replicas": replicas, "template": {"spec": spec}}
+    metadata = {"name": name, "namespace": "family", "labels": labels or {}}
+    return {"kind": kind, "metadata": metadata, "spec": whole, "status": {"phase": phase, "replicas": replicas}}
+
+
+def a_database_that_is_to_start() -> Cluster:
+    return Cluster(a_cr({"postgres": {"persistence": {"existingClaim": "nas"}}}), [a_claim("nas")])
+
+
+@pytest.mark.parametrize(
+    ("others", "told"),
+    [
+        pytest.param([], [], id="nobody"),
+        pytest.param([that_mounts("Pod", "old-0")], ["Pod old-0"], id="a-pod"),
+        pytest.param([that_mounts("Pod", "old-0", phase="Pending")], ["Pod old-0"], id="a-pod-that-starts"),
+        pytest.param([that_mounts("StatefulSet", "old")], ["StatefulSet old"], id="a-workload-whose-pod-is-away"),
+        pytest.param([that_mounts("Deployment", "old")], ["Deployment old"], id="another-kind-of-workload"),
+        pytest.param([that_mounts("StatefulSet", "old", replicas=0)], [], id="a-workload-without-pods"),
+        pytest.param([that_mounts("Pod", "old-0", phase="Succeeded")], [], id="a-pod-that-has-ended"),
+        pytest.param([that_mounts("Pod", "backup", readOnly=True)], [], id="a-pod-that-cannot-write"),
+        pytest.param([that_mounts("Pod", "old-0", "other")], [], id="of-another-claim"),
+        pytest.param([that_mounts("Pod", "photos-postgres-0")], [], id="a-pod-of-the-databases-name"),
+        pytest.param([that_mounts("Pod", "photos-server-x", labels=OURS)], [], id="another-component-of-the-instance"),
+    ],
+)
+def test_before_a_database_is_started_on_a_claim_it_is_known_who_else_mounts_it(
+    others: list[dict[str, Any]], told: list[str]
+) -> None:
+    cluster = a_database_that_is_to_start()
+    cluster.objects += others
+
+    assert seen_in(cluster)["database_mounted_by"] == told
+
+
+def test_of_a_database_that_runs_nobody_asks_who_else_mounts_its_claim(healthy: Cluster) -> None:
+    healthy.objects.append(that_mounts("Pod", "backup", "data-photos-postgres-0"))
+
+    assert seen_in(healthy)["database_mounted_by"] == []
+
+
+def test_a_claim_that_is_mounted_is_read_although_another_one_is_named_by_now() -> None:
+    cr = a_cr({"postgres": {"persistence": {"existingClaim": "old"}}})
+    cluster = Cluster(a_cr(), an_instance_at_work(cr, [a_claim("old")]))
+
+    names = [reference["name"] for reference in seen_in(cluster)["references"]]
+
+    assert "old" in names

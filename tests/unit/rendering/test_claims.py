@@ -6,10 +6,12 @@ import pytest
 from ansible_collections.media.immich.plugins.plugin_utils.api_error import ObjectRef
 from support.instances import (
     MARK,
+    NOTE,
     a_claim,
     a_cr,
     a_secret,
     an_instance_at_work,
+    annotated,
     condition,
     deletions,
     has,
@@ -119,10 +121,11 @@ def test_a_database_that_moves_to_another_ones_claim_goes_on_where_it_is():
     assert deletions(plan) == []
 
 
-def test_no_database_is_started_on_the_library_of_its_own_instance():
+def test_one_claim_for_two_components_of_an_instance_is_a_warning():
+    """It has worked where the database is in a sub-directory."""
     plan = plan_for(a_cr({**library(existingClaim="nas"), **database(existingClaim="nas")}), [a_claim("nas")])
 
-    assert not starts_a_database(plan)
+    assert starts_a_database(plan)
     [for_library, for_database] = messages(plan, "ClaimInUse")
     assert "is used by postgres of the same Immich too" in for_library
     assert "is used by library of the same Immich too" in for_database
@@ -154,10 +157,10 @@ def test_a_claim_that_no_other_instance_writes_to_is_none(mine, theirs):
 def test_no_database_is_started_on_a_claim_that_a_pod_of_somebody_else_mounts():
     cr, there = a_cr(database(existingClaim="db")), [a_claim("db")]
 
-    plan = plan_for(cr, there, database_mounted_by=["old-database-0"])
+    plan = plan_for(cr, there, database_mounted_by=["Pod old-database-0"])
 
     assert not starts_a_database(plan)
-    report = report_for(cr, there, database_mounted_by=["old-database-0"])
+    report = report_for(cr, there, database_mounted_by=["Pod old-database-0"])
     told = condition(report, "PostgresReady")
     assert (told["status"], told["reason"]) == ("False", "ClaimInUse")
     named = "PersistentVolumeClaim db named in spec.postgres.persistence.existingClaim is mounted by Pod old-database-0"
@@ -165,10 +168,26 @@ def test_no_database_is_started_on_a_claim_that_a_pod_of_somebody_else_mounts():
     assert report["failures"] == [told["message"]], "pods of others are not watched, so it is tried again"
 
 
+def test_a_database_that_was_scaled_to_zero_is_not_started_beside_whoever_mounts_its_claim_by_now():
+    """For a while in which somebody works on the volume."""
+    stopped = an_instance_at_work(a_cr())
+    stopped = [{**o, "spec": {**o["spec"], "replicas": 0}} if o["kind"] == "StatefulSet" else o for o in stopped]
+
+    assert starts_a_database(plan_for(a_cr(), stopped))
+    assert not starts_a_database(plan_for(a_cr(), stopped, database_mounted_by=["Pod rescue"]))
+
+
+def test_no_database_is_started_before_the_claim_that_is_named_can_be_looked_at():
+    plan = plan_for(a_cr(database(existingClaim="db")))
+
+    assert not starts_a_database(plan)
+    assert notices(plan, "blocks") == [("postgres", "ClaimNotFound")]
+
+
 def test_a_database_that_runs_does_not_mind_who_else_mounts_its_claim():
     cr = a_cr(database(existingClaim="db"))
 
-    plan = plan_for(cr, an_instance_at_work(cr, [a_claim("db")]), database_mounted_by=["backup"])
+    plan = plan_for(cr, an_instance_at_work(cr, [a_claim("db")]), database_mounted_by=["Pod backup"])
 
     assert starts_a_database(plan)
     assert messages(plan, "ClaimInUse") == []
@@ -205,6 +224,26 @@ def test_pods_that_keep_a_claim_from_being_gone_are_left_alone(claim, kept, type
     assert f"PersistentVolumeClaim {claim} is being deleted" in told["message"]
     scale = f"kubectl scale {kept[0].lower()} {kept[1]} --namespace family --replicas 0"
     assert scale in told["message"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "other", "kept"),
+    [
+        pytest.param(library(existingClaim="nas"), library(existingClaim="b"), "photos-server", id="library"),
+        pytest.param(database(existingClaim="nas"), database(existingClaim="b"), "photos-postgres", id="database"),
+        pytest.param(database(existingClaim="nas"), {}, "photos-postgres", id="database-no-longer-named"),
+    ],
+)
+def test_a_claim_is_looked_after_as_long_as_pods_mount_it_whatever_is_named_by_now(spec, other, kept):
+    work = with_claim(an_instance_at_work(a_cr(spec), [a_claim("nas")]), "nas", **GOING)
+
+    plan = plan_for(a_cr(other), [*work, a_claim("b")])
+
+    assert not any(o["metadata"]["name"] == kept and "template" in o["spec"] for o in plan.objects)
+    assert deletions(plan) == []
+    [notice] = [notice for notice in plan.notices if notice.reason == "ClaimBeingDeleted"]
+    assert "PersistentVolumeClaim nas is being deleted" in notice.message
+    assert notice.retry, "nobody watches a claim that is not named any more"
 
 
 @pytest.mark.parametrize(
@@ -270,14 +309,21 @@ def test_the_volume_that_has_to_be_kept_is_named():
 
 
 def unmarked(objects):
-    return [paired(o, None) if o["kind"] == "PersistentVolumeClaim" else o for o in objects]
+    def without_marks(claim):
+        annotations = {k: v for k, v in claim["metadata"].get("annotations", {}).items() if k not in {MARK, NOTE}}
+        return {**claim, "metadata": {**claim["metadata"], "annotations": annotations}}
+
+    return [without_marks(o) if o["kind"] == "PersistentVolumeClaim" else o for o in objects]
 
 
 def marks(plan):
-    """{claim: mark} that a plan writes, in the order in which it does."""
-    steps = sorted((step for step in plan.steps if step["verb"] == "merge"), key=lambda step: step["stage"])
-    found = {step["target"]["name"]: step["patch"]["metadata"].get("annotations", {}) for step in steps}
-    return [(name, annotations[MARK]) for name, annotations in found.items() if MARK in annotations]
+    """[(claim, mark)] that a plan writes, in the order in which it does."""
+    merges = [step for step in plan.steps if step["verb"] == "merge"]
+    written = [
+        (step["stage"], step["target"]["name"], step["patch"].get("metadata", {}).get("annotations", {}).get(MARK))
+        for step in merges
+    ]
+    return [(name, mark) for _, name, mark in sorted(written, key=lambda entry: entry[0]) if mark]
 
 
 @pytest.mark.parametrize(
@@ -316,16 +362,15 @@ def test_marked_claims_are_left_as_they_are():
 
 
 GONE = "does not exist"
+ANOTHER = {"uid": "of-another-claim"}
+LOST = [
+    pytest.param([], GONE, id="its-claim-is-gone"),
+    pytest.param([a_claim(DATABASE, **ANOTHER)], "does not hold it", id="its-claim-was-made-anew"),
+    pytest.param([paired(a_claim(DATABASE), "x")], "holds another database", id="of-another-library"),
+]
 
 
-@pytest.mark.parametrize(
-    ("claims", "state"),
-    [
-        pytest.param([], GONE, id="its-claim-is-gone"),
-        pytest.param([a_claim(DATABASE)], "does not hold it", id="its-claim-was-made-anew"),
-        pytest.param([paired(a_claim(DATABASE), "x")], "holds another database", id="of-another-library"),
-    ],
-)
+@pytest.mark.parametrize(("claims", "state"), LOST)
 @pytest.mark.parametrize("runs", [False, True], ids=["before-the-instance-is-made-anew", "in-the-middle-of-it"])
 def test_no_empty_database_is_taken_for_that_of_a_library(claims, state, runs):
     work = without(an_instance_at_work(a_cr()), "PersistentVolumeClaim", DATABASE)
@@ -346,6 +391,35 @@ def test_no_empty_database_is_taken_for_that_of_a_library(claims, state, runs):
     assert f"`{annotate} {LIBRARY} {MARK}-`" in told["message"]
 
 
+def scaled(plan):
+    """[(StatefulSet, replicas)] of what a plan scales by a patch."""
+    merges = [step for step in plan.steps if step["verb"] == "merge" and step["target"]["kind"] == "StatefulSet"]
+    return [(step["target"]["name"], step["patch"]["spec"]["replicas"]) for step in merges]
+
+
+@pytest.mark.parametrize(("claims", "state"), LOST)
+def test_a_database_that_kubernetes_started_on_another_volume_is_ended_once(claims, state):
+    work = [*without(an_instance_at_work(a_cr()), "PersistentVolumeClaim", DATABASE), *claims]
+    ended = [{**o, "spec": {**o["spec"], "replicas": 0}} if o["kind"] == "StatefulSet" else o for o in work]
+
+    assert scaled(plan_for(a_cr(), work)) == [("photos-postgres", 0)]
+    assert scaled(plan_for(a_cr(), ended)) == []
+    assert not starts_a_database(plan_for(a_cr(), ended))
+
+
+def test_no_pod_is_ended_that_keeps_a_claim_from_being_gone_although_it_is_another_one():
+    work = with_claim(an_instance_at_work(a_cr()), DATABASE, **ANOTHER, annotations={}, **GOING)
+
+    assert scaled(plan_for(a_cr(), work)) == []
+
+
+def test_a_claim_that_lost_its_mark_is_known_by_its_uid():
+    work = with_claim(an_instance_at_work(a_cr()), DATABASE, annotations={})
+
+    assert starts_a_database(plan_for(a_cr(), work))
+    assert marks(plan_for(a_cr(), work)) == [(DATABASE, "known")]
+
+
 def test_a_lost_database_with_its_secret_lost_too_is_told_as_lost():
     work = [o for o in an_instance_at_work(a_cr()) if o["metadata"]["name"] == LIBRARY]
 
@@ -353,14 +427,33 @@ def test_a_lost_database_with_its_secret_lost_too_is_told_as_lost():
     assert not has(plan_for(a_cr(), work), "Secret", "photos-postgres-credentials")
 
 
-def test_a_claim_that_the_custom_resource_names_is_trusted_and_marked():
+def test_a_claim_that_the_custom_resource_names_anew_is_trusted():
+    work = an_instance_at_work(a_cr())
+
+    plan = plan_for(a_cr(database(existingClaim="moved")), [*work, a_claim("moved")])
+
+    assert notices(plan, "blocks") == []
+    assert deletions(plan) == [("StatefulSet", "photos-postgres")], "it is made anew with the other volume"
+
+
+def test_a_claim_that_was_named_anew_is_marked_once_the_database_is_up_on_it():
     cr = a_cr(database(existingClaim="moved"))
-    work = without(an_instance_at_work(cr, [a_claim("moved")]), "PersistentVolumeClaim", "moved")
+    work = an_instance_at_work(cr, [a_claim("moved")])
+    [claim] = [o for o in work if o["metadata"]["name"] == LIBRARY]
+    before = annotated(claim, {NOTE: f"{DATABASE}/uid-of-{DATABASE}"})
 
-    plan = plan_for(cr, [*work, a_claim("moved")])
+    plan = plan_for(cr, [*without(work, "PersistentVolumeClaim", "moved"), a_claim("moved"), before])
 
-    assert starts_a_database(plan)
-    assert marks(plan) == [("moved", "known")]
+    assert marks(plan) == [("moved", "known"), (LIBRARY, "known")]
+
+
+def test_a_named_claim_that_was_lost_and_made_anew_is_not_trusted():
+    cr = a_cr(database(existingClaim="mine"))
+    work = an_instance_at_work(cr, [a_claim("mine")])
+
+    plan = plan_for(cr, [*without(work, "PersistentVolumeClaim", "mine"), a_claim("mine", **ANOTHER)])
+
+    assert notices(plan, "blocks") == [("postgres", "DatabaseLost")]
 
 
 def test_a_named_claim_of_another_library_is_not_trusted():
@@ -384,4 +477,25 @@ def test_a_database_elsewhere_is_nothing_to_lose_here():
 
 
 def test_an_acknowledged_loss_gives_a_new_database():
-    assert starts_a_database(plan_for(a_cr(), [a_claim(LIBRARY)]))  # , "photos-postgres")
+    assert starts_a_database(plan_for(a_cr(), [a_claim(LIBRARY)]))
+
+
+@pytest.mark.parametrize("mark", ["theirs", None], ids=["marked-by-the-other-one", "unmarked"])
+def test_a_library_that_two_instances_use_is_not_marked_and_stops_no_database_that_runs(mark):
+    cr = a_cr(library(existingClaim="nas"))
+    work = without(unmarked(an_instance_at_work(cr, [a_claim("nas")])), "PersistentVolumeClaim", "nas")
+    nas = paired(a_claim("nas"), mark) if mark else a_claim("nas")
+
+    plan = plan_for(cr, [*work, nas], neighbours=[a_neighbour(library(existingClaim="nas"))])
+
+    assert starts_a_database(plan)
+    assert marks(plan) == []
+    assert scaled(plan) == []
+
+
+def test_a_database_that_was_never_up_is_not_marked_when_it_is_scaled_to_zero():
+    work = unmarked(an_instance_at_work(a_cr()))
+    stopped = [{**o, "spec": {**o["spec"], "replicas": 0}} if o["kind"] == "StatefulSet" else o for o in work]
+    stopped = with_status(stopped, "StatefulSet", "photos-postgres", replicas=0, readyReplicas=0)
+
+    assert marks(plan_for(a_cr(), stopped)) == []

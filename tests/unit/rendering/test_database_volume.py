@@ -65,7 +65,6 @@ NEW, OLD = {MARK: "pgdata"}, None
         ),
         pytest.param(OWN_VOLUME, [a_claim("nas")], TOP, id="own-volume"),
         pytest.param(OWN_VOLUME, [a_claim("nas", annotations=NEW)], BELOW, id="own-volume-says-where"),
-        pytest.param(OWN_VOLUME, [], TOP, id="own-volume-not-there-yet"),
         pytest.param(
             OWN_VOLUME,
             [a_stateful_set(template=False), a_claim("nas"), a_claim(CLAIM, annotations=NEW)],

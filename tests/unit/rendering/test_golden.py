@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from ansible_collections.media.immich.plugins.plugin_utils.crd import complete
-from support.instances import NAMESPACE, UID, a_secret, plan_for
+from support.instances import NAMESPACE, UID, a_claim, a_secret, plan_for
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden"
 CASES = sorted(folder.name for folder in GOLDEN.iterdir())
@@ -19,6 +19,7 @@ REFERRED = [
     a_secret("immich-redis", password="queue password"),
     a_secret("immich-oauth", clientSecret="oauth secret"),
     a_secret("immich-smtp", password="smtp password"),
+    a_claim("nas-database", annotations={"media.rm3l.org/credentials": "photos-postgres-credentials"}),
 ]
 
 

@@ -3,7 +3,7 @@
 
 import pytest
 
-from support.instances import a_cr, a_secret, container, found, plan_for, pod_template, workloads
+from support.instances import a_claim, a_cr, a_secret, container, found, plan_for, pod_template, workloads
 
 NON_ROOT = {"podSecurityContext": {"runAsNonRoot": True, "runAsUser": 1000}}
 RESTRICTED_VOLUMES = {
@@ -63,7 +63,7 @@ def test_with_an_unprivileged_user_the_instance_passes_pod_security_restricted(s
     if openshift:
         cr["spec"]["valkey"] = {**cr["spec"]["valkey"], **NON_ROOT}
 
-    plan = plan_for(cr, openshift=openshift)
+    plan = plan_for(cr, [a_claim("nas")], openshift=openshift)
 
     assert len(workloads(plan)) == 4
     for workload in workloads(plan):

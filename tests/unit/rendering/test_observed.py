@@ -70,6 +70,24 @@ def test_a_pass_that_took_a_stateful_set_away_is_not_the_last_one():
     assert observed_after_writing(a_cr(DATABASE), live, "StatefulSet") is None, "the next pass makes it anew"
 
 
+def test_a_mark_on_a_claim_calls_for_no_further_pass():
+    live = [
+        o if o["metadata"]["name"] != "photos-library" else a_claim("photos-library")
+        for o in an_instance_at_work(a_cr())
+    ]
+    assert "merge" in [step["verb"] for step in plan_for(a_cr(), live).steps]
+    made = plan_for(a_cr(), live)
+    written = a_claim("photos-library", resourceVersion="written")
+    results = [
+        {**result, "changed": True, "object": written} if result["verb"] == "merge" else result
+        for result in results_of(made)
+    ]
+
+    observed = report(made.as_dict(), {"results": results}, seen_with(a_cr(), live))["observed"]
+
+    assert observed["references"]["PersistentVolumeClaim/photos-library"] == "written"
+
+
 def test_a_pass_that_wrote_is_followed_by_one_that_looks_at_the_result():
     assert observed_after_writing(a_cr(), an_instance_at_work(a_cr()), "ConfigMap") is None
 

@@ -112,7 +112,7 @@ class Surroundings:
 class Part:
     """What one component contributes to the plan."""
 
-    component: Component
+    component: str
     steps: list[dict[str, Any]] = field(default_factory=list)
     notices: list[Notice] = field(default_factory=list)
 

@@ -68,7 +68,7 @@ def observe(cr: Mapping[str, Any], api: ApiObjects, *, in_parallel: InParallel) 
     named = {reference["name"] for reference in wanted if reference["kind"] == "PersistentVolumeClaim"}
     wanted += [
         {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "name": claim}
-        for claim in sorted(_mounted(name, known) - named)
+        for claim in sorted(_mounted(name, known, pods) - named)
     ]
     missing = [reference for reference in wanted if (reference["kind"], reference["name"]) not in known]
     short = [item for item in objects if item["kind"] == "StatefulSet" and lacks_pods(item)]
@@ -107,11 +107,13 @@ def observe(cr: Mapping[str, Any], api: ApiObjects, *, in_parallel: InParallel) 
     return {**seen, "database_mounted_by": _database_mounted_by(Instance.from_cr(present), seen, api, in_parallel)}
 
 
-def _mounted(instance: str, objects: Mapping[tuple[str, str], Manifest]) -> set[str]:
+def _mounted(instance: str, objects: Mapping[tuple[str, str], Manifest], pods: list[Manifest]) -> set[str]:
     """The claims that server and database mount, which need not be those that the custom resource names by now."""
-    workloads = (("Deployment", Component.SERVER), ("StatefulSet", Component.POSTGRES))
-    live = (objects.get((kind, names.workload_name(instance, component))) for kind, component in workloads)
-    return {claim for workload in live for claim in volumes.mounted_claims(workload)}
+    found: set[str] = set()
+    for kind, component in (("Deployment", Component.SERVER), ("StatefulSet", Component.POSTGRES)):
+        found |= volumes.mounted_claims(objects.get((kind, names.workload_name(instance, component))))
+        found |= volumes.claims_of_pods(pods, component)
+    return found
 
 
 def _database_mounted_by(

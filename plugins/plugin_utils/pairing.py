@@ -19,25 +19,44 @@ from .reasons import Reason
 from .values import dig
 
 
-def plan(instance: Instance, around: Surroundings, shared: Container[str]) -> Part:
-    """What the marks call for: the database is held back and ended, or the marks are set.
-
-    `shared` are the claims that another instance uses too. A library among them is not marked, because it would be
-    with the database of whichever instance comes first.
-    """
+def hold_back(instance: Instance, around: Surroundings) -> Part:
+    """Blocks the database, and ends it, where it is not the library's."""
     part = Part(Component.POSTGRES)
     if not instance.is_enabled(Component.POSTGRES):
         return part
     pair = _Pair.of(instance, around)
-    is_shared = pair.library_name in shared
-    if pair.is_lost and not (is_shared and pair.runs):
-        part.blocks(Reason.DATABASE_LOST, _how_to_go_on(instance, pair))
-        live = pair.stateful_set
-        if live and pair.runs and instance.may_remove(live) and not volumes.is_being_deleted(pair.database):
-            # Kubernetes itself makes a lost claim anew, and the server would make a new instance of it.
-            part.merge(live, {"spec": {"replicas": 0}}, although_blocked=True)
-    elif not is_shared:
-        _mark(part, pair)
+    if not pair.is_lost or pair.is_in_use_all_the_same:
+        return part
+    part.blocks(Reason.DATABASE_LOST, _how_to_go_on(instance, pair))
+    live = pair.stateful_set
+    if live and pair.is_made_anew and instance.may_remove(live) and not volumes.is_being_deleted(pair.database):
+        # Kubernetes itself makes a lost claim anew, and the server would make a new instance of it.
+        part.merge(live, {"spec": {"replicas": 0, **postgres.KEEP_CLAIMS}}, although_blocked=True)
+    return part
+
+
+def marks(instance: Instance, around: Surroundings, shared: Container[str]) -> Part:
+    """Sets the marks once the database has been up, first on its own claim: one on the library alone holds it back.
+
+    `shared` are the claims that another instance uses too. A library among them is not marked, because it would be
+    with the database of whichever instance comes first. The part is none of the components', so that a claim that may
+    not be written to stops nothing.
+    """
+    part = Part("marks")
+    if not instance.is_enabled(Component.POSTGRES):
+        return part
+    pair = _Pair.of(instance, around)
+    if not (pair.library and pair.database and pair.runs and pair.stateful_set and is_ready(pair.stateful_set)):
+        return part
+    if pair.is_lost or pair.library_name in shared:
+        return part
+    mark = pair.known or pair.found or dig(pair.database, "metadata", "uid", default="")
+    on_database = {names.DATABASE_ANNOTATION: mark}
+    on_library = {**on_database, names.DATABASE_CLAIM_ANNOTATION: pair.present}
+    for stage, (claim, wanted) in enumerate(((pair.database, on_database), (pair.library, on_library))):
+        if any(_annotation(claim, key) != value for key, value in wanted.items()):
+            # The uid makes the API server refuse it for a claim that has taken the place of the one that was read.
+            part.merge(claim, {"metadata": {"uid": claim["metadata"].get("uid"), "annotations": wanted}}, stage=stage)
     return part
 
 
@@ -49,18 +68,26 @@ class _Pair:
     database: Manifest | None
     is_default: bool
     """False for a database claim that the custom resource names."""
+    is_unreadable: bool
+    """Whether there may be a database claim that this operator must not read."""
     stateful_set: Manifest | None
+    is_library_in_use: bool
+    """Whether the live server mounts this library."""
 
     @classmethod
     def of(cls, instance: Instance, around: Surroundings) -> _Pair:
         library_name, database_name = library.claim_name(instance), postgres.claim_name(instance)
+        database = around.live("PersistentVolumeClaim", database_name)
+        server = around.live("Deployment", names.workload_name(instance.name, Component.SERVER))
         return cls(
             library_name=library_name,
             library=around.live("PersistentVolumeClaim", library_name),
             database_name=database_name,
-            database=around.live("PersistentVolumeClaim", database_name),
+            database=database,
             is_default=database_name == names.database_claim(instance.name),
+            is_unreadable=database is None and not around.is_known_missing("PersistentVolumeClaim", database_name),
             stateful_set=around.live("StatefulSet", names.workload_name(instance.name, Component.POSTGRES)),
+            is_library_in_use=library_name in volumes.mounted_claims(server),
         )
 
     @property
@@ -85,48 +112,60 @@ class _Pair:
         return _annotation(self.library, names.DATABASE_CLAIM_ANNOTATION)
 
     @property
+    def former_name(self) -> str:
+        return (self.noted or "").partition("/")[0]
+
+    @property
     def present(self) -> str:
         """Name and uid of the claim that there is."""
         return f"{self.database_name}/{dig(self.database, 'metadata', 'uid', default='')}"
 
     @property
     def is_lost(self) -> bool:
-        """True when the claim is not the one with the library's database, or there is none.
+        """True when the claim is not known to be the one with the library's database, or there is none.
 
         A claim without a mark is trusted when it is the very object that was marked, or when the custom resource names
         it and the database was on one of another name.
         """
-        if not self.known or self.found == self.known:
+        if not self.known or self.found == self.known or self.is_unreadable:
             return False
         if self.found:
             return True
-        former = (self.noted or "").partition("/")[0]
-        return self.noted != self.present and (self.is_default or former == self.database_name)
+        return self.noted != self.present and (self.is_default or self.former_name == self.database_name)
 
+    @property
+    def is_made_anew(self) -> bool:
+        """Whether a running database has taken the place of the one that was marked, beside a server with its library."""
+        return self.runs and self.is_library_in_use and self.former_name in ("", self.database_name)
 
-def _mark(part: Part, pair: _Pair) -> None:
-    """Once the database has been up. First on its own claim: a mark on the library alone would hold it back."""
-    if not (pair.library and pair.database and pair.runs and pair.stateful_set and is_ready(pair.stateful_set)):
-        return
-    mark = pair.known or pair.found or dig(pair.database, "metadata", "uid", default="")
-    on_database = {names.DATABASE_ANNOTATION: mark}
-    on_library = {**on_database, names.DATABASE_CLAIM_ANNOTATION: pair.present}
-    for stage, (claim, marks) in enumerate(((pair.database, on_database), (pair.library, on_library))):
-        if any(_annotation(claim, key) != value for key, value in marks.items()):
-            # The uid makes the API server refuse it for a claim that has taken the place of the one that was read.
-            part.merge(claim, {"metadata": {"uid": claim["metadata"].get("uid"), "annotations": marks}}, stage=stage)
+    @property
+    def is_in_use_all_the_same(self) -> bool:
+        """Whether library and database have been used together although the mark is that of another instance."""
+        return self.runs and self.is_library_in_use and self.former_name not in ("", self.database_name)
 
 
 def _how_to_go_on(instance: Instance, pair: _Pair) -> str:
-    state = "holds another database" if pair.found else "does not hold it" if pair.database else "does not exist"
-    annotate = f"kubectl annotate persistentvolumeclaim --namespace {instance.namespace}"
+    library_name, database_name, mark = pair.library_name, pair.database_name, names.DATABASE_ANNOTATION
+    place = f"--namespace {instance.namespace}"
+    annotate = f"kubectl annotate persistentvolumeclaim {place}"
+    if pair.database is None:
+        state = "does not exist"
+    elif pair.found:
+        state = "belongs to another one"
+    else:
+        state = f"is not known to hold it (made at {dig(pair.database, 'metadata', 'creationTimestamp', default='?')})"
+    right = (
+        f"If the two belong together, run `{annotate} {library_name} --overwrite {mark}={pair.found}`"
+        if pair.found
+        else f"If {database_name} was put back from a backup, run `{annotate} {database_name} {mark}={pair.known}`"
+    )
+    server = names.workload_name(instance.name, Component.SERVER)
     return (
-        f"PersistentVolumeClaim {pair.library_name} is the library of a database that was set up before, but "
-        f"PersistentVolumeClaim {pair.database_name} {state}, so the database does not run. Name the claim that holds it "
-        f"in {postgres.PATH}.persistence.existingClaim. If it is {pair.database_name}, put back from a backup or in use all "
-        f"the time, run `{annotate} {pair.database_name} --overwrite {names.DATABASE_ANNOTATION}={pair.known}`. To start "
-        f"with an empty database, into which you load a dump, run `{annotate} {pair.library_name} "
-        f"{names.DATABASE_ANNOTATION}-`"
+        f"PersistentVolumeClaim {library_name} is the library of a database that was set up before, but "
+        f"PersistentVolumeClaim {database_name} {state}, so no database is started on it. Name the claim that holds it in "
+        f"{postgres.PATH}.persistence.existingClaim. {right}. To load a dump into an empty database, set "
+        f"spec.server.replicas to 0 and run `kubectl scale deployment {server} {place} --replicas 0`, then `{annotate} "
+        f"{library_name} {mark}-`. The how-to about rescuing a volume has all steps"
     )
 
 

@@ -93,8 +93,8 @@ def plan(cr: Mapping[str, Any], *, seen: Mapping[str, Any], images: Mapping[str,
     neighbours = seen.get("neighbours") or ()
     dangers = claims.notices(instance, around, neighbours)
     notices += dangers
-    paired = pairing.plan(instance, around, claims.used_by_others(neighbours))
-    parts, config = _parts(instance, around, new_password, paired, notices)
+    parts, config = _parts(instance, around, new_password, notices)
+    parts.append(pairing.marks(instance, around, claims.used_by_others(neighbours)))
     notices += [notice for part in parts for notice in part.notices]
     blocked = blocked_components(notices)
     steps = [
@@ -115,14 +115,14 @@ def blocked_components(notices: Iterable[Notice]) -> set[str]:
 
 
 def _parts(
-    instance: Instance, around: Surroundings, new_password: str, paired: Part, notices: Iterable[Notice]
+    instance: Instance, around: Surroundings, new_password: str, notices: Iterable[Notice]
 ) -> tuple[list[Part], ConfigFile | None]:
     config_part, config = configuration.plan(instance, around)
+    held = pairing.hold_back(instance, around)
     parts = [
         library.plan(instance, around),
         config_part,
-        paired,
-        *([] if paired.is_blocked else [postgres.plan(instance, around, new_password)]),
+        *([held] if held.is_blocked else [postgres.plan(instance, around, new_password)]),
         valkey.plan(instance, around),
         machine_learning.plan(instance, around),
     ]

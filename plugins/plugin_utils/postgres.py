@@ -22,6 +22,9 @@ DATA = "/var/lib/postgresql/data"
 SUBDIRECTORY = "pgdata"
 """New volumes keep their data below their top, where file systems have a lost+found that initdb refuses."""
 
+KEEP_CLAIMS = {"persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain", "whenScaled": "Retain"}}
+"""Of a StatefulSet. The default of Kubernetes, said because somebody may have set another."""
+
 READY_COMMAND = ["sh", "-c", 'exec pg_isready -q -h 127.0.0.1 -p 5432 -U "$POSTGRES_USER" -d "$POSTGRES_DB"']
 """By TCP: while the image sets up a new database, a temporary server answers on the socket only."""
 
@@ -315,6 +318,7 @@ def _stateful_set(
         "selector": {"matchLabels": names.labels(instance.name, Component.POSTGRES)},
         "template": template,
     }
+    manifest["spec"] |= KEEP_CLAIMS
     if not existing:
         manifest["spec"]["volumeClaimTemplates"] = [_claim_template(instance, around, directory)]
     return manifest

@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from . import names
 from .instance import Instance, Part, Surroundings
 from .names import Manifest
+from .readiness import has_ended
 from .reasons import Reason
 from .values import dig, quantity, without_none
 
@@ -121,6 +122,16 @@ def claims_of_pod(spec: Mapping[str, Any]) -> set[str]:
     """The claims that a pod of this spec mounts and can write to."""
     sources = [dig(volume, "persistentVolumeClaim", default={}) for volume in dig(spec, "volumes", default=[])]
     return {source["claimName"] for source in sources if source and not source.get("readOnly")}
+
+
+def claims_of_pods(pods: Iterable[Manifest], component: str) -> set[str]:
+    """The claims that pods of a component still use; after a change, old pods use other ones than their workload."""
+    mine = (
+        pod
+        for pod in pods
+        if dig(pod, "metadata", "labels", "app.kubernetes.io/component") == component and not has_ended(pod)
+    )
+    return {claim for pod in mine for claim in claims_of_pod(dig(pod, "spec", default={}))}
 
 
 def is_being_deleted(claim: Manifest | None) -> bool:

@@ -203,7 +203,7 @@ def test_a_database_volume_that_kubernetes_made_anew_is_told_and_not_used(instan
     instances.wait_condition("PostgresReady", "DatabaseLost")
     wait_gone(instances, "Pod", "photos-postgres-0")
     told = instances.condition("PostgresReady")
-    assert f"PersistentVolumeClaim {DATABASE} does not hold it" in told["message"]
+    assert f"PersistentVolumeClaim {DATABASE} is not known to hold it" in told["message"]
     instances.change({"server": {"image": "registry.example.com/other:1"}})
     instances.wait_settled()
     assert instances.pod_uids()["server"] == server

@@ -4,6 +4,8 @@
 import pytest
 
 from ansible_collections.media.immich.plugins.plugin_utils.api_error import ObjectRef
+from ansible_collections.media.immich.plugins.plugin_utils.images import DEFAULT_IMAGES
+from ansible_collections.media.immich.plugins.plugin_utils.planning import plan
 from support.instances import (
     MARK,
     NOTE,
@@ -19,6 +21,7 @@ from support.instances import (
     paired,
     plan_for,
     report_for,
+    seen_with,
     with_status,
     without,
 )
@@ -246,6 +249,21 @@ def test_a_claim_is_looked_after_as_long_as_pods_mount_it_whatever_is_named_by_n
     assert notice.retry, "nobody watches a claim that is not named any more"
 
 
+@pytest.mark.parametrize("spec", [{"server": {"replicas": 0}}, {"server": {"enabled": False}}], ids=["zero", "off"])
+def test_a_claim_is_looked_after_as_long_as_an_old_pod_uses_it_beside_a_new_one(spec):
+    """A rollout that can't be finished keeps the former pods."""
+    work = an_instance_at_work(a_cr({**library(existingClaim="new")}), [a_claim("new"), a_claim("old", **GOING)])
+    volumes = [{"name": "library", "persistentVolumeClaim": {"claimName": "old"}}]
+    labels = {"app.kubernetes.io/component": "server"}
+    old_pod = {"kind": "Pod", "metadata": {"name": "photos-server-old", "labels": labels}, "spec": {"volumes": volumes}}
+
+    plan = plan_for(a_cr({**library(existingClaim="new"), **spec}), work, pods=[old_pod])
+
+    assert not has(plan, "Deployment", "photos-server")
+    assert ("Deployment", "photos-server") not in deletions(plan)
+    assert len(messages(plan, "ClaimBeingDeleted")) == 1
+
+
 @pytest.mark.parametrize(
     ("claim", "spec", "kept"),
     [
@@ -361,18 +379,29 @@ def test_marked_claims_are_left_as_they_are():
     assert [step["verb"] for step in plan.steps if step["verb"] != "apply"] == []
 
 
-GONE = "does not exist"
-ANOTHER = {"uid": "of-another-claim"}
+ANOTHER = {"uid": "of-another-claim", "creationTimestamp": "2026-01-02T03:04:05Z"}
+ANNOTATE = "kubectl annotate persistentvolumeclaim --namespace family"
+PUT_BACK = f"`{ANNOTATE} {DATABASE} {MARK}=known`"
 LOST = [
-    pytest.param([], GONE, id="its-claim-is-gone"),
-    pytest.param([a_claim(DATABASE, **ANOTHER)], "does not hold it", id="its-claim-was-made-anew"),
-    pytest.param([paired(a_claim(DATABASE), "x")], "holds another database", id="of-another-library"),
+    pytest.param([], "does not exist", PUT_BACK, id="its-claim-is-gone"),
+    pytest.param(
+        [a_claim(DATABASE, **ANOTHER)],
+        "is not known to hold it (made at 2026-01-02T03:04:05Z)",
+        PUT_BACK,
+        id="its-claim-was-made-anew",
+    ),
+    pytest.param(
+        [paired(a_claim(DATABASE), "x")],
+        "belongs to another one",
+        f"`{ANNOTATE} {LIBRARY} --overwrite {MARK}=x`",
+        id="of-another-library",
+    ),
 ]
 
 
-@pytest.mark.parametrize(("claims", "state"), LOST)
+@pytest.mark.parametrize(("claims", "state", "command"), LOST)
 @pytest.mark.parametrize("runs", [False, True], ids=["before-the-instance-is-made-anew", "in-the-middle-of-it"])
-def test_no_empty_database_is_taken_for_that_of_a_library(claims, state, runs):
+def test_no_empty_database_is_taken_for_that_of_a_library(claims, state, command, runs):
     work = without(an_instance_at_work(a_cr()), "PersistentVolumeClaim", DATABASE)
     if not runs:
         work = [o for o in work if o["kind"] in {"PersistentVolumeClaim", "Secret"}]
@@ -386,9 +415,9 @@ def test_no_empty_database_is_taken_for_that_of_a_library(claims, state, runs):
     assert (told["status"], told["reason"]) == ("False", "DatabaseLost")
     assert f"PersistentVolumeClaim {LIBRARY} is the library of a database" in told["message"]
     assert f"PersistentVolumeClaim {DATABASE} {state}" in told["message"]
-    annotate = "kubectl annotate persistentvolumeclaim --namespace family"
-    assert f"`{annotate} {DATABASE} --overwrite {MARK}=known`" in told["message"]
-    assert f"`{annotate} {LIBRARY} {MARK}-`" in told["message"]
+    assert command in told["message"]
+    without_server = "`kubectl scale deployment photos-server --namespace family --replicas 0`, then "
+    assert f"{without_server}`{ANNOTATE} {LIBRARY} {MARK}-`" in told["message"]
 
 
 def scaled(plan):
@@ -397,14 +426,47 @@ def scaled(plan):
     return [(step["target"]["name"], step["patch"]["spec"]["replicas"]) for step in merges]
 
 
-@pytest.mark.parametrize(("claims", "state"), LOST)
-def test_a_database_that_kubernetes_started_on_another_volume_is_ended_once(claims, state):
+@pytest.mark.parametrize(("claims", "state", "command"), LOST)
+def test_a_database_that_kubernetes_started_on_another_volume_is_ended_once(claims, state, command):
     work = [*without(an_instance_at_work(a_cr()), "PersistentVolumeClaim", DATABASE), *claims]
     ended = [{**o, "spec": {**o["spec"], "replicas": 0}} if o["kind"] == "StatefulSet" else o for o in work]
 
     assert scaled(plan_for(a_cr(), work)) == [("photos-postgres", 0)]
     assert scaled(plan_for(a_cr(), ended)) == []
     assert not starts_a_database(plan_for(a_cr(), ended))
+
+
+@pytest.mark.parametrize(
+    ("spec", "others"),
+    [
+        pytest.param(library(existingClaim="copy"), [annotated(a_claim("copy"), {MARK: "x"})], id="another-library"),
+        pytest.param(
+            library(existingClaim="copy"),
+            [annotated(a_claim("copy"), {MARK: "x", NOTE: f"{DATABASE}/of-former-times"})],
+            id="another-library-of-a-former-instance-of-this-name",
+        ),
+    ],
+)
+def test_a_database_that_is_right_for_the_library_in_use_goes_on_when_another_library_is_named(spec, others):
+    work = an_instance_at_work(a_cr())
+
+    plan = plan_for(a_cr(spec), [*work, *others])
+
+    assert notices(plan, "blocks") == [("postgres", "DatabaseLost")]
+    assert scaled(plan) == []
+    assert not has(plan, "Deployment", "photos-server"), "it goes on with the library that it has"
+
+
+def test_a_claim_that_may_not_be_read_is_given_the_benefit_of_the_doubt():
+    cr = a_cr(database(existingClaim="mine"))
+    seen = seen_with(cr, without(an_instance_at_work(cr, [a_claim("mine")]), "PersistentVolumeClaim", "mine"))
+    for reference in seen["references"]:
+        reference["forbidden"] = reference["name"] == "mine"
+
+    planned = plan(cr, seen=seen, images=DEFAULT_IMAGES, new_password="x")
+
+    assert notices(planned, "blocks") == []
+    assert scaled(planned) == []
 
 
 def test_no_pod_is_ended_that_keeps_a_claim_from_being_gone_although_it_is_another_one():
@@ -484,13 +546,35 @@ def test_an_acknowledged_loss_gives_a_new_database():
 def test_a_library_that_two_instances_use_is_not_marked_and_stops_no_database_that_runs(mark):
     cr = a_cr(library(existingClaim="nas"))
     work = without(unmarked(an_instance_at_work(cr, [a_claim("nas")])), "PersistentVolumeClaim", "nas")
-    nas = paired(a_claim("nas"), mark) if mark else a_claim("nas")
+    nas = annotated(a_claim("nas"), {MARK: mark, NOTE: "data-second-postgres-0/x"} if mark else {})
 
-    plan = plan_for(cr, [*work, nas], neighbours=[a_neighbour(library(existingClaim="nas"))])
+    together = plan_for(cr, [*work, nas], neighbours=[a_neighbour(library(existingClaim="nas"))])
+    alone = plan_for(cr, [*work, nas])
 
-    assert starts_a_database(plan)
-    assert marks(plan) == []
-    assert scaled(plan) == []
+    assert starts_a_database(together)
+    assert starts_a_database(alone)
+    assert marks(together) == []
+    assert scaled(together) + scaled(alone) == []
+
+
+def test_a_library_that_two_instances_use_is_not_given_an_empty_database_either():
+    cr = a_cr(library(existingClaim="nas"))
+    work = without(an_instance_at_work(cr, [a_claim("nas")]), "PersistentVolumeClaim", DATABASE)
+
+    plan = plan_for(cr, [*work, a_claim(DATABASE, **ANOTHER)], neighbours=[a_neighbour(library(existingClaim="nas"))])
+
+    assert notices(plan, "blocks") == [("postgres", "DatabaseLost")]
+    assert scaled(plan) == [("photos-postgres", 0)]
+
+
+def test_a_mark_that_cannot_be_written_keeps_nothing_from_being_ready():
+    work = unmarked(an_instance_at_work(a_cr()))
+
+    told = report_for(a_cr(), work, errors={("PersistentVolumeClaim", DATABASE): "denied by a policy"})
+
+    assert condition(told, "Ready")["status"] == "True"
+    degraded = condition(told, "Degraded")
+    assert (degraded["status"], degraded["message"]) == ("True", "denied by a policy")
 
 
 def test_a_database_that_was_never_up_is_not_marked_when_it_is_scaled_to_zero():

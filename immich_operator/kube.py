@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import threading
 from collections.abc import Iterator, Mapping
 from typing import Final, Literal
@@ -202,8 +203,7 @@ class Client:
             )
         except (urllib3.exceptions.HTTPError, OSError) as exc:
             self._on_request.answered(method, "<error>")
-            # the exception's own text may hold the address only; its class says what happened
-            raise UnreachableError(f"{what}: no answer from the API server ({type(exc).__name__})") from exc
+            raise UnreachableError(f"{what}: no answer from the API server ({_why(exc)})") from exc
         self._on_request.answered(method, str(response.status))
         return response
 
@@ -240,6 +240,12 @@ class RequestObserver:
     """Is told of each answer; this one listens to nothing."""
 
     def answered(self, method: str, code: str) -> None: ...
+
+
+def _why(exc: Exception) -> str:
+    """What happened. The exception's own text may hold the address only, its class says more."""
+    distrust = next((cause for cause in exc.args if isinstance(cause, ssl.SSLCertVerificationError)), None)
+    return f"its certificate is not trusted: {distrust.verify_message}" if distrust else type(exc).__name__
 
 
 def split_lines(chunks: Iterator[bytes], what: str) -> Iterator[bytes]:

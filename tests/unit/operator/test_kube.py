@@ -2,12 +2,14 @@
 """Transport: paging, streams cut anywhere, and errors that leak nothing. The server says what a real one never would."""
 
 import json
+import ssl
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 
 import pytest
+import urllib3
 from hypothesis import given
 from hypothesis import strategies as st
 from kubernetes.client.configuration import Configuration
@@ -141,6 +143,22 @@ def test_a_list_that_is_none_is_an_error_of_ours(page, server, client):
 def test_no_server_is_unreachable():
     with pytest.raises(UnreachableError, match=r"get x: no answer from the API server \(NewConnectionError\)"):
         Client(Configuration(host="http://127.0.0.1:1")).get("/x", what="get x")
+
+
+def test_a_certificate_that_is_not_trusted_is_told_as_such(monkeypatch):
+    client = Client(Configuration(host="https://127.0.0.1:1"))
+    distrust = ssl.SSLCertVerificationError(1, "certificate verify failed: /a/path/of/ours")
+    distrust.verify_message = "self-signed certificate"
+
+    def refuse(*_args, **_kwargs):
+        raise urllib3.exceptions.SSLError(distrust)
+
+    monkeypatch.setattr(client._pool, "request", refuse)
+
+    with pytest.raises(
+        UnreachableError, match=r"get x: .* \(its certificate is not trusted: self-signed certificate\)"
+    ):
+        client.get("/x", what="get x")
 
 
 @pytest.mark.parametrize(

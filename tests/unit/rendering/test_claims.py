@@ -256,6 +256,11 @@ def test_a_claim_is_looked_after_as_long_as_an_old_pod_uses_it_beside_a_new_one(
     volumes = [{"name": "library", "persistentVolumeClaim": {"claimName": "old"}}]
     labels = {"app.kubernetes.io/component": "server"}
     old_pod = {"kind": "Pod", "metadata": {"name": "photos-server-old", "labels": labels}, "spec": {"volumes": volumes}}
+    ended = {**old_pod, "status": {"phase": "Failed"}}
+    assert (
+        messages(plan_for(a_cr({**library(existingClaim="new"), **spec}), work, pods=[ended]), "ClaimBeingDeleted")
+        == []
+    )
 
     plan = plan_for(a_cr({**library(existingClaim="new"), **spec}), work, pods=[old_pod])
 
@@ -423,6 +428,9 @@ def test_no_empty_database_is_taken_for_that_of_a_library(claims, state, command
 def scaled(plan):
     """[(StatefulSet, replicas)] of what a plan scales by a patch."""
     merges = [step for step in plan.steps if step["verb"] == "merge" and step["target"]["kind"] == "StatefulSet"]
+    for step in merges:
+        kept = step["patch"]["spec"]["persistentVolumeClaimRetentionPolicy"]
+        assert kept == {"whenDeleted": "Retain", "whenScaled": "Retain"}, "or the claim goes with the pod"
     return [(step["target"]["name"], step["patch"]["spec"]["replicas"]) for step in merges]
 
 
@@ -469,6 +477,17 @@ def test_a_claim_that_may_not_be_read_is_given_the_benefit_of_the_doubt():
     assert scaled(planned) == []
 
 
+def test_a_stateful_set_that_somebody_else_controls_is_not_scaled():
+    owner = {"kind": "Other", "name": "o", "uid": "somebody-else", "controller": True}
+    work = [*without(an_instance_at_work(a_cr()), "PersistentVolumeClaim", DATABASE), a_claim(DATABASE, **ANOTHER)]
+    theirs = [
+        {**o, "metadata": {**o["metadata"], "ownerReferences": [owner]}} if o["kind"] == "StatefulSet" else o
+        for o in work
+    ]
+
+    assert scaled(plan_for(a_cr(), theirs)) == []
+
+
 def test_no_pod_is_ended_that_keeps_a_claim_from_being_gone_although_it_is_another_one():
     work = with_claim(an_instance_at_work(a_cr()), DATABASE, **ANOTHER, annotations={}, **GOING)
 
@@ -487,6 +506,23 @@ def test_a_lost_database_with_its_secret_lost_too_is_told_as_lost():
 
     assert notices(plan_for(a_cr(), work), "blocks") == [("postgres", "DatabaseLost")]
     assert not has(plan_for(a_cr(), work), "Secret", "photos-postgres-credentials")
+
+
+def test_of_a_lost_database_only_the_loss_is_told():
+    work = without(an_instance_at_work(a_cr()), "Secret", "photos-postgres-credentials")
+    work = [*without(work, "PersistentVolumeClaim", DATABASE), a_claim(DATABASE, **ANOTHER)]
+
+    assert notices(plan_for(a_cr(), work), "blocks") == [("postgres", "DatabaseLost")]
+
+
+def test_a_claim_that_is_no_longer_named_is_not_left_for_one_that_nobody_knows():
+    work = an_instance_at_work(a_cr(database(existingClaim="mine")), [a_claim("mine"), a_claim(DATABASE)])
+
+    plan = plan_for(a_cr(), work)
+
+    assert notices(plan, "blocks") == [("postgres", "DatabaseLost")]
+    assert deletions(plan) == []
+    assert scaled(plan) == [], "it goes on with the claim that was named"
 
 
 def test_a_claim_that_the_custom_resource_names_anew_is_trusted():

@@ -3,12 +3,13 @@
 
 An empty database beside a full library looks like a new instance, and its nightly dumps push out the good ones. So once
 a database has been up, its claim and the library's are marked with the same value. The library's claim also says by
-name and uid which claim that was.
+name and uid which claim that was. A database pod says what it finds on its volume before PostgreSQL starts, so that a
+volume that was emptied behind its claim is noticed too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 
 from . import library, names, postgres, volumes
@@ -25,18 +26,22 @@ def hold_back(instance: Instance, around: Surroundings) -> Part:
     if not instance.is_enabled(Component.POSTGRES):
         return part
     pair = _Pair.of(instance, around)
-    if not pair.is_lost or pair.is_in_use_all_the_same:
+    if not pair.is_emptied and (not pair.is_lost or pair.is_in_use_all_the_same):
         return part
     part.blocks(Reason.DATABASE_LOST, _how_to_go_on(instance, pair))
-    live = pair.stateful_set
-    if live and pair.is_made_anew and instance.may_remove(live) and not volumes.is_being_deleted(pair.database):
+    if pair.is_emptied:
+        # First of all, because nothing tells it any more once that pod has ended.
+        _annotate(part, pair.database, {names.DATABASE_ANNOTATION: None}, although_blocked=True)
+        _annotate(part, pair.library, {names.DATABASE_CLAIM_ANNOTATION: pair.emptied}, although_blocked=True)
+    live, has_to_end = pair.stateful_set, pair.is_emptied or pair.is_made_anew
+    if live and has_to_end and instance.may_remove(live) and not volumes.is_being_deleted(pair.database):
         # Kubernetes itself makes a lost claim anew, and the server would make a new instance of it.
-        part.merge(live, {"spec": {"replicas": 0, **postgres.KEEP_CLAIMS}}, although_blocked=True)
+        part.merge(live, {"spec": {"replicas": 0, **postgres.KEEP_CLAIMS}}, stage=1, although_blocked=True)
     return part
 
 
 def marks(instance: Instance, around: Surroundings, shared: Container[str]) -> Part:
-    """Sets the marks once the database has been up, first on its own claim: one on the library alone holds it back.
+    """Sets the marks once the database has been up.
 
     `shared` are the claims that another instance uses too. A library among them is not marked, because it would be
     with the database of whichever instance comes first. The part is none of the components', so that a claim that may
@@ -48,15 +53,17 @@ def marks(instance: Instance, around: Surroundings, shared: Container[str]) -> P
     pair = _Pair.of(instance, around)
     if not (pair.library and pair.database and pair.runs and pair.stateful_set and is_ready(pair.stateful_set)):
         return part
-    if pair.is_lost or pair.library_name in shared:
+    if pair.is_lost or pair.is_emptied or pair.library_name in shared:
         return part
     mark = pair.known or pair.found or dig(pair.database, "metadata", "uid", default="")
     on_database = {names.DATABASE_ANNOTATION: mark}
     on_library = {**on_database, names.DATABASE_CLAIM_ANNOTATION: pair.present}
-    for stage, (claim, wanted) in enumerate(((pair.database, on_database), (pair.library, on_library))):
-        if any(_annotation(claim, key) != value for key, value in wanted.items()):
-            # The uid makes the API server refuse it for a claim that has taken the place of the one that was read.
-            part.merge(claim, {"metadata": {"uid": claim["metadata"].get("uid"), "annotations": wanted}}, stage=stage)
+    if pair.empty_pod:
+        on_library[names.DATABASE_POD_ANNOTATION] = pair.empty_pod
+    # First on the library: its note is enough to know the database's claim by, and a mark on that claim says that its
+    # volume is not to be empty.
+    _annotate(part, pair.library, on_library)
+    _annotate(part, pair.database, on_database, stage=1)
     return part
 
 
@@ -73,6 +80,8 @@ class _Pair:
     stateful_set: Manifest | None
     is_library_in_use: bool
     """Whether the live server mounts this library."""
+    empty_pod: str | None
+    """The uid of the database's pod, if it found nothing on the volume of this claim."""
 
     @classmethod
     def of(cls, instance: Instance, around: Surroundings) -> _Pair:
@@ -88,6 +97,9 @@ class _Pair:
             is_unreadable=database is None and not around.is_known_missing("PersistentVolumeClaim", database_name),
             stateful_set=around.live("StatefulSet", names.workload_name(instance.name, Component.POSTGRES)),
             is_library_in_use=library_name in volumes.mounted_claims(server),
+            empty_pod=next(
+                (pod["metadata"].get("uid") for pod in _pods_on_an_empty_volume(around, database_name)), None
+            ),
         )
 
     @property
@@ -134,6 +146,17 @@ class _Pair:
         return self.noted != self.present and (self.is_default or self.former_name == self.database_name)
 
     @property
+    def is_emptied(self) -> bool:
+        """True when it is the right claim, but its volume was empty when the pod started that there is now."""
+        is_right = self.known is not None and (self.found == self.known or self.noted == self.present)
+        return is_right and self.empty_pod not in (None, _annotation(self.library, names.DATABASE_POD_ANNOTATION))
+
+    @property
+    def emptied(self) -> str:
+        """What takes the place of the note about a claim whose volume was found empty."""
+        return f"{self.database_name}/emptied"
+
+    @property
     def is_made_anew(self) -> bool:
         """Whether a running database has taken the place of the one that was marked, beside a server with its library."""
         return self.runs and self.is_library_in_use and self.former_name in ("", self.database_name)
@@ -150,13 +173,15 @@ def _how_to_go_on(instance: Instance, pair: _Pair) -> str:
     annotate = f"kubectl annotate persistentvolumeclaim {place}"
     if pair.database is None:
         state = "does not exist"
+    elif pair.is_emptied or pair.noted == pair.emptied:
+        state = "had nothing on its volume when it was to be started"
     elif pair.found:
         state = "belongs to another one"
     else:
         state = f"is not known to hold it (made at {dig(pair.database, 'metadata', 'creationTimestamp', default='?')})"
     right = (
         f"If the two belong together, run `{annotate} {library_name} --overwrite {mark}={pair.found}`"
-        if pair.found
+        if pair.found and not pair.is_emptied
         else f"If {database_name} was put back from a backup, run `{annotate} {database_name} {mark}={pair.known}`"
     )
     server = names.workload_name(instance.name, Component.SERVER)
@@ -167,6 +192,27 @@ def _how_to_go_on(instance: Instance, pair: _Pair) -> str:
         f"spec.server.replicas to 0 and run `kubectl scale deployment {server} {place} --replicas 0`, then `{annotate} "
         f"{library_name} {mark}-`. The how-to about rescuing a volume has all steps"
     )
+
+
+def _pods_on_an_empty_volume(around: Surroundings, claim: str) -> Iterator[Manifest]:
+    for pod in around.pods:
+        if claim in volumes.claims_of_pods([pod], Component.POSTGRES) and postgres.found_empty(pod):
+            yield pod
+
+
+def _annotate(
+    part: Part,
+    claim: Manifest | None,
+    wanted: Mapping[str, str | None],
+    *,
+    stage: int = 0,
+    although_blocked: bool = False,
+) -> None:
+    """Patch the annotations of a claim that differ. None removes one."""
+    if claim and any(_annotation(claim, key) != value for key, value in wanted.items()):
+        # The uid makes the API server refuse it for a claim that has taken the place of the one that was read.
+        metadata = {"uid": claim["metadata"].get("uid"), "annotations": dict(wanted)}
+        part.merge(claim, {"metadata": metadata}, stage=stage, although_blocked=although_blocked)
 
 
 def _annotation(claim: Manifest | None, key: str) -> str | None:

@@ -50,6 +50,10 @@ def secret_variable(name: str, secret: str, key: str) -> dict[str, Any]:
     return {"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}}
 
 
+SMALL = {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"memory": "64Mi"}}
+"""Resources of init containers that only look at something."""
+
+
 def container(name: str, image: str, settings: Mapping[str, Any], **fields: Any) -> dict[str, Any]:
     """A component's main container: `fields` are ours, the user's resources and security context are laid over them."""
     return without_none(
@@ -69,7 +73,7 @@ def wait_container(target: str, image: str, settings: Mapping[str, Any], host: s
     return container(
         f"wait-for-{target}",
         image,
-        {**settings, "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"memory": "64Mi"}}},
+        {**settings, "resources": SMALL},
         command=["bash", "-c", WAIT_SCRIPT],
         env=[variable("WAIT_HOST", host), variable("WAIT_PORT", port)],
     )

@@ -28,6 +28,21 @@ KEEP_CLAIMS = {"persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain",
 READY_COMMAND = ["sh", "-c", 'exec pg_isready -q -h 127.0.0.1 -p 5432 -U "$POSTGRES_USER" -d "$POSTGRES_DB"']
 """By TCP: while the image sets up a new database, a temporary server answers on the socket only."""
 
+LOOK = "look-at-volume"
+LOOK_COMMAND = [
+    "sh",
+    "-c",
+    f'folder="${{PGDATA:-{DATA}}}"\n'
+    'if [ -s "$folder/PG_VERSION" ]; then found=database\n'
+    'elif ls "$folder"; then found=empty\n'
+    'elif cd "${folder%/*}" && [ ! -e "${folder##*/}" ]; then found=empty\n'
+    "else found=unknown\n"
+    "fi >/dev/null 2>&1\n"
+    'echo "$found" >/dev/termination-log\n'
+    "exit 0\n",
+]
+"""Says in the status of the pod what is on the volume before PostgreSQL sets up a database on an empty one."""
+
 STARTUP_COMMAND = [
     "sh",
     "-c",
@@ -117,6 +132,13 @@ def claim_name(instance: Instance) -> str:
     """The claim that holds the database."""
     existing = dig(instance.settings(Component.POSTGRES), "persistence", "existingClaim")
     return existing or names.database_claim(instance.name)
+
+
+def found_empty(pod: Manifest) -> bool:
+    """True when there was nothing on the volume before a database pod started."""
+    statuses = dig(pod, "status", "initContainerStatuses", default=[])
+    said = (dig(status, "state", "terminated", "message", default="") for status in statuses if status["name"] == LOOK)
+    return "empty" in (text.strip() for text in said)
 
 
 def claim_to_start_on(instance: Instance, around: Surroundings) -> str | None:
@@ -261,6 +283,17 @@ def _replaced_with_other_volumes(part: Part, instance: Instance, around: Surroun
     return True
 
 
+def _look(image: str, settings: Mapping[str, Any], env: list[dict[str, Any]]) -> dict[str, Any]:
+    return pods.container(
+        LOOK,
+        image,
+        {**settings, "resources": pods.SMALL},
+        command=LOOK_COMMAND,
+        env=[variable for variable in env if variable["name"] == "PGDATA"] or None,
+        volumeMounts=[{"name": "data", "mountPath": DATA, "readOnly": True}],
+    )
+
+
 def _stateful_set(
     instance: Instance, around: Surroundings, image: str, made: Mapping[str, Mapping[str, str]]
 ) -> Manifest:
@@ -303,6 +336,7 @@ def _stateful_set(
         instance,
         Component.POSTGRES,
         pod={
+            "initContainers": [_look(image, settings, env)],
             "containers": [container],
             "volumes": volume_list,
             "terminationGracePeriodSeconds": 300,  # a checkpoint of a busy database takes its time

@@ -37,9 +37,7 @@ def test_a_killed_pod_comes_back_and_the_status_tells(photos: Photos) -> None:
 
     for component in COMPONENTS:
         [pod] = photos.pods(component)
-        photos.cluster.kubectl(
-            *("delete", "pod", pod["metadata"]["name"], "-n", photos.namespace, "--grace-period=0", "--force")
-        )
+        _kill(photos, pod["metadata"]["name"])
         status = photos.wait_not_ready()
         photos.wait_ready()
 
@@ -194,6 +192,58 @@ def test_photos_can_be_uploaded_while_passes_run(photos: Photos) -> None:
 
     assert all(photos.download(asset) == photo for asset, photo in uploaded.items())
     assert photos.pod_uids() == before
+
+
+def test_a_database_volume_that_was_emptied_is_told_and_not_used_until_its_content_is_back(photos: Photos) -> None:
+    photo = secrets.token_bytes(50_000)
+    photos.ready()
+    asset = photos.upload(photo)
+    library, database, mark = "photos-library", "data-photos-postgres-0", "media.rm3l.org/database"
+    known = photos.wait("the claims marked", lambda: _annotations(photos, database).get(mark))
+    volume = photos.api.get("PersistentVolume", photos.get("PersistentVolumeClaim", database)["spec"]["volumeName"])
+    folder = volume["spec"]["local"]["path"]
+    photos.query("checkpoint")
+    photos.cluster.local.on_node("mv", f"{folder}/pgdata", f"{folder}.kept")
+
+    _kill(photos, "photos-postgres-0")
+
+    told = photos.wait_condition("PostgresReady", "DatabaseLost")
+    assert f"PersistentVolumeClaim {database} had nothing on its volume" in told["message"]
+    photos.wait("the new pod about to end", lambda: not photos.pods("postgres"))
+    # While the image sets up a database, it ends only when the grace period is over.
+    photos.wait("the new pod gone", lambda: _ended(photos, "photos-postgres-0"))
+    assert photos.get("StatefulSet", "photos-postgres")["spec"]["replicas"] == 0
+    assert mark not in _annotations(photos, database)
+    assert _annotations(photos, library)[mark] == known
+
+    photos.cluster.local.on_node("rm", "-rf", f"{folder}/pgdata")
+    photos.cluster.local.on_node("mv", f"{folder}.kept", f"{folder}/pgdata")
+    photos.cluster.kubectl("annotate", "pvc", database, "-n", photos.namespace, f"{mark}={known}")
+    photos.wait_ready()
+
+    assert photos.download(asset) == photo
+
+
+def _kill(photos: Photos, pod: str) -> None:
+    photos.cluster.kubectl("delete", "pod", pod, "-n", photos.namespace, "--grace-period=0", "--force")
+
+
+def _ended(photos: Photos, name: str) -> bool:
+    """Whether a pod is gone; what of it still runs is killed on the node."""
+    pod = photos.get("Pod", name)
+    if pod is None:
+        return True
+    for container in pod["status"].get("containerStatuses", ()):
+        if "running" in container["state"]:
+            task = container["containerID"].removeprefix("containerd://")
+            kill = f"ctr --namespace k8s.io tasks kill --signal SIGKILL {task} || true"  # it may have ended meanwhile
+            photos.cluster.local.on_node("sh", "-c", kill)
+    return False
+
+
+def _annotations(photos: Photos, claim: str) -> dict[str, str]:
+    annotations: dict[str, str] = photos.get("PersistentVolumeClaim", claim)["metadata"].get("annotations", {})
+    return annotations
 
 
 def _serves(photos: Photos, asset: str) -> bool:

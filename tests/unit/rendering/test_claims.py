@@ -352,15 +352,15 @@ def marks(plan):
 @pytest.mark.parametrize(
     ("spec", "claims"),
     [
-        pytest.param({}, (DATABASE, LIBRARY), id="claims-of-ours"),
-        pytest.param({**library(existingClaim="nas"), **database(existingClaim="db")}, ("db", "nas"), id="of-the-user"),
+        pytest.param({}, (LIBRARY, DATABASE), id="claims-of-ours"),
+        pytest.param({**library(existingClaim="nas"), **database(existingClaim="db")}, ("nas", "db"), id="of-the-user"),
     ],
 )
-def test_the_claims_of_a_database_that_is_up_and_its_library_are_marked_the_databases_first(spec, claims):
+def test_the_claims_of_a_database_that_is_up_and_its_library_are_marked_the_librarys_first(spec, claims):
     cr = a_cr(spec)
     work = unmarked(an_instance_at_work(cr, [a_claim("nas"), a_claim("db")]))
 
-    assert marks(plan_for(cr, work)) == [(claim, f"uid-of-{claims[0]}") for claim in claims]
+    assert marks(plan_for(cr, work)) == [(claim, f"uid-of-{claims[1]}") for claim in claims]
 
 
 def test_a_mark_is_for_the_claim_that_was_read_and_not_for_one_that_took_its_place():
@@ -501,6 +501,129 @@ def test_a_claim_that_lost_its_mark_is_known_by_its_uid():
     assert marks(plan_for(a_cr(), work)) == [(DATABASE, "known")]
 
 
+def a_database_pod(says, *, uid="first", claim=DATABASE):
+    """A pod of the StatefulSet that has said what it found on its volume."""
+    status = {"name": "look-at-volume", "state": {"terminated": {"exitCode": 0, "message": f"{says}\n"}}}
+    return {
+        "kind": "Pod",
+        "metadata": {"name": "photos-postgres-0", "uid": uid, "labels": {"app.kubernetes.io/component": "postgres"}},
+        "spec": {"volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": claim}}]},
+        "status": {"initContainerStatuses": [status]},
+    }
+
+
+POD = "media.rm3l.org/database-pod"
+
+
+def applied(objects, plan):
+    """The objects after the patches of a plan."""
+    after = {(o["kind"], o["metadata"]["name"]): o for o in objects}
+    for step in sorted((step for step in plan.steps if step["verb"] == "merge"), key=lambda step: step["stage"]):
+        key = (step["target"]["kind"], step["target"]["name"])
+        metadata, spec = step["patch"].get("metadata", {}), step["patch"].get("spec", {})
+        old = after[key]
+        annotations = {**old["metadata"].get("annotations", {}), **metadata.get("annotations", {})}
+        annotations = {name: value for name, value in annotations.items() if value is not None}
+        after[key] = {
+            **old,
+            "metadata": {**old["metadata"], "annotations": annotations},
+            "spec": {**old["spec"], **spec},
+        }
+    return list(after.values())
+
+
+def test_a_database_that_was_set_up_on_an_empty_volume_is_the_librarys_from_then_on():
+    pods = [a_database_pod("empty")]
+    work = unmarked(an_instance_at_work(a_cr()))
+
+    marked = applied(work, plan_for(a_cr(), work, pods=pods))
+
+    assert marks(plan_for(a_cr(), marked, pods=pods)) == []
+    assert starts_a_database(plan_for(a_cr(), marked, pods=pods))
+    [claim] = [o for o in marked if o["metadata"]["name"] == LIBRARY]
+    assert claim["metadata"]["annotations"][POD] == "first"
+
+
+@pytest.mark.parametrize(
+    ("says", "is_lost"),
+    [("database", False), ("empty", True), ("unknown", False), ("", False)],
+    ids=["the-database", "nothing", "what-it-may-not-read", "no-word"],
+)
+def test_a_volume_that_was_emptied_behind_its_claim_is_noticed_when_the_next_pod_starts(says, is_lost):
+    work = unmarked(an_instance_at_work(a_cr()))
+    marked = applied(work, plan_for(a_cr(), work, pods=[a_database_pod("empty")]))
+
+    plan = plan_for(a_cr(), marked, pods=[a_database_pod(says, uid="second")])
+
+    assert notices(plan, "blocks") == ([("postgres", "DatabaseLost")] if is_lost else [])
+    assert scaled(plan) == ([("photos-postgres", 0)] if is_lost else [])
+
+
+def test_a_volume_that_was_emptied_counts_as_lost_after_its_pod_has_ended_too():
+    work = an_instance_at_work(a_cr())
+    first = plan_for(a_cr(), work, pods=[a_database_pod("empty", uid="second")])
+    [notice] = [notice for notice in first.notices if notice.reason == "DatabaseLost"]
+    assert f"PersistentVolumeClaim {DATABASE} had nothing on its volume when it was to be started" in notice.message
+
+    after = applied(work, first)
+    second = plan_for(a_cr(), after)
+
+    assert notices(second, "blocks") == [("postgres", "DatabaseLost")]
+    assert [step for step in second.steps if step["verb"] == "merge"] == []
+    assert [notice.message for notice in second.notices] == [notice.message]
+
+    put_back = [paired(o) if o["metadata"]["name"] == DATABASE else o for o in after]
+    third = plan_for(a_cr(), put_back, pods=[])
+    assert starts_a_database(third)
+    assert notices(third, "blocks") == []
+
+
+def test_an_emptied_volume_is_noticed_while_the_server_is_off_and_before_its_claim_is_marked():
+    work = an_instance_at_work(a_cr())
+    noted = [unmarked([o])[0] if o["metadata"]["name"] == DATABASE else o for o in work]
+    off = a_cr({"server": {"enabled": False}})
+    without_server = without(work, "Deployment", "photos-server")
+
+    for cr, objects in ((a_cr(), noted), (off, without_server)):
+        plan = plan_for(cr, objects, pods=[a_database_pod("empty", uid="second")])
+        assert notices(plan, "blocks") == [("postgres", "DatabaseLost")]
+        assert scaled(plan) == [("photos-postgres", 0)]
+
+
+def test_only_what_the_databases_pod_says_of_its_own_volume_counts():
+    elsewhere = a_database_pod("empty", uid="second", claim="other")
+    other_container = a_database_pod("empty", uid="second")
+    other_container["status"]["initContainerStatuses"][0]["name"] = "somebody-elses"
+
+    for pod in (elsewhere, other_container):
+        assert notices(plan_for(a_cr(), an_instance_at_work(a_cr()), pods=[pod]), "blocks") == []
+
+
+def test_the_loss_is_noted_before_the_pod_that_tells_of_it_is_ended():
+    plan = plan_for(a_cr(), an_instance_at_work(a_cr()), pods=[a_database_pod("empty", uid="second")])
+
+    stages = {step["target"]["kind"]: step["stage"] for step in plan.steps if step["verb"] == "merge"}
+    assert stages == {"PersistentVolumeClaim": 0, "StatefulSet": 1}
+    assert len({step["component"] for step in plan.steps if step["verb"] == "merge"}) == 1, "or it is not held back"
+
+
+def test_an_empty_volume_that_is_named_for_a_dump_is_no_loss():
+    cr = a_cr(database(existingClaim="new"))
+    work = an_instance_at_work(cr, [a_claim("new")])
+    former = [
+        annotated(o, {NOTE: f"{DATABASE}/x", POD: "first"}) if o["metadata"]["name"] == LIBRARY else o for o in work
+    ]
+    unmarked_new = [*without(former, "PersistentVolumeClaim", "new"), a_claim("new")]
+    pods = [a_database_pod("empty", uid="second", claim="new")]
+
+    plan = plan_for(cr, unmarked_new, pods=pods)
+
+    assert notices(plan, "blocks") == []
+    marked = applied(unmarked_new, plan)
+    assert notices(plan_for(cr, marked, pods=pods), "blocks") == []
+    assert marks(plan_for(cr, marked, pods=pods)) == []
+
+
 def test_a_lost_database_with_its_secret_lost_too_is_told_as_lost():
     work = [o for o in an_instance_at_work(a_cr()) if o["metadata"]["name"] == LIBRARY]
 
@@ -542,7 +665,7 @@ def test_a_claim_that_was_named_anew_is_marked_once_the_database_is_up_on_it():
 
     plan = plan_for(cr, [*without(work, "PersistentVolumeClaim", "moved"), a_claim("moved"), before])
 
-    assert marks(plan) == [("moved", "known"), (LIBRARY, "known")]
+    assert marks(plan) == [(LIBRARY, "known"), ("moved", "known")]
 
 
 def test_a_named_claim_that_was_lost_and_made_anew_is_not_trusted():

@@ -167,6 +167,7 @@ def test_with_all_images_from_a_mirror_every_container_is_accounted_for():
         "photos-server/wait-for-valkey",
         "photos-server/server",
         "photos-machine-learning/machine-learning",
+        "photos-postgres/look-at-volume",
         "photos-valkey/valkey",
         "photos-postgres/postgres",
     }

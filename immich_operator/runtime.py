@@ -7,13 +7,13 @@ import logging
 import os
 import platform
 import signal
+import socket
 import stat
 import threading
 import uuid
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from queue import SimpleQueue
 from types import FrameType
 from typing import Final, Literal, cast
 
@@ -277,19 +277,26 @@ class Operator:
 def run(settings: Settings, environ: Mapping[str, str], log: logging.Logger) -> int:
     """Run an operator in the main thread until SIGTERM or SIGINT; a second signal ends the process at once."""
     stop = threading.Event()
-    signals: SimpleQueue[int] = SimpleQueue()
+    received: list[int] = []
+    # Python calls `on_signal` when the main thread gets round to it. One that is on its way into `stop.wait()` may have
+    # passed the last look at signals, and would then never wake up. What is written to this socket comes at once.
+    signals, written = socket.socketpair()
+    written.setblocking(False)
 
     def on_signal(number: int, _frame: FrameType | None) -> None:
-        if stop.is_set() or not signals.empty():
+        received.append(number)
+        if len(received) > 1:
             os._exit(128 + number)
-        # not `stop.set()`: it takes a lock that this thread holds if it was interrupted on its way into `stop.wait()`
-        signals.put(number)
 
     def stop_on_signal() -> None:
-        signals.get()
-        stop.set()
+        while True:
+            number = signals.recv(1)[0]
+            if stop.is_set():
+                os._exit(128 + number)
+            stop.set()
 
     # first of all, so that a signal during the start is an orderly end too
+    signal.set_wakeup_fd(written.fileno(), warn_on_full_buffer=False)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)
     operator = Operator(settings, environ, log, stop)

@@ -271,7 +271,7 @@ def test_controllers_have_the_names_of_the_operator_sdk_and_the_group_only_when_
 
 
 INTERRUPTED = """
-import faulthandler, logging, os, signal, sys
+import faulthandler, logging, os, signal, sys, threading
 from immich_operator import runtime
 
 class Operator:
@@ -279,9 +279,17 @@ class Operator:
         self.stop = stop
 
     def run(self):
+        {interrupt}
+        return 0 if self.stop.wait(10) else 1
+
+    def in_the_middle_of_a_wait(self):
         with self.stop._cond:  # as every `stop.wait()` does, for an instant
             os.kill(os.getpid(), signal.SIGTERM)
-        return 0 if self.stop.wait(10) else 1
+
+    def where_it_does_not_wake_up(self):
+        while not self.stop._cond._waiters:
+            pass
+        signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
 
 faulthandler.dump_traceback_later(20, exit=True)
 runtime.Operator = Operator
@@ -289,7 +297,18 @@ sys.exit(runtime.run(None, {}, logging.getLogger()))
 """
 
 
-def test_a_signal_is_heard_at_whatever_place_it_interrupts_the_main_thread():
-    ended = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, check=False)
+@pytest.mark.parametrize(
+    "interrupt",
+    [
+        pytest.param("self.in_the_middle_of_a_wait()", id="while-it-holds-a-lock"),
+        pytest.param(
+            "threading.Thread(target=self.where_it_does_not_wake_up, daemon=True).start()", id="without-waking-it"
+        ),
+    ],
+)
+def test_a_signal_is_heard_at_whatever_place_it_finds_the_main_thread(interrupt):
+    program = INTERRUPTED.replace("{interrupt}", interrupt)
+
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
 
     assert ended.returncode == 0, ended.stderr

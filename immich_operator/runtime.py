@@ -289,19 +289,26 @@ def run(settings: Settings, environ: Mapping[str, str], log: logging.Logger) -> 
             os._exit(128 + number)
 
     def stop_on_signal() -> None:
-        while True:
-            number = signals.recv(1)[0]
+        while number := signals.recv(1):
             if stop.is_set():
-                os._exit(128 + number)
+                os._exit(128 + number[0])
             stop.set()
 
+    reader = threading.Thread(target=stop_on_signal, name="stop on a signal", daemon=True)
     # first of all, so that a signal during the start is an orderly end too
     signal.set_wakeup_fd(written.fileno(), warn_on_full_buffer=False)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)
-    operator = Operator(settings, environ, log, stop)
-    threading.Thread(target=stop_on_signal, name="stop on a signal", daemon=True).start()
-    return operator.run()
+    try:
+        operator = Operator(settings, environ, log, stop)
+        reader.start()
+        return operator.run()
+    finally:
+        signal.set_wakeup_fd(-1)
+        written.close()
+        if reader.is_alive():
+            reader.join()  # there is nothing more to read
+        signals.close()
 
 
 def private_folder(path: Path) -> Path:

@@ -122,21 +122,17 @@ class Part:
     def create(self, manifest: Manifest, *, stage: int = 0) -> None:
         self.steps.append({"verb": "create", "component": str(self.component), "stage": stage, "object": manifest})
 
-    def merge(
-        self, target: Manifest, patch: Mapping[str, Any], *, stage: int = 0, although_blocked: bool = False
-    ) -> None:
-        """Merge-patch a live object, for the few changes that server-side apply can't make.
-
-        `although_blocked`: this step is what the blocking is about.
-        """
-        step = {
-            "verb": "merge",
-            "component": str(self.component),
-            "stage": stage,
-            "target": identity(target),
-            "patch": dict(patch),
-        }
-        self.steps.append({**step, "although_blocked": True} if although_blocked else step)
+    def merge(self, target: Manifest, patch: Mapping[str, Any], *, stage: int = 0) -> None:
+        """Merge-patch a live object, for the few changes that server-side apply can't make."""
+        self.steps.append(
+            {
+                "verb": "merge",
+                "component": str(self.component),
+                "stage": stage,
+                "target": identity(target),
+                "patch": dict(patch),
+            }
+        )
 
     def delete(self, target: Manifest, *, stage: int = 0) -> None:
         self.steps.append(

@@ -15,46 +15,44 @@ from dataclasses import dataclass
 from . import library, names, postgres, volumes
 from .instance import Instance, Part, Surroundings
 from .names import Component, Manifest
-from .readiness import is_ready, is_scaled_to_zero
+from .readiness import is_ready
 from .reasons import Reason
 from .values import dig
 
 
-def hold_back(instance: Instance, around: Surroundings) -> Part:
-    """Blocks the database, and ends it, where it is not the library's."""
-    part = Part(Component.POSTGRES)
+def plan(instance: Instance, around: Surroundings, shared: Container[str]) -> Part:
+    """Blocks the database, and ends it, where it is not the library's; else sets the marks once it has been up.
+
+    The steps are of no component: what blocks the database does not hold them back, and a claim that may not be written
+    to stops nothing. `shared` are the claims that another instance uses too. A library among them is not marked, because
+    it would be with the database of whichever instance comes first.
+    """
+    part = Part("pairing")
     if not instance.is_enabled(Component.POSTGRES):
         return part
     pair = _Pair.of(instance, around)
-    if not pair.is_emptied and (not pair.is_lost or pair.is_in_use_all_the_same):
-        return part
-    part.blocks(Reason.DATABASE_LOST, _how_to_go_on(instance, pair))
-    if pair.is_emptied:
-        # First of all, because nothing tells it any more once that pod has ended.
-        _annotate(part, pair.database, {names.DATABASE_ANNOTATION: None}, although_blocked=True)
-        _annotate(part, pair.library, {names.DATABASE_CLAIM_ANNOTATION: pair.emptied}, although_blocked=True)
-    live, has_to_end = pair.stateful_set, pair.is_emptied or pair.is_made_anew
-    if live and has_to_end and instance.may_remove(live) and not volumes.is_being_deleted(pair.database):
-        # Kubernetes itself makes a lost claim anew, and the server would make a new instance of it.
-        part.merge(live, {"spec": {"replicas": 0, **postgres.KEEP_CLAIMS}}, stage=1, although_blocked=True)
+    if pair.is_emptied or (pair.is_lost and not pair.is_in_use_all_the_same):
+        part.blocks(Reason.DATABASE_LOST, _how_to_go_on(instance, pair), component=Component.POSTGRES)
+        _end(part, instance, pair)
+    elif not pair.is_lost and pair.library_name not in shared:
+        _mark(part, pair)
     return part
 
 
-def marks(instance: Instance, around: Surroundings, shared: Container[str]) -> Part:
-    """Sets the marks once the database has been up.
+def _end(part: Part, instance: Instance, pair: _Pair) -> None:
+    if pair.is_emptied:
+        # First of all, because nothing tells it any more once that pod has ended.
+        _annotate(part, pair.database, {names.DATABASE_ANNOTATION: None})
+        _annotate(part, pair.library, {names.DATABASE_CLAIM_ANNOTATION: pair.emptied})
+    live, has_to_end = pair.stateful_set, pair.is_emptied or pair.is_made_anew
+    if live and has_to_end and instance.may_remove(live) and not volumes.is_being_deleted(pair.database):
+        # Kubernetes itself makes a lost claim anew, and the server would make a new instance of it.
+        part.merge(live, {"spec": {"replicas": 0, **postgres.KEEP_CLAIMS}}, stage=1)
 
-    `shared` are the claims that another instance uses too. A library among them is not marked, because it would be
-    with the database of whichever instance comes first. The part is none of the components', so that a claim that may
-    not be written to stops nothing.
-    """
-    part = Part("marks")
-    if not instance.is_enabled(Component.POSTGRES):
-        return part
-    pair = _Pair.of(instance, around)
+
+def _mark(part: Part, pair: _Pair) -> None:
     if not (pair.library and pair.database and pair.runs and pair.stateful_set and is_ready(pair.stateful_set)):
-        return part
-    if pair.is_lost or pair.is_emptied or pair.library_name in shared:
-        return part
+        return
     mark = pair.known or pair.found or dig(pair.database, "metadata", "uid", default="")
     on_database = {names.DATABASE_ANNOTATION: mark}
     on_library = {**on_database, names.DATABASE_CLAIM_ANNOTATION: pair.present}
@@ -64,7 +62,6 @@ def marks(instance: Instance, around: Surroundings, shared: Container[str]) -> P
     # volume is not to be empty.
     _annotate(part, pair.library, on_library)
     _annotate(part, pair.database, on_database, stage=1)
-    return part
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +102,7 @@ class _Pair:
     @property
     def runs(self) -> bool:
         """Whether the database has a pod on its claim, or is about to."""
-        live = self.stateful_set
-        return live is not None and self.database_name in volumes.mounted_claims(live) and not is_scaled_to_zero(live)
+        return postgres.runs_on(self.stateful_set, self.database_name)
 
     @property
     def known(self) -> str | None:
@@ -200,19 +196,11 @@ def _pods_on_an_empty_volume(around: Surroundings, claim: str) -> Iterator[Manif
             yield pod
 
 
-def _annotate(
-    part: Part,
-    claim: Manifest | None,
-    wanted: Mapping[str, str | None],
-    *,
-    stage: int = 0,
-    although_blocked: bool = False,
-) -> None:
+def _annotate(part: Part, claim: Manifest | None, wanted: Mapping[str, str | None], *, stage: int = 0) -> None:
     """Patch the annotations of a claim that differ. None removes one."""
     if claim and any(_annotation(claim, key) != value for key, value in wanted.items()):
         # The uid makes the API server refuse it for a claim that has taken the place of the one that was read.
-        metadata = {"uid": claim["metadata"].get("uid"), "annotations": dict(wanted)}
-        part.merge(claim, {"metadata": metadata}, stage=stage, although_blocked=although_blocked)
+        part.merge(claim, {"metadata": {"uid": claim["metadata"].get("uid"), "annotations": dict(wanted)}}, stage=stage)
 
 
 def _annotation(claim: Manifest | None, key: str) -> str | None:

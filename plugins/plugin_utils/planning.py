@@ -93,12 +93,12 @@ def plan(cr: Mapping[str, Any], *, seen: Mapping[str, Any], images: Mapping[str,
     neighbours = seen.get("neighbours") or ()
     dangers = claims.notices(instance, around, neighbours)
     notices += dangers
-    parts, config = _parts(instance, around, new_password, notices)
-    parts.append(pairing.marks(instance, around, claims.used_by_others(neighbours)))
+    paired = pairing.plan(instance, around, claims.used_by_others(neighbours))
+    parts, config = _parts(instance, around, new_password, paired, notices)
     notices += [notice for part in parts for notice in part.notices]
     blocked = blocked_components(notices)
     steps = [
-        {key: value for key, value in step.items() if key != "although_blocked"}
+        step
         for part in parts
         for step in part.steps
         if part.component not in blocked or _is_safe_when_blocked(step, around)
@@ -115,14 +115,14 @@ def blocked_components(notices: Iterable[Notice]) -> set[str]:
 
 
 def _parts(
-    instance: Instance, around: Surroundings, new_password: str, notices: Iterable[Notice]
+    instance: Instance, around: Surroundings, new_password: str, paired: Part, notices: Iterable[Notice]
 ) -> tuple[list[Part], ConfigFile | None]:
     config_part, config = configuration.plan(instance, around)
-    held = pairing.hold_back(instance, around)
     parts = [
         library.plan(instance, around),
         config_part,
-        *([held] if held.is_blocked else [postgres.plan(instance, around, new_password)]),
+        paired,
+        *([] if paired.is_blocked else [postgres.plan(instance, around, new_password)]),
         valkey.plan(instance, around),
         machine_learning.plan(instance, around),
     ]
@@ -184,8 +184,6 @@ def _missing_pull_secrets(instance: Instance, around: Surroundings) -> list[Noti
 
 def _is_safe_when_blocked(step: Mapping[str, Any], around: Surroundings) -> bool:
     """Volumes are kept up whatever keeps their component from running. One that goes must not be made anew, empty."""
-    if step.get("although_blocked"):
-        return True
     if dig(step, "object", "kind") != "PersistentVolumeClaim":
         return False
     return not volumes.is_being_deleted(around.live("PersistentVolumeClaim", step["object"]["metadata"]["name"]))

@@ -147,8 +147,12 @@ def claim_to_start_on(instance: Instance, around: Surroundings) -> str | None:
         return None
     live = around.live("StatefulSet", names.workload_name(instance.name, Component.POSTGRES))
     name = claim_name(instance)
-    runs = live is not None and name in volumes.mounted_claims(live) and not is_scaled_to_zero(live)
-    return None if runs else name
+    return None if runs_on(live, name) else name
+
+
+def runs_on(stateful_set: Manifest | None, claim: str) -> bool:
+    """Whether a database has its pod on that claim, or is about to get it."""
+    return bool(stateful_set and claim in volumes.mounted_claims(stateful_set) and not is_scaled_to_zero(stateful_set))
 
 
 def _credentials(

@@ -92,7 +92,7 @@ def _being_deleted(instance: Instance, around: Surroundings) -> Iterator[Notice]
     ):
         name = names.workload_name(instance.name, workload)
         watched = {wanted, names.library_claim(instance.name), names.database_claim(instance.name)}
-        claims = volumes.mounted_claims(around.live(kind, name)) | volumes.claims_of_pods(around.pods, workload)
+        claims = volumes.claims_in_use(around.live(kind, name), around.pods, workload)
         if instance.is_enabled(workload):
             claims.add(wanted)
         for claim in sorted(claims):

@@ -111,8 +111,8 @@ def _mounted(instance: str, objects: Mapping[tuple[str, str], Manifest], pods: l
     """The claims that server and database mount, which need not be those that the custom resource names by now."""
     found: set[str] = set()
     for kind, component in (("Deployment", Component.SERVER), ("StatefulSet", Component.POSTGRES)):
-        found |= volumes.mounted_claims(objects.get((kind, names.workload_name(instance, component))))
-        found |= volumes.claims_of_pods(pods, component)
+        workload = objects.get((kind, names.workload_name(instance, component)))
+        found |= volumes.claims_in_use(workload, pods, component)
     return found
 
 

@@ -124,8 +124,13 @@ def claims_of_pod(spec: Mapping[str, Any]) -> set[str]:
     return {source["claimName"] for source in sources if source and not source.get("readOnly")}
 
 
+def claims_in_use(workload: Manifest | None, pods: Iterable[Manifest], component: str) -> set[str]:
+    """The claims of a component's workload, and those that its pods still use: after a change, old ones use others."""
+    return mounted_claims(workload) | claims_of_pods(pods, component)
+
+
 def claims_of_pods(pods: Iterable[Manifest], component: str) -> set[str]:
-    """The claims that pods of a component still use; after a change, old pods use other ones than their workload."""
+    """The claims that pods of a component use, until they have ended."""
     mine = (
         pod
         for pod in pods

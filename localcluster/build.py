@@ -30,7 +30,7 @@ def locate(name: str, env: Mapping[str, str] | None = None) -> Path | None:
 
 
 def ensure(names: Iterable[str], progress: Progress) -> dict[str, Path]:
-    """Path of each program; what is missing is built, one after the other, and kept for the next time.
+    """Path of each program; what is missing is built, one module after the other, and kept for the next time.
 
     ProgramError when Go is missing or too old, or when a build fails.
     """
@@ -48,45 +48,63 @@ def _build_all(programs: list[Program], progress: Progress) -> None:
     # One build at a time for the whole user: each takes all cores and 2 to 4 GB of memory.
     with locked(folder / "build.lock", on_wait=lambda: progress.say("Waiting for a build in another process ...")):
         todo = [program for program in programs if locate(program.name) is None]
-        for number, program in enumerate(todo, start=1):
-            _build(program, folder, go, progress, f"{number}/{len(todo)}")
+        while todo:
+            # The programs of a module have most packages in common: one `go build` compiles these once and links side
+            # by side.
+            module = [program for program in todo if program.module == todo[0].module]
+            todo = [program for program in todo if program not in module]
+            _build(module, folder, go, progress, later=todo)
 
 
-def _build(program: Program, folder: Path, go: str, progress: Progress, position: str) -> None:
-    log = folder / f"{program.key}.log"
+def _build(module: list[Program], folder: Path, go: str, progress: Progress, later: list[Program]) -> None:
+    first = module[0]
+    log = folder / f"{first.key}.log"
     with tempfile.TemporaryDirectory(prefix=".building-", dir=folder) as scratch:
-        output = Path(scratch) / program.name
-        command = [go, "build", *program.build_flags, "-o", str(output), program.package]
+        # Go names a program after its package unless there is only one.
+        output = Path(scratch) if len(module) > 1 else Path(scratch) / first.name
+
+        def what() -> str:
+            left = [program for program in module if not (Path(scratch) / program.name).exists()]
+            after = f", then {_names(later)}" if later else ""
+            return f"Building {_names(left)} {first.version}{after}" if left else f"Keeping {_names(module)}"
+
+        command = [go, "build", *first.build_flags, "-o", str(output), *(program.package for program in module)]
         with log.open("wb") as stream:
             process = subprocess.Popen(
                 command,
-                cwd=program.source,
+                cwd=first.source,
                 env={**os.environ, "CGO_ENABLED": "0"},
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
                 stderr=subprocess.STDOUT,
             )
             try:
-                returncode = progress.watch(f"Building {program.name} {program.version} ({position})", process)
+                returncode = progress.watch(f"Building {_names(module)} {first.version}", process, what)
             except BaseException:
                 process.terminate()
                 process.wait()
                 raise
         if returncode != 0:
+            packages = " ".join(program.package for program in module)
             raise ProgramError(
-                f"`go build` of {program.package} in {program.source} failed with status {returncode}.\n"
+                f"`go build` of {packages} in {first.source} failed with status {returncode}.\n"
                 f"End of its log {log}:\n{processes.tail(log)}"
             )
-        target = folder / program.key
-        target.mkdir(exist_ok=True)
-        output.replace(target / program.name)
+        for program in module:
+            target = folder / program.key
+            target.mkdir(exist_ok=True)
+            (Path(scratch) / program.name).replace(target / program.name)
     log.unlink()
+
+
+def _names(programs: Iterable[Program]) -> str:
+    return ", ".join(program.name for program in programs)
 
 
 def check_go(programs: Iterable[Program]) -> str:
     """Path of a Go that can build the programs; ProgramError with a remedy when there is none."""
     go = shutil.which("go")
-    names = ", ".join(program.name for program in programs)
+    names = _names(programs)
     needed = max((program.go_version for program in programs), key=_numbers)
     if go is None:
         raise ProgramError(f"Go {needed} or newer is needed to build {names}, but there is no `go` on PATH. {_REMEDY}")

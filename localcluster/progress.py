@@ -4,11 +4,13 @@
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from typing import TextIO
 
 __all__ = ["Progress"]
 
 _REPEAT_S = 30.0
+_LOOK_S = 1.0
 
 
 class Progress:
@@ -24,26 +26,30 @@ class Progress:
         if not self._quiet:
             print(text, file=self._stream, flush=True)
 
-    def watch(self, what: str, process: subprocess.Popen[bytes]) -> int:
-        """Show how long `what` is taking until the process ends; its exit status."""
+    def watch(self, what: str, process: subprocess.Popen[bytes], now: Callable[[], str] | None = None) -> int:
+        """Show how long `what` is taking until the process ends; its exit status.
+
+        `now` says what of it is being done at the moment, where that is more exact.
+        """
         started = time.monotonic()
+        look = now or (lambda: what)
         if self._stream.isatty() and not self._quiet:
-            returncode = self._watch_live(what, process)
+            returncode = self._watch_live(look, process)
         else:
             self.say(f"{what} ...")
-            returncode = self._watch_plain(what, process, started)
+            returncode = self._watch_plain(look, process, started)
         word = "done" if returncode == 0 else "failed"
         self.say(f"{what}: {word} after {_duration(time.monotonic() - started)}")
         return returncode
 
-    def _watch_plain(self, what: str, process: subprocess.Popen[bytes], started: float) -> int:
+    def _watch_plain(self, look: Callable[[], str], process: subprocess.Popen[bytes], started: float) -> int:
         while True:
             try:
                 return process.wait(self._repeat_s)
             except subprocess.TimeoutExpired:
-                self.say(f"{what}: {_duration(time.monotonic() - started)} so far ...")
+                self.say(f"{look()}: {_duration(time.monotonic() - started)} so far ...")
 
-    def _watch_live(self, what: str, process: subprocess.Popen[bytes]) -> int:
+    def _watch_live(self, look: Callable[[], str], process: subprocess.Popen[bytes]) -> int:
         # Imported here: most calls build nothing, and rich takes a tenth of a second to load.
         from rich.console import Console  # noqa: PLC0415
         from rich.progress import Progress as Live  # noqa: PLC0415
@@ -51,8 +57,12 @@ class Progress:
 
         columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
         with Live(*columns, console=Console(file=self._stream), transient=True) as live:
-            live.add_task(what, total=None)
-            return process.wait()
+            task = live.add_task(look(), total=None)
+            while True:
+                try:
+                    return process.wait(_LOOK_S)
+                except subprocess.TimeoutExpired:
+                    live.update(task, description=look())
 
 
 def _duration(seconds: float) -> str:

@@ -190,8 +190,56 @@ def test_a_missing_program_is_built_once_and_kept(
     calls = (tmp_path / "cache" / "calls").read_text(encoding="utf-8").splitlines()
     assert len(calls) == 1
     assert calls[0].startswith(f"{source} build -mod=readonly -trimpath -ldflags -s -w -o ")
-    assert shown.getvalue() == ("Building tool v1.2.3 (1/1) ...\nBuilding tool v1.2.3 (1/1): done after 0 s\n")
+    assert shown.getvalue() == "Building tool v1.2.3 ...\nBuilding tool v1.2.3: done after 0 s\n"
     assert [path.name for path in (tmp_path / "cache/immich-operator/programs").iterdir()] == [a_program().key]
+
+
+GO_THAT_BUILDS_MANY = """\
+if [ "$1" = env ]; then echo go1.26.0; exit 0; fi
+echo "$*" >> "$XDG_CACHE_HOME/calls"
+while [ "$1" != -o ]; do shift; done
+folder=$2; shift 2
+for package in "$@"; do echo built > "$folder/${package##*/}"; done
+"""
+
+
+def test_the_programs_of_a_module_come_out_of_one_build(
+    source: Path, fake_go: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ("server", "client")
+    module = {name: Program(name, "example", f"example.com/tool/{name}", "example.com/tool") for name in names}
+    monkeypatch.setattr(build, "PROGRAMS", module)
+    write_script(fake_go, GO_THAT_BUILDS_MANY)
+    shown = io.StringIO()
+
+    found = build.ensure(names, Progress(shown))
+
+    assert {name: path.name for name, path in found.items()} == {"server": "server", "client": "client"}
+    [call] = (tmp_path / "cache" / "calls").read_text(encoding="utf-8").splitlines()
+    assert call.endswith("example.com/tool/server example.com/tool/client")
+    assert shown.getvalue().startswith("Building server, client v1.2.3 ...\n")
+
+
+def test_progress_names_what_is_left_now() -> None:
+    shown = io.StringIO()
+    left = ["server", "client"]
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+
+        class EndsWithTheLast(io.StringIO):
+            def write(self, text: str) -> int:
+                if "so far" in text and left:
+                    left.pop()
+                if "Building nothing" in text and process.stdin is not None:
+                    process.stdin.close()
+                return super().write(text)
+
+        shown = EndsWithTheLast()
+        Progress(shown, repeat_s=0.01).watch(
+            "Building all", process, lambda: f"Building {', '.join(left) or 'nothing'}"
+        )
+
+    lines = [line.partition(":")[0] for line in shown.getvalue().splitlines()]
+    assert lines[:4] == ["Building all ...", "Building server, client", "Building server", "Building nothing"]
 
 
 def test_a_failed_build_shows_the_end_of_its_log_and_keeps_it(

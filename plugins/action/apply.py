@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from functools import partial
 from typing import Any, ClassVar
@@ -16,7 +15,7 @@ from ..plugin_utils.api_objects import FIELD_MANAGER, ApiObjects
 from ..plugin_utils.applying import Objects, apply_steps, misuse
 from ..plugin_utils.manifest_diff import object_diff
 from ..plugin_utils.transport import Transport
-from ..plugin_utils.values import structure
+from ..plugin_utils.values import structure, text
 
 ROUTE_GROUP = "route.openshift.io/"
 
@@ -43,7 +42,7 @@ class ActionModule(ApiAction):
         told: dict[str, Any] = {"results": [outcome.as_dict() for outcome in outcomes]}
         if arguments["plan"] is not None:
             told["plan"] = _without_steps(arguments["plan"])
-        result: dict[str, Any] = {"changed": bool(changed), **({"json": json.dumps(told)} if is_text else told)}
+        result: dict[str, Any] = {"changed": bool(changed), **({"json": text(told)} if is_text else told)}
         # Ansible takes `results` for those of a loop, whose items no_log hides only when each says so itself.
         for item in result.get("results", ()):
             item["_ansible_no_log"] = True
@@ -56,7 +55,7 @@ class ActionModule(ApiAction):
         if not isinstance(arguments["plan"], str):
             return super().unable(arguments, cause)
         told = {"plan": _without_steps(structure(arguments["plan"])), "results": [], "problem": str(cause)}
-        return {"changed": False, "json": json.dumps(told)}
+        return {"changed": False, "json": text(told)}
 
     def _steps(self, arguments: dict[str, Any]) -> list[Any]:
         if (arguments["steps"] is None) == (arguments["plan"] is None):

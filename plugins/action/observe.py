@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from functools import partial
 from typing import Any, ClassVar
@@ -16,6 +15,7 @@ from ..plugin_utils.api_objects import ApiObjects
 from ..plugin_utils.names import API_VERSION, KIND
 from ..plugin_utils.observation import observe
 from ..plugin_utils.transport import Transport
+from ..plugin_utils.values import text
 
 
 class ActionModule(ApiAction):
@@ -38,7 +38,7 @@ class ActionModule(ApiAction):
             if not arguments["as_json"]:
                 raise
             return _unread(exc, _live(api, metadata["name"], metadata["namespace"]))
-        return {"changed": False, **({"json": json.dumps(seen)} if arguments["as_json"] else seen)}
+        return {"changed": False, **({"json": text(seen)} if arguments["as_json"] else seen)}
 
     def unable(self, arguments: dict[str, Any], cause: TransportError) -> dict[str, Any]:
         """With `as_json` part of the text: the task has no_log, and the user has to learn why nothing could be read."""
@@ -46,7 +46,7 @@ class ActionModule(ApiAction):
 
 
 def _unread(cause: TransportError, cr: dict[str, Any] | None) -> dict[str, Any]:
-    return {"changed": False, "json": json.dumps({"problem": str(cause), "cr": cr})}
+    return {"changed": False, "json": text({"problem": str(cause), "cr": cr})}
 
 
 def _live(api: ApiObjects, name: str, namespace: str) -> dict[str, Any] | None:

@@ -94,7 +94,7 @@ def plan(cr: Any, seen: Any, images: Any = None) -> Any:
     password = "".join(secrets.choice(ALPHABET) for _ in range(PASSWORD_LENGTH))
     chosen = images_from_environment(os.environ) | {name: image for name, image in plain(images or {}).items() if image}
     result = planning.plan(plain(cr), seen=found, images=chosen, new_password=password)
-    return wrap_var(result.as_json() if isinstance(seen, str) else result.as_dict())
+    return wrap_var(result.as_text() if isinstance(seen, str) else result.as_dict())
 
 
 class FilterModule:

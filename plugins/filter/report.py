@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,7 +10,7 @@ from ansible.errors import AnsibleFilterError
 from ansible.utils.unsafe_proxy import wrap_var
 
 from ..plugin_utils import status
-from ..plugin_utils.values import structure
+from ..plugin_utils.values import structure, text
 
 DOCUMENTATION = r"""
 name: report
@@ -95,7 +94,7 @@ def report(outcome: Any, seen: Any) -> Any:
     if not isinstance(found, Mapping):
         raise AnsibleFilterError("media.immich.report: seen has to be what media.immich.observe returned")
     result = status.report(done["plan"], done, found)
-    return wrap_var(json.dumps(result) if isinstance(outcome, str) else result)
+    return wrap_var(text(result) if isinstance(outcome, str) else result)
 
 
 class FilterModule:

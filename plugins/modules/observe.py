@@ -52,13 +52,14 @@ EXAMPLES = r"""
 RETURN = r"""
 json:
   description:
-    - All other values as one JSON text, which then are not returned themselves.
+    - All other values as one JSON text behind V(json:), which then are not returned themselves. The mark keeps
+      ansible-core 2.18 from turning the text into a dict.
     - If something could not be read, the text holds C(problem), which says what, and C(cr). The task does not fail then,
       because its message would be hidden by C(no_log). P(media.immich.report#filter) hands it on to
       M(media.immich.k8s_status).
   returned: when O(as_json) is true
   type: str
-  sample: '{"cr": null, "deleting": false}'
+  sample: 'json:{"cr": null, "deleting": false}'
 cr:
   description: The custom resource as it is stored, null when it does not exist or its kind is not installed.
   returned: success

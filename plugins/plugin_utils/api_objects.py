@@ -18,6 +18,9 @@ FIELD_MANAGER = "immich-operator"
 APPLY_PATCH = "application/apply-patch+yaml"
 MERGE_PATCH = "application/merge-patch+json"
 PAGE_SIZE = 500
+MAX_PAGES = 1000
+WHOLE_LIST = "continue-not-supported"
+"""Token of a list out of the cache of controller-runtime, which the Operator SDK's proxy answers from: it is whole."""
 
 
 class Requests(Protocol):
@@ -79,14 +82,17 @@ class ApiObjects:
 
     def _pages(self, ref: ObjectRef, selectors: Mapping[str, str]) -> Iterator[Manifest]:
         query = {"limit": str(PAGE_SIZE), **{name: value for name, value in selectors.items() if value}}
-        while True:
+        used = {WHOLE_LIST}
+        for _ in range(MAX_PAGES):
             answer = self._transport.request("GET", self._path(ref), subject=ref, query=query)
             for item in answer.get("items") or ():
                 yield {"apiVersion": ref.api_version, "kind": ref.kind, **item}
             following = (answer.get("metadata") or {}).get("continue")
-            if not following:
+            if not following or following in used:
                 return
+            used.add(following)
             query = {**query, "continue": following}
+        raise ApiError(500, "TooManyPages", f"the list has more than {MAX_PAGES} pages", subject=str(ref))
 
     def apply(self, manifest: Manifest) -> Manifest:
         """Server-side apply as our field manager, taking over fields that others own."""

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -29,7 +28,7 @@ from .instance import Instance, Part, Surroundings, identity
 from .names import SPEC_KEYS, Component, Manifest
 from .reasons import Effect, Notice, Reason
 from .references import values_at
-from .values import dig, plain
+from .values import dig, plain, text
 
 SERVER_DEPENDS_ON = frozenset({Component.LIBRARY, Component.CONFIG, Component.POSTGRES, Component.VALKEY})
 """What holds the server back when it is blocked."""
@@ -58,9 +57,9 @@ class Plan:
         result: dict[str, Any] = plain(self._content())
         return result
 
-    def as_json(self) -> str:
-        """The same as a text."""
-        return json.dumps(self._content())
+    def as_text(self) -> str:
+        """The same as a text, see `values.text`."""
+        return text(self._content())
 
     def _content(self) -> dict[str, Any]:
         notices = [notice._asdict() for notice in self.notices]

@@ -28,13 +28,22 @@ def plain(value: Any) -> Any:
     return float(value) if isinstance(value, float) else value
 
 
-def structure(value: Any) -> Any:
-    """`plain(value)`, or what a JSON text holds.
+TEXT_MARK = "json:"
+"""Before each JSON text between tasks: ansible-core 2.18 turns a template's result that starts like JSON into a dict."""
 
-    Between the tasks of a pass everything travels as one JSON text: of a structure, Ansible looks at each single value
-    whenever an expression mentions it, which for a whole instance takes longer than all the rest of a pass.
+
+def text(value: Any) -> str:
+    """What travels from task to task: the JSON of a value, behind TEXT_MARK.
+
+    One text, because of a structure Ansible looks at each single value whenever an expression mentions it, which for a
+    whole instance takes longer than all the rest of a pass.
     """
-    return json.loads(value) if isinstance(value, str) else plain(value)
+    return TEXT_MARK + json.dumps(value)
+
+
+def structure(value: Any) -> Any:
+    """What a text of `text` (or plain JSON) holds; `plain(value)` of all that is no text. ValueError when it is no JSON."""
+    return json.loads(str.__str__(value).removeprefix(TEXT_MARK)) if isinstance(value, str) else plain(value)
 
 
 def dig(value: Any, *path: str, default: Any = None) -> Any:

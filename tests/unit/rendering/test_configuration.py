@@ -2,13 +2,13 @@
 """Immich's configuration file: what is generated, what the user says, and in which kind of object it is kept."""
 
 import base64
-import json
 
 import pytest
 import yaml
 
 from ansible_collections.media.immich.plugins.plugin_utils.images import DEFAULT_IMAGES
 from ansible_collections.media.immich.plugins.plugin_utils.planning import plan
+from ansible_collections.media.immich.plugins.plugin_utils.values import structure
 from support.instances import (
     PASSWORD,
     a_cr,
@@ -312,7 +312,7 @@ def test_settings_that_are_nested_deeper_leave_everything_as_it_is(levels):
     assert not has(plan, "Deployment", "photos-server")
     assert not has(plan, "ConfigMap", "photos-immich-config")
     assert deletions(plan) == []
-    assert json.loads(plan.as_json())["state"] == "present"
+    assert structure(plan.as_text())["state"] == "present"
 
 
 def test_settings_without_a_file_are_ignored_with_a_warning():

@@ -13,7 +13,10 @@ SHELL := bash
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-TOOLS := localcluster hack tests bench immich_operator plugins
+# Tests of which a few files tell all that depends on the engine, or on the release of ansible-core.
+BOTH_ENGINES := tests/integration/instance/test_first_instance.py tests/integration/operator/test_lifecycle.py
+EVERY_RELEASE := tests/unit tests/integration/engine
+PAIRS :=
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export ANSIBLE_HOME := $(CURDIR)/$(VENV)/ansible-home
@@ -64,9 +67,22 @@ unit: $(READY) ## Run the tests that need no cluster
 integration: $(READY) ## Run the tests against a local Kubernetes with simulated nodes
 	pytest tests/integration $(ARGS)
 
+.PHONY: process-engine
+process-engine: $(READY) ## Run the tests whose result may depend on the engine with plays that are plain processes
+	IMMICH_TEST_ENGINE=process pytest $(BOTH_ENGINES) $(ARGS)
+
 .PHONY: matrix
-matrix: ## Run unit and engine tests with the oldest and the newest Python and ansible-core
-	bash hack/matrix.sh $(ARGS)
+matrix: $(READY) ## Run what depends on the releases of Python and ansible-core with others than those of .venv; PAIRS=3.13:2.20
+	bash hack/matrix.sh $(PAIRS) -- $(EVERY_RELEASE) $(ARGS)
+
+.PHONY: matrix-full
+matrix-full: $(READY) ## Run all unit and integration tests with each supported ansible-core, and with both engines (hours)
+	bash hack/matrix.sh 3.11:2.18 3.11:locked 3.13:2.20 3.13:locked -- tests/unit tests/integration $(ARGS)
+	IMMICH_TEST_ENGINE=process pytest tests/integration/instance tests/integration/operator $(ARGS)
+
+.PHONY: flaky
+flaky: $(READY) ## Run unit, integration and e2e tests five times, twice of it beside other load; name each test that failed once
+	python -m hack.ci.flaky $(ARGS)
 
 .PHONY: e2e
 e2e: $(READY) ## Run the end-to-end tests: the deployed operator on a node that runs containers (needs root)

@@ -1,12 +1,17 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Run what depends on the releases of Python and ansible-core (unit and engine tests) with the oldest and the newest of both.
-# Further arguments go to pytest.
+# Run tests with other releases of Python and ansible-core than those of .venv.
+# Usage: hack/matrix.sh [PYTHON:ANSIBLE_CORE ...] [-- ARGUMENTS OF PYTEST]
+# ANSIBLE_CORE is a release such as 2.18, or `locked`: what the lock file has for that Python. Without pairs: the oldest and
+# the newest of both. Without arguments: the tests whose result depends on these releases.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# Python:ansible-core; "locked" is what the lock file has for that Python
-pairs=(3.11:2.18 3.13:locked)
+pairs=()
+while (($#)) && [[ $1 != -- ]]; do pairs+=("$1") && shift; done
+(($#)) && shift
+((${#pairs[@]})) || pairs=(3.11:2.18 3.13:locked)
+(($#)) || set -- tests/unit tests/integration/engine
 
 find_python() {
   local candidate
@@ -22,13 +27,38 @@ find_python() {
 
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
+
+# The environment of a Python with all that is locked: .venv where that has this Python, else one made once in this run.
+locked_for() { # PYTHON
+  if [[ -x .venv/bin/python && $(.venv/bin/python -c 'import sys; print("%d.%d" % sys.version_info[:2])') == "$1" ]]; then
+    realpath .venv
+    return
+  fi
+  local venv=$folder/$1-locked
+  [[ -e $venv/.ready ]] || bash hack/setup.sh "$(find_python "$1")" "$venv" >&2
+  echo "$venv"
+}
+
+# The same with another ansible-core: an environment that has nothing but that, on top of the first one.
+with_core() { # LOCKED RELEASE TARGET
+  local site base
+  "$1/bin/python" -m venv --without-pip "$3"
+  site=$("$3/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+  base=$("$1/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+  "$1/bin/pip" --python "$3/bin/python" install --quiet --disable-pip-version-check --no-deps "ansible-core==$2.*"
+  printf 'import site; site.addsitedir("%s")\n' "$base" >"$site/locked.pth"
+  mkdir -p "$site/ansible_collections/media"
+  ln -s "$PWD" "$site/ansible_collections/media/immich"
+}
+
 for pair in "${pairs[@]}"; do
-  version=${pair%:*} core=${pair#*:} venv=$folder/${pair/:/-}
-  python=$(find_python "$version")
-  bash hack/setup.sh "$python" "$venv"
+  version=${pair%:*} core=${pair#*:}
+  locked=$(locked_for "$version")
+  venv=$locked
   if [[ $core != locked ]]; then
-    "$venv/bin/pip" install --quiet --disable-pip-version-check --no-deps "ansible-core==$core.*"
+    venv=$folder/$version-$core
+    with_core "$locked" "$core" "$venv"
   fi
   echo "matrix: Python $version with ansible-core $("$venv/bin/python" -c 'import ansible.release as r; print(r.__version__)')"
-  PATH=$venv/bin:$PATH ANSIBLE_HOME=$venv/ansible-home "$venv/bin/python" -m pytest tests/unit tests/integration/engine "$@"
+  PATH=$venv/bin:$locked/bin:$PATH ANSIBLE_HOME=$venv/ansible-home "$venv/bin/python" -m pytest "$@"
 done

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`python -m hack.ci`: all that must hold before a change lands. Needs nothing but Python; the stages set themselves up."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from hack.ci.results import Results, read
+from hack.ci.stages import Done, Stage, run_lanes, table
+from localcluster.programs import PROGRAMS
+
+SLOWEST = 25
+
+
+def _make(target: str, name: str = "", **variables: str) -> Stage:
+    settings = tuple(f"{key}={value}" for key, value in variables.items())
+    return Stage(name or target, ("make", "--no-print-directory", target, *settings))
+
+
+SET_UP = (
+    _make("setup"),
+    Stage("programs", (".venv/bin/python", "-m", "localcluster", "build", *PROGRAMS)),
+)
+"""What both lanes need: nothing of it may be done twice at once."""
+
+LANES = (
+    # What `make test` is made of.
+    (_make("lint"), _make("unit"), _make("integration")),
+    (
+        _make("docs"),
+        _make("packaging"),
+        _make("e2e"),
+        _make("docs-test"),
+        _make("process-engine"),
+        _make("matrix"),
+    ),
+)
+"""Side by side, so that one lane uses the processor while the other one waits for a cluster."""
+
+
+def main() -> int:
+    """0 when every stage has passed. The last lines: times of stages, slowest files, and how many tests passed."""
+    with tempfile.TemporaryDirectory(prefix="immich-operator-ci-") as name:
+        folder = Path(name)
+        done = run_lanes([SET_UP], folder)
+        if all(one.returncode == 0 for one in done):
+            done += run_lanes(LANES, folder)
+        results = read(sorted(folder.glob("*.xml")))
+    print(_report(done, results), flush=True)
+    return 0 if all(one.returncode == 0 for one in done) and not results.counts["failed"] else 1
+
+
+def _report(done: Sequence[Done], results: Results) -> str:
+    parts = [table(done)]
+    slowest = results.slowest(SLOWEST)
+    parts.append("\n".join(["slowest files, seconds", *(f"{seconds:7.1f}  {name}" for name, seconds in slowest)]))
+    if results.skipped:
+        parts.append("\n".join(["skipped", *results.skipped]))
+    if results.failed:
+        parts.append("\n".join(["failed", *results.failed]))
+    stages = [one.stage.name for one in done if one.returncode != 0]
+    if stages:
+        parts.append(f"stages that failed: {', '.join(stages)}")
+    return "\n\n".join(["", *parts, results.closing_line()])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Commands in lanes: those of one lane run one after the other, the lanes side by side."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+__all__ = ["Done", "Stage", "run_lanes", "table"]
+
+HEARTBEAT_S = 60.0
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One command. Where it runs pytest, JUnit files of that run are asked for through PYTEST_ADDOPTS."""
+
+    name: str
+    command: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a stage went. Times in seconds; `processor_s` is user and system time of all that its command waited for."""
+
+    stage: Stage
+    returncode: int
+    seconds: float
+    processor_s: float
+
+
+class _Lanes:
+    """Runs stages from several threads; says which are running."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._running: dict[str, float] = {}
+        self._done: list[Done] = []
+        self._lock = threading.Lock()
+
+    @property
+    def done(self) -> list[Done]:
+        with self._lock:
+            return list(self._done)
+
+    def run(self, lane: Sequence[Stage]) -> None:
+        for stage in lane:
+            started = time.monotonic()
+            with self._lock:
+                self._running[stage.name] = started
+            log = self._folder / f"{stage.name}.log"
+            returncode, processor_s = _run(stage, self._folder / f"{stage.name}.xml", log)
+            done = Done(stage, returncode, time.monotonic() - started, processor_s)
+            with self._lock:
+                del self._running[stage.name]
+                self._done.append(done)
+                # One stage after the other, whole: lines of two at once would tell nobody anything.
+                word = "done" if returncode == 0 else f"FAILED with status {returncode}"
+                print(f"\n=== {stage.name}: {word} after {done.seconds:.0f} s", flush=True)
+                sys.stdout.flush()
+                sys.stdout.buffer.write(log.read_bytes())
+                sys.stdout.flush()
+
+    def say_what_runs(self) -> None:
+        now = time.monotonic()
+        with self._lock:
+            running = [f"{name} ({(now - started) / 60:.0f} min)" for name, started in self._running.items()]
+        print(f"--- {time.strftime('%T')} running: {', '.join(running)}", flush=True)
+
+
+def run_lanes(lanes: Sequence[Sequence[Stage]], folder: Path) -> list[Done]:
+    """Run all stages, also after one has failed, so that one run tells all that is wrong. Logs go to `folder`."""
+    running = _Lanes(folder)
+    threads = [threading.Thread(target=running.run, args=(lane,)) for lane in lanes]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        while thread.is_alive():
+            thread.join(HEARTBEAT_S)
+            if thread.is_alive():
+                running.say_what_runs()
+    return running.done
+
+
+def _run(stage: Stage, junit: Path, log: Path) -> tuple[int, float]:
+    """(exit status, seconds of processor time)"""
+    options = f"{os.environ.get('PYTEST_ADDOPTS', '')} --junitxml={junit}".strip()
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            stage.command,
+            env={**os.environ, "PYTEST_ADDOPTS": options, **stage.environment},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    return process.returncode, usage.ru_utime + usage.ru_stime
+
+
+def table(done: Sequence[Done]) -> str:
+    """One line per stage, in the order of their ends."""
+    width = max(len(one.stage.name) for one in done)
+    lines = [f"{'stage':{width}}  seconds  processor"]
+    for one in done:
+        failed = "" if one.returncode == 0 else f"  FAILED ({one.returncode})"
+        lines.append(f"{one.stage.name:{width}}  {one.seconds:7.0f}  {one.processor_s:9.0f}{failed}")
+    return "\n".join(lines)

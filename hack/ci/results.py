@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-from xml.etree import ElementTree
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from xml.etree import ElementTree
 
 __all__ = ["Results", "read"]
 

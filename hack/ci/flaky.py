@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hack.ci.results import read
-from hack.ci.stages import Stage, run_lanes
+from hack.ci.stages import Stage, run_stages
 
 TARGETS = ("unit", "integration", "e2e")
 
@@ -34,7 +34,7 @@ def main(args: list[str] | None = None) -> int:
             print(f"=== run {number} of {options.times}{', one core busy' if is_loaded else ''}", flush=True)
             stages = [Stage(target, ("make", "--no-print-directory", target)) for target in options.targets]
             with _busy_core(is_loaded):
-                done = run_lanes([stages], folder)
+                done = run_stages(stages, folder)
             results = read(sorted(folder.glob("*.xml")))
             failures.update(results.failed)
             # A stage may fail without a test, or before any has run.

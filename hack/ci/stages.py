@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Commands in lanes: those of one lane run one after the other, the lanes side by side."""
+"""Commands, some of them side by side, each with its output in one piece and its times."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-__all__ = ["Done", "Stage", "run_lanes", "table"]
+__all__ = ["Done", "Stage", "run_stages", "table"]
 
 HEARTBEAT_S = 60.0
 
@@ -36,11 +36,12 @@ class Done:
     processor_s: float
 
 
-class _Lanes:
+class _Stages:
     """Runs stages from several threads; says which are running."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, stages: Iterable[Stage], folder: Path) -> None:
         self._folder = folder
+        self._todo = list(stages)
         self._running: dict[str, float] = {}
         self._done: list[Done] = []
         self._lock = threading.Lock()
@@ -50,10 +51,14 @@ class _Lanes:
         with self._lock:
             return list(self._done)
 
-    def run(self, lane: Sequence[Stage]) -> None:
-        for stage in lane:
+    def run(self) -> None:
+        """Take one stage after the other until none is left."""
+        while True:
             started = time.monotonic()
             with self._lock:
+                if not self._todo:
+                    return
+                stage = self._todo.pop(0)
                 self._running[stage.name] = started
             log = self._folder / f"{stage.name}.log"
             returncode, processor_s = _run(stage, self._folder / f"{stage.name}.xml", log)
@@ -75,10 +80,13 @@ class _Lanes:
         print(f"--- {time.strftime('%T')} running: {', '.join(running)}", flush=True)
 
 
-def run_lanes(lanes: Sequence[Sequence[Stage]], folder: Path) -> list[Done]:
-    """Run all stages, also after one has failed, so that one run tells all that is wrong. Logs go to `folder`."""
-    running = _Lanes(folder)
-    threads = [threading.Thread(target=running.run, args=(lane,)) for lane in lanes]
+def run_stages(stages: Iterable[Stage], folder: Path, *, at_once: int = 1) -> list[Done]:
+    """Run all stages in their order, also after one has failed, so that one run tells all that is wrong.
+
+    Logs and JUnit files go to `folder`.
+    """
+    running = _Stages(stages, folder)
+    threads = [threading.Thread(target=running.run) for _ in range(at_once)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from hack.ci.__main__ import LANES
-from hack.ci.stages import Done, Stage, run_lanes, table
+from hack.ci.__main__ import STAGES
+from hack.ci.stages import Done, Stage, run_stages, table
 
 ROOT = Path(__file__).parents[3]
 
@@ -20,21 +20,21 @@ def a_stage(name: str, code: str) -> Stage:
 
 
 def test_a_failure_does_not_keep_the_stages_after_it_from_running(tmp_path: Path) -> None:
-    done = run_lanes([[a_stage("breaks", "raise SystemExit(3)"), a_stage("works", "pass")]], tmp_path)
+    done = run_stages([a_stage("breaks", "raise SystemExit(3)"), a_stage("works", "pass")], tmp_path)
 
     assert [(one.stage.name, one.returncode) for one in done] == [("breaks", 3), ("works", 0)]
 
 
-def test_lanes_run_side_by_side(tmp_path: Path) -> None:
+def test_stages_run_side_by_side(tmp_path: Path) -> None:
     meet = f"""
 import os, time
 os.mkfifo({str(tmp_path / "fifo")!r}) if {{first}} else None
 while not os.path.exists({str(tmp_path / "fifo")!r}): time.sleep(0.01)
 open({str(tmp_path / "fifo")!r}, "w" if {{first}} else "r").close()
 """
-    lanes = [[a_stage("one", meet.format(first=True))], [a_stage("other", meet.format(first=False))]]
+    stages = [a_stage("one", meet.format(first=True)), a_stage("other", meet.format(first=False))]
 
-    done = run_lanes(lanes, tmp_path)  # one after the other, each would wait for the other one for ever
+    done = run_stages(stages, tmp_path, at_once=2)  # one after the other, each would wait for the other one for ever
 
     assert sorted(one.returncode for one in done) == [0, 0]
 
@@ -42,14 +42,14 @@ open({str(tmp_path / "fifo")!r}, "w" if {{first}} else "r").close()
 def test_the_output_of_a_stage_is_printed_whole_when_it_ends(
     tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
-    run_lanes([[a_stage("speaks", "print('first'); print('second')")]], tmp_path)
+    run_stages([a_stage("speaks", "print('first'); print('second')")], tmp_path)
 
     printed = capfdbinary.readouterr().out
     assert b"=== speaks: done after 0 s\nfirst\nsecond\n" in printed
 
 
 def test_pytest_is_asked_for_its_results_under_the_name_of_the_stage(tmp_path: Path) -> None:
-    run_lanes([[a_stage("tests", "import os; print(os.environ['PYTEST_ADDOPTS'])")]], tmp_path)
+    run_stages([a_stage("tests", "import os; print(os.environ['PYTEST_ADDOPTS'])")], tmp_path)
 
     assert f"--junitxml={tmp_path / 'tests.xml'}" in (tmp_path / "tests.log").read_text(encoding="utf-8")
 
@@ -68,7 +68,7 @@ def test_the_processor_time_of_children_counts(tmp_path: Path) -> None:
     burn = "import time\nwhile time.process_time() < 0.3: pass"
     nested = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {burn!r}])"
 
-    [done] = run_lanes([[a_stage("busy", nested)]], tmp_path)
+    [done] = run_stages([a_stage("busy", nested)], tmp_path)
 
     assert done.processor_s >= 0.3
 
@@ -78,4 +78,4 @@ def test_ci_runs_all_that_make_test_runs() -> None:
     rule = next(line for line in makefile.splitlines() if line.startswith("test:"))
     targets = shlex.split(rule.removeprefix("test:").partition("##")[0])
 
-    assert set(targets) <= {stage.name for lane in LANES for stage in lane}
+    assert set(targets) <= {stage.name for stage in STAGES}

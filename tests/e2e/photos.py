@@ -5,8 +5,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import urllib3
 from localcluster import build
 from localcluster.testing import Cluster
 from support.operating import Instances
+from support.waiting import eventually
 
 __all__ = ["Deployed", "NoAnswer", "Photos"]
 
@@ -69,19 +69,27 @@ class Deployed:
         found = self.api.list("Pod", self.NAMESPACE)
         return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
 
-    def wait_at_work(self, image: str = "", timeout: float = DEADLINE_S) -> str:
+    def wait_at_work(self, image: str = "") -> str:
         """Name of the pod that holds the Lease and is ready, of that image."""
-        end = time.monotonic() + timeout
-        while True:
-            lease = self.api.find("Lease", "immich-operator", self.NAMESPACE)
-            holder = (lease or {}).get("spec", {}).get("holderIdentity") or ""
+
+        def at_work() -> str | None:
+            holder = self.leader()
             for pod in self.pods():
                 ready = any(c["type"] == "Ready" and c["status"] == "True" for c in pod["status"].get("conditions", ()))
                 own = image in ("", pod["spec"]["containers"][0]["image"])
                 if ready and own and holder.startswith(pod["metadata"]["name"]):
                     return str(pod["metadata"]["name"])
-            assert time.monotonic() < end, f"no operator at work; Lease held by {holder!r}\n{self.log()}"
-            time.sleep(0.2)
+            return None
+
+        def words() -> str:
+            return f"Lease held by {self.leader()!r}\n{self.log()}"
+
+        return eventually("an operator at work", at_work, within=DEADLINE_S, beside=words)
+
+    def leader(self) -> str:
+        """Who holds the Lease; "" when nobody does."""
+        lease = self.api.find("Lease", "immich-operator", self.NAMESPACE)
+        return str((lease or {}).get("spec", {}).get("holderIdentity") or "")
 
     def kill(self) -> None:
         """Its pod goes without being asked, as when a node dies."""
@@ -97,12 +105,11 @@ class Deployed:
 class Photos(Instances):
     """Instances of one namespace on a real node, and their servers."""
 
+    deadline_s = DEADLINE_S
+
     def __init__(self, cluster: Cluster, namespace: str, operator: Deployed) -> None:
         super().__init__(cluster, namespace)
         self.deployed = operator
-
-    def wait(self, what: str, condition: Callable[[], Any], timeout: float = DEADLINE_S) -> Any:
-        return super().wait(what, condition, timeout)
 
     def ready(self, spec: Mapping[str, Any] | None = None, name: str = "photos") -> dict[str, Any]:
         """Create an instance and wait until it is ready."""
@@ -119,25 +126,24 @@ class Photos(Instances):
 
         Pods are ready a moment before the node leads their Service to them: a connection is tried for `patience_s`.
         """
-        end = time.monotonic() + patience_s
-        while True:
+        refused: list[Exception] = []
+
+        def answered() -> urllib3.BaseHTTPResponse | None:
             try:
-                answer = urllib3.request(
-                    method,
-                    f"{self.url(name)}/api/{path}",
-                    timeout=15.0,
-                    retries=False,
-                    preload_content=True,
-                    **arguments,
-                )
-            except urllib3.exceptions.HTTPError as error:
-                if isinstance(error, urllib3.exceptions.NewConnectionError) and time.monotonic() < end:
-                    time.sleep(0.1)
-                    continue
-                raise NoAnswer(0, str(error)) from error
-            if answer.status >= 400:
-                raise NoAnswer(answer.status, answer.data.decode(errors="replace"))
-            return bytes(answer.data)
+                url = f"{self.url(name)}/api/{path}"
+                return urllib3.request(method, url, timeout=15.0, retries=False, preload_content=True, **arguments)
+            except urllib3.exceptions.NewConnectionError as error:
+                refused.append(error)
+                return None
+
+        try:
+            what = f"a connection to the server of {name}"
+            answer = eventually(what, answered, within=patience_s, beside=lambda: str(refused[-1]))
+        except (AssertionError, urllib3.exceptions.HTTPError) as error:
+            raise NoAnswer(0, str(error)) from error
+        if answer.status >= 400:
+            raise NoAnswer(answer.status, answer.data.decode(errors="replace"))
+        return bytes(answer.data)
 
     def get_json(self, path: str, name: str = "photos") -> Any:
         return json.loads(self.ask("GET", path, name))
@@ -199,9 +205,6 @@ class Photos(Instances):
     def wait_not_ready(self, name: str = "photos") -> dict[str, Any]:
         """The status as soon as it says that the instance is not ready."""
 
-        def told() -> dict[str, Any] | None:
-            status: dict[str, Any] = (self.get("Immich", name) or {}).get("status") or {}
-            return status if status.get("ready") is False else None
-
-        found: dict[str, Any] = self.wait(f"Immich {name} not ready", told)
-        return found
+        cr = self.wait_for(f"Immich {name} not ready", name, lambda cr: cr["status"]["ready"] is False)
+        status: dict[str, Any] = cr["status"]
+        return status

@@ -22,13 +22,15 @@ from typing import Any
 import yaml
 
 from ansible_collections.media.immich.plugins.plugin_utils.images import DEFAULT_IMAGES, IMAGE_VARIABLES
+from localcluster.errors import WaitError
 from localcluster.testing import Cluster
+from support.waiting import DEADLINE_S, eventually
 
 ROOT = Path(__file__).resolve().parents[2]
 CRD = ROOT / "crds" / "media.rm3l.org_immiches.yaml"
 DEFAULT_ENVIRONMENT = {IMAGE_VARIABLES[component]: image for component, image in DEFAULT_IMAGES.items()}
 ENGINE = os.environ.get("IMMICH_TEST_ENGINE", "fork")
-DEADLINE_S = 90.0  # only a failing test takes this long, or one on a machine that is busy with others
+QUIET_S = 0.5  # what follows from an event is in the queue by then: the operator gathers events for 0.1 s
 OWN_KINDS = (
     "Deployment", "StatefulSet", "Service", "ConfigMap", "Secret", "PersistentVolumeClaim", "Ingress",
 )  # fmt: skip
@@ -78,8 +80,8 @@ class Operator:
         self._is_whole = False
         command = [
             sys.executable, "-m", "immich_operator", "run", "--watches-file", str(watches),
-            f"--engine={engine}", "--log-format=json", "--metrics-bind-address=0", "--health-probe-bind-address=0",
-            "--run-dir", str(folder / "run"), *args,
+            f"--engine={engine}", "--log-format=json", "--metrics-bind-address=127.0.0.1:0",
+            "--health-probe-bind-address=0", "--run-dir", str(folder / "run"), *args,
         ]  # fmt: skip
         self.process = subprocess.Popen(
             command,
@@ -141,6 +143,13 @@ class Operator:
         """The text of /metrics, if it is served."""
         return self._fetch("metrics", "/metrics")[1]
 
+    def is_idle(self) -> bool:
+        """No pass runs, and none is due. What is scheduled for later, a retry or a period, does not count."""
+        names = ("workqueue_depth{", "controller_runtime_active_workers{")
+        values = [float(line.rpartition(" ")[2]) for line in self.metrics().splitlines() if line.startswith(names)]
+        assert len(values) >= len(names), "the metrics have other names than this method knows"
+        return not any(values)
+
     def signal(self, number: int = signal.SIGTERM) -> None:
         self.process.send_signal(number)
 
@@ -200,6 +209,8 @@ class Operator:
 class Instances:
     """Custom resources of one namespace, and what becomes of them."""
 
+    deadline_s = DEADLINE_S
+
     def __init__(self, cluster: Cluster, namespace: str, operator: Operator | None = None) -> None:
         self.cluster, self.api, self.namespace, self.operator = cluster, cluster.api, namespace, operator
 
@@ -221,32 +232,28 @@ class Instances:
     def get(self, kind: str, name: str) -> dict[str, Any] | None:
         return self.api.find(kind, name, self.namespace)
 
-    def wait(self, what: str, condition: Callable[[], Any], timeout: float = DEADLINE_S) -> Any:
+    def wait(self, what: str, condition: Callable[[], Any]) -> Any:
         """Look until the condition is truthy; a failure shows the operator's last words."""
-        end = time.monotonic() + timeout
-        while True:
-            value = condition()
-            if value:
-                return value
-            if time.monotonic() > end:
-                words = self.operator.tail() if self.operator else ""
-                status = (self.get("Immich", "photos") or {}).get("status")
-                raise AssertionError(
-                    f"{what}: not within {timeout:.0f} s.\nstatus: {json.dumps(status, indent=1)}\n{words}"
-                )
-            time.sleep(0.05)
+        return eventually(what, condition, every=0.1, within=self.deadline_s, beside=self._words)
+
+    def wait_for(self, what: str, name: str, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """The instance as soon as `holds` of it, told by a watch: no state in between is missed. As `Api.wait_for`."""
+        try:
+            return self.api.wait_for("Immich", name, self.namespace, holds, self.deadline_s)
+        except WaitError as error:
+            raise AssertionError(f"{what}: {error}\n{self._words()}") from error
+
+    def _words(self) -> str:
+        status = (self.get("Immich", "photos") or {}).get("status")
+        return f"status: {json.dumps(status, indent=1)}\n{self.operator.tail() if self.operator else ''}"
 
     def wait_ready(self, name: str = "photos") -> dict[str, Any]:
         """The custom resource once it is ready for its present generation."""
 
-        def ready() -> dict[str, Any] | None:
-            cr = self.get("Immich", name)
-            status = (cr or {}).get("status") or {}
-            is_current = cr and status.get("observedGeneration") == cr["metadata"]["generation"]
-            return cr if is_current and status.get("ready") else None
+        def ready(cr: dict[str, Any]) -> bool:
+            return bool(_is_current(cr) and cr["status"].get("ready"))
 
-        found: dict[str, Any] = self.wait(f"Immich {name} ready", ready)
-        return found
+        return self.wait_for(f"Immich {name} ready", name, ready)
 
     def condition(self, kind: str, name: str = "photos") -> dict[str, Any]:
         """A condition of an instance, {} when there is none yet."""
@@ -254,29 +261,30 @@ class Instances:
         return next((entry for entry in status.get("conditions") or () if entry["type"] == kind), {})
 
     def wait_condition(self, kind: str, reason: str, name: str = "photos") -> dict[str, Any]:
-        def reached() -> dict[str, Any] | None:
-            condition = self.condition(kind, name)
-            return condition if condition.get("reason") == reason else None
+        """The condition as soon as it has that reason."""
 
-        found: dict[str, Any] = self.wait(f"condition {kind} of Immich {name} with reason {reason}", reached)
-        return found
+        def found(cr: dict[str, Any]) -> dict[str, Any] | None:
+            entries = cr["status"]["conditions"]
+            return next((entry for entry in entries if (entry["type"], entry["reason"]) == (kind, reason)), None)
+
+        what = f"condition {kind} of Immich {name} with reason {reason}"
+        condition = found(self.wait_for(what, name, lambda cr: found(cr) is not None))
+        assert condition
+        return condition
 
     def wait_settled(self, name: str = "photos") -> None:
-        """Until no pass of the instance is due any more: after the last one no further one came."""
+        """Until no pass is due any more: the last change has been seen, and nothing has come after its pass."""
         assert self.operator
-        operator = self.operator
+        operator, passes, since = self.operator, 0, 0.0
 
         def settled() -> bool:
-            passes = operator.passes(name, self.namespace)
-            mark = len(passes)
-            if not passes:
+            nonlocal passes, since
+            ended = len(operator.passes(name, self.namespace))
+            if not operator.is_idle() or ended != passes:
+                passes, since = ended, time.monotonic()
+            if not passes or time.monotonic() - since < QUIET_S:
                 return False
-            end = time.monotonic() + 1.0 + 3 * float(passes[-1].get("duration_s", 1.0))  # a pass may be under way
-            while time.monotonic() < end:
-                if len(operator.passes(name, self.namespace)) != mark:
-                    return False
-                time.sleep(0.1)
-            return True
+            return _is_current(self.get("Immich", name) or {})
 
         self.wait(f"Immich {name} settled", settled)
 
@@ -349,6 +357,11 @@ class Instances:
         if secret:
             return yaml.safe_load(base64.b64decode(secret["data"]["immich-config.yaml"]))
         return None
+
+
+def _is_current(cr: Mapping[str, Any]) -> bool:
+    """A pass has reported on the present generation."""
+    return (cr.get("status") or {}).get("observedGeneration") == cr.get("metadata", {}).get("generation")
 
 
 def pod_spec(workload: Mapping[str, Any]) -> dict[str, Any]:

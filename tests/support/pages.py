@@ -7,7 +7,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import yaml
 
 from hack.docs.blocks import ROOT, Block
 from localcluster.testing import Cluster
+from support.waiting import eventually
 
 ROUTE_CRD = """
 apiVersion: apiextensions.k8s.io/v1
@@ -111,12 +111,21 @@ class PageRun:
         """What was printed is what the page shows. Commands that only read are asked again until they tell so."""
         assert self._last, f"{block.where}: no commands before this output"
         pattern = expected(block.text)
-        end = time.monotonic() + OUTPUT_DEADLINE_S
-        while not pattern.fullmatch(normalised(self._printed)):
-            may_still_come = _READ_ONLY.match(self._last.text) and time.monotonic() < end
-            assert may_still_come, f"{block.where}: the page shows\n{block.text}\nbut it was\n{self._printed}"
-            time.sleep(0.2)
-            self._printed = self.shell(self._last.text).stdout
+        commands = self._last.text
+        if pattern.fullmatch(normalised(self._printed)):
+            return
+
+        def shown() -> bool:
+            if _READ_ONLY.match(commands):
+                self._printed = self.shell(commands).stdout
+            return bool(pattern.fullmatch(normalised(self._printed)))
+
+        eventually(
+            f"{block.where}: the page shows\n{block.text}",
+            shown,
+            within=OUTPUT_DEADLINE_S if _READ_ONLY.match(commands) else 0,
+            beside=lambda: f"but it was\n{self._printed}",
+        )
 
     def _try_out(self, block: Block) -> None:
         content = yaml.safe_load(block.text)

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,8 +11,7 @@ import pytest
 from ansible_collections.media.immich.plugins.plugin_utils import crd
 from localcluster.errors import ApiError
 from localcluster.testing import Cluster
-
-SERVED_WITHIN_S = 30.0
+from support.waiting import eventually
 
 
 def serve(cluster: Cluster, definition: dict[str, Any]) -> None:
@@ -25,18 +22,17 @@ def serve(cluster: Cluster, definition: dict[str, Any]) -> None:
 
 def wait_for_answer(cluster: Cluster, method: str, path: str, *, status: int, body: Any = None) -> None:
     """Repeat a request (a dry run, if it writes) until its answer has this status."""
-    deadline = time.monotonic() + SERVED_WITHIN_S
-    pause = threading.Event()
-    answer = 0
-    while answer != status:
-        if time.monotonic() > deadline:
-            raise AssertionError(f"{method} {path} answered {answer} for {SERVED_WITHIN_S:.0f} s, not {status}")
+    answers = [0]
+
+    def answered() -> bool:
         try:
             cluster.api.request(method, path, body=body, query={"dryRun": "All"} if body else None)
-            answer = 200
+            answers.append(200)
         except ApiError as error:
-            answer = error.status
-        pause.wait(0.0 if answer == status else 0.05)
+            answers.append(error.status)
+        return answers[-1] == status
+
+    eventually(f"{method} {path} answered with {status}", answered, beside=lambda: f"the last answer: {answers[-1]}")
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,6 @@ import itertools
 import logging
 import shutil
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ import pytest
 
 from immich_operator.engine import Engine, Play, PlayResult, make_engine
 from immich_operator.engine.fork import ForkEngine
+from support.waiting import eventually
 
 COLLECTIONS = Path(__file__).parent / "collections"
 ANCHOR = COLLECTIONS / "ansible_collections/testing/engine/roles/anchor"
@@ -66,14 +66,9 @@ def a_fork_engine(folder: Path, *, identity_only: bool = False) -> Iterator[Benc
     engine.close()
 
 
-def until(claim: Callable[[], Any], *, within_s: float = 20.0) -> Any:
-    """What `claim` returns as soon as it is true; fails after `within_s`."""
-    pause = threading.Event()
-    deadline = time.monotonic() + within_s
-    while not (value := claim()):
-        assert time.monotonic() < deadline, f"not true within {within_s} s"
-        pause.wait(0.02)
-    return value
+def wait_ended(*pids: int) -> None:
+    """Until none of the processes runs any more."""
+    eventually(f"the processes {list(pids)} gone", lambda: not any(map(is_running, pids)))
 
 
 def is_running(pid: int) -> bool:

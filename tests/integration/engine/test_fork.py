@@ -19,8 +19,9 @@ import pytest
 from immich_operator.engine import fork
 from immich_operator.engine.fork import ForkEngine
 from immich_operator.engine.zygotes import ZygoteDiedError
+from support.waiting import eventually
 
-from .conftest import Bench, a_fork_engine, is_running, until
+from .conftest import Bench, a_fork_engine, is_running, wait_ended
 
 QUICK = "- testing.engine.report:\n    report: {done: true}\n"
 LINGER = "- testing.engine.linger:\n    pids: {pids}\n"
@@ -98,7 +99,7 @@ def test_a_play_that_had_not_begun_when_its_zygote_died_is_sent_again(
 
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(own.run, QUICK)
-        until((own.folder / "runs/photos/artifacts/run-2/stdout").exists)
+        eventually("the play begun", (own.folder / "runs/photos/artifacts/run-2/stdout").exists)
         os.kill(_zygote(own), signal.SIGKILL)
 
         assert running.result().ok()
@@ -110,7 +111,7 @@ def test_a_play_that_ran_when_its_zygote_died_is_an_error(own: Bench) -> None:
 
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(own.run, LINGER.format(pids=pids))
-        until(pids.exists)
+        eventually("the play's processes", pids.exists)
         os.kill(_zygote(own), signal.SIGKILL)
         result = running.result()
 
@@ -133,7 +134,7 @@ def test_a_play_whose_events_cannot_be_stored_is_killed(own: Bench, monkeypatch:
 
     assert result.status == "error"
     assert "No space left on device" in result.failures[0]
-    until(lambda: not any(map(is_running, json.loads(pids.read_text()))))
+    wait_ended(*json.loads(pids.read_text()))
 
 
 def test_a_crashed_play_names_the_signal(own: Bench) -> None:
@@ -161,14 +162,14 @@ def test_a_play_that_was_running_when_code_changed_ends_in_peace(own: Bench) -> 
 
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(own.run, slow, name="slow")
-        until((own.folder / "runs/slow/project/begun").exists)
+        eventually("the slow play begun", (own.folder / "runs/slow/project/begun").exists)
         os.utime(own.folder / "collections/ansible_collections/testing/engine/plugins/action/report.py")
         old = _zygote(own)
 
         assert own.run(QUICK, name="other").ok()
         assert _zygote(own) != old
         assert running.result().ok()
-    until(lambda: not is_running(old))
+    wait_ended(old)
 
 
 def test_an_import_is_learned_from_the_play_that_needed_it(own: Bench) -> None:
@@ -184,7 +185,7 @@ def test_an_import_is_learned_from_the_play_that_needed_it(own: Bench) -> None:
         return list(json.loads(file.read_text()))
 
     first = imported()
-    until(lambda: imported() == [], within_s=30)
+    eventually("a play that imports nothing", lambda: imported() == [])
 
     assert "ansible_collections.operator_sdk.util.plugins.action.requeue_after" in first
     assert [name for name in first if name.startswith("ansible_collections.testing.engine.plugins.action.")] == []
@@ -195,7 +196,7 @@ def test_a_play_inherits_no_socket_but_its_own(own: Bench) -> None:
 
     with ThreadPoolExecutor(1) as pool:
         other = pool.submit(own.run, LINGER.format(pids=pids), name="other", cancel=cancel)
-        until(pids.exists)
+        eventually("the play's processes", pids.exists)
         of_other = _sockets(json.loads(pids.read_text())[0])
         of_zygote = _sockets(_zygote(own))
         result = own.run("- testing.engine.look:\n")
@@ -213,7 +214,7 @@ def test_a_zygote_that_cannot_start_costs_speed_but_no_play(
 ) -> None:
     assert own.run(QUICK).ok()
     os.kill(_zygote(own), signal.SIGKILL)
-    until(lambda: not is_running(_zygote(own)))
+    wait_ended(_zygote(own))
     real = sys.executable
     broken = own.folder / "python"
     broken.write_text(f'#!/bin/sh\ncase "$*" in *engine.zygote*) exit 3;; esac\nexec {real} "$@"\n')
@@ -241,7 +242,7 @@ def test_a_play_that_waits_for_a_zygote_is_canceled_when_the_engine_is_closed(ow
 
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(own.run, QUICK)
-        until(own.engine._zygotes._lock.locked)
+        eventually("the play waits for its zygote", own.engine._zygotes._lock.locked)
         own.engine.close()
 
         assert waiting.result(10).status == "canceled"
@@ -282,7 +283,7 @@ def test_lessons_that_hang_are_given_up_before_the_zygote_is_thought_to_hang(own
 
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(own.engine.run, needing, threading.Event())
-        until(tried.exists)
+        eventually("the play tries its imports", tried.exists)
         meanwhile = own.run(QUICK)
         results = [running.result(), meanwhile, own.engine.run(needing, threading.Event()), own.run(QUICK)]
 
@@ -306,7 +307,7 @@ def test_a_zygote_ends_with_the_operator(tmp_path: Path) -> None:
         assert is_running(zygote)
         operator.kill()
 
-    until(lambda: not is_running(zygote))
+    wait_ended(zygote)
 
 
 def test_many_plays_leave_no_descriptor_and_no_memory(own: Bench) -> None:

@@ -10,7 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from .conftest import Bench, is_running, tree, until
+from support.waiting import eventually
+
+from .conftest import Bench, tree, wait_ended
 
 SECRET = "correct-horse-battery-staple"
 
@@ -110,7 +112,7 @@ def test_the_end_of_its_time_ends_all_processes_of_a_play(bench: Bench) -> None:
     assert result.status == "timeout"
     assert result.rc == 254
     assert result.stats is None
-    until(lambda: not any(map(is_running, json.loads(pids.read_text()))))
+    wait_ended(*json.loads(pids.read_text()))
     assert (bench.artifacts()[-1] / "status").read_text() == "timeout"
 
 
@@ -119,12 +121,12 @@ def test_a_cancel_ends_all_processes_of_a_play_at_once(bench: Bench) -> None:
 
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(bench.run, LINGER.format(pids=pids), cancel=cancel)
-        until(pids.exists)
+        eventually("the play's processes", pids.exists)
         cancel.set()
         result = running.result(5)
 
     assert result.status == "canceled"
-    until(lambda: not any(map(is_running, json.loads(pids.read_text()))))
+    wait_ended(*json.loads(pids.read_text()))
     assert (bench.artifacts()[-1] / "status").read_text() == "canceled"
     assert not (bench.folder / "runs/photos/env/extravars").exists()
 
@@ -134,7 +136,7 @@ def test_ending_a_play_leaves_the_others_alone(bench: Bench) -> None:
 
     with ThreadPoolExecutor(2) as pool:
         ended = pool.submit(bench.run, LINGER.format(pids=pids), name="one", cancel=cancel)
-        until(pids.exists)
+        eventually("the play's processes", pids.exists)
         other = pool.submit(bench.run, "- ansible.builtin.command: sleep 1\n  changed_when: false\n", name="two")
         cancel.set()
 

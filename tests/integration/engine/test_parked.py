@@ -17,8 +17,9 @@ import pytest
 
 from immich_operator.engine import Play, PlayResult
 from immich_operator.engine.fork import ForkEngine
+from support.waiting import eventually
 
-from .conftest import Bench, a_fork_engine, is_running, until
+from .conftest import Bench, a_fork_engine, wait_ended
 
 LOOK = "- testing.engine.look:\n"
 LINGER = "- testing.engine.linger:\n    pids: {pids}\n"
@@ -65,7 +66,7 @@ def settled(own: Bench, play: Play) -> int:
         assert run(own, play).ok()
         return before[0] if len(before) == 1 and parked(own) == before else None
 
-    return int(until(same_twice))
+    return eventually("a parked process that lasts", same_twice)
 
 
 @contextmanager
@@ -74,7 +75,7 @@ def lingering(own: Bench) -> Iterator[tuple[Future[PlayResult], Path]]:
     pids = own.folder / "pids"
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(run, own, own.play(LINGER.format(pids=pids)))
-        until(pids.exists)
+        eventually("the play's processes", pids.exists)
         yield running, pids
 
 
@@ -164,7 +165,7 @@ def test_a_parked_process_that_died_is_replaced(own: Bench) -> None:
     play = own.play(LOOK)
     process = settled(own, play)
     os.kill(process, signal.SIGKILL)
-    until(lambda: not is_running(process))
+    wait_ended(process)
 
     assert run(own, play).ok()
     assert run(own, play).ok()
@@ -178,7 +179,7 @@ def test_a_play_that_ran_when_its_parked_process_died_is_an_error_and_leaves_not
         result = running.result()
 
     assert (result.status, result.failures) == ("error", ("play run-1 was lost: its zygote has died",))
-    until(lambda: not any(map(is_running, json.loads(pids.read_text()))))
+    wait_ended(*json.loads(pids.read_text()))
 
 
 def test_a_play_that_takes_too_long_is_killed_with_all_that_it_has_started(own: Bench) -> None:
@@ -187,7 +188,7 @@ def test_a_play_that_takes_too_long_is_killed_with_all_that_it_has_started(own: 
     result = run(own, own.play(LINGER.format(pids=pids), timeout_s=2.0))
 
     assert result.status == "timeout"
-    until(lambda: not any(map(is_running, json.loads(pids.read_text()))))
+    wait_ended(*json.loads(pids.read_text()))
     assert len(parked(own)) == 1
 
 
@@ -197,7 +198,7 @@ def test_closing_the_engine_ends_everything(own: Bench) -> None:
         own.engine.close()
         assert not running.result().ok()
 
-    until(lambda: not any(map(is_running, [process, mother, *json.loads(pids.read_text())])))
+    wait_ended(process, mother, *json.loads(pids.read_text()))
 
 
 def test_with_many_roles_some_are_not_parked_and_all_run(own: Bench) -> None:
@@ -249,7 +250,7 @@ def test_plays_of_each_verbosity_have_a_process_of_their_own(own: Bench) -> None
     play = own.play(LOOK)
 
     assert all(run(own, again(play, verbosity=verbosity)).ok() for verbosity in (0, 2) for _ in range(3))
-    until(lambda: len(parked(own)) == 2)
+    eventually("two parked processes", lambda: len(parked(own)) == 2)
 
 
 @pytest.mark.parametrize("reason", ["variables", "inventory", "arguments"])

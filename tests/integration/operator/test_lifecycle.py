@@ -14,6 +14,7 @@ import yaml
 
 from localcluster.testing import Cluster
 from support.operating import Operator
+from support.waiting import eventually
 from tests.integration.operator.conftest import StartOperator, Widgets
 from tests.integration.operator.proxy import Proxy
 from tests.integration.operator.widgets import watches
@@ -289,7 +290,7 @@ def test_a_missing_permission_is_named_heals_and_does_not_stop_the_rest(
     allow({**granted, "": ["configmaps", "secrets"]})
 
     operator.wait_line("watch works again", kind=f"Secret in {namespace}")
-    operator.wait_for("readiness", lambda _: operator.probe("/readyz") == (200, "ok\n"))
+    eventually("readiness", lambda: operator.probe("/readyz") == (200, "ok\n"))
 
 
 def restricted_kubeconfig(cluster: Cluster, namespace: str, folder: Path) -> Path:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from localcluster import processes
+from support.waiting import eventually
 
 
 def started(tmp_path: Path, code: str) -> processes.Process:
@@ -55,9 +56,7 @@ def test_a_process_that_took_over_the_pid_is_left_alone() -> None:
 def test_grace_lets_a_process_end_by_itself(tmp_path: Path) -> None:
     code = "import signal, sys, time; signal.signal(15, lambda *_: sys.exit(0)); print('ready', flush=True); time.sleep(60)"
     process = started(tmp_path, code)
-    deadline = time.monotonic() + 10
-    while "ready" not in processes.tail(tmp_path / "log") and time.monotonic() < deadline:
-        processes.wait_for_exit(process, 0.01)
+    eventually("the process ready", lambda: "ready" in processes.tail(tmp_path / "log"))
 
     begun = time.monotonic()
     assert processes.kill(process, grace_s=30) is True

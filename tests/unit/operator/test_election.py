@@ -10,6 +10,7 @@ import pytest
 
 from immich_operator.election import Elector, Observed, Terms, Times, claim, may_take, observe, released
 from immich_operator.errors import ClusterError, ConflictError, NotFoundError, UnreachableError
+from support.waiting import eventually
 
 WALL = "2026-01-01T00:00:00.000000Z"
 
@@ -353,8 +354,7 @@ def test_a_renewal_under_way_does_not_take_back_a_released_lease(server, clock):
     assert begun.wait(10)
     end = threading.Thread(target=elector.finish)
     end.start()
-    while elector.leading.is_set():
-        pass  # `finish` is on its way to the Lease
+    eventually("`finish` on its way to the Lease", lambda: not elector.leading.is_set())
     go_on.set()
     renewal.join()
     end.join()

@@ -7,7 +7,6 @@ python hack/docs/fields.py --check    fail if the page is not what would be writ
 
 from __future__ import annotations
 
-import functools
 import json
 import re
 import sys
@@ -15,10 +14,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
+from ansible_collections.media.immich.plugins.plugin_utils import crd
 
 ROOT = Path(__file__).resolve().parents[2]
-CRD = ROOT / "crds" / "media.rm3l.org_immiches.yaml"
 PAGE = ROOT / "docs" / "reference" / "fields.md"
 
 INTRODUCTION = """\
@@ -75,12 +73,10 @@ def main() -> int:
     return 0
 
 
-@functools.cache
 def schema() -> Schema:
     """The schema of a whole Immich."""
-    crd = yaml.safe_load(CRD.read_text(encoding="utf-8"))
-    version: Schema = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
-    return version
+    found: Schema = crd.open_api_schema()
+    return found
 
 
 def page(root: Schema) -> str:

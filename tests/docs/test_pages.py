@@ -12,8 +12,8 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
-import yaml
 
+from ansible_collections.media.immich.plugins.plugin_utils.crd import documents
 from hack.docs.blocks import blocks, pages
 from localcluster.testing import Cluster
 from support.operating import Operator
@@ -89,7 +89,7 @@ def the_operator_written_in_go(run: PageRun) -> Iterator[None]:
     """A custom resource that it looked after, and its Deployment."""
     objects = [
         manifest
-        for manifest in yaml.safe_load_all(
+        for manifest in documents(
             Path("tests/fixtures/instance-made-by-the-go-operator-minimal.yaml").read_text(encoding="utf-8")
         )
         if manifest["kind"] == "Immich"

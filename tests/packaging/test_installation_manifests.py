@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import yaml
 
+from ansible_collections.media.immich.plugins.plugin_utils import crd
 from hack import installer
 from localcluster.errors import KubectlError
 from localcluster.testing import Cluster
@@ -49,7 +49,12 @@ def documents(overlay: str, namespace: str, components: tuple[str, ...] = (), *,
     text = installer.build(
         overlay, image="registry.example.com/op:1", namespace=namespace, components=components, crds=crds
     )
-    return [document for document in yaml.safe_load_all(text) if document]
+    return [document for document in crd.documents(text) if document]
+
+
+def as_list(manifests: list[Manifest]) -> str:
+    """What `kubectl apply -f -` takes."""
+    return json.dumps({"apiVersion": "v1", "kind": "List", "items": manifests})
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +69,7 @@ def apis(cluster: Cluster) -> None:
 def confined(apis: None, cluster: Cluster, namespace: str) -> str:
     """A namespace with Pod Security `restricted` and the namespaced installation."""
     cluster.kubectl("label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted")
-    manifests = yaml.safe_dump_all(documents("namespaced", namespace))
+    manifests = as_list(documents("namespaced", namespace))
     cluster.kubectl("apply", "--server-side", "-f", "-", input=manifests)
     return namespace
 
@@ -84,9 +89,7 @@ def test_the_api_server_accepts_every_manifest(
 ) -> None:
     manifests = documents(overlay, namespace, components)
 
-    answer = cluster.kubectl(
-        "apply", "--server-side", "--dry-run=server", "-f", "-", input=yaml.safe_dump_all(manifests)
-    )
+    answer = cluster.kubectl("apply", "--server-side", "--dry-run=server", "-f", "-", input=as_list(manifests))
 
     assert answer.count("serverside-applied") == len(manifests)
 

@@ -9,9 +9,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
-import yaml
 
 import immich_operator
+from ansible_collections.media.immich.plugins.plugin_utils.crd import documents
 from tests.packaging.conftest import ROOT, Environment, run
 
 COLLECTION = "ansible_collections/media/immich"
@@ -52,7 +52,7 @@ def test_render_works_from_the_wheel_alone(operator_environment: Environment) ->
     rendered = operator_environment.run("immich-operator", "render", "--with-credentials", GOLDEN / "cr.yaml")
 
     def names(text: str) -> list[tuple[str, str]]:
-        return [(item["kind"], item["metadata"]["name"]) for item in yaml.safe_load_all(text)]
+        return [(item["kind"], item["metadata"]["name"]) for item in documents(text)]
 
     assert names(rendered) == names((GOLDEN / "objects.yaml").read_text(encoding="utf-8"))
 

@@ -24,7 +24,8 @@ import yaml
 from ansible_collections.media.immich.plugins.plugin_utils.images import DEFAULT_IMAGES, IMAGE_VARIABLES
 from localcluster.errors import WaitError
 from localcluster.testing import Cluster
-from support.waiting import DEADLINE_S, eventually
+
+from .waiting import DEADLINE_S, eventually
 
 ROOT = Path(__file__).resolve().parents[2]
 CRD = ROOT / "crds" / "media.rm3l.org_immiches.yaml"

@@ -14,7 +14,8 @@ import yaml
 
 from hack.docs.blocks import ROOT, Block
 from localcluster.testing import Cluster
-from support.waiting import eventually
+
+from .waiting import eventually
 
 ROUTE_CRD = """
 apiVersion: apiextensions.k8s.io/v1

@@ -8,8 +8,8 @@ import copy
 from pathlib import Path
 
 import pytest
-import yaml
 
+from ansible_collections.media.immich.plugins.plugin_utils.crd import documents
 from support.operating import ENGINE, ROOT, WRITES
 
 FIXTURE = ROOT / "tests" / "fixtures" / "instance-made-by-the-go-operator-minimal.yaml"
@@ -51,7 +51,7 @@ def shape(manifest):
 def test_a_cr_without_spec_becomes_the_objects_that_the_go_operator_made(instances):
     expected = {
         (manifest["kind"], manifest["metadata"]["name"]): shape(manifest)
-        for manifest in yaml.safe_load_all(FIXTURE.read_text(encoding="utf-8"))
+        for manifest in documents(FIXTURE.read_text(encoding="utf-8"))
         if manifest["kind"] != "Immich"
     }
     instances.create()

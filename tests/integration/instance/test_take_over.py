@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import pytest
-import yaml
 
+from ansible_collections.media.immich.plugins.plugin_utils.crd import documents
 from support.operating import ROOT, pod_spec
 
 FIXTURES = ROOT / "tests" / "fixtures"
@@ -45,10 +45,10 @@ class Former:
 
     def __init__(self, fixture, instances):
         self.instances = instances
-        documents = list(yaml.safe_load_all((FIXTURES / fixture).read_text(encoding="utf-8")))
-        [self.cr] = [document for document in documents if document["kind"] == "Immich"]
+        stored = documents((FIXTURES / fixture).read_text(encoding="utf-8"))
+        [self.cr] = [document for document in stored if document["kind"] == "Immich"]
         # the StatefulSet's controller makes the database's claim
-        self.objects = [d for d in documents if d is not self.cr and d["metadata"]["name"] != "data-photos-postgres-0"]
+        self.objects = [d for d in stored if d is not self.cr and d["metadata"]["name"] != "data-photos-postgres-0"]
 
     def create_cr(self):
         metadata = {

@@ -7,8 +7,8 @@ import base64
 import io
 
 import pytest
-import yaml
 
+from ansible_collections.media.immich.plugins.plugin_utils.crd import documents
 from immich_operator.cli import main
 
 MINIMAL = "apiVersion: media.rm3l.org/v1alpha1\nkind: Immich\nmetadata: {name: photos, namespace: family}\n"
@@ -31,7 +31,7 @@ def render(tmp_path, capsys, monkeypatch):
 
 
 def names(output):
-    return {(item["kind"], item["metadata"]["name"]) for item in yaml.safe_load_all(output) if item}
+    return {(item["kind"], item["metadata"]["name"]) for item in documents(output) if item}
 
 
 def test_a_custom_resource_without_spec_becomes_its_manifests_with_the_default_images(render):
@@ -53,7 +53,7 @@ def test_the_credentials_are_left_out_with_a_word_unless_asked_for(render):
 
     assert ("Secret", "photos-postgres-credentials") not in names(without)
     assert "# Secret photos-postgres-credentials" in without
-    [secret] = [item for item in yaml.safe_load_all(included) if item and item["kind"] == "Secret"]
+    [secret] = [item for item in documents(included) if item and item["kind"] == "Secret"]
     assert len(base64.b64decode(secret["data"]["password"])) == 32
 
 
@@ -62,14 +62,14 @@ def test_a_value_that_only_a_secret_knows_is_shown_as_where_it_comes_from(render
 
     _, output, _ = render(MINIMAL + spec)
 
-    [secret] = [item for item in yaml.safe_load_all(output) if item and item["kind"] == "Secret"]
+    [secret] = [item for item in documents(output) if item and item["kind"] == "Secret"]
     assert "<key client of Secret sso>" in base64.b64decode(secret["data"]["immich-config.yaml"]).decode()
 
 
 def test_what_looks_like_a_date_stays_text_as_for_kubectl(render):
     _, output, _ = render(MINIMAL + "spec: {server: {podAnnotations: {checked: 2026-11-24}}}\n")
 
-    [server] = [item for item in yaml.safe_load_all(output) if item and item["metadata"]["name"] == "photos-server"][:1]
+    [server] = [item for item in documents(output) if item and item["metadata"]["name"] == "photos-server"][:1]
     assert server["spec"]["template"]["metadata"]["annotations"]["checked"] == "2026-11-24"
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ansible_collections.media.immich.plugins.plugin_utils.crd import complete
+from ansible_collections.media.immich.plugins.plugin_utils.crd import complete, documents
 from ansible_collections.media.immich.plugins.plugin_utils.images import DEFAULT_IMAGES
 from ansible_collections.media.immich.plugins.plugin_utils.planning import plan
 from support.instances import PASSWORD, deletions, environment, found, seen_with, workloads
@@ -18,7 +18,7 @@ OWNER = "00000000-1111-2222-3333-444444444444"
 def an_instance(size):
     """(custom resource, objects) as a cluster returned them; uids, which the files leave out, are filled in."""
     text = (FIXTURES / f"instance-made-by-the-go-operator-{size}.yaml").read_text(encoding="utf-8")
-    cr, *objects = yaml.safe_load_all(text.replace("OWNER-UID", OWNER))
+    cr, *objects = documents(text.replace("OWNER-UID", OWNER))
     cr["metadata"] |= {"uid": OWNER, "generation": 2, "resourceVersion": "1"}
     for index, manifest in enumerate(objects):
         manifest["metadata"]["uid"] = f"uid-{index}"

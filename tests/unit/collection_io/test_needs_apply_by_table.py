@@ -279,12 +279,12 @@ def test_nulls_are_taken_out_at_every_depth() -> None:
     assert without_nulls(manifest) == {"b": {"d": 1}, "e": [{}, None]}
 
 
-NAMES = st.text("abcdefgh", min_size=1, max_size=4)
+NAMES = st.text("abc", min_size=1, max_size=2)
 SCALARS = st.one_of(st.booleans(), st.integers(0, 5), NAMES, st.just(""))
 VALUES = st.recursive(
     SCALARS,
     lambda below: st.one_of(st.dictionaries(NAMES, below, max_size=4), st.lists(below, max_size=3)),
-    max_leaves=12,
+    max_leaves=8,
 )
 
 

@@ -21,6 +21,10 @@ NASTY = [
     "word " * 1500, "ab/c_d-e",
 ]  # fmt: skip
 """Strings that one version of YAML or the other takes for something else, or folds, or escapes."""
+CHARACTERS = (
+    "aZ19eEx+-._/ :#,?~=<&*!|>%@`'\"\\{}[]\t\n\ré日🎞\x00\x1b\x7f\u0085\u00a0\u2028\u2029\ud7ff\ue000\ufeff\ufffe"
+)
+"""At least one of each kind that YAML tells apart."""
 
 
 def by_yaml_1_1(text):
@@ -34,20 +38,21 @@ def by_yaml_1_2(text):
 
 
 LOADERS = [pytest.param(by_yaml_1_1, id="1.1"), pytest.param(by_yaml_1_2, id="1.2")]
+text = st.text(CHARACTERS, max_size=10)
 scalars = (
     st.none()
     | st.booleans()
     | st.integers(min_value=-(2**53), max_value=2**53)
     | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text()
+    | text
     | st.sampled_from(NASTY)
 )
 values = st.recursive(
     scalars,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
-    max_leaves=8,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(text, inner, max_size=2),
+    max_leaves=6,
 )
-settings_trees = st.dictionaries(st.text(max_size=12) | st.sampled_from(NASTY[:-3]), values, max_size=4)
+settings_trees = st.dictionaries(text | st.sampled_from(NASTY[:-3]), values, max_size=4)
 
 
 def same(one, other):

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from ansible_collections.media.immich.plugins.plugin_utils.values import checksum, dig, merged, plain, quantity
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text("ab\n", max_size=2),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abcd"), inner, max_size=3),
     max_leaves=8,
 )
 mappings = st.dictionaries(st.sampled_from("abc"), json_values, max_size=3)

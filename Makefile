@@ -56,6 +56,7 @@ lint: $(READY) ## Check style, types, layers, YAML, roles, and that generated fi
 	python hack/crd/generate.py --check
 	python hack/bundle/generate.py --check
 	python hack/docs/fields.py --check
+	python hack/docs/variables.py --check
 	python hack/docs/commands.py --check
 	python hack/docs/pictures.py --check
 
@@ -118,6 +119,7 @@ generate: $(READY) ## Write generated files anew: CRD, bundle, reference pages
 	python hack/crd/generate.py
 	python hack/bundle/generate.py
 	python hack/docs/fields.py
+	python hack/docs/variables.py
 	python hack/docs/commands.py
 	python hack/docs/pictures.py
 	python -m immich_operator.settings --markdown > docs/reference/settings.md

@@ -15,6 +15,9 @@ from typing import Any
 
 import yaml
 
+from ansible_collections.media.immich.plugins.plugin_utils import variables
+from ansible_collections.media.immich.plugins.plugin_utils.names import SPEC_KEYS, Component
+
 Schema = dict[str, Any]
 
 HERE = Path(__file__).resolve().parent
@@ -42,7 +45,11 @@ class Expander:
     def expand(self, node: Schema, path: str) -> Schema:
         """The structural schema for `node`; ValueError naming `path` if the source holds a key that it cannot."""
         node = self._resolved(node)
+        if (component := node.pop("variables", None)) is not None:
+            node["items"].setdefault("rules", []).extend(variable_rules(Component(component)))
         rules = [validation(rule) for rule in node.pop("rules", [])]
+        if node.pop("conditional-variables", False):
+            rules += conditional_variable_rules()
         if (volume := node.pop("volume", None)) is not None:
             rules += volume_rules(volume.get("at", ""), volume.get("switches", []))
         if unknown := node.keys() - KEYWORDS:
@@ -107,6 +114,44 @@ def validation(rule: Schema) -> Schema:
     if "reason" in rule:
         result["reason"] = rule["reason"]
     return result
+
+
+CONDITIONS = {
+    variables.When.METRICS: "self.immich.metrics.enabled",
+    variables.When.FILE: "self.immich.configurationKind != 'None'",
+}
+
+
+def variable_rules(component: Component) -> list[Schema]:
+    """What an entry of a component's `env` may not say, wherever the operator relies on another value."""
+    return [
+        {"rule": variable_rule("self", name, fixed), "message": f"{fixed.what(name)}. {fixed.instead}"}
+        for name, fixed in variables.fixed_variables(component)
+        if not fixed.when
+    ]
+
+
+def conditional_variable_rules() -> list[Schema]:
+    """The same for what the operator relies on in some instances only; the rules are those of the whole spec."""
+    return [
+        {
+            "rule": f"!({CONDITIONS[fixed.when]}) || !has({env}) || "
+            f"{env}.all(entry, {variable_rule('entry', name, fixed)})",
+            "message": f"{fixed.what(name)}. {fixed.instead}",
+            "fieldPath": env.removeprefix("self"),
+        }
+        for component in (Component.SERVER, Component.MACHINE_LEARNING)
+        for name, fixed in variables.fixed_variables(component)
+        if fixed.when
+        for env in [f"self.{SPEC_KEYS[component]}.env"]
+    ]
+
+
+def variable_rule(entry: str, name: str, fixed: variables.Fixed) -> str:
+    """True for other variables, for those whose value comes from elsewhere, and for the values that are fine."""
+    fine = [f"{entry}.value == '{value}'" for value in fixed.values]
+    fine += [f"{entry}.value.startsWith('{fixed.values[0]}/')"] if fixed.below else []
+    return f"{entry}.name != '{name}' || has({entry}.valueFrom) || (has({entry}.value) && ({' || '.join(fine)}))"
 
 
 def volume_rules(at: str, switches: list[str]) -> list[Schema]:

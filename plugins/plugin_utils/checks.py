@@ -12,6 +12,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from . import variables
+from .names import SPEC_KEYS, Component
 from .problems import Problem
 
 __all__ = ["check"]
@@ -59,7 +61,9 @@ def _name(cr: Mapping[str, Any], spec: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def _environment(spec: Mapping[str, Any]) -> Iterator[Problem]:
-    for component in ("server", "machineLearning"):
+    for kind in (Component.SERVER, Component.MACHINE_LEARNING):
+        component = SPEC_KEYS[kind]
+        yield from variables.problems(kind, component, _items(_mapping(spec, component), "env"), spec)
         for index, entry in enumerate(_list(_mapping(spec, component), "env")):
             path = f"spec.{component}.env[{index}]"
             if entry.get("value") and "valueFrom" in entry:
@@ -131,7 +135,11 @@ def _mapping(parent: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
+def _items(parent: Mapping[str, Any], name: str) -> list[Any]:
+    value = parent.get(name)
+    return value if isinstance(value, list) else []
+
+
 def _list(parent: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
     """The mappings in a list of mappings."""
-    value = parent.get(name)
-    return [entry for entry in value if isinstance(entry, Mapping)] if isinstance(value, list) else []
+    return [entry for entry in _items(parent, name) if isinstance(entry, Mapping)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import names, pods, volumes
+from . import environment, names, pods, volumes
 from .instance import Instance, Part, Surroundings
 from .names import Component
 from .reasons import Reason
@@ -51,7 +51,10 @@ def plan(instance: Instance, around: Surroundings) -> Part:
             f"ReadWriteMany claim, or set {PATH}.persistence.enabled to false so that each pod has a cache of its own",
         )
     check_environment(part, instance, around, settings, PATH)
-    apply_deployment(part, around, _deployment(instance, around, image, claim, recreate=not is_shared))
+    users = environment.given(instance, around, Component.MACHINE_LEARNING)
+    environment.check(part, instance, Component.MACHINE_LEARNING, users, CACHE_ENVIRONMENT)
+    pinned = environment.pinned(instance, Component.MACHINE_LEARNING, users)
+    apply_deployment(part, around, _deployment(instance, around, image, claim, pinned, recreate=not is_shared))
     part.apply(pods.service(instance, Component.MACHINE_LEARNING, [("http", PORT)]))
     return part
 
@@ -65,14 +68,20 @@ def claim_name(instance: Instance) -> str | None:
 
 
 def _deployment(
-    instance: Instance, around: Surroundings, image: str, claim: str | None, *, recreate: bool
+    instance: Instance,
+    around: Surroundings,
+    image: str,
+    claim: str | None,
+    pinned: list[dict[str, Any]],
+    *,
+    recreate: bool,
 ) -> dict[str, Any]:
     settings = instance.settings(Component.MACHINE_LEARNING)
     container = pods.container(
         "machine-learning",
         image,
         settings,
-        env=pods.environment(CACHE_ENVIRONMENT, settings.get("env")),
+        env=pods.environment([*CACHE_ENVIRONMENT, *pinned], settings.get("env")),
         envFrom=settings.get("envFrom") or None,
         ports=[{"name": "http", "containerPort": PORT, "protocol": "TCP"}],
         volumeMounts=[{"name": "cache", "mountPath": CACHE}],

@@ -6,8 +6,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from . import configuration, library, names, pods, postgres, valkey
+from . import configuration, environment, library, names, pods, postgres, valkey
 from .configuration import ConfigFile
+from .environment import Given
 from .instance import Instance, Part, Surroundings
 from .names import Component
 from .reasons import Reason
@@ -39,7 +40,9 @@ def plan(instance: Instance, around: Surroundings, config: ConfigFile, made: Map
             f"node. Use a ReadWriteMany claim in {library.PATH}, or one replica",
         )
     check_environment(part, instance, around, settings, PATH)
-    apply_deployment(part, around, _deployment(instance, around, image, config, made, recreate=not is_shared))
+    users = environment.given(instance, around, Component.SERVER)
+    environment.check(part, instance, Component.SERVER, users, _own_environment(instance, config))
+    apply_deployment(part, around, _deployment(instance, around, image, config, made, users, recreate=not is_shared))
     part.apply(pods.service(instance, Component.SERVER, [("http", PORT), *_metrics_ports(instance)]))
     return part
 
@@ -60,7 +63,7 @@ def _metrics_ports(instance: Instance) -> list[tuple[str, int]]:
     return METRICS_PORTS if dig(instance.spec, "immich", "metrics", "enabled") else []
 
 
-def _environment(instance: Instance, config: ConfigFile) -> list[dict[str, Any]]:
+def _own_environment(instance: Instance, config: ConfigFile) -> list[dict[str, Any]]:
     env = [*valkey.server_environment(instance), *postgres.server_environment(instance)]
     if config.kind != "None":
         env.append(pods.variable("IMMICH_CONFIG_FILE", f"/config/{names.CONFIG_FILE}"))
@@ -71,32 +74,45 @@ def _environment(instance: Instance, config: ConfigFile) -> list[dict[str, Any]]
             env.append(pods.variable("IMMICH_MACHINE_LEARNING_URL", url))
     if _metrics_ports(instance):
         env.append(pods.variable("IMMICH_TELEMETRY_INCLUDE", "all"))
-    return pods.environment(env, instance.settings(Component.SERVER).get("env"))
+    return env
 
 
-def _runs_the_api(env: list[dict[str, Any]]) -> bool:
+def _runs_the_api(users: Mapping[str, Given]) -> bool:
     """False for pods that run background jobs only: they open no port that a probe could ask."""
-    values = {entry["name"]: entry.get("value") or "" for entry in env}
-    included = [worker.strip() for worker in values.get("IMMICH_WORKERS_INCLUDE", "").split(",") if worker.strip()]
-    excluded = [worker.strip() for worker in values.get("IMMICH_WORKERS_EXCLUDE", "").split(",")]
-    return (not included or "api" in included) and "api" not in excluded
+
+    def workers(name: str) -> list[str]:
+        text = (users[name].value if name in users else None) or ""
+        return [worker.strip() for worker in text.split(",") if worker.strip()]
+
+    included = workers("IMMICH_WORKERS_INCLUDE")
+    return (not included or "api" in included) and "api" not in workers("IMMICH_WORKERS_EXCLUDE")
 
 
-def _waiters(instance: Instance, image: str) -> list[dict[str, Any]]:
+DATABASE_ELSEWHERE = ("DB_URL", "DB_URL_FILE", "DB_HOSTNAME_FILE", "CREDENTIALS_DIRECTORY")
+QUEUES_ELSEWHERE = ("REDIS_URL", "REDIS_SOCKET")
+"""Variables after which the host and port that the operator knows of may not be those that Immich uses."""
+
+
+def _waiters(
+    instance: Instance, image: str, env: list[dict[str, Any]], users: Mapping[str, Given]
+) -> list[dict[str, Any]]:
     """Init containers for the database and the queues: without either the server ends, some seconds after a good ping.
 
     A database given as URL is in a Secret that is not taken apart here; the server itself tries again until it is up.
+    So it does where the user's variables lead to a place that can't be told from here, or that a Secret holds.
     """
     settings = instance.settings(Component.SERVER)
-    database = {entry["name"]: entry.get("value") for entry in postgres.server_environment(instance)}
-    queues = {entry["name"]: entry.get("value") for entry in valkey.server_environment(instance)}
-    waiters = []
-    if "DB_HOSTNAME" in database:
-        waiters.append(
-            pods.wait_container("postgres", image, settings, database["DB_HOSTNAME"] or "", database["DB_PORT"])
-        )
-    waiters.append(pods.wait_container("valkey", image, settings, queues["REDIS_HOSTNAME"] or "", queues["REDIS_PORT"]))
-    return waiters
+    values = {entry["name"]: entry.get("value") or "" for entry in env}
+    wanted = (
+        ("postgres", "DB_HOSTNAME", "DB_PORT", DATABASE_ELSEWHERE),
+        ("valkey", "REDIS_HOSTNAME", "REDIS_PORT", QUEUES_ELSEWHERE),
+    )
+    return [
+        pods.wait_container(target, image, settings, values[host], values[port])
+        for target, host, port, elsewhere in wanted
+        if not any(name in values or name in users for name in elsewhere)
+        and all(values.get(name) and "$(" not in values[name] for name in (host, port))
+    ]
 
 
 def _used_secrets(instance: Instance) -> list[Used]:
@@ -115,11 +131,13 @@ def _deployment(
     image: str,
     config: ConfigFile,
     made: Mapping[str, Mapping[str, str]],
+    users: Mapping[str, Given],
     *,
     recreate: bool,
 ) -> dict[str, Any]:
     settings = instance.settings(Component.SERVER)
-    env = _environment(instance, config)
+    own = [*_own_environment(instance, config), *environment.pinned(instance, Component.SERVER, users)]
+    env = pods.environment(own, settings.get("env"))
     mounts = [{"name": "library", "mountPath": "/data"}]
     volumes: list[dict[str, Any]] = [
         {"name": "library", "persistentVolumeClaim": {"claimName": library.claim_name(instance)}}
@@ -143,7 +161,7 @@ def _deployment(
             for name, number in [("http", PORT), *_metrics_ports(instance)]
         ],
         volumeMounts=mounts,
-        **(pods.http_probes("/api/server/ping") if _runs_the_api(env) else {}),
+        **(pods.http_probes("/api/server/ping") if _runs_the_api(users) else {}),
     )
     checksums = {
         names.CONFIG_CHECKSUM_ANNOTATION: config.checksum,
@@ -152,7 +170,7 @@ def _deployment(
     template = pods.pod_template(
         instance,
         Component.SERVER,
-        pod={"initContainers": _waiters(instance, image), "containers": [container], "volumes": volumes},
+        pod={"initContainers": _waiters(instance, image, env, users), "containers": [container], "volumes": volumes},
         checksums=without_none(checksums),
     )
     return pods.deployment(

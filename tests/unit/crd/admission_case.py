@@ -84,6 +84,37 @@ NAME_LENGTH = (
     "the name is too long for the objects made from it. Choose at most 43 characters, or 46 with an external"
     " database, or 56 if machine learning is off too"
 )
+MEDIA_LOCATION = (
+    "IMMICH_MEDIA_LOCATION has to be /data or a folder below it, because the library is mounted there and files in any"
+    " other place are lost with the pod. Remove it, after copying files that a running pod has elsewhere;"
+    " spec.immich.persistence.library says which volume holds the photos"
+)
+SERVER_PORT = (
+    "IMMICH_PORT has to be 2283, because probes, Service, Ingress and Route lead there. Remove it; spec.server.ingress"
+    " and spec.server.route say where people find the server"
+)
+LEARNING_PORT = (
+    "IMMICH_PORT has to be 3003, because probes, Service and server expect machine learning there. Remove it"
+)
+ADDRESS = (
+    "IMMICH_HOST has to be ::, [::] or 0.0.0.0, because probes and Services come from outside of the container."
+    " Remove it"
+)
+CACHE_FOLDER = (
+    "MACHINE_LEARNING_CACHE_FOLDER has to be /cache or a folder below it, because the volume of the models is mounted"
+    " there and others are downloaded again by each pod. Remove it; spec.machineLearning.persistence says which volume"
+    " holds the models"
+)
+METRICS_PORTS = {
+    name: f"{name} has to be {port} where spec.immich.metrics.enabled is true, because the Service offers the metrics"
+    " there. Remove it"
+    for name, port in (("IMMICH_API_METRICS_PORT", 8081), ("IMMICH_MICROSERVICES_METRICS_PORT", 8082))
+}
+CONFIG_FILE = (
+    "IMMICH_CONFIG_FILE has to be /config/immich-config.yaml where spec.immich.configurationKind is not None, because"
+    " the operator writes that file from spec.immich.configuration. Remove it and use spec.immich.configuration; or set"
+    " spec.immich.configurationKind to None, to bring a file of your own"
+)
 MALFORMED = "in body should match"
 WRONG_CHOICE = "Unsupported value"
 WRONG_TYPE = "must be of type"

@@ -6,6 +6,7 @@ from __future__ import annotations
 from tests.unit.crd.admission_pods import COMPONENTS, ENVIRONMENT, NAMES, SHAPES
 from tests.unit.crd.admission_services import DATABASE, VALKEY, VOLUMES
 from tests.unit.crd.admission_settings import CONFIGURATION, INGRESS, TAKEN_OVER
+from tests.unit.crd.admission_variables import VARIABLES
 
 __all__ = ["CASES"]
 
@@ -14,6 +15,7 @@ CASES = [
     *SHAPES,
     *COMPONENTS,
     *ENVIRONMENT,
+    *VARIABLES,
     *VOLUMES,
     *DATABASE,
     *VALKEY,

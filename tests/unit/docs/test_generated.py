@@ -13,7 +13,7 @@ from hack.docs import fields
 from hack.docs.blocks import DOCS, ROOT
 
 
-@pytest.mark.parametrize("generator", ["fields", "commands", "pictures"])
+@pytest.mark.parametrize("generator", ["fields", "variables", "commands", "pictures"])
 def test_what_is_generated_is_fresh(generator: str) -> None:
     done = subprocess.run(
         [sys.executable, f"hack/docs/{generator}.py", "--check"], cwd=ROOT, capture_output=True, text=True, check=False

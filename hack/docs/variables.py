@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Write docs/reference/variables.md from plugins/plugin_utils/variables.py.
+
+python hack/docs/variables.py            write the page
+python hack/docs/variables.py --check    fail if the page is not what would be written
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from ansible_collections.media.immich.plugins.plugin_utils.names import Component
+from ansible_collections.media.immich.plugins.plugin_utils.variables import TABLE, Policy, Variable
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = ROOT / "docs" / "reference" / "variables.md"
+
+INTRODUCTION = """\
+# Environment variables
+
+<!-- Made by `python hack/docs/variables.py` from plugins/plugin_utils/variables.py; do not edit. -->
+
+Every variable that the containers of an instance read, and what the operator does when you set it in
+`spec.server.env`, `spec.server.envFrom`, `spec.machineLearning.env` or `spec.machineLearning.envFrom`. PostgreSQL and
+Valkey have no field for variables.
+
+- **passes on**: the container gets your value; the operator relies on nothing of it.
+- **sets**: the operator sets it. An entry of yours in `env` takes its place. A key that `envFrom` reads does not, and the
+  condition `Warning` says so.
+- **follows**: what depends on it is made to fit.
+- **refuses**: mounts, ports, probes and Services are made for one value. The API server refuses another one in `env`.
+  Where it comes from a ConfigMap or a Secret, the component stays as it is and its condition says `SpecInvalid`, with
+  the names of the object and of the key. Values out of Secrets are never shown.
+- **keeps**: not yours to set.
+
+A value that the operator relies on may be set to what it is. Where there is an `envFrom`, the operator sets these
+variables itself, so that nothing that is added to the ConfigMap or Secret later can move them.
+
+Variables that are not on this page are passed on.
+"""
+
+HEADINGS = {
+    Component.SERVER: "Server",
+    Component.MACHINE_LEARNING: "Machine learning",
+    Component.POSTGRES: "PostgreSQL",
+    Component.VALKEY: "Valkey",
+}
+VERBS = {
+    Policy.PASSED: "passes on",
+    Policy.OURS: "sets",
+    Policy.FOLLOWED: "follows",
+    Policy.FIXED: "refuses",
+    Policy.OUT_OF_REACH: "keeps",
+}
+
+
+def main() -> int:
+    text = page()
+    if "--check" in sys.argv[1:]:
+        if not PAGE.exists() or PAGE.read_text(encoding="utf-8") != text:
+            print(f"{PAGE.relative_to(ROOT)} is out of date: run python hack/docs/variables.py", file=sys.stderr)
+            return 1
+        return 0
+    PAGE.write_text(text, encoding="utf-8")
+    return 0
+
+
+def page() -> str:
+    sections = [INTRODUCTION]
+    for component, variables in TABLE.items():
+        rows = [f"| `{variable.name}` | {variable.meaning} | {_treatment(variable)} |" for variable in variables]
+        table = "\n".join(["| Variable | Meaning | The operator |", "|---|---|---|", *rows])
+        sections.append(f"## {HEADINGS[component]}\n\n{table}\n")
+    return "\n".join(sections)
+
+
+def _treatment(variable: Variable) -> str:
+    verb = VERBS[variable.policy]
+    if variable.fixed:
+        return f"{verb}: {variable.fixed.what(variable.name)}. {variable.fixed.instead}"
+    return f"{verb}: {variable.note}" if variable.note else verb
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -81,6 +81,8 @@ def _render(file: str, document: Any, args: argparse.Namespace, out: TextIO) -> 
     )
     for notice in plan.notices:
         print(f"{file}: Immich {name}: {notice.effect} {notice.component}: {notice.message}", file=sys.stderr)
+    if any(notice.effect == "blocks" for notice in plan.notices):
+        return False  # half an instance is worse than none: what is missing would be pruned by those who apply it
     made = {step["object"]["metadata"]["name"] for step in plan.steps if step["verb"] == "create"}
     for manifest in plan.as_dict()["steps"]:
         content = manifest["object"]

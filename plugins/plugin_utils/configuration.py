@@ -12,7 +12,9 @@ from typing import Any
 import yaml
 
 from . import names
-from .immich_settings import Finding, check_settings
+from .images import release_of
+from .immich_settings import OPERATOR, Finding, check_settings, converted
+from .immich_settings_schema import VERIFIED_RELEASES
 from .instance import Instance, Part, Surroundings
 from .names import Component
 from .reasons import Reason
@@ -41,7 +43,11 @@ class ConfigFile:
 
 
 def plan(instance: Instance, around: Surroundings) -> tuple[Part, ConfigFile | None]:
-    """The object that holds the file. No ConfigFile when a Secret is missing: then all stays as it is until it comes."""
+    """The object that holds the file.
+
+    No ConfigFile when a Secret is missing, or when Immich would not start with the settings: then all stays as it is,
+    the old file too, which a pod that starts again would read.
+    """
     part = Part(Component.CONFIG)
     name = names.config_object(instance.name)
     wanted_kind = dig(instance.spec, "immich", "configurationKind", default="ConfigMap")
@@ -49,7 +55,10 @@ def plan(instance: Instance, around: Surroundings) -> tuple[Part, ConfigFile | N
     if is_deeper(users, DEEPEST):
         part.blocks(Reason.SPEC_INVALID, f"{PATH} is nested more than {DEEPEST} levels deep; make it flatter")
         return part, None
-    _warn_of_doubtful_settings(part, users, wanted_kind)
+    users = converted(users)
+    _tell_of_doubtful_settings(part, instance, around, users, wanted_kind)
+    if part.is_blocked:
+        return part, None
     if wanted_kind == "None":
         return part, ConfigFile("None", name, None)
 
@@ -149,13 +158,33 @@ def _replaced(settings: Mapping[str, Any], where: tuple[str, ...], value: Mappin
     return {**settings, head: _replaced(settings[head], tuple(rest), value) if rest else value}
 
 
-def _warn_of_doubtful_settings(part: Part, users: Mapping[str, Any], kind: str) -> None:
+def _tell_of_doubtful_settings(
+    part: Part, instance: Instance, around: Surroundings, users: Mapping[str, Any], kind: str
+) -> None:
     if kind == "None":
         if users:
             part.warns(Reason.SETTING_IGNORED, f"{PATH} is not used, because spec.immich.configurationKind is None")
         return
+    is_verified = release_of(_server_image(instance, around)) in VERIFIED_RELEASES
+    refused = []
     for finding in check_settings(users):
-        part.warns(_reason(finding), f"{finding.path}: {finding.what}. {finding.remedy}")
+        message = f"{finding.path}: {finding.what}. {finding.remedy}"
+        if finding.refused_by == OPERATOR or (finding.refused_by and is_verified):
+            refused.append(message)
+        else:
+            part.warns(_reason(finding), message)
+    if refused:
+        part.blocks(Reason.INVALID_SETTING, f"{'; '.join(refused)}. {_until_then(instance, around)}")
+
+
+def _server_image(instance: Instance, around: Surroundings) -> str:
+    return str(instance.settings(Component.SERVER).get("image") or around.images.get(Component.SERVER) or "")
+
+
+def _until_then(instance: Instance, around: Surroundings) -> str:
+    if around.live("Deployment", names.workload_name(instance.name, Component.SERVER)):
+        return "Until then the server runs on with its former settings"
+    return "Until then the server is not started"
 
 
 def _reason(finding: Finding) -> Reason:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from .names import Component
@@ -29,3 +30,10 @@ def images_from_environment(environment: Mapping[str, str], *, fall_back: bool =
     if fall_back:
         found = {component: image or DEFAULT_IMAGES[Component(component)] for component, image in found.items()}
     return {component: image for component, image in found.items() if image}
+
+
+def release_of(image: str) -> tuple[int, int] | None:
+    """(major, minor) that the tag of an image names, such as (3, 1) for `v3.1.0`; None where it names none."""
+    name = image.partition("@")[0].rpartition("/")[2]
+    found = re.match(r"v?([0-9]{1,4})\.([0-9]{1,4})(?:[.+-]|$)", name.partition(":")[2])
+    return (int(found[1]), int(found[2])) if found else None

@@ -36,10 +36,11 @@ from .immich_settings_schema import (
 from .immich_settings_values import cron_fault, is_time_of_day, is_url, is_web_url, number_in_text
 from .values import dig
 
-__all__ = ["ROOT", "Finding", "check_settings"]
+__all__ = ["ROOT", "Finding", "check_settings", "converted"]
 
 ROOT = "spec.immich.configuration"
 
+IMMICH, OPERATOR = "Immich", "the operator"
 _REFUSED = "Immich refuses to start with this value"
 _UNUSABLE = "the operator cannot use this value"
 _LARGEST_WHOLE = 2**53 - 1
@@ -66,6 +67,8 @@ class Finding(NamedTuple):
     fatal: bool
     shows_secret: bool = False
     """The value is fine, but has no place in a custom resource."""
+    refused_by: str = ""
+    """Who can't use the value for sure: IMMICH (of a release in `VERIFIED_RELEASES`), OPERATOR or nobody."""
 
 
 def check_settings(settings: Mapping[str, Any]) -> list[Finding]:
@@ -78,6 +81,42 @@ def check_settings(settings: Mapping[str, Any]) -> list[Finding]:
         return []
     found = [*_check_section(ROOT, settings, _tree()), *_check_meaning(settings)]
     return sorted(found, key=lambda finding: (not finding.fatal, finding))
+
+
+def converted(settings: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The settings with texts such as "0.5" and "True" as the number or flag that Immich wants there.
+
+    The operator written in Go took some numbers as texts only. What Immich takes as it is, and what is no number, stays
+    as written.
+    """
+    result: Mapping[str, Any] = _converted(settings, _tree())
+    return result
+
+
+def _converted(value: Any, known: Any) -> Any:
+    if isinstance(known, dict):
+        if not isinstance(value, Mapping):
+            return value
+        return {key: _converted(held, known.get(str(key))) for key, held in value.items()}
+    if isinstance(known, Items) and _is_list(value):
+        return [_converted(item, known.each) for item in value]
+    if known is None or not isinstance(value, str) or _accepts(value, known):
+        return value
+    meant = _meant(value.strip(), known)
+    return value if meant is None or not _accepts(meant, known) else meant
+
+
+def _meant(text: str, kind: Kind) -> bool | int | float | str | None:
+    """What the text says where no text is wanted, None when it says nothing of that kind."""
+    match kind:
+        case Number() if text:
+            number = number_in_text(text)
+            return int(number) if number is not None and number == int(number) else number
+        case Flag() if text.lower() in _FLAG_TEXTS:
+            return text.lower() == "true"
+        case Choice():
+            return next((option for option in kind.options if str(option) == text), None)
+    return None
 
 
 @cache
@@ -111,12 +150,13 @@ def _homes() -> dict[str, list[str]]:
 
 def _check_section(path: str, value: Any, known: Mapping[str, Any]) -> Iterator[Finding]:
     if not isinstance(value, Mapping):
-        reader, consequence = ("the operator", _UNUSABLE) if _is_operators(path) else ("Immich", _REFUSED)
+        reader, consequence = (OPERATOR, _UNUSABLE) if _is_operators(path) else (IMMICH, _REFUSED)
         yield Finding(
             path,
             f"{_shown(value, hidden=True)} stands where {reader} expects a mapping; {consequence}",
             f"Give a mapping with keys such as {', '.join(list(known)[:3])}, or remove the key",
             fatal=True,
+            refused_by=reader,
         )
         return
     with_hints = len(value) <= _MOST_HINTED_KEYS
@@ -235,7 +275,7 @@ def _check_meaning(settings: Any) -> Iterator[Finding]:
             for part in ("name", "key"):
                 if part not in referred:
                     what = f"the reference has no {part}, so the operator cannot find the secret"
-                    yield Finding(f"{ROOT}.{reference}", what, f"Add {part}", fatal=True)
+                    yield Finding(f"{ROOT}.{reference}", what, f"Add {part}", fatal=True, refused_by=OPERATOR)
 
     accel = dig(settings, "ffmpeg", "accel")
     codec = dig(settings, "ffmpeg", "targetVideoCodec")
@@ -251,7 +291,7 @@ def _check_meaning(settings: Any) -> Iterator[Finding]:
     if overrides and isinstance(redirect, str) and redirect and not is_url(redirect):
         what = f"this text is not a URL, which mobileOverrideEnabled asks for; {_REFUSED}"
         remedy = "Write the whole URL, or set mobileOverrideEnabled to false"
-        yield Finding(f"{ROOT}.oauth.mobileRedirectUri", what, remedy, fatal=True)
+        yield Finding(f"{ROOT}.oauth.mobileRedirectUri", what, remedy, fatal=True, refused_by=IMMICH)
 
 
 # ---- Wording
@@ -262,8 +302,8 @@ def _refusal(path: str, value: Any, kind: Kind) -> Finding:
     what = f"{_shown(value, hidden=hidden)} is not {kind.takes}"
     if isinstance(kind, Cron) and isinstance(value, str):
         what = f"{what}, because {cron_fault(value)}"
-    consequence = _UNUSABLE if _is_operators(path) else _REFUSED
-    return Finding(path, f"{what}; {consequence}", _remedy(value, kind), fatal=True)
+    reader, consequence = (OPERATOR, _UNUSABLE) if _is_operators(path) else (IMMICH, _REFUSED)
+    return Finding(path, f"{what}; {consequence}", _remedy(value, kind), fatal=True, refused_by=reader)
 
 
 def _remedy(value: Any, kind: Kind) -> str:

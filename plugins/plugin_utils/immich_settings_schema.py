@@ -15,6 +15,9 @@ from types import MappingProxyType
 VERSION = "3.1"
 """The Immich release that the table describes, as messages name it."""
 
+VERIFIED_RELEASES = frozenset({(3, 1), (3, 2)})
+"""Releases that are known to check the file like this. Another one may take what these refuse."""
+
 
 def listed(options: Iterable[object]) -> str:
     """The options as a phrase: `a, b or c`."""

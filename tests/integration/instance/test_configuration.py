@@ -133,9 +133,9 @@ def test_going_from_kind_to_kind_leaves_one_file_at_most(instances):
             assert instances.configuration()["trash"] == {"days": 30}
 
 
-def test_a_setting_that_immich_does_not_know_or_take_is_a_warning(instances):
+def test_a_setting_that_immich_does_not_know_or_misreads_is_a_warning(instances):
     instances.create(
-        {"immich": {"configuration": {"trash": {"dayz": 30}, "ffmpeg": {"crf": "many"}, "newerThanThis": {"a": 1}}}}
+        {"immich": {"configuration": {"trash": {"dayz": 30}, "ffmpeg": {"crf": ""}, "newerThanThis": {"a": 1}}}}
     )
 
     instances.wait_ready()
@@ -171,3 +171,43 @@ def test_a_secret_that_the_settings_miss_holds_the_server_as_it_is(instances):
     instances.secret("mail", wrong="x", password="hunter2")
     instances.wait_ready()
     assert instances.configuration()["trash"] == {"days": 1}
+
+
+REFUSED = {"trash": {"days": "many"}}
+
+
+def test_a_setting_that_immich_refuses_leaves_the_running_server_and_the_file_that_its_pods_read(instances):
+    instances.create({"immich": {"configuration": {"trash": {"days": "30"}}}})
+    instances.wait_ready()
+    before, file = instances.pod_uids(), instances.configuration()
+    assert file["trash"] == {"days": 30}, "the text is written as the number that it says"
+
+    instances.change({"immich": {"configuration": REFUSED}, "machineLearning": {"replicas": 0}})
+
+    told = instances.wait_condition("Degraded", "InvalidSetting")
+    assert 'spec.immich.configuration.trash.days: "many" is not a whole number' in told["message"]
+    instances.wait("the rest goes on", lambda: not instances.pods("machine-learning"))
+    assert instances.pod_uids()["server"] == before["server"]
+    assert instances.configuration() == file
+
+    [pod] = instances.pods("server")
+    instances.api.delete("Pod", pod["metadata"]["name"], instances.namespace)
+    instances.wait(
+        "a pod in its place", lambda: before["server"].isdisjoint(instances.pod_uids()["server"] or before["server"])
+    )
+    assert instances.configuration() == file
+
+    instances.change({"immich": {"configuration": {"trash": {"days": 31}}}})
+    instances.wait_ready()
+    assert instances.configuration()["trash"] == {"days": 31}
+
+
+def test_a_new_instance_with_a_setting_that_immich_refuses_gets_no_server_that_would_crash(instances):
+    instances.create({"immich": {"configuration": REFUSED}})
+
+    told = instances.wait_condition("ServerReady", "InvalidSetting")
+
+    assert told["message"].endswith("Until then the server is not started")
+    assert instances.get("Deployment", "photos-server") is None
+    assert where(instances) == set()
+    assert instances.get("StatefulSet", "photos-postgres")

@@ -103,6 +103,9 @@ def test_a_warning_goes_to_standard_error_and_the_manifests_are_printed(render):
         ),
         pytest.param(MINIMAL + "spec: {sever: {}}\n", 1, "spec.sever", id="misspelt"),
         pytest.param(MINIMAL + "spec: {valkey: {enabled: false}}\n", 1, "spec.valkey.host", id="missing"),
+        pytest.param(
+            MINIMAL + "spec: {immich: {configuration: {ffmpeg: {crf: 99}}}}\n", 1, "crf: 99 is not", id="held-back"
+        ),
         pytest.param(MINIMAL.replace("Immich", "Imich"), 1, "must be Immich", id="another-kind"),
         pytest.param("- a list\n", 1, "no Kubernetes object", id="no-object"),
         pytest.param("", 1, "no custom resource in", id="empty"),

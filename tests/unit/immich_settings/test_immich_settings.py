@@ -13,7 +13,12 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.media.immich.plugins.plugin_utils.immich_settings import ROOT, Finding, check_settings
+from ansible_collections.media.immich.plugins.plugin_utils.immich_settings import (
+    ROOT,
+    Finding,
+    check_settings,
+    converted,
+)
 from ansible_collections.media.immich.plugins.plugin_utils.immich_settings_schema import (
     ENCODERS,
     IMMICH_SETTINGS,
@@ -414,3 +419,44 @@ def test_it_answers_the_same_for_any_json_value_and_never_raises(user: Any) -> N
         assert finding.remedy
         json.dumps(finding).encode()
         "".join(finding[:3]).encode()
+
+
+@pytest.mark.parametrize(
+    ("path", "written", "meant"),
+    [
+        pytest.param("machineLearning.facialRecognition.minScore", "0.5", 0.5, id="number"),
+        pytest.param("machineLearning.facialRecognition.minScore", " 1 ", 1, id="with-blanks"),
+        pytest.param("trash.days", "30", 30, id="whole-number"),
+        pytest.param("trash.days", "3e1", 30, id="as-javascript-reads-it"),
+        pytest.param("machineLearning.clip.enabled", "false", False, id="flag"),
+        pytest.param("trash.enabled", "TRUE", True, id="flag-in-capitals"),
+        pytest.param("oauth.defaultStorageQuota", "5", 5, id="nullable"),
+        pytest.param("ffmpeg.realtime.resolutions", ["720", 480], [720, 480], id="choices"),
+    ],
+)
+def test_a_text_that_says_a_number_or_a_flag_is_written_as_one(path: str, written: Any, meant: Any) -> None:
+    settings = converted(nested(path, written))
+
+    assert repr(settings) == repr(nested(path, meant))
+    assert check_settings(settings) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "written"),
+    [
+        pytest.param("trash.days", "1.5", id="not-whole"),
+        pytest.param("trash.days", "", id="empty"),
+        pytest.param("trash.days", "many", id="word"),
+        pytest.param("machineLearning.facialRecognition.minScore", "7", id="out-of-bounds"),
+        pytest.param("machineLearning.clip.enabled", "yes", id="no-flag"),
+        pytest.param("machineLearning.clip.modelName", 5, id="number-for-a-text"),
+        pytest.param("machineLearning.clip", "on", id="text-for-a-section"),
+        pytest.param("ffmpeg.crf", "23", id="taken-by-immich-itself"),
+        pytest.param("trash.enabled", "true", id="flag-taken-by-immich-itself"),
+        pytest.param("ffmpeg.targetResolution", "720", id="a-text-is-wanted"),
+        pytest.param("newerThanThis.limit", "5", id="unknown-key"),
+        pytest.param("newerThanThis", ["5", {"a": "1"}], id="unknown-section"),
+    ],
+)
+def test_everything_else_stays_as_written(path: str, written: Any) -> None:
+    assert repr(converted(nested(path, written))) == repr(nested(path, written))

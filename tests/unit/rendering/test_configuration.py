@@ -78,7 +78,9 @@ def test_immich_is_told_where_machine_learning_is(machine_learning, generated):
             id="lists-whole",
         ),
         pytest.param(
-            {"machineLearning": {"urls": []}}, {"enabled": True, "urls": []}, id="an-explicit-empty-list-survives"
+            {"machineLearning": {"some": []}},
+            {"enabled": True, "urls": [BUILT_IN], "some": []},
+            id="an-explicit-empty-list-survives",
         ),
         pytest.param(
             {"machineLearning": {"clip": {}}},
@@ -281,13 +283,100 @@ def test_the_other_kind_is_removed_after_everything_else():
 
 
 def test_settings_that_immich_does_not_know_are_passed_on_with_a_warning():
-    cr = a_cr(configured({"noSuchSetting": 1, "ffmpeg": {"crf": "high"}, "oauth": {"clientSecret": "s3cr3t"}}))
+    cr = a_cr(configured({"noSuchSetting": 1, "ffmpeg": {"crf": None}, "oauth": {"clientSecret": "s3cr3t"}}))
 
     plan = plan_for(cr)
 
     reasons = [reason for _, reason in notices(plan, "warns")]
     assert reasons == ["InvalidSetting", "UnknownSetting", "SecretInPlainText"]
+    assert notices(plan, "blocks") == []
     assert yaml.safe_load(text_of(plan))["noSuchSetting"] == 1
+
+
+REFUSED = {"ffmpeg": {"crf": 99}, "machineLearning": {"facialRecognition": {"minScore": "high"}}}
+
+
+def test_settings_that_immich_refuses_leave_the_running_server_and_its_file_as_they_are():
+    live = an_instance_at_work(a_cr(configured({"trash": {"days": 3}})))
+    cr = a_cr({**configured(REFUSED), "machineLearning": {"replicas": 2}})
+
+    plan = plan_for(cr, live)
+    result = report_for(cr, live)
+
+    assert not has(plan, "Deployment", "photos-server")
+    assert not has(plan, "ConfigMap", "photos-immich-config"), "a pod that starts again would read it"
+    assert found(plan, "Deployment", "photos-machine-learning")["spec"]["replicas"] == 2
+    assert deletions(plan) == []
+    for kind in ("Degraded", "ServerReady"):
+        told = condition(result, kind)
+        assert (told["status"] == "True", told["reason"]) == (kind == "Degraded", "InvalidSetting")
+        assert "spec.immich.configuration.ffmpeg.crf: 99 is not a whole number from 0 to 51" in told["message"]
+        assert 'machineLearning.facialRecognition.minScore: "high" is not a number' in told["message"]
+        assert told["message"].endswith("Until then the server runs on with its former settings")
+
+
+def test_a_new_instance_with_settings_that_immich_refuses_is_not_started_and_says_so():
+    cr = a_cr(configured(REFUSED))
+
+    plan = plan_for(cr)
+
+    assert not has(plan, "Deployment", "photos-server")
+    assert has(plan, "StatefulSet", "photos-postgres")
+    assert condition(report_for(cr), "ServerReady")["message"].endswith("Until then the server is not started")
+
+
+@pytest.mark.parametrize("kind", ["ConfigMap", "Secret", "None"])
+def test_a_change_of_kind_waits_with_settings_that_immich_refuses(kind):
+    live = an_instance_at_work(a_cr(configured({}, configurationKind="ConfigMap")))
+
+    plan = plan_for(a_cr(configured(REFUSED, configurationKind=kind)), live)
+
+    assert has(plan, "Deployment", "photos-server") is (kind == "None")
+    assert deletions(plan) == ([("ConfigMap", "photos-immich-config")] if kind == "None" else [])
+
+
+@pytest.mark.parametrize(
+    ("image", "held_back"),
+    [
+        pytest.param("", True, id="the-operators"),
+        pytest.param("ghcr.io/immich-app/immich-server:v3.1.2", True, id="verified"),
+        pytest.param("localhost:5000/server:3.2.0@sha256:" + "0" * 64, True, id="verified-with-digest"),
+        pytest.param("ghcr.io/immich-app/immich-server:v3.3.0", False, id="newer"),
+        pytest.param("ghcr.io/immich-app/immich-server:v2.4.1", False, id="older"),
+        pytest.param("ghcr.io/immich-app/immich-server:v3", False, id="moving"),
+        pytest.param("ghcr.io/immich-app/immich-server:v3.11", False, id="only-looks-like-it"),
+        pytest.param("ghcr.io/immich-app/immich-server@sha256:" + "0" * 64, False, id="digest-alone"),
+        pytest.param("localhost:3.1/server", False, id="port"),
+    ],
+)
+def test_only_a_release_whose_checks_are_known_is_held_back_for_what_another_one_may_take(image, held_back):
+    cr = a_cr({**configured(REFUSED), "server": {"image": image}})
+
+    plan = plan_for(cr)
+
+    assert has(plan, "Deployment", "photos-server") is not held_back
+    assert notices(plan, "blocks") == ([("config", "InvalidSetting")] if held_back else [])
+    assert notices(plan, "warns") == ([] if held_back else [("config", "InvalidSetting")] * 2)
+
+
+def test_texts_of_the_former_operator_reach_immich_as_numbers_and_flags():
+    learning = {
+        "clip": {"enabled": "True"},
+        "duplicateDetection": {"maxDistance": "0.01"},
+        "facialRecognition": {"minScore": "0.7", "maxDistance": "0.5", "minFaces": "3"},
+    }
+    cr = a_cr(configured({"machineLearning": learning, "ffmpeg": {"crf": "23", "realtime": {"resolutions": ["480"]}}}))
+
+    plan = plan_for(cr)
+    settings = yaml.safe_load(text_of(plan))
+
+    assert plan.notices == []
+    assert settings["machineLearning"]["clip"] == {"enabled": True}
+    assert settings["machineLearning"]["duplicateDetection"] == {"maxDistance": 0.01}
+    assert settings["machineLearning"]["facialRecognition"] == {"minScore": 0.7, "maxDistance": 0.5, "minFaces": 3}
+    assert settings["ffmpeg"] == {"crf": "23", "realtime": {"resolutions": [480]}}, (
+        "Immich takes the text of crf itself"
+    )
 
 
 def nested(levels):

@@ -18,7 +18,7 @@ from .values import dig, without_none
 
 PATH = "spec.server"
 PORT = 2283
-METRICS_PORTS = [("metrics-api", 8081), ("metrics-jobs", 8082)]
+METRICS_PORTS = [("metrics-api", 8081), ("metrics-ms", 8082)]
 
 
 def plan(instance: Instance, around: Surroundings, config: ConfigFile, made: Mapping[str, Mapping[str, str]]) -> Part:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import contextmanager
 
 import pytest
@@ -18,6 +19,43 @@ def ingress(*hosts, **settings):
 
 def url(instances, name="photos"):
     return ((instances.get("Immich", name) or {}).get("status") or {}).get("url")
+
+
+FORMER, PORT = "metrics-jobs", "metrics-ms"
+"""Names of port 8082: the one that version 0.1.0 gave it, and the one that monitors of the former operator look for."""
+
+
+def port_names(manifest):
+    """{number: name} of a Service's or a Deployment's ports."""
+    if manifest["kind"] == "Service":
+        return {port["port"]: port["name"] for port in manifest["spec"]["ports"]}
+    [container] = manifest["spec"]["template"]["spec"]["containers"]
+    return {port["containerPort"]: port["name"] for port in container["ports"]}
+
+
+def test_an_instance_of_an_earlier_version_gets_the_port_name_that_monitors_look_for(instances):
+    instances.create({"immich": {"metrics": {"enabled": True}}})
+    instances.wait_ready()
+    service = instances.get("Service", "photos-server")
+    metadata = {key: service["metadata"][key] for key in ("name", "namespace", "labels", "ownerReferences")}
+    spec = {key: service["spec"][key] for key in ("type", "selector", "ports")}
+    former = {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec}
+
+    instances.api.apply(json.loads(json.dumps(former).replace(PORT, FORMER)), field_manager="immich-operator")
+    deployment = json.dumps(instances.get("Deployment", "photos-server")["spec"]["template"]["spec"]["containers"])
+    containers = {"spec": {"template": {"spec": {"containers": json.loads(deployment.replace(PORT, FORMER))}}}}
+    instances.api.merge_patch("Deployment", "photos-server", instances.namespace, containers)
+
+    for kind in ("Service", "Deployment"):
+        named = instances.wait(
+            f"the name of the port of the {kind}",
+            lambda kind=kind: port_names(instances.get(kind, "photos-server")).get(8082) == PORT,
+        )
+        assert named
+    instances.wait_ready()
+    service = instances.get("Service", "photos-server")
+    assert port_names(service) == {2283: "http", 8081: "metrics-api", 8082: PORT}
+    assert [port["targetPort"] for port in service["spec"]["ports"]] == ["http", "metrics-api", PORT]
 
 
 def test_an_ingress_is_as_written_and_leads_to_the_server(instances):

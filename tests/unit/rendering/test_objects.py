@@ -152,7 +152,7 @@ def test_each_pod_has_the_labels_that_its_selectors_ask_for(everything):
         pytest.param("postgres", [("postgres", 5432)], id="postgres"),
         pytest.param("valkey", [("redis", 6379)], id="valkey"),
         pytest.param("machine-learning", [("http", 3003)], id="machine-learning"),
-        pytest.param("server", [("http", 2283), ("metrics-api", 8081), ("metrics-jobs", 8082)], id="server"),
+        pytest.param("server", [("http", 2283), ("metrics-api", 8081), ("metrics-ms", 8082)], id="server"),
     ],
 )
 def test_services_lead_to_the_named_ports_of_the_containers(everything, component, ports):

@@ -16,6 +16,9 @@ ROUTE_API = "route.openshift.io/v1"
 INGRESS_API = "networking.k8s.io/v1"
 
 
+PATH_TYPES = ("Prefix", "Exact", "ImplementationSpecific")
+
+
 def wants_ingress(instance: Instance) -> bool:
     server = instance.settings(Component.SERVER)
     return instance.is_enabled(Component.SERVER) and bool(dig(server, "ingress", "enabled"))
@@ -31,6 +34,7 @@ def wants_route(instance: Instance, around: Surroundings) -> bool:
 def plan(instance: Instance, around: Surroundings) -> Part:
     part = Part(Component.SERVER)
     if wants_ingress(instance):
+        _warn_of_path_types(part, instance)
         part.apply(ingress(instance))
     if wants_route(instance, around):
         part.apply(route(instance))
@@ -58,7 +62,7 @@ def ingress(instance: Instance) -> Manifest:
                     "paths": [
                         {
                             "path": path.get("path") or "/",
-                            "pathType": path.get("pathType") or "Prefix",
+                            "pathType": _path_type(path),
                             "backend": backend,
                         }
                         for path in host.get("paths") or ()
@@ -76,6 +80,25 @@ def ingress(instance: Instance) -> Manifest:
         {"ingressClassName": settings.get("ingressClassName") or None, "rules": rules, "tls": tls or None}
     )
     return manifest
+
+
+def _path_type(path: Mapping[str, Any]) -> str:
+    """The operator written in Go took whatever it did not know for Prefix, and so do its custom resources mean it."""
+    given = path.get("pathType")
+    return str(given) if given in PATH_TYPES else "Prefix"
+
+
+def _warn_of_path_types(part: Part, instance: Instance) -> None:
+    hosts = dig(instance.settings(Component.SERVER), "ingress", "hosts", default=[])
+    for index, host in enumerate(hosts):
+        for position, path in enumerate(host.get("paths") or ()):
+            given = str(path.get("pathType") or "Prefix")
+            if given not in PATH_TYPES and given.lower() != "prefix":
+                part.warns(
+                    Reason.SETTING_IGNORED,
+                    f"spec.server.ingress.hosts[{index}].paths[{position}].pathType is none of {', '.join(PATH_TYPES)}, so "
+                    "the path is compared as Prefix; write one of them",
+                )
 
 
 def route(instance: Instance) -> Manifest:

@@ -88,7 +88,8 @@ DATABASE = [
         {"postgres": {"enabled": False, "host": "db"}},
         ("spec.postgres.passwordSecretRef", say.DATABASE_PASSWORD),
     ),
-    refused("database-port-zero", {"postgres": {"port": 0}}, ("spec.postgres.port", "greater than or equal to 1")),
+    accepted("database-port-zero-as-unset", {"postgres": {"port": 0}}),
+    refused("database-port-negative", {"postgres": {"port": -1}}, ("spec.postgres.port", "greater than or equal to 0")),
     refused(
         "database-port-too-large",
         {"postgres": EXTERNAL_DATABASE | {"port": 65536}},

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from tests.unit.crd import admission_case as say
-from tests.unit.crd.admission_case import HOST, PASSWORD, accepted, ingress, refused, server
+from tests.unit.crd.admission_case import EXTERNAL_DATABASE, HOST, PASSWORD, accepted, ingress, refused, server
 
 INGRESS = [
     accepted("ingress-off-without-hosts", {"server": {"ingress": {"enabled": False}}}),
@@ -43,9 +43,9 @@ INGRESS = [
         ("spec.server.ingress.hosts", say.INGRESS_DNS),
     ),
     refused(
-        "ingress-path-type",
-        ingress(hosts=[{"paths": [{"pathType": "prefix"}]}]),
-        ("spec.server.ingress.hosts[0].paths[0].pathType", say.WRONG_CHOICE),
+        "ingress-path-type-as-list",
+        ingress(hosts=[{"paths": [{"pathType": ["Prefix"]}]}]),
+        ("spec.server.ingress.hosts[0].paths[0].pathType", say.WRONG_TYPE),
     ),
     refused(
         "ingress-host-as-text", ingress(hosts=["photos.example.com"]), ("spec.server.ingress.hosts[0]", say.WRONG_TYPE)
@@ -120,10 +120,10 @@ CONFIGURATION = [
     ),
     refused(
         "several-mistakes-at-once",
-        {"server": {"replicas": -1}, "valkey": {"port": 0}, "immich": {"configurationKind": "File"}},
+        {"server": {"replicas": -1}, "valkey": {"port": -1}, "immich": {"configurationKind": "File"}},
         ("spec.immich.configurationKind", say.WRONG_CHOICE),
         ("spec.server.replicas", "greater than or equal to 0"),
-        ("spec.valkey.port", "greater than or equal to 1"),
+        ("spec.valkey.port", "greater than or equal to 0"),
     ),
 ]
 
@@ -176,6 +176,27 @@ TAKEN_OVER = [
                 "port": 6379,
                 "resources": {"limits": {"memory": "256Mi"}},
             },
+        },
+    ),
+    *(
+        accepted(f"go-operator-path-type-{kind}", ingress(hosts=[HOST | {"paths": [{"path": "/", "pathType": kind}]}]))
+        for kind in ("prefix", "exact", "Whatever")
+    ),
+    accepted(
+        "go-operator-ports-of-zero",
+        {"valkey": {"enabled": False, "host": "redis", "port": 0}, "postgres": EXTERNAL_DATABASE | {"port": 0}},
+    ),
+    accepted(
+        "go-operator-texts-for-numbers",
+        {
+            "immich": {
+                "configuration": {
+                    "machineLearning": {
+                        "duplicateDetection": {"maxDistance": "0.01"},
+                        "facialRecognition": {"minScore": "0.7", "maxDistance": "0.5"},
+                    }
+                }
+            }
         },
     ),
     accepted(

@@ -104,7 +104,7 @@ def test_all_required_fields_that_are_missing_are_named() -> None:
 
 
 def test_problems_come_in_the_order_of_the_document() -> None:
-    spec = {"valkey": {"port": 0}, "server": {"replicas": -1, "env": [{"name": "A"}, {"name": ""}]}}
+    spec = {"valkey": {"port": -1}, "server": {"replicas": -1, "env": [{"name": "A"}, {"name": ""}]}}
 
     paths = [line.split(":")[0] for line in problems_of(spec)]
 

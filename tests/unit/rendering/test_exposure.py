@@ -4,7 +4,18 @@
 import pytest
 
 from ansible_collections.media.immich.plugins.plugin_utils.exposure import url
-from support.instances import a_cr, an_instance_at_work, deletions, found, has, notices, plan_for, report_for
+from support.instances import (
+    a_cr,
+    a_secret,
+    an_instance_at_work,
+    deletions,
+    environment,
+    found,
+    has,
+    notices,
+    plan_for,
+    report_for,
+)
 
 HOSTS = [{"host": "photos.example.com", "paths": [{"path": "/"}]}]
 
@@ -48,6 +59,37 @@ def test_an_ingress_leads_every_path_to_the_port_of_the_server():
         ],
         "tls": tls,
     }
+
+
+@pytest.mark.parametrize(
+    ("given", "made", "warnings"),
+    [
+        pytest.param("ImplementationSpecific", "ImplementationSpecific", [], id="known"),
+        pytest.param("prefix", "Prefix", [], id="lower-case"),
+        pytest.param("", "Prefix", [], id="empty"),
+        pytest.param("exact", "Prefix", [("server", "SettingIgnored")], id="not-what-it-looks-like"),
+        pytest.param("Whatever", "Prefix", [("server", "SettingIgnored")], id="unknown"),
+    ],
+)
+def test_the_way_a_path_is_compared_is_what_it_was_to_the_operator_written_in_go(given, made, warnings):
+    hosts = [{"host": "photos.example.com", "paths": [{"path": "/", "pathType": given}]}]
+
+    plan = plan_for(a_cr(with_ingress(hosts=hosts)))
+
+    [path] = found(plan, "Ingress", "photos-server")["spec"]["rules"][0]["http"]["paths"]
+    assert path["pathType"] == made
+    assert notices(plan, "warns") == warnings
+
+
+def test_a_port_of_zero_is_the_usual_one():
+    spec = {
+        "valkey": {"enabled": False, "host": "redis", "port": 0},
+        "postgres": {"enabled": False, "host": "db", "port": 0, "passwordSecretRef": {"name": "db", "key": "word"}},
+    }
+
+    variables = environment(found(plan_for(a_cr(spec), [a_secret("db", word="x")]), "Deployment", "photos-server"))
+
+    assert (variables["REDIS_PORT"], variables["DB_PORT"]) == ("6379", "5432")
 
 
 def test_what_is_not_set_is_not_in_the_ingress():

@@ -23,7 +23,8 @@ options:
       verb:
         description:
           - V(apply) makes the object as given.
-          - V(create) makes the object only if there is none of its name.
+          - V(create) makes the object only if there is none of its name. It is sent as an apply that forces nothing, by a
+            field manager of its own, because to what is made by POST the Operator SDK's runtime adds an owner.
           - V(merge) sends a JSON merge patch, always.
           - V(delete) removes the object; what depends on it goes in the background.
         type: str

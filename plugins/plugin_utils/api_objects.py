@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol, TypeAlias
@@ -71,14 +72,16 @@ class ApiObjects:
         """All objects of the kind in the namespace of `ref` that match a label selector and a field selector; none when
         there is no such kind.
 
-        The items of a list carry neither apiVersion nor kind; they are filled in.
+        The items of a list carry neither apiVersion nor kind; they are filled in. A server that ignores the tokens of
+        pages sends the same items again; each is there once.
         """
         try:
-            return list(self._pages(ref, {"labelSelector": selector, "fieldSelector": fields}))
+            items = list(self._pages(ref, {"labelSelector": selector, "fieldSelector": fields}))
         except ApiError as exc:
             if exc.status_code == 404:
                 return []
             raise
+        return list({(item["metadata"].get("namespace"), item["metadata"]["name"]): item for item in items}.values())
 
     def _pages(self, ref: ObjectRef, selectors: Mapping[str, str]) -> Iterator[Manifest]:
         query = {"limit": str(PAGE_SIZE), **{name: value for name, value in selectors.items() if value}}
@@ -103,7 +106,22 @@ class ApiObjects:
         )
 
     def create(self, manifest: Manifest) -> Manifest:
-        """POST; an object of that name that is already there is an ApiError with 409."""
+        """Make an object that must not be there yet; an ApiError with 409 where one has other content.
+
+        No POST: the Operator SDK's proxy gives the custom resource as owner to all that is made by one, and what
+        outlives the custom resource would go with it. Instead an apply that forces nothing, by a field manager that is
+        used once: it owns nothing of what is there, so each value that it would change is a conflict, and the API
+        server settles races between two of them. Content that is equal is no conflict, so it may be sent twice.
+        """
+        ref = ObjectRef.of(manifest)
+        manager = f"{self._field_manager}-{secrets.token_hex(4)}"
+        query = {"fieldManager": manager, "force": "false", **self._dry_run}
+        return self._transport.request(
+            "PATCH", self._path(ref), subject=ref, query=query, body=manifest, content_type=APPLY_PATCH
+        )
+
+    def post(self, manifest: Manifest) -> Manifest:
+        """POST, for what may get any name and any owner; an object of that name that is there is an ApiError with 409."""
         ref = ObjectRef.of(manifest)
         query = {"fieldManager": self._field_manager, **self._dry_run}
         return self._transport.request(

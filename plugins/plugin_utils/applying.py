@@ -186,9 +186,9 @@ def _write(
         try:
             return objects().create(without_nulls(step["object"])), True
         except ApiError as exc:
-            if exc.status_code == 409 and exc.reason == "AlreadyExists":
-                return objects().find(ref), False
-            raise
+            if exc.status_code != 409 or (theirs := objects().find(ref)) is None:
+                raise
+            return theirs, False
     if step["verb"] == "merge":
         after = objects().merge(ref, step["patch"])
         return after, _is_changed(before, after)

@@ -57,6 +57,11 @@ class Instance:
             }
         ]
 
+    def is_reference(self, owner: Mapping[str, Any]) -> bool:
+        """Whether an owner reference of an object in our namespace names this instance, or an earlier one of its name."""
+        group = str(owner.get("apiVersion", "")).partition("/")[0]
+        return (group, owner.get("kind"), owner.get("name")) == (names.GROUP, names.KIND, self.name)
+
     def may_remove(self, live: Mapping[str, Any]) -> bool:
         """True for an object with our labels that nobody else controls."""
         found = dig(live, "metadata", "labels", default={})

@@ -24,7 +24,7 @@ class StatusObjects(Protocol):
     """What is needed of ApiObjects."""
 
     def find(self, ref: ObjectRef) -> Manifest | None: ...
-    def create(self, manifest: Manifest) -> Manifest: ...
+    def post(self, manifest: Manifest) -> Manifest: ...
     def merge(self, ref: ObjectRef, patch: Mapping[str, Any], *, subresource: str = "") -> Manifest: ...
 
 
@@ -129,7 +129,7 @@ def post_events(
     problems = []
     for given in events:
         try:
-            objects.create(event(involved, given, now=now))
+            objects.post(event(involved, given, now=now))
         except TransportError as exc:
             problems.append(f"the Event {given['reason']} could not be posted: {exc}")
     return problems

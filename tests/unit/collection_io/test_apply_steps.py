@@ -124,8 +124,9 @@ def test_only_when_nothing_got_an_answer_there_is_no_api_server() -> None:
     assert run([], Recorder(), []) == []
 
 
-def test_a_create_that_lost_the_race_keeps_what_the_other_made() -> None:
-    taken = ApiError(409, "AlreadyExists", "", subject="")
+@pytest.mark.parametrize("reason", ["AlreadyExists", "Conflict"])
+def test_a_create_that_lost_the_race_keeps_what_the_other_made(reason: str) -> None:
+    taken = ApiError(409, reason, "", subject="")
     theirs = config_map("taken", a="theirs")
 
     [outcome] = run([step("create", "taken")], Recorder({"taken": taken}, [theirs]), [])

@@ -26,7 +26,7 @@ class OneObject:
     def find(self, _ref: ObjectRef) -> dict[str, Any]:
         return self.live
 
-    def create(self, manifest: dict[str, Any]) -> dict[str, Any]:
+    def post(self, manifest: dict[str, Any]) -> dict[str, Any]:
         return manifest
 
     def merge(self, ref: ObjectRef, patch: Mapping[str, Any], *, subresource: str = "") -> dict[str, Any]:

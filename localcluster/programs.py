@@ -14,6 +14,8 @@ from localcluster.errors import ProgramError
 __all__ = ["CONTROL_PLANE", "PROGRAMS", "Program", "cache_folder", "from_assets"]
 
 SOURCES = Path(__file__).parent / "programs"
+OPERATOR_SDK = "github.com/operator-framework/ansible-operator-plugins"
+"""Its runtime is no part of a cluster; the tests run our role on it."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,7 @@ PROGRAMS: Mapping[str, Program] = {
         _kubernetes("kube-proxy"),
         Program("kwok", "kwok", "sigs.k8s.io/kwok/cmd/kwok", "sigs.k8s.io/kwok"),
         Program("coredns", "coredns", "github.com/coredns/coredns", "github.com/coredns/coredns"),
+        Program("ansible-operator", "ansible-operator", f"{OPERATOR_SDK}/cmd/ansible-operator", OPERATOR_SDK),
     )
 }
 

@@ -20,12 +20,13 @@ def owner(**fields):
 
 def owned_by(objects, kind, name, *owners):
     """The objects, one of them with these owners."""
-    result = []
-    for item in objects:
-        if (item["kind"], item["metadata"]["name"]) == (kind, name):
-            item = {**item, "metadata": {**item["metadata"], "ownerReferences": list(owners), "resourceVersion": "7"}}
-        result.append(item)
-    return result
+    metadata = {"ownerReferences": list(owners), "resourceVersion": "7"}
+    return [
+        {**item, "metadata": {**item["metadata"], **metadata}}
+        if (item["kind"], item["metadata"]["name"]) == (kind, name)
+        else item
+        for item in objects
+    ]
 
 
 def keeping(plan):

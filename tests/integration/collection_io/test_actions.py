@@ -268,6 +268,27 @@ def test_apply_does_each_kind_of_step_and_nothing_the_second_time(cluster: Clust
     assert [entry for entry in cluster.audit.since(mark) if entry.user_agent.startswith(PASS)] == []
 
 
+@pytest.mark.parametrize("maker", ["a pass", "somebody else"])
+def test_a_create_that_comes_second_changes_nothing(cluster: Cluster, namespace: str, play: Play, maker: str) -> None:
+    def secret(value: str) -> dict[str, Any]:
+        return manifest("v1", "Secret", namespace, "made", data={"password": value, value[:1]: value})
+
+    if maker == "a pass":
+        play(("apply", {"steps": [{"verb": "create", "object": secret("Zmlyc3Q=")}], "live": []}))
+    else:
+        cluster.api.create(secret("Zmlyc3Q="))
+    first = cluster.api.get("Secret", "made", namespace)
+    mark = cluster.audit.mark()
+
+    [second] = play(("apply", {"steps": [{"verb": "create", "object": secret("c2Vjb25k")}], "live": []}))
+
+    [outcome] = second["results"]
+    assert (outcome["changed"], outcome["error"], outcome["object"]) == (False, None, first)
+    assert cluster.api.get("Secret", "made", namespace) == first
+    sent = [entry for entry in cluster.audit.since(mark) if entry.user_agent.startswith(PASS)]
+    assert [(entry.verb, entry.code) for entry in sent] == [("patch", 409), ("get", 200)]
+
+
 def test_apply_reports_a_refusal_and_goes_on(cluster: Cluster, namespace: str, play: Play) -> None:
     template = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
     deployment = manifest(

@@ -128,13 +128,16 @@ def the_namespace_of_the_tutorial(run: PageRun) -> Iterator[None]:
         run.cluster.kubectl("delete", "namespace", "photos", "--ignore-not-found", "--wait=false")
 
 
-WITHOUT_OPERATOR = frozenset({"how-to/install.md", "how-to/without-an-operator.md", "index.md"})
+WITHOUT_OPERATOR = frozenset(
+    {"how-to/install.md", "how-to/operator-sdk.md", "how-to/without-an-operator.md", "index.md"}
+)
 
 SURROUNDINGS: dict[str, Callable[[PageRun], AbstractContextManager[None]]] = {
     "how-to/air-gapped.md": a_deployed_operator,
     "how-to/install.md": nothing_deployed,
     "how-to/move-from-the-go-operator.md": the_operator_written_in_go,
     "how-to/openshift.md": a_cluster_with_routes,
+    "how-to/operator-sdk.md": nothing_deployed,
     "how-to/uninstall.md": a_deployed_operator,
     "how-to/without-an-operator.md": nothing_deployed,
     "tutorials/first-instance.md": the_namespace_of_the_tutorial,

@@ -49,7 +49,9 @@ class Environment:
         media.mkdir(parents=True, exist_ok=True)
         if not (media / "immich").exists():
             (media / "immich").symlink_to(ROOT)
-        found = dict(re.findall(r"(?:^ENV|^   ) ([A-Z_]+)=(\S+)", DOCKERFILE.read_text(encoding="utf-8"), re.MULTILINE))
+        found = dict(
+            re.findall(r"(?:^ENV|^   ) ([A-Z0-9_]+)=(\S+)", DOCKERFILE.read_text(encoding="utf-8"), re.MULTILINE)
+        )
         assert {"PYTHONPATH", "ANSIBLE_GATHERING", "ANSIBLE_ROLES_PATH"} <= found.keys(), found
         places = {
             "/opt/immich-operator/packages": str(self.packages),
@@ -158,7 +160,7 @@ class OperatorSdk:
         self.process = subprocess.Popen(
             [
                 str(program), "run", f"--watches-file={WATCHES}", "--metrics-bind-address=127.0.0.1:0",
-                "--health-probe-bind-address=127.0.0.1:0", "--max-concurrent-reconciles=4", *args,
+                "--health-probe-bind-address=127.0.0.1:0", *args,
             ],
             cwd=home,
             env={

@@ -34,6 +34,7 @@ NEED_REAL_CONTAINERS = {
 NOT_OURS = {
     ("how-to/grow-volumes.md", "kubectl patch persistentvolumeclaim my-photos"): "a claim of the reader's",
     ("how-to/install.md", "make docker-build"): "builds and pushes an image",
+    ("how-to/operator-sdk.md", "docker build"): "builds and pushes an image",
     ("how-to/move-from-helm-or-compose.md", "docker compose stop"): "the machine that Compose runs on",
     ("explanation/data-safety.md", "kubectl get persistentvolumes"): "volumes of the reader's",
     ("index.md", "kubectl config set-context"): "the reader's kubeconfig",

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ ACTIONS = {
 def test_a_scenario_passes(cluster: Cluster, operator: Deployed, new_image: str, tmp_path: Path, scenario: str) -> None:
     environment = {
         **cluster.env,
-        "PATH": f"{ROOT / '.venv' / 'bin'}{os.pathsep}{cluster.env['PATH']}",
+        "PATH": f"{sysconfig.get_path('scripts')}{os.pathsep}{cluster.env['PATH']}",
         "MOLECULE_EPHEMERAL_DIRECTORY": str(tmp_path),
         "MOLECULE_OPERATOR_IMAGE": new_image,
         "NO_COLOR": "1",

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sysconfig
 
 from support.operating import ROOT
 
@@ -12,7 +13,7 @@ from support.operating import ROOT
 def test_the_scenario_default_passes_against_the_cluster_of_kubeconfig(bare_cluster, tmp_path):
     env = {
         **bare_cluster.env,
-        "PATH": f"{ROOT / '.venv' / 'bin'}{os.pathsep}{bare_cluster.env['PATH']}",
+        "PATH": f"{sysconfig.get_path('scripts')}{os.pathsep}{bare_cluster.env['PATH']}",
         "MOLECULE_EPHEMERAL_DIRECTORY": str(tmp_path),
         "NO_COLOR": "1",
     }

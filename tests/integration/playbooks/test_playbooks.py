@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sysconfig
 
 import pytest
 
@@ -41,7 +42,7 @@ def play(cluster, playbook, file, namespace, *args):
     ]  # fmt: skip
     env = {
         **cluster.env,
-        "PATH": f"{ROOT / '.venv' / 'bin'}{os.pathsep}{cluster.env['PATH']}",
+        "PATH": f"{sysconfig.get_path('scripts')}{os.pathsep}{cluster.env['PATH']}",
         "ANSIBLE_FORCE_COLOR": "0",
     }
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)

@@ -18,7 +18,9 @@ FORMER_FINALIZER = f"{GROUP}/finalizer"
 """Left on custom resources by the operator written in Go. Owner references do its work here, so it is taken off."""
 
 PGDATA_ANNOTATION = f"{GROUP}/pgdata"
-"""On the database's claim: the sub-directory of the volume that holds the data. Without it the data is at the top."""
+"""On the database's claim: the sub-directory of the volume that holds the data, "." for its top."""
+DATABASE_USER_ANNOTATION = f"{GROUP}/database-user"
+"""On the database's claim: the uid that the database runs as, where it is not the usual one."""
 CREDENTIALS_ANNOTATION = f"{GROUP}/credentials"
 """On a database claim that the user made: the Secret whose password the database in it was set up with."""
 DATABASE_ANNOTATION = f"{GROUP}/database"
@@ -30,6 +32,9 @@ DATABASE_POD_ANNOTATION = f"{GROUP}/database-pod"
 CONFIG_CHECKSUM_ANNOTATION = f"{GROUP}/config-checksum"
 SECRETS_CHECKSUM_ANNOTATION = f"{GROUP}/secrets-checksum"
 """On pod templates: change when the file or the Secrets that the pods use change, so that the pods are replaced."""
+
+LOOK_AT_VOLUME = "look-at-volume"
+"""The container that says in the status of the database's pod what is on its volume."""
 
 CONFIG_FILE = "immich-config.yaml"
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 
-from . import library, names, postgres, volumes
+from . import database_folder, library, names, postgres, volumes
 from .instance import Instance, Part, Surroundings
 from .names import Component, Manifest
 from .readiness import is_ready
@@ -78,13 +78,16 @@ class _Pair:
     is_library_in_use: bool
     """Whether the live server mounts this library."""
     empty_pod: str | None
-    """The uid of the database's pod, if it found nothing on the volume of this claim."""
+    """The uid of the database's pod, if it found no database on the volume of this claim."""
+    seen_instead: str
+    """What it found there, as the end of a sentence."""
 
     @classmethod
     def of(cls, instance: Instance, around: Surroundings) -> _Pair:
         library_name, database_name = library.claim_name(instance), postgres.claim_name(instance)
         database = around.live("PersistentVolumeClaim", database_name)
         server = around.live("Deployment", names.workload_name(instance.name, Component.SERVER))
+        empty_pod, seen_instead = next(_pods_without_a_database(around, database_name), (None, ""))
         return cls(
             library_name=library_name,
             library=around.live("PersistentVolumeClaim", library_name),
@@ -94,9 +97,8 @@ class _Pair:
             is_unreadable=database is None and not around.is_known_missing("PersistentVolumeClaim", database_name),
             stateful_set=around.live("StatefulSet", names.workload_name(instance.name, Component.POSTGRES)),
             is_library_in_use=library_name in volumes.mounted_claims(server),
-            empty_pod=next(
-                (pod["metadata"].get("uid") for pod in _pods_on_an_empty_volume(around, database_name)), None
-            ),
+            empty_pod=empty_pod,
+            seen_instead=seen_instead,
         )
 
     @property
@@ -170,7 +172,7 @@ def _how_to_go_on(instance: Instance, pair: _Pair) -> str:
     if pair.database is None:
         state = "does not exist"
     elif pair.is_emptied or pair.noted == pair.emptied:
-        state = "had nothing on its volume when it was to be started"
+        state = f"had no database on its volume when it was to be started{pair.seen_instead}"
     elif pair.found:
         state = "belongs to another one"
     else:
@@ -190,10 +192,12 @@ def _how_to_go_on(instance: Instance, pair: _Pair) -> str:
     )
 
 
-def _pods_on_an_empty_volume(around: Surroundings, claim: str) -> Iterator[Manifest]:
+def _pods_without_a_database(around: Surroundings, claim: str) -> Iterator[tuple[str | None, str]]:
+    """(uid, what it found instead) of each pod that found no database on the volume of that claim."""
     for pod in around.pods:
-        if claim in volumes.claims_of_pods([pod], Component.POSTGRES) and postgres.found_empty(pod):
-            yield pod
+        seen = database_folder.seen_by(pod)
+        if seen and seen.is_without_database and claim in volumes.claims_of_pods([pod], Component.POSTGRES):
+            yield pod["metadata"].get("uid"), f", only {', '.join(seen.has)}" if seen.has else ""
 
 
 def _annotate(part: Part, claim: Manifest | None, wanted: Mapping[str, str | None], *, stage: int = 0) -> None:

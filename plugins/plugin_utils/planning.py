@@ -11,6 +11,7 @@ from typing import Any
 from . import (
     claims,
     configuration,
+    database_folder,
     exposure,
     library,
     machine_learning,
@@ -125,13 +126,20 @@ def _parts(
         library.plan(instance, around),
         config_part,
         paired,
-        *([] if paired.is_blocked else [postgres.plan(instance, around, new_password)]),
+        *([] if paired.is_blocked else _database(instance, around, new_password)),
         valkey.plan(instance, around),
         machine_learning.plan(instance, around),
     ]
     if config is not None and Component.SERVER not in blocked_components(notices):
         parts += [server.plan(instance, around, config, _written_secrets(parts))]
     return [*parts, exposure.plan(instance, around)], config
+
+
+def _database(instance: Instance, around: Surroundings, new_password: str) -> list[Part]:
+    part = postgres.plan(instance, around, new_password)
+    if not instance.is_enabled(Component.POSTGRES):
+        return [part]
+    return [part, database_folder.remember(instance, around, postgres.claim_name(instance))]
 
 
 def _written_secrets(parts: Iterable[Part]) -> dict[str, Mapping[str, str]]:

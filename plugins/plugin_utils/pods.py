@@ -114,9 +114,15 @@ def pod_template(
     }
 
 
-def database_security(around: Surroundings) -> dict[str, Any]:
-    """Pod security context of PostgreSQL and Valkey; on OpenShift the platform assigns the ids."""
-    return {} if around.is_openshift else {**DATABASE_USER, "fsGroup": 999, "fsGroupChangePolicy": "OnRootMismatch"}
+def database_security(around: Surroundings, user: int | None = None) -> dict[str, Any]:
+    """Pod security context of PostgreSQL and Valkey; on OpenShift the platform assigns the ids.
+
+    `user` is a uid that takes the place of the usual one. The group stays, and with it what kubelet does to the volume.
+    """
+    if around.is_openshift:
+        return {}
+    ids = {**DATABASE_USER, **({"runAsUser": user} if user else {})}
+    return {**ids, "fsGroup": 999, "fsGroupChangePolicy": "OnRootMismatch"}
 
 
 def deployment(

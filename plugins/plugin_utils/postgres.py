@@ -7,7 +7,8 @@ import base64
 from collections.abc import Mapping
 from typing import Any
 
-from . import names, pods, volumes
+from . import database_folder, names, pods, volumes
+from .database_folder import Place
 from .instance import Instance, Part, Surroundings
 from .names import Component, Manifest
 from .readiness import is_scaled_to_zero
@@ -18,30 +19,12 @@ from .values import dig, without_none
 
 PATH = "spec.postgres"
 PORT = 5432
-DATA = "/var/lib/postgresql/data"
-SUBDIRECTORY = "pgdata"
-"""New volumes keep their data below their top, where file systems have a lost+found that initdb refuses."""
 
 KEEP_CLAIMS = {"persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain", "whenScaled": "Retain"}}
 """Of a StatefulSet. The default of Kubernetes, said because somebody may have set another."""
 
 READY_COMMAND = ["sh", "-c", 'exec pg_isready -q -h 127.0.0.1 -p 5432 -U "$POSTGRES_USER" -d "$POSTGRES_DB"']
 """By TCP: while the image sets up a new database, a temporary server answers on the socket only."""
-
-LOOK = "look-at-volume"
-LOOK_COMMAND = [
-    "sh",
-    "-c",
-    f'folder="${{PGDATA:-{DATA}}}"\n'
-    'if [ -s "$folder/PG_VERSION" ]; then found=database\n'
-    'elif ls "$folder"; then found=empty\n'
-    'elif cd "${folder%/*}" && [ ! -e "${folder##*/}" ]; then found=empty\n'
-    "else found=unknown\n"
-    "fi >/dev/null 2>&1\n"
-    'echo "$found" >/dev/termination-log\n'
-    "exit 0\n",
-]
-"""Says in the status of the pod what is on the volume before PostgreSQL sets up a database on an empty one."""
 
 STARTUP_COMMAND = [
     "sh",
@@ -81,9 +64,13 @@ def plan(instance: Instance, around: Surroundings, new_password: str) -> Part:
         volumes.check_existing_claim(part, instance, around, persistence["existingClaim"], path=path, wait=True)
     else:
         _grow_claim(part, instance, around, persistence)
+    place = database_folder.choose(part, instance, around, claim_name(instance))
+    claim = around.live("PersistentVolumeClaim", claim_name(instance))
+    if claim and place.learned:
+        database_folder.annotate(part, claim, place.learned)
     if not _replaced_with_other_volumes(part, instance, around):
-        part.apply(_stateful_set(instance, around, image, made), stage=2)
-        live = around.live("StatefulSet", names.workload_name(instance.name, Component.POSTGRES))
+        part.apply(_stateful_set(instance, around, image, place, made), stage=2)
+        live = database_folder.live_of(instance, around)
         if live:
             replace_stuck_pods(part, around, live)
     part.apply(
@@ -134,18 +121,11 @@ def claim_name(instance: Instance) -> str:
     return existing or names.database_claim(instance.name)
 
 
-def found_empty(pod: Manifest) -> bool:
-    """True when there was nothing on the volume before a database pod started."""
-    statuses = dig(pod, "status", "initContainerStatuses", default=[])
-    said = (dig(status, "state", "terminated", "message", default="") for status in statuses if status["name"] == LOOK)
-    return "empty" in (text.strip() for text in said)
-
-
 def claim_to_start_on(instance: Instance, around: Surroundings) -> str | None:
     """The claim that the database is to run on and does not run on now, None where there is none."""
     if not instance.is_enabled(Component.POSTGRES):
         return None
-    live = around.live("StatefulSet", names.workload_name(instance.name, Component.POSTGRES))
+    live = database_folder.live_of(instance, around)
     name = claim_name(instance)
     return None if runs_on(live, name) else name
 
@@ -239,27 +219,13 @@ def _grow_claim(part: Part, instance: Instance, around: Surroundings, persistenc
         part.merge(claim, {"spec": {"resources": {"requests": {"storage": size}}}})
 
 
-def _data_directory(instance: Instance, around: Surroundings) -> str | None:
-    """The sub-directory of the volume that the data is in, None for its top.
-
-    The claim tells; where there is none yet, the template that it will be made from; where that is still to be made,
-    it is a new volume. A claim without the annotation comes from another operator or from the user.
-    """
-    settings = instance.settings(Component.POSTGRES)
-    claim = around.live("PersistentVolumeClaim", claim_name(instance)) or _live_claim_template(instance, around)
-    if claim is None:
-        return SUBDIRECTORY if not dig(settings, "persistence", "existingClaim") else None
-    found = dig(claim, "metadata", "annotations", names.PGDATA_ANNOTATION)
-    return str(found) if found else None
-
-
 def _live_claim_template(instance: Instance, around: Surroundings) -> Manifest | None:
-    live = around.live("StatefulSet", names.workload_name(instance.name, Component.POSTGRES))
+    live = database_folder.live_of(instance, around)
     templates = dig(live, "spec", "volumeClaimTemplates", default=[])
     return templates[0] if templates else None
 
 
-def _claim_template(instance: Instance, around: Surroundings, directory: str | None) -> Manifest:
+def _claim_template(instance: Instance, around: Surroundings, place: Place) -> Manifest:
     """The live template as it is, because nobody can change it; else a new one."""
     live = _live_claim_template(instance, around)
     if live:
@@ -267,8 +233,8 @@ def _claim_template(instance: Instance, around: Surroundings, directory: str | N
         return {"metadata": metadata, "spec": volumes.kept_claim_spec({"size": "0"}, live["spec"])}
     persistence = dig(instance.settings(Component.POSTGRES), "persistence", default={})
     metadata = {"name": "data", "labels": names.labels(instance.name, Component.POSTGRES)}
-    if directory:
-        metadata["annotations"] = {names.PGDATA_ANNOTATION: directory}
+    if not place.is_guess:
+        metadata["annotations"] = {names.PGDATA_ANNOTATION: place.folder}
     return {"metadata": metadata, "spec": volumes.new_claim_spec(persistence)}
 
 
@@ -277,7 +243,7 @@ def _replaced_with_other_volumes(part: Part, instance: Instance, around: Surroun
 
     Kubernetes lets nobody change the template of a live one. Claims and their data stay.
     """
-    live = around.live("StatefulSet", names.workload_name(instance.name, Component.POSTGRES))
+    live = database_folder.live_of(instance, around)
     existing = dig(instance.settings(Component.POSTGRES), "persistence", "existingClaim")
     if live is None or bool(_live_claim_template(instance, around)) != bool(existing):
         return False
@@ -287,31 +253,18 @@ def _replaced_with_other_volumes(part: Part, instance: Instance, around: Surroun
     return True
 
 
-def _look(image: str, settings: Mapping[str, Any], env: list[dict[str, Any]]) -> dict[str, Any]:
-    return pods.container(
-        LOOK,
-        image,
-        {**settings, "resources": pods.SMALL},
-        command=LOOK_COMMAND,
-        env=[variable for variable in env if variable["name"] == "PGDATA"] or None,
-        volumeMounts=[{"name": "data", "mountPath": DATA, "readOnly": True}],
-    )
-
-
 def _stateful_set(
-    instance: Instance, around: Surroundings, image: str, made: Mapping[str, Mapping[str, str]]
+    instance: Instance, around: Surroundings, image: str, place: Place, made: Mapping[str, Mapping[str, str]]
 ) -> Manifest:
     settings = instance.settings(Component.POSTGRES)
-    directory = _data_directory(instance, around)
     secret, key = password_reference(instance)
     env = [
         pods.variable("POSTGRES_USER", settings.get("username") or "immich"),
         pods.variable("POSTGRES_DB", settings.get("database") or "immich"),
         pods.variable("POSTGRES_INITDB_ARGS", "--data-checksums"),
         pods.secret_variable("POSTGRES_PASSWORD", secret, key),
+        pods.variable("PGDATA", place.path),
     ]
-    if directory:
-        env.append(pods.variable("PGDATA", f"{DATA}/{directory}"))
     ready = {"exec": {"command": READY_COMMAND}, "periodSeconds": 10, "timeoutSeconds": 5}
     container = pods.container(
         "postgres",
@@ -319,7 +272,7 @@ def _stateful_set(
         settings,
         env=env,
         ports=[{"name": "postgres", "containerPort": PORT, "protocol": "TCP"}],
-        volumeMounts=[{"name": "data", "mountPath": DATA}, {"name": "shm", "mountPath": "/dev/shm"}],  # noqa: S108
+        volumeMounts=[{"name": "data", "mountPath": database_folder.VOLUME}, {"name": "shm", "mountPath": "/dev/shm"}],  # noqa: S108
         startupProbe={
             "exec": {"command": STARTUP_COMMAND},
             "periodSeconds": 5,
@@ -340,12 +293,12 @@ def _stateful_set(
         instance,
         Component.POSTGRES,
         pod={
-            "initContainers": [_look(image, settings, env)],
+            "initContainers": [database_folder.look(image, settings, place)],
             "containers": [container],
             "volumes": volume_list,
             "terminationGracePeriodSeconds": 300,  # a checkpoint of a busy database takes its time
         },
-        security=pods.database_security(around),
+        security=pods.database_security(around, place.user),
         checksums=without_none(checksums),
     )
     name = names.workload_name(instance.name, Component.POSTGRES)
@@ -358,5 +311,5 @@ def _stateful_set(
     }
     manifest["spec"] |= KEEP_CLAIMS
     if not existing:
-        manifest["spec"]["volumeClaimTemplates"] = [_claim_template(instance, around, directory)]
+        manifest["spec"]["volumeClaimTemplates"] = [_claim_template(instance, around, place)]
     return manifest

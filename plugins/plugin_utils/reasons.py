@@ -34,6 +34,7 @@ class Reason(StrEnum):
     STORAGE_CLASS_NOT_FOUND = "StorageClassNotFound"
     CREDENTIALS_LOST = "CredentialsLost"
     DATABASE_LOST = "DatabaseLost"
+    VOLUME_UNCLEAR = "VolumeUnclear"
     CLAIM_BEING_DELETED = "ClaimBeingDeleted"
     IMAGE_PULL_FAILED = "ImagePullFailed"
     CRASH_LOOPING = "CrashLooping"

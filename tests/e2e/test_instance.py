@@ -208,7 +208,7 @@ def test_a_database_volume_that_was_emptied_is_told_and_not_used_until_its_conte
     _kill(photos, "photos-postgres-0")
 
     told = photos.wait_condition("PostgresReady", "DatabaseLost")
-    assert f"PersistentVolumeClaim {database} had nothing on its volume" in told["message"]
+    assert f"PersistentVolumeClaim {database} had no database on its volume" in told["message"]
     photos.wait("the new pod about to end", lambda: not photos.pods("postgres"))
     # While the image sets up a database, it ends only when the grace period is over.
     photos.wait("the new pod gone", lambda: _ended(photos, "photos-postgres-0"))

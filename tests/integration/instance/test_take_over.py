@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import pytest
 
 from ansible_collections.media.immich.plugins.plugin_utils.crd import documents
-from support.operating import ROOT, pod_spec
+from support.operating import ROOT, environment, pod_spec
 
 FIXTURES = ROOT / "tests" / "fixtures"
 FINALIZER = "media.rm3l.org/finalizer"
@@ -163,9 +163,7 @@ def test_a_live_instance_is_taken_over_in_place(former, operated, apart):
     assert selectors(after) == selectors(before)
     assert volumes(apart) == data
     assert mounts(after) == mounts(before)
-    assert "PGDATA" not in {
-        entry["name"] for entry in pod_spec(after["StatefulSet", "photos-postgres"])["containers"][0]["env"]
-    }
+    assert environment(after["StatefulSet", "photos-postgres"])["PGDATA"] == "/var/lib/postgresql/data"
     assert (
         after["Secret", "photos-postgres-credentials"]["metadata"]["resourceVersion"]
         == secret["metadata"]["resourceVersion"]

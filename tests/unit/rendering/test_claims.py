@@ -563,7 +563,7 @@ def test_a_volume_that_was_emptied_counts_as_lost_after_its_pod_has_ended_too():
     work = an_instance_at_work(a_cr())
     first = plan_for(a_cr(), work, pods=[a_database_pod("empty", uid="second")])
     [notice] = [notice for notice in first.notices if notice.reason == "DatabaseLost"]
-    assert f"PersistentVolumeClaim {DATABASE} had nothing on its volume when it was to be started" in notice.message
+    assert f"PersistentVolumeClaim {DATABASE} had no database on its volume when it was to be started" in notice.message
 
     after = applied(work, first)
     second = plan_for(a_cr(), after)

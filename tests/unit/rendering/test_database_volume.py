@@ -8,16 +8,22 @@ from support.instances import (
     a_cr,
     a_secret,
     an_instance_at_work,
+    condition,
     deletions,
     environment,
     found,
     has,
+    notices,
     plan_for,
+    report_for,
+    with_status,
+    without,
 )
 
 CREDENTIALS = a_secret("photos-postgres-credentials", password="x", username="immich", database="immich")
 CLAIM = "data-photos-postgres-0"
 MARK = "media.rm3l.org/pgdata"
+USER = "media.rm3l.org/database-user"
 OWN_VOLUME = {"postgres": {"persistence": {"existingClaim": "nas"}}}
 
 
@@ -42,8 +48,9 @@ def a_stateful_set(*, template=True, annotations=None, storage="10Gi", owner=Non
     }
 
 
-BELOW, TOP = "/var/lib/postgresql/data/pgdata", None
-NEW, OLD = {MARK: "pgdata"}, None
+TOP = "/var/lib/postgresql/data"
+BELOW = f"{TOP}/pgdata"
+NEW = {MARK: "pgdata"}
 
 
 @pytest.mark.parametrize(
@@ -51,7 +58,9 @@ NEW, OLD = {MARK: "pgdata"}, None
     [
         pytest.param({}, [], BELOW, id="nothing-there"),
         pytest.param({}, [a_claim(CLAIM, annotations=NEW)], BELOW, id="claim-of-ours"),
-        pytest.param({}, [a_claim(CLAIM)], TOP, id="claim-of-another-operator"),
+        pytest.param({}, [a_claim(CLAIM)], BELOW, id="restored-claim-until-a-pod-has-looked"),
+        pytest.param({}, [a_claim(CLAIM, annotations={MARK: "."})], TOP, id="claim-says-top"),
+        pytest.param({}, [a_claim(CLAIM), a_stateful_set()], TOP, id="claim-on-which-another-operators-database-runs"),
         pytest.param(
             {}, [a_claim(CLAIM, annotations={MARK: "other"})], "/var/lib/postgresql/data/other", id="claim-says-where"
         ),
@@ -63,27 +72,27 @@ NEW, OLD = {MARK: "pgdata"}, None
         pytest.param(
             {}, [a_stateful_set(), a_claim(CLAIM, annotations=NEW)], BELOW, id="the-claim-counts-not-the-old-template"
         ),
-        pytest.param(OWN_VOLUME, [a_claim("nas")], TOP, id="own-volume"),
+        pytest.param(OWN_VOLUME, [a_claim("nas")], BELOW, id="own-volume-until-a-pod-has-looked"),
         pytest.param(OWN_VOLUME, [a_claim("nas", annotations=NEW)], BELOW, id="own-volume-says-where"),
         pytest.param(
             OWN_VOLUME,
             [a_stateful_set(template=False), a_claim("nas"), a_claim(CLAIM, annotations=NEW)],
-            TOP,
-            id="own-volume-not-the-former-one",
+            BELOW,
+            id="own-volume-that-the-database-does-not-run-on-yet",
         ),
     ],
 )
 def test_the_volume_tells_where_the_data_is(spec, objects, directory):
     plan = plan_for(a_cr(spec), [CREDENTIALS, *objects])
 
-    assert environment(found(plan, "StatefulSet", "photos-postgres")).get("PGDATA") == directory
+    assert environment(found(plan, "StatefulSet", "photos-postgres"))["PGDATA"] == directory
 
 
 @pytest.mark.parametrize(
     ("objects", "annotations"),
     [
         pytest.param([], NEW, id="new"),
-        pytest.param([a_claim(CLAIM)], None, id="for-an-old-volume"),
+        pytest.param([a_claim(CLAIM)], None, id="for-a-volume-that-nobody-has-looked-at"),
         pytest.param([a_claim(CLAIM, annotations=NEW)], NEW, id="for-a-volume-of-ours"),
     ],
 )
@@ -150,3 +159,196 @@ def test_a_stateful_set_that_somebody_else_controls_is_not_removed():
     live = a_stateful_set(owner="somebody-else")
 
     assert deletions(plan_for(a_cr(OWN_VOLUME), [CREDENTIALS, live, a_claim("nas")])) == []
+
+
+def a_database_pod(*says, refused=True, claim=CLAIM, restarted=False):
+    """The pod of the database after its look at the volume."""
+    ended = {"terminated": {"exitCode": int(refused), "message": "".join(f"{line}\n" for line in says)}}
+    state = (
+        {"state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": ended} if restarted else {"state": ended}
+    )
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "photos-postgres-0", "uid": "uid-of-the-pod", "namespace": "family",
+                     "labels": {"app.kubernetes.io/component": "postgres"}},
+        "spec": {"volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": claim}}]},
+        "status": {"initContainerStatuses": [{"name": "look-at-volume", "restartCount": 3 * restarted, **state}]},
+    }  # fmt: skip
+
+
+def restored(annotations=None):
+    """An instance whose database claim came back from a snapshot, as its first pass leaves it."""
+    credentials_and_claim = [CREDENTIALS, a_claim(CLAIM, **({"annotations": annotations} if annotations else {}))]
+    made = an_instance_at_work(a_cr(), credentials_and_claim)
+    bare = [a_claim("photos-library"), *credentials_and_claim]
+    return [m for m in made if m["metadata"]["name"] not in {"photos-library", CLAIM}] + bare
+
+
+def annotations_set(plan):
+    """{annotation: value} that a plan puts on the database's claim, but for the mark of the pair."""
+    found = {}
+    for step in plan.steps:
+        if step["verb"] == "merge" and step["target"]["name"] == CLAIM:
+            found |= step["patch"]["metadata"]["annotations"]
+    return {key: value for key, value in found.items() if key in (MARK, USER)}
+
+
+def looks(plan):
+    """{variable: value} of the container that looks at the volume."""
+    [look] = found(plan, "StatefulSet", "photos-postgres")["spec"]["template"]["spec"]["initContainers"]
+    return {entry["name"]: entry["value"] for entry in look["env"]}
+
+
+GUESS = {"FOLDER_IS_A_GUESS": "yes"}
+
+
+@pytest.mark.parametrize("restarted", [False, True], ids=["ended", "between-attempts"])
+@pytest.mark.parametrize(
+    ("says", "folder"),
+    [
+        pytest.param(["elsewhere", "at ."], ".", id="at-the-top"),
+        pytest.param(["elsewhere", "at 18/docker"], "18/docker", id="newer-layout"),
+        pytest.param(["elsewhere", "at other", "has x"], "other", id="in-another-folder"),
+    ],
+)
+def test_the_database_is_started_where_a_pod_has_found_it(says, folder, restarted):
+    plan = plan_for(a_cr(), restored(), pods=[a_database_pod(*says, restarted=restarted)])
+
+    path = TOP if folder == "." else f"{TOP}/{folder}"
+    assert environment(found(plan, "StatefulSet", "photos-postgres"))["PGDATA"] == path
+    assert looks(plan) == {"PGDATA": path}, "the next look is for this folder, and for no other"
+    assert annotations_set(plan) == {MARK: folder}
+    assert [n for n in plan.notices if n.reason == "VolumeUnclear"] == []
+
+
+def test_a_look_that_led_on_is_no_crash():
+    unready = with_status(restored(), "StatefulSet", "photos-postgres", readyReplicas=0, availableReplicas=0)
+    pod = a_database_pod("elsewhere", "at .", restarted=True)
+
+    told = condition(report_for(a_cr(), unready, pods=[pod]), "PostgresReady")
+
+    assert (told["status"], told["reason"]) == ("False", "WaitingForRollout")
+
+
+def test_while_it_is_not_known_where_the_database_is_a_look_accepts_only_what_is_beyond_doubt():
+    first = plan_for(a_cr(), [CREDENTIALS, a_claim(CLAIM)])
+    new = plan_for(a_cr())
+
+    assert looks(first) == {"PGDATA": BELOW, **GUESS}
+    assert looks(new) == {"PGDATA": BELOW}
+
+
+@pytest.mark.parametrize(
+    "says", [["database", "at pgdata"], ["empty"], ["other", "has notes"]], ids=lambda says: says[0]
+)
+def test_where_the_database_was_found_or_set_up_is_noted_once_it_is_up_and_replaces_no_pod(says):
+    work = restored()
+    before = found(plan_for(a_cr(), work), "StatefulSet", "photos-postgres")
+    unready = with_status(work, "StatefulSet", "photos-postgres", readyReplicas=0)
+    pods = [a_database_pod(*says, refused=False)]
+
+    assert MARK not in annotations_set(plan_for(a_cr(), unready, pods=pods))
+    assert annotations_set(plan_for(a_cr(), work, pods=pods))[MARK] == "pgdata"
+    noted = [*without(work, "PersistentVolumeClaim", CLAIM), a_claim(CLAIM, annotations=NEW)]
+    assert found(plan_for(a_cr(), noted, pods=pods), "StatefulSet", "photos-postgres") == before
+
+
+@pytest.mark.parametrize(
+    ("annotations", "says", "words"),
+    [
+        pytest.param(
+            None,
+            ["several", "at .", "at pgdata"],
+            "holds several databases, in the top of its volume and its folder pgdata, and does not say which one is to run, "
+            "so none is started. Run `kubectl annotate persistentvolumeclaim --namespace family data-photos-postgres-0 "
+            "media.rm3l.org/pgdata=FOLDER` with the folder of the right one",
+            id="two-databases",
+        ),
+        pytest.param(
+            NEW,
+            ["elsewhere", "at ."],
+            "says by its annotation media.rm3l.org/pgdata that the database is in its folder pgdata, but there is none, and "
+            "there is one in the top of its volume. So no new one is set up. If that is the right one, run `kubectl annotate "
+            "persistentvolumeclaim --namespace family data-photos-postgres-0 media.rm3l.org/pgdata=. --overwrite`",
+            id="a-claim-that-is-wrong",
+        ),
+        pytest.param(
+            None, ["unknown", "closed pgdata"], "nobody but its owner may look into its folder pgdata", id="closed"
+        ),
+        pytest.param(
+            NEW, ["other", "has pgdata"], "holds pgdata but no database, and none can be set up in its folder pgdata",
+            id="half-set-up",
+        ),
+        pytest.param(
+            None, ["elsewhere", "at my?db"], "Give that folder a name of letters and digits", id="odd-name"
+        ),
+    ],
+)  # fmt: skip
+def test_where_a_person_has_to_decide_the_condition_says_what_is_there_and_what_to_do(annotations, says, words):
+    work = restored(annotations)
+    live = found(plan_for(a_cr(), work), "StatefulSet", "photos-postgres")
+    unready = with_status(work, "StatefulSet", "photos-postgres", readyReplicas=0, availableReplicas=0)
+    pod = a_database_pod(*says, restarted=True)
+
+    told = condition(report_for(a_cr(), unready, pods=[pod]), "PostgresReady")
+
+    assert (told["status"], told["reason"]) == ("False", "VolumeUnclear")
+    assert f"PersistentVolumeClaim {CLAIM}" in told["message"]
+    assert words in told["message"]
+    plan = plan_for(a_cr(), unready, pods=[pod])
+    assert found(plan, "StatefulSet", "photos-postgres") == live
+    assert annotations_set(plan) == {}
+
+
+def test_once_the_claim_says_which_of_two_it_is_the_next_pod_starts_that_one():
+    work = restored()
+    pods = [a_database_pod("several", "at .", "at pgdata", restarted=True)]
+    for folder in (".", "pgdata"):
+        said = [*without(work, "PersistentVolumeClaim", CLAIM), a_claim(CLAIM, annotations={MARK: folder})]
+
+        plan = plan_for(a_cr(), said, pods=pods)
+
+        assert looks(plan) == {"PGDATA": TOP if folder == "." else BELOW}, folder
+        assert notices(plan, "explains") == []
+
+
+def test_a_top_that_has_more_than_nothing_is_not_used_for_a_new_database():
+    work = [CREDENTIALS, a_claim(CLAIM), a_stateful_set()]
+
+    plan = plan_for(a_cr(), work, pods=[a_database_pod("empty")])
+
+    assert environment(found(plan, "StatefulSet", "photos-postgres"))["PGDATA"] == BELOW
+    assert annotations_set(plan) == {MARK: "pgdata"}
+
+
+def user(plan):
+    return found(plan, "StatefulSet", "photos-postgres")["spec"]["template"]["spec"]["securityContext"].get("runAsUser")
+
+
+def test_the_database_runs_as_the_owner_of_its_files_and_the_claim_says_so():
+    first = plan_for(a_cr(), restored(NEW), pods=[a_database_pod("database", "user 70")])
+
+    assert user(first) == 70
+    assert annotations_set(first) == {USER: "70"}
+    assert notices(first, "explains") == []
+    assert user(plan_for(a_cr(), restored({**NEW, USER: "70"}))) == 70
+
+
+@pytest.mark.parametrize("context", ["podSecurityContext", "securityContext"])
+def test_a_user_that_the_resource_names_stays_and_the_condition_says_who_owns_the_files(context):
+    cr = a_cr({"postgres": {context: {"runAsUser": 1000}}})
+
+    plan = plan_for(cr, restored(NEW), pods=[a_database_pod("database", "user 70")])
+
+    assert annotations_set(plan) == {}
+    [told] = [n.message for n in plan.notices if n.reason == "VolumeUnclear"]
+    assert "only uid 70 can use the database on it" in told
+    assert "Set spec.postgres.podSecurityContext.runAsUser to 70" in told
+
+
+def test_on_openshift_the_platform_says_who_runs_the_database():
+    plan = plan_for(a_cr(), restored({**NEW, USER: "70"}), pods=[a_database_pod("database", "user 70")], openshift=True)
+
+    assert user(plan) is None
+    assert [n.reason for n in plan.notices] == ["VolumeUnclear"]

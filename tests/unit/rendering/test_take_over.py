@@ -115,7 +115,8 @@ def test_the_claim_template_of_the_database_stays_as_it_is(taken_over):
 def test_the_database_is_looked_for_where_it_is(taken_over):
     result, _ = taken_over
 
-    assert "PGDATA" not in environment(found(result, "StatefulSet", "photos-postgres"))
+    environment_after = environment(found(result, "StatefulSet", "photos-postgres"))
+    assert environment_after["PGDATA"] == "/var/lib/postgresql/data", "whatever the image has for it"
 
 
 def test_the_password_stays(taken_over):

@@ -145,7 +145,7 @@ uninstall: ## Remove the CRD, and with it all Immich custom resources (libraries
 
 .PHONY: deploy
 deploy: $(READY) ## Deploy CRD and operator with the image IMG
-	python hack/installer.py --image $(IMG) | $(KUBECTL) apply --server-side -f -
+	python hack/installer.py --image "$(IMG)" | $(KUBECTL) apply --server-side -f -
 
 .PHONY: undeploy
 undeploy: $(READY) ## Remove the operator; the CRD and all instances stay
@@ -176,7 +176,7 @@ image: ## Build the operator's image as IMG with buildah and no registry, on a s
 .PHONY: build-installer
 build-installer: $(READY) ## Write dist/install.yaml: CRD and operator with the image IMG
 	mkdir -p dist
-	python hack/installer.py --image $(IMG) --output dist/install.yaml
+	python hack/installer.py --image "$(IMG)" --output dist/install.yaml
 
 .PHONY: clean
 clean: ## Remove what was built here and the virtual environment

@@ -10,6 +10,7 @@ kustomize comes from kubectl: the one in KUBECTL, on PATH, or that localcluster 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import shutil
@@ -71,15 +72,21 @@ def build(
     with tempfile.TemporaryDirectory(prefix="immich-operator-") as scratch:
         folder = Path(scratch).resolve()
         content = kustomization(folder, overlay, image=image, namespace=namespace, components=components)
-        (folder / "kustomization.yaml").write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+        # As JSON, which is YAML with each text in quotes: a tag like 1e3 or 0x10 would be a number to kustomize.
+        (folder / "kustomization.yaml").write_text(json.dumps(content), encoding="utf-8")
         done = subprocess.run(
             [kubectl(), "kustomize", str(folder)], capture_output=True, text=True, check=False, encoding="utf-8"
         )
     if done.returncode != 0:
         raise InstallerError(f"kustomize failed for config/{overlay}: {done.stderr.strip()}")
+    # kustomize writes the namespace of a binding's subjects bare, whatever it reads as.
+    written = done.stdout
+    if namespace:
+        bare = re.compile(r'^( +namespace:) [^"\s]+$', re.MULTILINE)
+        written = bare.sub(lambda match: f"{match[1]} {json.dumps(namespace)}", written)
     if crds:
-        return "---\n" + done.stdout
-    kept = [text for text in done.stdout.split("\n---\n") if "\nkind: CustomResourceDefinition\n" not in f"\n{text}"]
+        return "---\n" + written
+    kept = [text for text in written.split("\n---\n") if "\nkind: CustomResourceDefinition\n" not in f"\n{text}"]
     return "---\n" + "\n---\n".join(kept)
 
 

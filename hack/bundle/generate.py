@@ -17,6 +17,8 @@ from typing import Any
 
 import yaml
 
+from immich_operator.yaml_text import ManifestDumper
+
 Manifest = dict[str, Any]
 
 HERE = Path(__file__).resolve().parent
@@ -160,20 +162,11 @@ def _load(path: Path) -> Any:
     return yaml.safe_load(path.read_text(encoding="utf-8"))
 
 
-class _Dumper(yaml.SafeDumper):
-    """Lists indented, text of several lines as blocks, nothing shared by reference."""
+class _Dumper(ManifestDumper):
+    """Lists indented, too."""
 
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002 - PyYAML's signature
         super().increase_indent(flow, False)
-
-    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - PyYAML's signature
-        return True
-
-
-_Dumper.add_representer(
-    str,
-    lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None),
-)
 
 
 def _dump(content: Any) -> str:

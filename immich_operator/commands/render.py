@@ -14,6 +14,7 @@ from typing import Any, TextIO
 import yaml
 
 from immich_operator import collection
+from immich_operator.yaml_text import ManifestDumper
 
 LEFT_OUT = """\
 # Secret {name}
@@ -90,16 +91,5 @@ def _render(file: str, document: Any, args: argparse.Namespace, out: TextIO) -> 
             out.write(LEFT_OUT.format(name=content["metadata"]["name"]))
             continue
         out.write("---\n")
-        yaml.dump(content, out, Dumper=_BlockDumper, sort_keys=False, allow_unicode=True, width=120)
+        yaml.dump(content, out, Dumper=ManifestDumper, sort_keys=False, allow_unicode=True, width=120)
     return True
-
-
-class _BlockDumper(yaml.SafeDumper):
-    """Writes strings of several lines as blocks, which people can read."""
-
-
-def _string(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
-
-
-_BlockDumper.add_representer(str, _string)

@@ -94,6 +94,23 @@ def test_the_api_server_accepts_every_manifest(
     assert answer.count("serverside-applied") == len(manifests)
 
 
+@pytest.mark.parametrize("tag", ["1e3", "0x1F", "0o17", "007", "1_000", "1.10", "12", "true", "null", "no"])
+def test_a_tag_that_reads_as_a_number_or_a_flag_is_the_images_tag(tag: str) -> None:
+    text = installer.build("namespaced", image=f"registry.example.com/op:{tag}", namespace="photos", crds=False)
+
+    [deployment] = [item for item in yaml.safe_load_all(text) if item and item["kind"] == "Deployment"]
+    [container] = deployment["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == f"registry.example.com/op:{tag}"
+
+
+@pytest.mark.parametrize("namespace", ["1e3", "123", "true", "null"])
+def test_a_namespace_that_reads_as_a_number_or_a_flag_is_the_namespace(namespace: str) -> None:
+    text = installer.build("namespaced", namespace=namespace, crds=False)
+
+    lines = {line.strip() for line in text.splitlines() if line.strip().startswith("namespace:")}
+    assert lines == {f'namespace: "{namespace}"'}
+
+
 @pytest.mark.parametrize(("overlay", "components"), VARIANTS)
 def test_everything_is_in_the_namespace_asked_for_and_every_binding_leads_somewhere(
     overlay: str, components: tuple[str, ...]

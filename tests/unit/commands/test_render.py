@@ -73,6 +73,16 @@ def test_what_looks_like_a_date_stays_text_as_for_kubectl(render):
     assert server["spec"]["template"]["metadata"]["annotations"]["checked"] == "2026-11-24"
 
 
+@pytest.mark.parametrize(
+    "word", ["1e3", "1.5e3", "0o17", "0x1F", "12", "1.0", ".5", "y", "no", "null", "2026-11-24", "1:20"]
+)
+def test_what_kubectl_would_take_for_something_else_is_in_quotes(render, word):
+    _, output, _ = render(MINIMAL + f"spec: {{server: {{podAnnotations: {{build: '{word}'}}}}}}\n")
+
+    [line] = {line.strip() for line in output.splitlines() if line.strip().startswith("build:")}
+    assert line in {f"build: '{word}'", f'build: "{word}"'}
+
+
 def test_images_come_from_the_environment_before_the_defaults(render, monkeypatch):
     monkeypatch.setenv("RELATED_IMAGE_valkey", "mirror.example.com/valkey:9")
 

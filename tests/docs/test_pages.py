@@ -128,6 +128,16 @@ def the_namespace_of_the_tutorial(run: PageRun) -> Iterator[None]:
         run.cluster.kubectl("delete", "namespace", "photos", "--ignore-not-found", "--wait=false")
 
 
+def is_deployed(run: PageRun) -> bool:
+    """Whether there is a Deployment with this operator's image."""
+    found = run.cluster.api.find("Deployment", "immich-operator-controller-manager", OPERATOR_NAMESPACE)
+    containers = found["spec"]["template"]["spec"]["containers"] if found else []
+    return any(container["image"].startswith("registry.example.com/immich-operator:") for container in containers)
+
+
+BY_ITS_DEPLOYMENT = frozenset({"how-to/move-from-the-go-operator.md"})
+"""Pages during which the operator runs while its Deployment is there, as it would on a cluster."""
+
 WITHOUT_OPERATOR = frozenset(
     {"how-to/install.md", "how-to/operator-sdk.md", "how-to/without-an-operator.md", "index.md"}
 )
@@ -149,7 +159,7 @@ SURROUNDINGS: dict[str, Callable[[PageRun], AbstractContextManager[None]]] = {
 def test_a_page_works_as_printed(
     page: str, cluster: Cluster, crd: None, operator: SharedOperator, tmp_path: Path
 ) -> None:
-    if page in WITHOUT_OPERATOR:
+    if page in WITHOUT_OPERATOR | BY_ITS_DEPLOYMENT:
         operator.stop()
     else:
         operator.start()
@@ -161,3 +171,5 @@ def test_a_page_works_as_printed(
             stack.enter_context(SURROUNDINGS[page](run))
         for block in blocks(page):
             run.do(block)
+            if page in BY_ITS_DEPLOYMENT:
+                operator.start() if is_deployed(run) else operator.stop()

@@ -176,6 +176,11 @@ EARLIER = {
     "name.with.dots": {},
     "incomplete-database": {"postgres": {"enabled": False}},
     "wrong-number": {"server": {"replicas": -1}},
+    "library-moved": {"server": {"env": [{"name": "IMMICH_MEDIA_LOCATION", "value": "/srv"}]}},
+    "metrics-moved": {
+        "immich": {"metrics": {"enabled": True}},
+        "server": {"env": [{"name": "IMMICH_API_METRICS_PORT", "value": "9090"}]},
+    },
 }
 
 
@@ -217,3 +222,14 @@ def test_an_object_stored_before_the_rules_can_still_lose_its_finalizer(
     released = cluster.api.merge_patch(stored_earlier, name, "default", {"metadata": {"finalizers": []}})
 
     assert "finalizers" not in released["metadata"]
+
+
+@pytest.mark.parametrize("name", EARLIER)
+def test_an_object_stored_before_the_rules_can_still_be_told_what_is_wrong(
+    cluster: Cluster, stored_earlier: str, name: str
+) -> None:
+    status = {"status": {"ready": False, "url": "https://told.example.com"}}
+
+    told = cluster.api.merge_patch(stored_earlier, name, "default", status, subresource="status")
+
+    assert told["status"] == status["status"]

@@ -79,7 +79,9 @@ def _treatment(variable: Variable) -> str:
     verb = VERBS[variable.policy]
     if variable.fixed:
         return f"{verb}: {variable.fixed.what(variable.name)}. {variable.fixed.instead}"
-    return f"{verb}: {variable.note}" if variable.note else verb
+    notes = [f"from `{variable.field}`"] if variable.field else []
+    notes += [variable.note] if variable.note else []
+    return f"{verb}: {'; '.join(notes)}" if notes else verb
 
 
 if __name__ == "__main__":

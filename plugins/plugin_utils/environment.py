@@ -127,6 +127,6 @@ def _is_wrong(user: Given, fixed: Fixed) -> bool:
 
 def _without_effect(name: str, user: Given, variable: Variable | None) -> str:
     what = f"{user.where} has no effect, because the operator sets {name} itself"
-    field = variable.note.partition("from ")[2].partition(";")[0].strip("`") if variable else ""
-    remedy = f"use {field}, or name the key in env" if field else "name the key in env, or remove it"
+    use = f"use {variable.field}, or " if variable and variable.field else ""
+    remedy = f"{use}name the key in env, or remove it"
     return f"{what}; {remedy}"

@@ -82,8 +82,10 @@ class Variable:
     meaning: str
     """A clause for the reference page."""
     policy: Policy = Policy.PASSED
+    field: str = ""
+    """The field that the operator takes the value from."""
     note: str = ""
-    """What the policy means for this variable, or the field to use; a clause."""
+    """What the policy means for this variable; a clause."""
     fixed: Fixed | None = None
 
 
@@ -91,16 +93,16 @@ def _passed(name: str, meaning: str, note: str = "") -> Variable:
     return Variable(name=name, meaning=meaning, note=note)
 
 
-def _ours(name: str, meaning: str, note: str) -> Variable:
-    return Variable(name=name, meaning=meaning, policy=Policy.OURS, note=note)
+def _ours(name: str, meaning: str, field: str = "", note: str = "") -> Variable:
+    return Variable(name=name, meaning=meaning, policy=Policy.OURS, field=field, note=note)
 
 
 def _followed(name: str, meaning: str, note: str) -> Variable:
     return Variable(name=name, meaning=meaning, policy=Policy.FOLLOWED, note=note)
 
 
-def _out_of_reach(name: str, meaning: str, note: str) -> Variable:
-    return Variable(name=name, meaning=meaning, policy=Policy.OUT_OF_REACH, note=note)
+def _out_of_reach(name: str, meaning: str, note: str = "", field: str = "") -> Variable:
+    return Variable(name=name, meaning=meaning, policy=Policy.OUT_OF_REACH, field=field, note=note)
 
 
 def _fixed(name: str, meaning: str, fixed: Fixed) -> Variable:
@@ -113,6 +115,7 @@ def _address(name: str) -> Variable:
     return _fixed(name, "address to listen on", fixed)
 
 
+_WITHOUT_FILE = "only with `spec.immich.configurationKind: None`, else the file counts"
 _NO_WAIT = "the pods no longer wait for"
 _IN_CONTAINER = "a file that has to be in the container"
 _PRELOAD = "models to load at the start, with commas between"
@@ -168,28 +171,31 @@ SERVER = (
     _ours(
         "IMMICH_TELEMETRY_INCLUDE",
         "which metrics there are: all, host, api, io, repo, job",
-        "`all` with `spec.immich.metrics.enabled`",
+        "spec.immich.metrics.enabled",
     ),
     _passed("IMMICH_TELEMETRY_EXCLUDE", "which metrics there are not"),
     _ours(
         "IMMICH_MACHINE_LEARNING_ENABLED",
         "whether machine learning is used, where no file says so",
-        "only with `spec.immich.configurationKind: None`, else the file counts; from `spec.machineLearning.enabled`",
+        "spec.machineLearning.enabled",
+        _WITHOUT_FILE,
     ),
     _ours(
         "IMMICH_MACHINE_LEARNING_URL",
         "where machine learning is, where no file says so",
-        "only with `spec.immich.configurationKind: None`, else the file counts; from `spec.machineLearning.url`",
+        "spec.machineLearning.url",
+        _WITHOUT_FILE,
     ),
-    _ours("DB_HOSTNAME", "host of the database", "from `spec.postgres.host`; the pods wait for yours"),
-    _ours("DB_PORT", "port of the database", "from `spec.postgres.port`; the pods wait for yours"),
-    _ours("DB_DATABASE_NAME", "name of the database", "from `spec.postgres.database`"),
-    _ours("DB_USERNAME", "user of the database", "from `spec.postgres.username`"),
-    _ours("DB_PASSWORD", "password of the database", "from `spec.postgres.passwordSecretRef`"),
+    _ours("DB_HOSTNAME", "host of the database", "spec.postgres.host", "the pods wait for yours"),
+    _ours("DB_PORT", "port of the database", "spec.postgres.port", "the pods wait for yours"),
+    _ours("DB_DATABASE_NAME", "name of the database", "spec.postgres.database"),
+    _ours("DB_USERNAME", "user of the database", "spec.postgres.username"),
+    _ours("DB_PASSWORD", "password of the database", "spec.postgres.passwordSecretRef"),
     _ours(
         "DB_URL",
         "all of the database's address, wins over its parts",
-        f"from `spec.postgres.urlSecretRef`; with yours {_NO_WAIT} the database",
+        "spec.postgres.urlSecretRef",
+        f"with yours {_NO_WAIT} the database",
     ),
     _passed("DB_SSL_MODE", "disable, allow, prefer, require or verify-full"),
     _passed("DB_VECTOR_EXTENSION", "vectorchord or pgvector"),
@@ -207,10 +213,10 @@ SERVER = (
         "folder with files that are named as variables of the database",
         f"{_IN_CONTAINER}; {_NO_WAIT} the database",
     ),
-    _ours("REDIS_HOSTNAME", "host of the queues", "from `spec.valkey.host`; the pods wait for yours"),
-    _ours("REDIS_PORT", "port of the queues", "from `spec.valkey.port`; the pods wait for yours"),
-    _ours("REDIS_DBINDEX", "number of the database of the queues", "from `spec.valkey.dbIndex`"),
-    _ours("REDIS_PASSWORD", "password of the queues", "from `spec.valkey.passwordSecretRef`"),
+    _ours("REDIS_HOSTNAME", "host of the queues", "spec.valkey.host", "the pods wait for yours"),
+    _ours("REDIS_PORT", "port of the queues", "spec.valkey.port", "the pods wait for yours"),
+    _ours("REDIS_DBINDEX", "number of the database of the queues", "spec.valkey.dbIndex"),
+    _ours("REDIS_PASSWORD", "password of the queues", "spec.valkey.passwordSecretRef"),
     _passed("REDIS_USERNAME", "user of the queues"),
     _followed("REDIS_URL", "all of the queues' address, as ioredis:// and base64", f"{_NO_WAIT} the queues"),
     _followed("REDIS_SOCKET", "socket of the queues", f"{_NO_WAIT} the queues"),
@@ -265,10 +271,10 @@ MACHINE_LEARNING = (
         Fixed(values=("3003",), because="because probes, Service and server expect machine learning there"),
     ),
     _address("IMMICH_HOST"),
-    _ours("TRANSFORMERS_CACHE", "folder of models", "`/cache`; other folders are lost with the pod"),
-    _ours("HF_HOME", "folder of what Hugging Face keeps", "`/cache/hf-cache`; other folders are lost with the pod"),
-    _ours("HF_XET_CACHE", "folder of unfinished downloads", "`/cache/huggingface-xet`"),
-    _ours("MPLCONFIGDIR", "folder of matplotlib", "`/cache/matplotlib-config`"),
+    _ours("TRANSFORMERS_CACHE", "folder of models", note="`/cache`; other folders are lost with the pod"),
+    _ours("HF_HOME", "folder of what Hugging Face keeps", note="`/cache/hf-cache`; other folders are lost with the pod"),
+    _ours("HF_XET_CACHE", "folder of unfinished downloads", note="`/cache/huggingface-xet`"),
+    _ours("MPLCONFIGDIR", "folder of matplotlib", note="`/cache/matplotlib-config`"),
     _passed("IMMICH_LOG_LEVEL", "critical, error, warn, info or debug"),
     _passed("NO_COLOR", "no colours in the log"),
     _passed("DEVICE", "what the image is made for", "set by the image"),
@@ -305,9 +311,9 @@ MACHINE_LEARNING = (
 )  # fmt: skip
 
 POSTGRES = (
-    _out_of_reach("POSTGRES_USER", "user to make", "from `spec.postgres.username`"),
-    _out_of_reach("POSTGRES_DB", "database to make", "from `spec.postgres.database`"),
-    _out_of_reach("POSTGRES_PASSWORD", "password", "from `spec.postgres.passwordSecretRef`"),
+    _out_of_reach("POSTGRES_USER", "user to make", field="spec.postgres.username"),
+    _out_of_reach("POSTGRES_DB", "database to make", field="spec.postgres.database"),
+    _out_of_reach("POSTGRES_PASSWORD", "password", field="spec.postgres.passwordSecretRef"),
     _out_of_reach("POSTGRES_INITDB_ARGS", "options of initdb", "`--data-checksums`"),
     _out_of_reach("PGDATA", "folder of the database", "by the layout of the volume"),
     _out_of_reach("DB_STORAGE_TYPE", "SSD or HDD", "not set: SSD"),

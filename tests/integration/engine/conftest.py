@@ -21,6 +21,11 @@ from support.waiting import eventually
 COLLECTIONS = Path(__file__).parent / "collections"
 ANCHOR = COLLECTIONS / "ansible_collections/testing/engine/roles/anchor"
 Kind = Literal["fork", "process"]
+WAITING = """\
+- ansible.builtin.command: sh -c 'touch begun; until test -e go; do sleep 0.02; done'
+  changed_when: false
+"""
+"""Writes `begun` into its project folder, and ends when `go` is there."""
 
 
 class Bench:
@@ -64,6 +69,18 @@ def a_fork_engine(folder: Path, *, identity_only: bool = False) -> Iterator[Benc
     engine = ForkEngine(base_dir=folder / "base", preload_roles=[role], log=logging.getLogger("engine"))
     yield Bench(engine, folder, identity_only=identity_only)
     engine.close()
+
+
+def timed_out(run: Callable[[float], PlayResult], begun: Path) -> PlayResult:
+    """The result of a play that would run for ever, in the least time in which it had `begun`; `run` takes seconds."""
+    timeouts = (2.0**power for power in itertools.count(-1))
+
+    def result() -> PlayResult | None:
+        found = run(next(timeouts))
+        assert found.status == "timeout"
+        return found if begun.exists() else None
+
+    return eventually("a play that has begun before its time was over", result)
 
 
 def wait_ended(*pids: int) -> None:

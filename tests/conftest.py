@@ -6,7 +6,7 @@ import sysconfig
 
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["localcluster.testing"]
+pytest_plugins = ["localcluster.testing", "support.skips"]
 
 # How fast a machine is must not decide whether a property holds.
 settings.register_profile("any-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -181,7 +181,7 @@ def test_an_error_leaves_no_half_written_file(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.skipif(shutil.which("go") is None, reason="it is built with Go")
+@pytest.mark.skipif(shutil.which("go") is None, reason="Go is not installed, by which the image is built")
 def test_the_image_pause_is_built_once_and_holds_one_program(cache: Path) -> None:
     said = io.StringIO()
 

@@ -48,6 +48,7 @@ def shape(manifest):
     }
 
 
+@pytest.mark.every_core
 def test_a_cr_without_spec_becomes_the_objects_that_the_go_operator_made(instances):
     expected = {
         (manifest["kind"], manifest["metadata"]["name"]): shape(manifest)
@@ -95,6 +96,7 @@ def test_the_custom_example_has_its_library_its_ingress_and_its_url(instances):
     assert cr["status"]["url"] == "http://my-immich.example.com"
 
 
+@pytest.mark.every_core
 def test_a_pass_over_an_unchanged_instance_writes_nothing(instances, cluster, operator):
     instances.create()
     instances.wait_ready()
@@ -189,6 +191,7 @@ def test_an_edit_of_what_the_operator_says_is_undone(instances, kind, name, edit
     instances.wait(f"the edit of {kind} {name} undone", undone)
 
 
+@pytest.mark.every_core
 def test_deleting_the_cr_leaves_the_data_and_creating_it_again_finds_it(instances):
     instances.create()
     instances.wait_ready()

@@ -7,6 +7,8 @@ import base64
 import json
 from pathlib import Path
 
+import pytest
+
 from support.operating import WORKLOADS
 
 
@@ -110,6 +112,7 @@ def command_lines():
             continue
 
 
+@pytest.mark.every_core
 def test_no_secret_value_is_shown_anywhere(instances, operator):
     values = {name: f"TOP-SECRET-of-{name}-{instances.namespace[-6:]}" for name in SECRETS}
     forms = [form for v in values.values() for form in (v.encode(), base64.b64encode(v.encode())[:-4])]

@@ -99,6 +99,7 @@ def test_a_pod_that_no_node_takes_and_a_volume_that_nobody_provides_are_told(ins
     assert "it names no StorageClass" in machine_learning["message"]
 
 
+@pytest.mark.every_core
 def test_pods_that_the_api_server_refuses_are_told(instances):
     enforced = {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}}
     instances.api.merge_patch("Namespace", instances.namespace, None, enforced)
@@ -173,6 +174,7 @@ def test_missing_secrets_and_config_maps_of_variables_are_named_and_their_coming
     instances.wait_condition("Degraded", "AsExpected")
 
 
+@pytest.mark.every_core
 def test_a_missing_database_secret_holds_back_what_needs_it_and_nothing_else(instances):
     instances.create({"postgres": {"passwordSecretRef": {"name": "absent", "key": "pw"}}})
 
@@ -258,6 +260,7 @@ def test_kubectl_shows_readiness_and_why_not(instances, cluster):
 
 
 @pytest.mark.parametrize("key", ["__ansible_unsafe", "__ansible_vault"])
+@pytest.mark.every_core
 def test_a_key_that_means_something_to_ansible_is_a_setting_that_immich_does_not_know(instances, key):
     instances.create({"immich": {"configuration": {key: "{{ lookup('pipe', 'id') }}"}}})
 

@@ -12,6 +12,8 @@ import pytest
 
 from support.operating import ROOT, WRITES, install_crd
 
+pytestmark = pytest.mark.every_core
+
 FILE = """\
 apiVersion: media.rm3l.org/v1alpha1
 kind: Immich

@@ -71,6 +71,7 @@ class Program:
             (self.source / "go.mod").read_bytes(),
             (self.source / "go.sum").read_bytes(),
             "\0".join(self.build_flags).encode(),
+            *(path.read_bytes() for path in sorted(self.source.glob("*.go"))),
         ):
             digest.update(len(part).to_bytes(8, "big"))
             digest.update(part)
@@ -92,6 +93,7 @@ PROGRAMS: Mapping[str, Program] = {
         _kubernetes("kubelet"),
         _kubernetes("kube-proxy"),
         Program("kwok", "kwok", "sigs.k8s.io/kwok/cmd/kwok", "sigs.k8s.io/kwok"),
+        Program("gitops", "gitops", ".", "github.com/argoproj/gitops-engine"),
         Program("coredns", "coredns", "github.com/coredns/coredns", "github.com/coredns/coredns"),
         Program("ansible-operator", "ansible-operator", f"{OPERATOR_SDK}/cmd/ansible-operator", OPERATOR_SDK),
     )

@@ -33,6 +33,14 @@ CONFIG_CHECKSUM_ANNOTATION = f"{GROUP}/config-checksum"
 SECRETS_CHECKSUM_ANNOTATION = f"{GROUP}/secrets-checksum"
 """On pod templates: change when the file or the Secrets that the pods use change, so that the pods are replaced."""
 
+KEEP_ANNOTATIONS = {
+    "argocd.argoproj.io/sync-options": "Prune=false,Delete=false",
+    "argocd.argoproj.io/compare-options": "IgnoreExtraneous",
+    "helm.sh/resource-policy": "keep",
+    "kustomize.toolkit.fluxcd.io/prune": "disabled",
+}
+"""On all that outlives the custom resource, so that no tool that prunes takes it for its own."""
+
 LOOK_AT_VOLUME = "look-at-volume"
 """The container that says in the status of the database's pod what is on its volume."""
 

@@ -13,6 +13,7 @@ from . import (
     configuration,
     database_folder,
     exposure,
+    keeping,
     library,
     machine_learning,
     names,
@@ -132,7 +133,8 @@ def _parts(
     ]
     if config is not None and Component.SERVER not in blocked_components(notices):
         parts += [server.plan(instance, around, config, _written_secrets(parts))]
-    return [*parts, exposure.plan(instance, around)], config
+    applied = {(step["object"]["kind"], step["object"]["metadata"]["name"]) for step in parts[0].steps}
+    return [*parts, exposure.plan(instance, around), keeping.plan(instance, around, applied)], config
 
 
 def _database(instance: Instance, around: Surroundings, new_password: str) -> list[Part]:

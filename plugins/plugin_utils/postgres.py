@@ -7,7 +7,7 @@ import base64
 from collections.abc import Mapping
 from typing import Any
 
-from . import database_folder, names, pods, volumes
+from . import database_folder, keeping, names, pods, volumes
 from .database_folder import Place
 from .instance import Instance, Part, Surroundings
 from .names import Component, Manifest
@@ -176,6 +176,7 @@ def _credentials(
         return {}
     _remember_credentials(part, instance, around, name)
     secret = instance.manifest("v1", "Secret", name, Component.POSTGRES, owned=False)
+    secret["metadata"]["annotations"] = keeping.annotations_for(None)
     secret["type"] = "Opaque"
     content = {
         "password": new_password,
@@ -232,9 +233,10 @@ def _claim_template(instance: Instance, around: Surroundings, place: Place) -> M
         metadata = without_none({key: live["metadata"].get(key) for key in ("name", "labels", "annotations")})
         return {"metadata": metadata, "spec": volumes.kept_claim_spec({"size": "0"}, live["spec"])}
     persistence = dig(instance.settings(Component.POSTGRES), "persistence", default={})
-    metadata = {"name": "data", "labels": names.labels(instance.name, Component.POSTGRES)}
+    annotations = keeping.annotations_for(None)
     if not place.is_guess:
-        metadata["annotations"] = {names.PGDATA_ANNOTATION: place.folder}
+        annotations[names.PGDATA_ANNOTATION] = place.folder
+    metadata = {"name": "data", "labels": names.labels(instance.name, Component.POSTGRES), "annotations": annotations}
     return {"metadata": metadata, "spec": volumes.new_claim_spec(persistence)}
 
 

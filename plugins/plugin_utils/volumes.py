@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from . import names
+from . import keeping, names
 from .instance import Instance, Part, Surroundings
 from .names import Manifest
 from .readiness import has_ended
@@ -58,6 +58,8 @@ def managed_claim(
     """Add the claim of a component to its plan; `path` is where its settings are in the custom resource."""
     live = around.live("PersistentVolumeClaim", name)
     manifest = instance.manifest("v1", "PersistentVolumeClaim", name, part.component, owned=owned)
+    if not owned:
+        manifest["metadata"]["annotations"] = keeping.annotations_for(live)
     manifest["spec"] = kept_claim_spec(persistence, live["spec"]) if live else new_claim_spec(persistence)
     if live and persistence.get("storageClass") is None and not _is_class_ours(live):
         manifest["spec"].pop("storageClassName", None)  # the cluster's default class, which somebody else filled in

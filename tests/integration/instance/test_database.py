@@ -147,15 +147,67 @@ def test_a_new_volume_keeps_its_data_in_a_sub_directory_and_says_so(instances):
     assert "pg_isready" in spec["containers"][0]["readinessProbe"]["exec"]["command"][-1]
 
 
-def test_an_old_volume_keeps_its_layout(instances):
+TOP = "/var/lib/postgresql/data"
+FOLDER = "media.rm3l.org/pgdata"
+
+
+def looked(instances, message):
+    """Make the present pod of the database one that has looked at its volume and did not let PostgreSQL start."""
+    pod = instances.wait("the pod of the database", lambda: next(iter(instances.pods("postgres")), None))
+    ended = {"terminated": {"exitCode": 1, "reason": "Error", "message": message}}
+    said = {"name": "look-at-volume", "image": "x", "imageID": "x", "ready": False, "restartCount": 1,
+            "state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": ended}  # fmt: skip
+    conditions = [{"type": kind, "status": "False"} for kind in ("Ready", "ContainersReady", "Initialized")]
+    status = {"status": {"phase": "Pending", "initContainerStatuses": [said], "conditions": conditions}}
+    instances.api.merge_patch("Pod", pod["metadata"]["name"], instances.namespace, status, subresource="status")
+
+
+def claims_without_annotations(instances):
+    """Both claims put back from snapshots by a tool that drops annotations, and the password."""
     instances.secret(CREDENTIALS, password="secret", username="immich", database="immich")
     instances.claim("data-photos-postgres-0")
+    instances.claim("photos-library")
+
+
+def folder_of(instances, claim="data-photos-postgres-0"):
+    return instances.get("PersistentVolumeClaim", claim)["metadata"].get("annotations", {}).get(FOLDER)
+
+
+def test_a_database_that_came_back_without_annotations_is_started_where_its_pod_finds_it(instances):
+    claims_without_annotations(instances)
     instances.create()
-
     instances.wait_ready()
+    assert data_directory(instances) == f"{TOP}/pgdata"
+    before = instances.pod_uids()
 
-    assert data_directory(instances) is None
+    looked(instances, "elsewhere\nat 18/docker\nhas 18\n")
+
+    instances.wait("the database where it is", lambda: data_directory(instances) == f"{TOP}/18/docker")
+    instances.wait_rolled(before, "postgres")
+    instances.wait_ready()
+    assert folder_of(instances) == "18/docker"
     assert decoded(instances.get("Secret", CREDENTIALS))["password"] == "secret"
+
+
+def test_of_two_databases_on_a_volume_none_is_started_until_somebody_says_which(instances):
+    claims_without_annotations(instances)
+    instances.create()
+    instances.wait_ready()
+    before = instances.pod_uids()
+
+    looked(instances, "several\nat .\nat pgdata\n")
+
+    told = instances.wait_condition("PostgresReady", "VolumeUnclear")
+    assert "holds several databases, in the top of its volume and its folder pgdata" in told["message"]
+    assert instances.pod_uids() == before
+    assert folder_of(instances) is None
+
+    answer = {"metadata": {"annotations": {FOLDER: "."}}}
+    instances.api.merge_patch("PersistentVolumeClaim", "data-photos-postgres-0", instances.namespace, answer)
+
+    instances.wait("the database that was named", lambda: data_directory(instances) == TOP)
+    instances.wait_rolled(before, "postgres")
+    instances.wait_ready()
 
 
 def test_a_claim_of_the_users_comes_and_goes_without_losing_a_volume(instances):
@@ -177,11 +229,14 @@ def test_a_claim_of_the_users_comes_and_goes_without_losing_a_volume(instances):
     instances.wait_ready()
 
     assert mounted == ["old-data"]
-    assert data_directory(instances) is None
+    assert data_directory(instances) == f"{TOP}/pgdata", "as nothing is known of another folder"
     assert "volumeClaimTemplates" not in instances.get("StatefulSet", "photos-postgres")["spec"]
 
     instances.change({"postgres": {"persistence": {"existingClaim": None}}})
-    instances.wait("the database on the former claim", lambda: data_directory(instances) is not None)
+    instances.wait(
+        "the database on the former claim",
+        lambda: "volumeClaimTemplates" in (instances.get("StatefulSet", "photos-postgres") or {"spec": {}})["spec"],
+    )
     instances.wait_ready()
 
     assert instances.get("PersistentVolumeClaim", "data-photos-postgres-0")["metadata"]["uid"] == made

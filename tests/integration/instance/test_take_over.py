@@ -8,11 +8,18 @@ from collections.abc import Mapping
 import pytest
 
 from ansible_collections.media.immich.plugins.plugin_utils.crd import documents
+from ansible_collections.media.immich.plugins.plugin_utils.names import KEEP_ANNOTATIONS
 from support.operating import ROOT, environment, pod_spec
 
 FIXTURES = ROOT / "tests" / "fixtures"
 FINALIZER = "media.rm3l.org/finalizer"
 WORKLOADS = ("Deployment", "StatefulSet")
+KEPT = {
+    ("PersistentVolumeClaim", "photos-library"),
+    ("PersistentVolumeClaim", "data-photos-postgres-0"),
+    ("Secret", "photos-postgres-credentials"),
+}
+"""What outlives the custom resource."""
 DEFAULTED = {
     "clusterIP": None, "clusterIPs": None, "ipFamilies": None, "ipFamilyPolicy": "SingleStack",
     "internalTrafficPolicy": "Cluster", "sessionAffinity": "None", "defaultMode": 420, "dnsPolicy": "ClusterFirst",
@@ -164,10 +171,9 @@ def test_a_live_instance_is_taken_over_in_place(former, operated, apart):
     assert volumes(apart) == data
     assert mounts(after) == mounts(before)
     assert environment(after["StatefulSet", "photos-postgres"])["PGDATA"] == "/var/lib/postgresql/data"
-    assert (
-        after["Secret", "photos-postgres-credentials"]["metadata"]["resourceVersion"]
-        == secret["metadata"]["resourceVersion"]
-    )
+    assert after["Secret", "photos-postgres-credentials"]["data"] == secret["data"]
+    for key in KEPT:
+        assert KEEP_ANNOTATIONS.items() <= after[key]["metadata"]["annotations"].items(), key
     assert max(apart.templates().values()) <= 2, "pods were replaced more than once"
     assert "finalizers" not in cr["metadata"]
     assert cr["spec"] == stored["spec"]
@@ -211,12 +217,7 @@ def test_deleting_an_instance_that_was_taken_over_keeps_its_data(operated, apart
 
     instances.api.delete("Immich", "photos", instances.namespace, wait=True)
 
-    kept = {
-        ("PersistentVolumeClaim", "photos-library"),
-        ("PersistentVolumeClaim", "data-photos-postgres-0"),
-        ("Secret", "photos-postgres-credentials"),
-    }
-    instances.wait("only the data left", lambda: set(instances.owned()) == kept)
+    instances.wait("only the data left", lambda: set(instances.owned()) == KEPT)
     now = {
         c["metadata"]["name"]: c["metadata"]["uid"]
         for c in instances.api.list("PersistentVolumeClaim", instances.namespace)

@@ -8,8 +8,9 @@ import yaml
 
 from ansible_collections.media.immich.plugins.plugin_utils.crd import complete, documents
 from ansible_collections.media.immich.plugins.plugin_utils.images import DEFAULT_IMAGES
+from ansible_collections.media.immich.plugins.plugin_utils.names import KEEP_ANNOTATIONS
 from ansible_collections.media.immich.plugins.plugin_utils.planning import plan
-from support.instances import PASSWORD, deletions, environment, found, seen_with, workloads
+from support.instances import PASSWORD, annotated, deletions, environment, found, seen_with, workloads
 
 FIXTURES = Path(__file__).resolve().parents[2] / "fixtures"
 OWNER = "00000000-1111-2222-3333-444444444444"
@@ -81,7 +82,8 @@ def test_volumes_are_not_touched(taken_over):
             before = live(objects, "PersistentVolumeClaim", manifest["metadata"]["name"])
             assert manifest["spec"].items() <= before["spec"].items()
             assert manifest["metadata"].get("ownerReferences") == before["metadata"].get("ownerReferences")
-    assert [step for step in result.steps if step.get("target", {}).get("kind") == "PersistentVolumeClaim"] == []
+    patches = [step["patch"] for step in result.steps if step.get("target", {}).get("kind") == "PersistentVolumeClaim"]
+    assert [{**patch["metadata"], "uid": None} for patch in patches] == [{"uid": None, "annotations": KEEP_ANNOTATIONS}]
 
 
 def test_pods_mount_the_same_claims(taken_over):
@@ -175,8 +177,9 @@ def test_a_setting_that_the_go_operator_wrote_in_lower_case_is_written_as_immich
 
 def test_the_second_pass_asks_for_the_same(taken_over):
     result, objects = taken_over
+    patched = {step["target"]["name"] for step in result.steps if step["verb"] == "merge"}
     untouched = [
-        m
+        annotated(m, KEEP_ANNOTATIONS) if m["metadata"]["name"] in patched else m
         for m in objects
         if (m["kind"], m["metadata"]["name"]) not in {(o["kind"], o["metadata"]["name"]) for o in result.objects}
     ]

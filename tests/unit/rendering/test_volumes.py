@@ -65,9 +65,11 @@ def test_a_managed_claim_takes_the_larger_size(held, asked, result):
 
 @pytest.mark.parametrize(("held", "asked", "result"), SIZES)
 def test_the_database_claim_is_grown_directly(held, asked, result):
-    live = [manifest for manifest in an_instance_at_work(a_cr()) if manifest["metadata"]["name"] != DATABASE]
+    live = an_instance_at_work(a_cr())
 
-    plan = plan_for(a_cr(database(size=asked)), [*live, of_size(paired(a_claim(DATABASE)), held)])
+    plan = plan_for(
+        a_cr(database(size=asked)), [of_size(m, held) if m["metadata"]["name"] == DATABASE else m for m in live]
+    )
 
     grown = [(step["target"]["name"], step["patch"]) for step in plan.steps if step["verb"] == "merge"]
     patch = {"spec": {"resources": {"requests": {"storage": result}}}}

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What outlives the custom resource says to the tools that clean up that it is not theirs to remove.
+
+It has labels and no owner. Argo CD, tracking by label and pruning, would take it for a leftover of an Application that
+has the name of the instance, and Flux and Helm have similar habits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from typing import Any
+
+from . import names
+from .instance import Instance, Part, Surroundings
+from .names import Manifest
+from .references import NAMES
+from .values import dig
+
+LISTS = frozenset({"argocd.argoproj.io/sync-options", "argocd.argoproj.io/compare-options"})
+"""Annotations that hold several options, comma-separated; the others hold one word."""
+
+
+def annotations_for(live: Manifest | None) -> dict[str, str]:
+    """The annotations for an object that is to be kept, with what somebody has set otherwise left as it is.
+
+    In a list, options that are missing are added to those that are there: `Prune=true` stays, and says that the user
+    wants it so.
+    """
+    found = dig(live, "metadata", "annotations", default={})
+    return {key: _completed(key, str(found.get(key) or ""), value) for key, value in names.KEEP_ANNOTATIONS.items()}
+
+
+def plan(instance: Instance, around: Surroundings, applied: Container[tuple[str, str]]) -> Part:
+    """Annotate what is there already and is not `applied`, (kind, name), in this pass. Nothing depends on that."""
+    part = Part("keeping")
+    for kind, functions in NAMES.items():
+        for name_of in functions:
+            live = around.live(kind, name_of(instance.name))
+            if live and (kind, live["metadata"]["name"]) not in applied:
+                _annotate(part, live)
+    return part
+
+
+def _annotate(part: Part, live: Manifest) -> None:
+    wanted, found = annotations_for(live), dig(live, "metadata", "annotations", default={})
+    missing = {key: value for key, value in wanted.items() if found.get(key) != value}
+    if missing:
+        # The uid makes the API server refuse it for an object that has taken the place of the one that was read.
+        metadata: dict[str, Any] = {"uid": live["metadata"].get("uid"), "annotations": missing}
+        part.merge(live, {"metadata": metadata})
+
+
+def _completed(key: str, found: str, wanted: str) -> str:
+    if not found or key not in LISTS:
+        return found or wanted
+    options = [option.strip() for option in found.split(",") if option.strip()]
+    settled = {option.partition("=")[0] for option in options}
+    added = [option for option in wanted.split(",") if option.partition("=")[0] not in settled]
+    return ",".join([*options, *added]) if added else found

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from .names import LOOK_AT_VOLUME, Manifest
+from .names import LOOK_AT_LIBRARY, LOOK_AT_VOLUME, Manifest
 from .reasons import Reason
 from .values import dig
 
@@ -92,7 +92,7 @@ def _container_cause(where: str, pod: Manifest, container: Mapping[str, Any]) ->
             Reason.CONTAINER_NOT_STARTED, f"{where}: container {name} can't be started: {_without_ids(message, pod)}"
         )
     ended = dig(container, "lastState", "terminated") or dig(container, "state", "terminated")
-    if name == LOOK_AT_VOLUME and dig(ended, "message"):
+    if name in (LOOK_AT_LIBRARY, LOOK_AT_VOLUME) and dig(ended, "message"):
         return None  # it has said why, and the pass that reads this does something about it or explains it
     is_crashing = reason == "CrashLoopBackOff" or (container.get("restartCount", 0) > 1 and not container.get("ready"))
     if is_crashing and ended and (ended.get("exitCode") or reason == "CrashLoopBackOff"):

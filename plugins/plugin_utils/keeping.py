@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What outlives the custom resource says to the tools that clean up that it is not theirs to remove.
+"""What outlives the custom resource has no owner, and says to the tools that clean up that it is not theirs to remove.
 
-It has labels and no owner. Argo CD, tracking by label and pruning, would take it for a leftover of an Application that
+It has labels all the same. Argo CD, tracking by label and pruning, would take it for a leftover of an Application that
 has the name of the instance, and Flux and Helm have similar habits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Iterator
 from typing import Any
 
 from . import names
@@ -15,6 +15,11 @@ from .instance import Instance, Part, Surroundings
 from .names import Manifest
 from .references import NAMES
 from .values import dig
+
+COMPONENT = "keeping"
+"""The component, of no other use, of the steps that see to it that an object outlives the instance."""
+
+FIRST_STAGE = -1
 
 LISTS = frozenset({"argocd.argoproj.io/sync-options", "argocd.argoproj.io/compare-options"})
 """Annotations that hold several options, comma-separated; the others hold one word."""
@@ -32,13 +37,36 @@ def annotations_for(live: Manifest | None) -> dict[str, str]:
 
 def plan(instance: Instance, around: Surroundings, applied: Container[tuple[str, str]]) -> Part:
     """Annotate what is there already and is not `applied`, (kind, name), in this pass. Nothing depends on that."""
-    part = Part("keeping")
+    part = Part(COMPONENT)
+    for live in _kept(instance, around):
+        if (live["kind"], live["metadata"]["name"]) not in applied:
+            _annotate(part, live)
+    return part
+
+
+def without_owner(instance: Instance, around: Surroundings) -> Part:
+    """Take the instance off the owners of what has to outlive it, before anything else is done.
+
+    We never put it there. The Operator SDK's runtime does with objects made by POST, and once it is there the object
+    goes with the custom resource, whoever looks after the instance by then.
+    """
+    part = Part(COMPONENT)
+    for live in _kept(instance, around):
+        owners = dig(live, "metadata", "ownerReferences", default=[])
+        others = [owner for owner in owners if not instance.is_reference(owner)]
+        if len(others) < len(owners):
+            version = live["metadata"].get("resourceVersion")  # refused when somebody else changed the list meanwhile
+            patch = {"metadata": {"ownerReferences": others or None, "resourceVersion": version}}
+            part.merge(live, patch, stage=FIRST_STAGE)
+    return part
+
+
+def _kept(instance: Instance, around: Surroundings) -> Iterator[Manifest]:
+    """What is there of library, database volume and credentials."""
     for kind, functions in NAMES.items():
         for name_of in functions:
-            live = around.live(kind, name_of(instance.name))
-            if live and (kind, live["metadata"]["name"]) not in applied:
-                _annotate(part, live)
-    return part
+            if live := around.live(kind, name_of(instance.name)):
+                yield live
 
 
 def _annotate(part: Part, live: Manifest) -> None:

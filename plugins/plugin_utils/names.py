@@ -29,6 +29,8 @@ DATABASE_CLAIM_ANNOTATION = f"{GROUP}/database-claim"
 """On the library's claim: NAME/UID of the database's."""
 DATABASE_POD_ANNOTATION = f"{GROUP}/database-pod"
 """On the library's claim: the uid of the pod that set up the database on an empty volume, if that was seen."""
+LIBRARY_USER_ANNOTATION = f"{GROUP}/library-user"
+"""On the library's claim: UID:GID that the server runs as, where the files are not root's."""
 CONFIG_CHECKSUM_ANNOTATION = f"{GROUP}/config-checksum"
 SECRETS_CHECKSUM_ANNOTATION = f"{GROUP}/secrets-checksum"
 """On pod templates: change when the file or the Secrets that the pods use change, so that the pods are replaced."""
@@ -41,6 +43,8 @@ KEEP_ANNOTATIONS = {
 }
 """On all that outlives the custom resource, so that no tool that prunes takes it for its own."""
 
+LOOK_AT_LIBRARY = "look-at-library"
+"""The container that says in the status of the server's pod which folders of the library it may not use."""
 LOOK_AT_VOLUME = "look-at-volume"
 """The container that says in the status of the database's pod what is on its volume."""
 

@@ -35,10 +35,6 @@ from .values import dig, plain, text
 SERVER_DEPENDS_ON = frozenset({Component.LIBRARY, Component.CONFIG, Component.POSTGRES, Component.VALKEY})
 """What holds the server back when it is blocked."""
 
-KEEPING = "keeping"
-"""The component, of no other use, of the steps that see to it that an object outlives the instance."""
-
-KEEPING_STAGE = -1
 CLEAN_UP_STAGE = 3
 
 
@@ -91,7 +87,7 @@ def plan(cr: Mapping[str, Any], *, seen: Mapping[str, Any], images: Mapping[str,
         return Plan(cr, State.GONE)
     cr = live_cr or cr
     instance, around = Instance.from_cr(cr), Surroundings(seen, images)
-    first = [*_without_owner(instance, around), *_without_former_finalizer(cr)]
+    first = [*keeping.without_owner(instance, around).steps, *_without_former_finalizer(cr)]
     if dig(cr, "metadata", "deletionTimestamp"):
         return Plan(cr, State.DELETING, first)
     notices = [*_problems(cr), *_missing_images(instance, around), *_missing_pull_secrets(instance, around)]
@@ -208,29 +204,6 @@ def _to_be_left_running(dangers: Iterable[Notice]) -> set[str]:
     return {workloads[Component(notice.component)] for notice in dangers if notice.reason == Reason.CLAIM_BEING_DELETED}
 
 
-def _without_owner(instance: Instance, around: Surroundings) -> list[dict[str, Any]]:
-    """Steps that take the instance off the owners of what has to outlive it, before anything else is done.
-
-    We never put it there. The Operator SDK's runtime does with objects made by POST, and once it is there the object
-    goes with the custom resource, whoever looks after the instance by then.
-    """
-    outliving = (
-        ("PersistentVolumeClaim", names.library_claim(instance.name)),
-        ("PersistentVolumeClaim", names.database_claim(instance.name)),
-        ("Secret", names.database_credentials(instance.name)),
-    )
-    part = Part(KEEPING)
-    for kind, name in outliving:
-        live = around.live(kind, name)
-        owners = dig(live, "metadata", "ownerReferences", default=[])
-        others = [owner for owner in owners if not instance.is_reference(owner)]
-        if live and len(others) < len(owners):
-            version = dig(live, "metadata", "resourceVersion")  # refused when somebody else changed the list meanwhile
-            patch = {"metadata": {"ownerReferences": others or None, "resourceVersion": version}}
-            part.merge(live, patch, stage=KEEPING_STAGE)
-    return part.steps
-
-
 def _without_former_finalizer(cr: Mapping[str, Any]) -> list[dict[str, Any]]:
     finalizers = dig(cr, "metadata", "finalizers", default=[])
     if names.FORMER_FINALIZER not in finalizers or not dig(cr, "metadata", "uid"):
@@ -240,7 +213,7 @@ def _without_former_finalizer(cr: Mapping[str, Any]) -> list[dict[str, Any]]:
     version = dig(cr, "metadata", "resourceVersion")  # refused when somebody else changed the list meanwhile
     part.merge(dict(cr), {"metadata": {"finalizers": rest, "resourceVersion": version}})
     # After the last finalizer a custom resource that is being deleted is gone, and all that it owns with it.
-    return [{**step, "after": KEEPING} for step in part.steps]
+    return [{**step, "after": keeping.COMPONENT} for step in part.steps]
 
 
 def _unwanted(

@@ -93,10 +93,14 @@ def pod_template(
     """
     settings = instance.settings(component)
     annotations = {**(settings.get("podAnnotations") or {}), **(checksums or {})}
+    context = merged({**HARDENED_POD, **(security or {})}, settings.get("podSecurityContext") or {})
+    if context.get("fsGroup") is not None:
+        # By default kubelet goes through all files at each start of a pod, which for a library takes hours.
+        context.setdefault("fsGroupChangePolicy", "OnRootMismatch")
     spec = {
         "enableServiceLinks": False,  # variables such as IMMICH_PORT=tcp://... keep Immich from starting
         "automountServiceAccountToken": False,
-        "securityContext": merged({**HARDENED_POD, **(security or {})}, settings.get("podSecurityContext") or {}),
+        "securityContext": context,
         "imagePullSecrets": [{"name": entry["name"]} for entry in instance.spec.get("imagePullSecrets") or ()] or None,
         "nodeSelector": settings.get("nodeSelector") or None,
         "tolerations": settings.get("tolerations") or None,

@@ -34,6 +34,7 @@ class Reason(StrEnum):
     STORAGE_CLASS_NOT_FOUND = "StorageClassNotFound"
     CREDENTIALS_LOST = "CredentialsLost"
     DATABASE_LOST = "DatabaseLost"
+    LIBRARY_CLOSED = "LibraryClosed"
     VOLUME_UNCLEAR = "VolumeUnclear"
     CLAIM_BEING_DELETED = "ClaimBeingDeleted"
     IMAGE_PULL_FAILED = "ImagePullFailed"
@@ -50,6 +51,7 @@ class Reason(StrEnum):
     SETTING_IGNORED = "SettingIgnored"
     VOLUME_NOT_CHANGED = "VolumeNotChanged"
     VOLUME_NOT_SHARED = "VolumeNotShared"
+    NOT_HARDENED = "NotHardened"
     CLAIM_IN_USE = "ClaimInUse"
     ROUTE_UNAVAILABLE = "RouteUnavailable"
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from . import configuration, environment, library, names, pods, postgres, valkey
+from . import configuration, environment, library, library_user, names, pods, postgres, valkey
 from .configuration import ConfigFile
 from .environment import Given
 from .instance import Instance, Part, Surroundings
@@ -42,7 +42,10 @@ def plan(instance: Instance, around: Surroundings, config: ConfigFile, made: Map
     check_environment(part, instance, around, settings, PATH)
     users = environment.given(instance, around, Component.SERVER)
     environment.check(part, instance, Component.SERVER, users, _own_environment(instance, config))
-    apply_deployment(part, around, _deployment(instance, around, image, config, made, users, recreate=not is_shared))
+    security = library_user.security(part, instance, around, library.claim_name(instance))
+    checksums = _checksums(instance, around, config, made)
+    deployment = _deployment(instance, image, config, users, security, checksums, recreate=not is_shared)
+    apply_deployment(part, around, deployment)
     part.apply(pods.service(instance, Component.SERVER, [("http", PORT), *_metrics_ports(instance)]))
     return part
 
@@ -125,13 +128,25 @@ def _used_secrets(instance: Instance) -> list[Used]:
     ]
 
 
+def _checksums(
+    instance: Instance, around: Surroundings, config: ConfigFile, made: Mapping[str, Mapping[str, str]]
+) -> dict[str, str]:
+    """The annotations that change with what the pods use."""
+    return without_none(
+        {
+            names.CONFIG_CHECKSUM_ANNOTATION: config.checksum,
+            names.SECRETS_CHECKSUM_ANNOTATION: checksum_of_used(instance, around, _used_secrets(instance), made),
+        }
+    )
+
+
 def _deployment(
     instance: Instance,
-    around: Surroundings,
     image: str,
     config: ConfigFile,
-    made: Mapping[str, Mapping[str, str]],
     users: Mapping[str, Given],
+    security: Mapping[str, int],
+    checksums: Mapping[str, str],
     *,
     recreate: bool,
 ) -> dict[str, Any]:
@@ -163,15 +178,19 @@ def _deployment(
         volumeMounts=mounts,
         **(pods.http_probes("/api/server/ping") if _runs_the_api(users) else {}),
     )
-    checksums = {
-        names.CONFIG_CHECKSUM_ANNOTATION: config.checksum,
-        names.SECRETS_CHECKSUM_ANNOTATION: checksum_of_used(instance, around, _used_secrets(instance), made),
-    }
     template = pods.pod_template(
         instance,
         Component.SERVER,
-        pod={"initContainers": _waiters(instance, image, env, users), "containers": [container], "volumes": volumes},
-        checksums=without_none(checksums),
+        pod={
+            "initContainers": [
+                *library_user.look(image, settings, mounts),
+                *_waiters(instance, image, env, users),
+            ],
+            "containers": [container],
+            "volumes": volumes,
+        },
+        security=security,
+        checksums=checksums,
     )
     return pods.deployment(
         instance, Component.SERVER, template, replicas=settings.get("replicas", 1), recreate=recreate

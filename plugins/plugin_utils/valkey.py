@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from typing import Any
 
 from . import names, pods, volumes
@@ -47,6 +48,13 @@ def plan(instance: Instance, around: Surroundings) -> Part:
     elif is_persistent:
         claim = names.valkey_claim(instance.name)
         volumes.managed_claim(part, instance, around, claim, persistence, path=f"{PATH}.persistence", owned=True)
+    if _keeps_user(instance, around):
+        part.warns(
+            Reason.NOT_HARDENED,
+            f"Deployment {names.workload_name(instance.name, Component.VALKEY)} keeps user and capabilities of its image "
+            f"{image}, with which it runs, because that is not known to work as uid 999. Set "
+            f"{PATH}.podSecurityContext, with runAsUser for example, to have it hardened",
+        )
     apply_deployment(part, around, _deployment(instance, around, image, persistence if is_persistent else None))
     part.apply(pods.service(instance, Component.VALKEY, [("redis", PORT)]))
     return part
@@ -89,6 +97,21 @@ def used_by_server(instance: Instance) -> Used | None:
     return Used("Secret", names.valkey_credentials(instance.name), "password") if settings.get("password") else None
 
 
+def _keeps_user(instance: Instance, around: Surroundings) -> bool:
+    """True for an image that nobody knows, whose pods run without a user given from outside: made by another operator."""
+    settings = instance.settings(Component.VALKEY)
+    image = settings.get("image")
+    is_known = image is None or _OWN_IMAGES.search(image) is not None
+    if is_known or around.is_openshift or any(settings.get(key) for key in ("podSecurityContext", "securityContext")):
+        return False
+    live = around.live("Deployment", names.workload_name(instance.name, Component.VALKEY))
+    return live is not None and dig(live, "spec", "template", "spec", "securityContext", "runAsUser") is None
+
+
+_OWN_IMAGES = re.compile(r"^([^/]*[.:][^/]*/|localhost/)?((valkey|library)/)?(valkey|redis)([:@]|$)")
+"""Images of Valkey and Redis themselves, whose servers run as uid 999; not those of others, such as bitnami/valkey."""
+
+
 def _plan_external(part: Part, instance: Instance, around: Surroundings) -> None:
     settings = instance.settings(Component.VALKEY)
     reference = settings.get("passwordSecretRef")
@@ -121,10 +144,13 @@ def _deployment(
     )
     claim = claim_name(instance)
     source = {"persistentVolumeClaim": {"claimName": claim}} if claim else {"emptyDir": {}}
+    keeps_user = _keeps_user(instance, around)
+    if keeps_user:
+        container.pop("securityContext")
     template = pods.pod_template(
         instance,
         Component.VALKEY,
         pod={"containers": [container], "volumes": [{"name": "data", **source}]},
-        security=pods.database_security(around),
+        security={} if keeps_user else pods.database_security(around),
     )
     return pods.deployment(instance, Component.VALKEY, template, replicas=1, recreate=True)

@@ -142,7 +142,7 @@ def test_init_containers_share_the_servers_security_context():
 
     contexts = [entry["securityContext"] for entry in pod_template(server)["spec"]["initContainers"]]
 
-    assert contexts == [container(server)["securityContext"]] * 2
+    assert contexts == [container(server)["securityContext"]] * 3
 
 
 SECRET_TEXTS = ["database password", "queue password", "smtp password", "oauth secret"]
@@ -171,3 +171,18 @@ def test_no_secret_value_is_in_anything_but_a_secret():
 
     public = str([manifest for manifest in plan.objects if manifest["kind"] != "Secret"]) + str(plan.notices)
     assert [text for text in SECRET_TEXTS if text in public] == []
+
+
+@pytest.mark.parametrize(
+    ("context", "policy"),
+    [
+        ({"runAsUser": 1000, "runAsGroup": 1000, "fsGroup": 1000}, "OnRootMismatch"),
+        ({"fsGroup": 1000, "fsGroupChangePolicy": "Always"}, "Always"),
+        ({"runAsUser": 1000}, None),
+    ],
+    ids=["group", "users-policy", "no-group"],
+)
+def test_no_start_of_a_pod_goes_through_all_files_of_the_library_unless_the_user_wants_it(context, policy):
+    server = found(plan_for(a_cr({"server": {"podSecurityContext": context}})), "Deployment", "photos-server")
+
+    assert pod_template(server)["spec"]["securityContext"].get("fsGroupChangePolicy") == policy

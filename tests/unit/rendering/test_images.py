@@ -133,6 +133,7 @@ def test_init_containers_run_the_servers_own_image_and_pull_policy():
     assert [(entry["image"], entry["imagePullPolicy"]) for entry in spec["initContainers"]] == [
         (f"{MIRROR}/server:3", "IfNotPresent"),
         (f"{MIRROR}/server:3", "IfNotPresent"),
+        (f"{MIRROR}/server:3", "IfNotPresent"),
     ]
 
 
@@ -163,6 +164,7 @@ def test_with_all_images_from_a_mirror_no_other_registry_is_anywhere(case):
 
 def test_with_all_images_from_a_mirror_every_container_is_accounted_for():
     assert set(images_of(planned(a_cr(), images_from_environment(MIRRORED)))) == {
+        "photos-server/look-at-library",
         "photos-server/wait-for-postgres",
         "photos-server/wait-for-valkey",
         "photos-server/server",

@@ -31,8 +31,8 @@ def owned_by(objects, kind, name, *owners):
 
 def keeping(plan):
     """{name: owners afterwards} of the steps that take owners off."""
-    steps = [step for step in plan.steps if step["component"] == "keeping"]
-    assert all((step["verb"], step["stage"]) == ("merge", -1) for step in steps)
+    steps = [step for step in plan.steps if "ownerReferences" in step.get("patch", {}).get("metadata", {})]
+    assert all((step["component"], step["verb"], step["stage"]) == ("keeping", "merge", -1) for step in steps)
     return {step["target"]["name"]: step["patch"]["metadata"] for step in steps}
 
 

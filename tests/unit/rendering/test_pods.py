@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.media.immich.plugins.plugin_utils import pods
+from ansible_collections.media.immich.plugins.plugin_utils import library_user, pods
 from ansible_collections.media.immich.plugins.plugin_utils.names import labels
 from support.instances import a_cr, a_secret, container, environment, found, plan_for, pod_template, workloads
 
@@ -105,7 +105,7 @@ def test_pods_know_no_service_links_and_no_service_account():
         assert spec["automountServiceAccountToken"] is False
 
 
-HOSTILE = 'db.example.com"; rm -rf /data; echo "$(id)'
+HOSTILE = 'db.example.com"; rm -rf /data; echo "`id`'
 
 
 def test_no_string_of_the_user_is_part_of_a_script():
@@ -124,7 +124,11 @@ def test_no_string_of_the_user_is_part_of_a_script():
 
     spec = pod_template(found(plan_for(cr, [a_secret("db", p="x")]), "Deployment", "photos-server"))["spec"]
 
-    for waiter in spec["initContainers"]:
+    look, *waiters = spec["initContainers"]
+    assert look["command"] == library_user.LOOK_COMMAND
+    assert "env" not in look
+    assert len(waiters) == 2
+    for waiter in waiters:
         assert waiter["command"] == ["bash", "-c", pods.WAIT_SCRIPT]
         assert "args" not in waiter
         assert waiter["env"][0] == {"name": "WAIT_HOST", "value": HOSTILE}
@@ -169,7 +173,7 @@ def test_users_of_the_database_are_no_part_of_its_probes():
 def test_the_server_waits_for_what_it_needs(spec, waits_for):
     server = found(plan_for(a_cr(spec), [a_secret("db", p="x")]), "Deployment", "photos-server")
 
-    waiters = pod_template(server)["spec"]["initContainers"]
+    _, *waiters = pod_template(server)["spec"]["initContainers"]
 
     assert {
         w["name"].removeprefix("wait-for-"): (w["env"][0]["value"], w["env"][1]["value"]) for w in waiters

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Live instances made by the operator written in Go go on in place: same selectors, same volumes, same password."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from ansible_collections.media.immich.plugins.plugin_utils.crd import complete, 
 from ansible_collections.media.immich.plugins.plugin_utils.images import DEFAULT_IMAGES
 from ansible_collections.media.immich.plugins.plugin_utils.names import KEEP_ANNOTATIONS
 from ansible_collections.media.immich.plugins.plugin_utils.planning import plan
-from support.instances import PASSWORD, annotated, deletions, environment, found, seen_with, workloads
+from support.instances import PASSWORD, annotated, as_live, deletions, environment, found, seen_with, workloads
 
 FIXTURES = Path(__file__).resolve().parents[2] / "fixtures"
 OWNER = "00000000-1111-2222-3333-444444444444"
@@ -193,3 +194,108 @@ def test_the_second_pass_asks_for_the_same(taken_over):
 
     assert again.objects == result.objects
     assert {step["verb"] for step in again.steps} == {"apply"}
+
+
+def run_of(objects, image):
+    """The live objects with another image of Valkey, and the custom resource's spec for it."""
+    for manifest in objects:
+        if (manifest["kind"], manifest["metadata"]["name"]) == ("Deployment", "photos-valkey"):
+            manifest["spec"]["template"]["spec"]["containers"][0]["image"] = image
+    return {"image": image}
+
+
+@pytest.mark.parametrize(
+    ("image", "more", "keeps"),
+    [
+        ("bitnami/valkey:8", {}, True),
+        ("registry.example.com/team/cache@sha256:abc", {}, True),
+        ("bitnami/valkey:8", {"podSecurityContext": {"runAsUser": 1001}}, False),
+        ("docker.io/valkey/valkey:8", {}, False),
+        ("valkey/valkey:9-alpine", {}, False),
+        ("registry.example.com:5000/valkey/valkey@sha256:abc", {}, False),
+        ("redis:7", {}, False),
+    ],
+)
+def test_a_valkey_of_another_make_keeps_the_user_that_it_runs_with(image, more, keeps):
+    cr, objects = an_instance("minimal")
+    cr["spec"]["valkey"] |= run_of(objects, image) | more
+
+    result = plan(cr, seen=seen_with(cr, objects), images=DEFAULT_IMAGES, new_password=PASSWORD)
+
+    spec = found(result, "Deployment", "photos-valkey")["spec"]["template"]["spec"]
+    assert ("runAsUser" not in spec["securityContext"]) is keeps
+    assert ("securityContext" not in spec["containers"][0]) is keeps
+    warnings = [n.message for n in result.notices if n.reason == "NotHardened"]
+    assert [f"image {image}" in message for message in warnings] == [True] * keeps
+    second = plan(cr, seen=seen_with(cr, [*objects, *as_live(result)]), images=DEFAULT_IMAGES, new_password=PASSWORD)
+    assert found(second, "Deployment", "photos-valkey") == found(result, "Deployment", "photos-valkey")
+
+
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "how-to" / "move-from-the-go-operator.md"
+PODS = {"server": "server", "machine learning": "machine-learning", "database": "postgres", "valkey": "valkey"}
+DEFAULTS = {
+    "dnsPolicy", "restartPolicy", "schedulerName", "terminationMessagePath", "terminationMessagePolicy", "imagePullPolicy",
+    "successThreshold", "scheme", "defaultMode",
+}  # fmt: skip
+"""Fields that the API server fills in by itself, and that are not in what we send."""
+
+
+def fields(value, path=""):
+    """{path: value} of all there is in a pod template; items of lists by their names."""
+    if isinstance(value, dict):
+        inner = {f"{path}.{key}" if path else key: item for key, item in value.items() if key not in DEFAULTS}
+        return {key: item for name, below in inner.items() for key, item in fields(below, name).items()}
+    if isinstance(value, list) and value and isinstance(value[0], dict) and "name" in value[0]:
+        return {key: item for below in value for key, item in fields(below, f"{path}[{below['name']}]").items()}
+    return {path: value} if value not in ({}, []) else {}
+
+
+def changes(size):
+    """{(component, path below the pod template's spec, or metadata...)} of what the move changes in the pods."""
+    cr, objects = an_instance(size)
+    result = plan(cr, seen=seen_with(cr, objects), images=DEFAULT_IMAGES, new_password=PASSWORD)
+    for after in workloads(result):
+        template = live(objects, after["kind"], after["metadata"]["name"])["spec"]["template"]
+        old, new = fields(template), fields(after["spec"]["template"])
+        new = {"spec.terminationGracePeriodSeconds": 30, **new}  # the default
+        for path in old.keys() | new.keys():
+            if old.get(path) != new.get(path):
+                yield after["metadata"]["labels"]["app.kubernetes.io/component"], path.removeprefix("spec.")
+
+
+def documented():
+    """[(components, start of a path)] of the table on the page."""
+    section = PAGE.read_text(encoding="utf-8").split("## What changes in the pods")[1].split("\n## ")[0]
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in section.splitlines() if line.startswith("|")
+    ]
+    for pods, names, why in rows[2:]:
+        assert why
+        components = set(PODS.values()) if pods == "all" else {PODS[word] for word in pods.split(", ")}
+        for name in names.split(", "):
+            yield components, name.strip("`")
+
+
+def is_told_by(path, start):
+    """Whether a path begins with a documented one, in which [] stands for any container."""
+    pattern = re.escape(start).replace(re.escape("[]"), r"\[[^]]*\]")
+    return re.match(rf"{pattern}(?=$|[.\[])", path) is not None
+
+
+def test_the_page_about_the_move_tells_all_that_changes_in_the_pods_and_nothing_else():
+    changed = {change for size in ("minimal", "full") for change in changes(size)}
+    rows = list(documented())
+
+    untold = {
+        (component, path)
+        for component, path in changed
+        if not any(component in components and is_told_by(path, start) for components, start in rows)
+    }
+    assert untold == set()
+    unchanged = [
+        (component, start)
+        for components, start in rows
+        for component in components
+        if not any(component == other and is_told_by(path, start) for other, path in changed)
+    ]
+    assert unchanged == []

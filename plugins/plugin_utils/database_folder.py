@@ -163,6 +163,12 @@ def choose(part: Part, instance: Instance, around: Surroundings, claim_name: str
     learned: dict[str, str] = {}
     if noted:
         folder = str(noted)
+        if not _FOLDER.fullmatch(folder):
+            part.blocks(
+                Reason.VOLUME_UNCLEAR,
+                f"PersistentVolumeClaim {claim_name}: its annotation {names.PGDATA_ANNOTATION} has to be a folder of the "
+                f"volume, such as {SUBDIRECTORY}, or `{TOP}` for its top, not {folder!r}",
+            )
     elif seen and seen.is_refused and len(seen.at) == 1 and _FOLDER.fullmatch(seen.at[0]):
         folder = learned[names.PGDATA_ANNOTATION] = seen.at[0]
     elif seen and seen.is_refused and seen.is_without_database and live_folder == TOP:
@@ -194,8 +200,12 @@ def remember(instance: Instance, around: Surroundings, claim_name: str) -> Part:
 
 
 def annotate(part: Part, claim: Manifest, annotations: Mapping[str, str]) -> None:
-    # The uid makes the API server refuse it for a claim that has taken the place of the one that was read.
-    part.merge(claim, {"metadata": {"uid": claim["metadata"].get("uid"), "annotations": dict(annotations)}})
+    """Patch what differs."""
+    found = dig(claim, "metadata", "annotations", default={})
+    new = {key: value for key, value in annotations.items() if found.get(key) != value}
+    if new:
+        # The uid makes the API server refuse it for a claim that has taken the place of the one that was read.
+        part.merge(claim, {"metadata": {"uid": claim["metadata"].get("uid"), "annotations": new}})
 
 
 def live_of(instance: Instance, around: Surroundings) -> Manifest | None:

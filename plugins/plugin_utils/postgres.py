@@ -66,7 +66,7 @@ def plan(instance: Instance, around: Surroundings, new_password: str) -> Part:
         _grow_claim(part, instance, around, persistence)
     place = database_folder.choose(part, instance, around, claim_name(instance))
     claim = around.live("PersistentVolumeClaim", claim_name(instance))
-    if claim and place.learned:
+    if claim:
         database_folder.annotate(part, claim, place.learned)
     if not _replaced_with_other_volumes(part, instance, around):
         part.apply(_stateful_set(instance, around, image, place, made), stage=2)

@@ -323,6 +323,14 @@ def test_a_top_that_has_more_than_nothing_is_not_used_for_a_new_database():
     assert annotations_set(plan) == {MARK: "pgdata"}
 
 
+@pytest.mark.parametrize("folder", ["/", "..", "../other", "a//b", "a/", "/pgdata", ".hidden", "a b", "a\nb"])
+def test_a_claim_that_says_something_else_than_a_folder_of_its_volume_starts_nothing(folder):
+    plan = plan_for(a_cr(), [CREDENTIALS, a_claim(CLAIM, annotations={MARK: folder})])
+
+    assert notices(plan, "blocks") == [("postgres", "VolumeUnclear")]
+    assert not has(plan, "StatefulSet", "photos-postgres")
+
+
 def user(plan):
     return found(plan, "StatefulSet", "photos-postgres")["spec"]["template"]["spec"]["securityContext"].get("runAsUser")
 
@@ -334,6 +342,8 @@ def test_the_database_runs_as_the_owner_of_its_files_and_the_claim_says_so():
     assert annotations_set(first) == {USER: "70"}
     assert notices(first, "explains") == []
     assert user(plan_for(a_cr(), restored({**NEW, USER: "70"}))) == 70
+    again = plan_for(a_cr(), restored({**NEW, USER: "70"}), pods=[a_database_pod("database", "user 70")])
+    assert annotations_set(again) == {}, "and nothing is written twice"
 
 
 @pytest.mark.parametrize("context", ["podSecurityContext", "securityContext"])

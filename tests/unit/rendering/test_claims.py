@@ -578,6 +578,16 @@ def test_a_volume_that_was_emptied_counts_as_lost_after_its_pod_has_ended_too():
     assert notices(third, "blocks") == []
 
 
+def test_a_volume_without_its_database_counts_as_lost_and_the_condition_says_what_is_there_instead():
+    pod = a_database_pod("other\nhas backup.tar\nhas notes", uid="second")
+
+    plan = plan_for(a_cr(), an_instance_at_work(a_cr()), pods=[pod])
+
+    assert scaled(plan) == [("photos-postgres", 0)]
+    [notice] = [notice for notice in plan.notices if notice.reason == "DatabaseLost"]
+    assert "had no database on its volume when it was to be started, only backup.tar, notes, so no" in notice.message
+
+
 def test_an_emptied_volume_is_noticed_while_the_server_is_off_and_before_its_claim_is_marked():
     work = an_instance_at_work(a_cr())
     noted = [unmarked([o])[0] if o["metadata"]["name"] == DATABASE else o for o in work]

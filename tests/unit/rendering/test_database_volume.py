@@ -245,7 +245,8 @@ def test_while_it_is_not_known_where_the_database_is_a_look_accepts_only_what_is
 )
 def test_where_the_database_was_found_or_set_up_is_noted_once_it_is_up_and_replaces_no_pod(says):
     work = restored()
-    before = found(plan_for(a_cr(), work), "StatefulSet", "photos-postgres")
+    before = found(plan_for(a_cr(), [CREDENTIALS, a_claim(CLAIM)]), "StatefulSet", "photos-postgres")
+    assert found(plan_for(a_cr(), work), "StatefulSet", "photos-postgres") == before
     unready = with_status(work, "StatefulSet", "photos-postgres", readyReplicas=0)
     pods = [a_database_pod(*says, refused=False)]
 

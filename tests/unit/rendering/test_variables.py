@@ -252,7 +252,8 @@ def test_probes_follow_the_workers_wherever_their_list_comes_from(name, value, p
 def waited_for(spec, objects=()):
     """{target: host:port} of the init containers that wait."""
     pod = found(plan_for(a_cr(spec), objects), "Deployment", "photos-server")["spec"]["template"]["spec"]
-    values = [(c["name"], {e["name"]: e["value"] for e in c["env"]}) for c in pod["initContainers"] if c["name"].startswith("wait-for-")]
+    waiters = [c for c in pod.get("initContainers", ()) if c["name"].startswith("wait-for-")]
+    values = [(c["name"], {e["name"]: e["value"] for e in c["env"]}) for c in waiters]
     return {name.removeprefix("wait-for-"): f"{v['WAIT_HOST']}:{v['WAIT_PORT']}" for name, v in values}
 
 

@@ -98,7 +98,7 @@ def test_the_api_server_accepts_every_manifest(
 def test_a_tag_that_reads_as_a_number_or_a_flag_is_the_images_tag(tag: str) -> None:
     text = installer.build("namespaced", image=f"registry.example.com/op:{tag}", namespace="photos", crds=False)
 
-    [deployment] = [item for item in documents(text) if item and item["kind"] == "Deployment"]
+    [deployment] = [item for item in crd.documents(text) if item and item["kind"] == "Deployment"]
     [container] = deployment["spec"]["template"]["spec"]["containers"]
     assert container["image"] == f"registry.example.com/op:{tag}"
 

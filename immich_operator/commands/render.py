@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the manifests; 1 when a custom resource is not valid, 2 when a file can't be read."""
+    """Print the manifests; 1 when a custom resource is not valid or a component held back, 2 when a file can't be read."""
     try:
         documents = [document for file in args.files for document in _documents(file)]
     except OSError as error:

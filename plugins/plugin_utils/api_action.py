@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Mapping
@@ -15,6 +16,10 @@ from ansible.plugins.action import ActionBase
 from .api_error import TransportError
 from .connection_settings import CONNECTION_ARGUMENTS, ConnectionSettings
 from .transport import Transport, connected
+
+with contextlib.suppress(ImportError):  # said where it is used
+    # Slow to import. ansible-playbook loads an action before it forks a worker for each task, so here once for all.
+    from . import client_pool  # noqa: F401
 
 __all__ = ["ApiAction"]
 

@@ -2,8 +2,8 @@
 """From settings to a connection pool, with the official client's configuration, TLS and authentication.
 
 Used of the client, and the same from 33.1 to 37: `Configuration`, `load_kube_config`, `load_kube_config_from_dict`,
-`load_incluster_config`, and the pool inside `RESTClientObject`. Importing it takes a quarter of a second, so only
-`transport.connect` imports this module.
+`load_incluster_config`, and the pool inside `RESTClientObject`. Importing it takes a quarter of a second, so this module
+is imported by `transport.connect`, and once before Ansible forks, by `api_action`.
 """
 
 from __future__ import annotations

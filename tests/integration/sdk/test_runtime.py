@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import time
 from datetime import datetime
 from pathlib import Path
@@ -23,8 +24,8 @@ OUTLIVING = [
     ("Secret", "photos-postgres-credentials"),
 ]
 READY_GOAL_S, DRIFT_GOAL_S, QUIET_S = 15, 30, 30
+PERIOD, PERIOD_S = "ansible.sdk.operatorframework.io/reconcile-period", 8
 PLAIN_PASSWORD = "plain-5f0c2d"
-PERIOD_S = 10
 
 
 @pytest.fixture(scope="module")
@@ -60,9 +61,14 @@ def when(text):
     return datetime.fromisoformat(text)
 
 
+def goal(seconds):
+    """The goal on a machine that does nothing else; on one that is busy with other things all takes longer."""
+    return seconds * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+
+
 def within(seconds, since):
-    """Whether less than that has passed; for goals, where waiting as such has a longer deadline."""
-    return time.monotonic() - since < seconds
+    """Whether less than the goal has passed; waiting as such has a longer deadline."""
+    return time.monotonic() - since < goal(seconds)
 
 
 def test_create_makes_an_instance_and_the_status_follows_its_pods(family):
@@ -75,7 +81,7 @@ def test_create_makes_an_instance_and_the_status_follows_its_pods(family):
     assert len(pods) == len(WORKLOADS)
     times = [c["lastTransitionTime"] for pod in pods for c in pod["status"]["conditions"] if c["type"] == "Ready"]
     waited = when(ready["lastTransitionTime"]) - max(map(when, times))
-    assert waited.total_seconds() <= READY_GOAL_S
+    assert waited.total_seconds() <= goal(READY_GOAL_S)
     assert cr["status"]["url"] == ""
 
 
@@ -131,16 +137,16 @@ def test_a_refusal_is_told_without_failing_plays_and_heals(family, sdk):
     assert plays <= 2 + (time.monotonic() - began) / PERIOD_S, "not more than one play per period"
 
 
-def test_an_edit_takes_effect_at_once(family):
+def test_an_edit_takes_effect_without_waiting_for_a_period(family):
     main = family["main"]
     main.wait_ready()
     before = main.pod_uids()
+    main.api.merge_patch("Immich", "photos", main.namespace, {"metadata": {"annotations": {PERIOD: "1h"}}})
 
     main.change({"server": {"env": [{"name": "COLOUR", "value": "blue"}]}})
-    since = time.monotonic()
 
     main.wait("the edit", lambda: environment(main.get("Deployment", "photos-server")).get("COLOUR") == "blue")
-    assert within(PERIOD_S, since), "an edit is watched"
+    main.api.merge_patch("Immich", "photos", main.namespace, {"metadata": {"annotations": {PERIOD: None}}})
     main.wait_rolled(before, "server")
 
 

@@ -13,9 +13,8 @@ SHELL := bash
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-# Tests of which a few files tell all that depends on the engine, or on the release of ansible-core.
+# A few files tell all that depends on the engine.
 BOTH_ENGINES := tests/integration/instance/test_first_instance.py tests/integration/operator/test_lifecycle.py
-EVERY_RELEASE := tests/unit tests/integration/engine
 PAIRS :=
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -74,11 +73,11 @@ process-engine: $(READY) ## Run the tests whose result may depend on the engine 
 
 .PHONY: matrix
 matrix: $(READY) ## Run what depends on the releases of Python and ansible-core with others than those of .venv; PAIRS=3.13:2.20
-	bash hack/matrix.sh $(PAIRS) -- $(EVERY_RELEASE) $(ARGS)
+	bash hack/matrix.sh $(PAIRS) -- -m every_core $(ARGS)
 
 .PHONY: matrix-full
 matrix-full: $(READY) ## Run all unit and integration tests with each supported ansible-core, and with both engines (hours)
-	bash hack/matrix.sh 3.11:2.18 3.11:locked 3.13:2.20 3.13:locked -- tests/unit tests/integration $(ARGS)
+	bash hack/matrix.sh 3.11:2.18 3.11:locked 3.13:2.20 3.13:locked -- $(ARGS)
 	IMMICH_TEST_ENGINE=process pytest tests/integration/instance tests/integration/operator $(ARGS)
 
 .PHONY: flaky

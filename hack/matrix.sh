@@ -2,16 +2,16 @@
 # SPDX-License-Identifier: Apache-2.0
 # Run tests with other releases of Python and ansible-core than those of .venv.
 # Usage: hack/matrix.sh [PYTHON:ANSIBLE_CORE ...] [-- ARGUMENTS OF PYTEST]
-# ANSIBLE_CORE is a release such as 2.18, or `locked`: what the lock file has for that Python. Without pairs: the oldest and
-# the newest of both. Without arguments: the tests whose result depends on these releases.
+# ANSIBLE_CORE is a release such as 2.18, or `locked`: what the lock file has for that Python. Without pairs: all
+# supported releases but that of .venv. Tests whose result depends on these releases have the mark every_core.
+# A JUnit file per pair goes to JUNIT_FOLDER, if that is set.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 pairs=()
 while (($#)) && [[ $1 != -- ]]; do pairs+=("$1") && shift; done
 (($#)) && shift
-((${#pairs[@]})) || pairs=(3.11:2.18 3.13:locked)
-(($#)) || set -- tests/unit tests/integration/engine
+((${#pairs[@]})) || pairs=(3.11:2.18 3.13:2.20 3.13:locked)
 
 find_python() {
   local candidate
@@ -60,5 +60,6 @@ for pair in "${pairs[@]}"; do
     with_core "$locked" "$core" "$venv"
   fi
   echo "matrix: Python $version with ansible-core $("$venv/bin/python" -c 'import ansible.release as r; print(r.__version__)')"
-  PATH=$venv/bin:$locked/bin:$PATH ANSIBLE_HOME=$venv/ansible-home "$venv/bin/python" -m pytest "$@"
+  PATH=$venv/bin:$locked/bin:$PATH ANSIBLE_HOME=$venv/ansible-home "$venv/bin/python" -m pytest \
+    ${JUNIT_FOLDER:+--junitxml="$JUNIT_FOLDER/matrix-$version-$core.xml"} "$@"
 done

@@ -3,7 +3,9 @@
 
 import os
 import sysconfig
+from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["localcluster.testing", "support.skips"]
@@ -11,6 +13,17 @@ pytest_plugins = ["localcluster.testing", "support.skips"]
 # How fast a machine is must not decide whether a property holds.
 settings.register_profile("any-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any-machine")
+
+HERE = Path(__file__).parent
+ON_EVERY_CORE = (HERE / "unit", HERE / "integration" / "engine")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All tests of these folders may depend on the release of ansible-core; elsewhere those that say so do."""
+    for item in items:
+        if any(item.path.is_relative_to(folder) for folder in ON_EVERY_CORE):
+            item.add_marker("every_core")
+
 
 # Programs that tests start must find the collection that the tests import, not one in the user's home folder.
 os.environ["ANSIBLE_COLLECTIONS_PATH"] = sysconfig.get_path("purelib")

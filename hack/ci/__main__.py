@@ -15,9 +15,8 @@ from localcluster.programs import PROGRAMS
 SLOWEST = 25
 
 
-def _make(target: str, name: str = "", **variables: str) -> Stage:
-    settings = tuple(f"{key}={value}" for key, value in variables.items())
-    return Stage(name or target, ("make", "--no-print-directory", target, *settings))
+def _make(target: str) -> Stage:
+    return Stage(target, ("make", "--no-print-directory", target))
 
 
 SET_UP = (
@@ -35,8 +34,7 @@ STAGES = (
     _make("packaging"),
     _make("docs-test"),
     _make("process-engine"),
-    _make("matrix", "matrix-3.11-2.18", PAIRS="3.11:2.18"),
-    _make("matrix", "matrix-3.13-locked", PAIRS="3.13:locked"),
+    _make("matrix"),
     _make("docs"),
 )
 AT_ONCE = 2

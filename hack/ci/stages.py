@@ -8,8 +8,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 __all__ = ["Done", "Stage", "run_stages", "table"]
@@ -19,11 +19,10 @@ HEARTBEAT_S = 60.0
 
 @dataclass(frozen=True)
 class Stage:
-    """One command. Where it runs pytest, JUnit files of that run are asked for through PYTEST_ADDOPTS."""
+    """One command. If it runs pytest once, PYTEST_ADDOPTS asks for a JUnit file; else it has JUNIT_FOLDER for several."""
 
     name: str
     command: tuple[str, ...]
-    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -103,7 +102,7 @@ def _run(stage: Stage, junit: Path, log: Path) -> tuple[int, float]:
     with log.open("wb") as output:
         process = subprocess.Popen(
             stage.command,
-            env={**os.environ, "PYTEST_ADDOPTS": options, **stage.environment},
+            env={**os.environ, "PYTEST_ADDOPTS": options, "JUNIT_FOLDER": str(junit.parent)},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from hack import installer
+from localcluster.audit import Mark
 from localcluster.testing import Cluster
 from support import operator_sdk
 from support.operating import Instances, install_crd
@@ -23,7 +24,13 @@ USER = f"system:serviceaccount:{NAMESPACE}:{ACCOUNT}"
 
 
 @pytest.fixture(scope="session")
-def sdk(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OperatorSdk]:
+def since_start(cluster: Cluster) -> Mark:
+    """The place in the audit log before the runtime starts."""
+    return cluster.audit.mark()
+
+
+@pytest.fixture(scope="session")
+def sdk(cluster: Cluster, since_start: Mark, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OperatorSdk]:
     install_crd(cluster)
     manifests = yaml.safe_load_all(installer.build(crds=False))
     wanted = [item for item in manifests if item["kind"] != "Deployment"]

@@ -224,12 +224,17 @@ def test_a_quiet_instance_is_looked_at_once_per_period_and_nothing_is_written(fa
         assert len(reads) <= 16 * (run + 1), f"{name}: {len(reads)} reads in {run} plays"
 
 
-def test_the_runtime_keeps_no_object_but_the_custom_resources(family, cluster):
+def test_the_runtime_keeps_no_object_but_the_custom_resources_and_needs_no_right_more(family, cluster, since_start):
     """Its cache would hold all Secrets of the cluster, and answer with what was there a moment ago."""
-    family["main"].wait_ready()
+    for instances in family.values():
+        instances.wait_ready()
 
-    watched = {entry.resource for entry in cluster.audit.since(cluster.audit.mark()) if entry.user == USER}
-    assert watched <= {"immiches"}
+    sent = [entry for entry in cluster.audit.since(since_start, include_open=True) if entry.user == USER]
+
+    assert {entry.resource for entry in sent if entry.verb == "watch"} == {"immiches"}
+    objects = [entry for entry in sent if entry.verb in ("get", "list") and entry.resource]
+    assert {entry.resource for entry in objects if not entry.namespace} == {"immiches"}, "the rest is read by namespace"
+    assert [entry for entry in sent if entry.forbidden] == []
 
 
 def test_no_password_is_in_the_log_or_the_working_files(family, sdk):

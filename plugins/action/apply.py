@@ -42,12 +42,15 @@ class ActionModule(ApiAction):
         told: dict[str, Any] = {"results": [outcome.as_dict() for outcome in outcomes]}
         if arguments["plan"] is not None:
             told["plan"] = _without_steps(arguments["plan"])
+        diff = [object_diff(str(outcome.ref), outcome.before, outcome.object) for outcome in changed]
+        if self.is_diff and is_text:  # no_log drops the diff of this task: media.immich.show_diff shows it
+            told["changes"] = diff
         result: dict[str, Any] = {"changed": bool(changed), **({"json": text(told)} if is_text else told)}
         # Ansible takes `results` for those of a loop, whose items no_log hides only when each says so itself.
         for item in result.get("results", ()):
             item["_ansible_no_log"] = True
         if self.is_diff:
-            result["diff"] = [object_diff(str(outcome.ref), outcome.before, outcome.object) for outcome in changed]
+            result["diff"] = diff
         return result
 
     def unable(self, arguments: dict[str, Any], cause: TransportError) -> dict[str, Any]:

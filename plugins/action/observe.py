@@ -15,25 +15,31 @@ from ..plugin_utils.api_objects import ApiObjects
 from ..plugin_utils.names import API_VERSION, KIND
 from ..plugin_utils.observation import observe
 from ..plugin_utils.transport import Transport
-from ..plugin_utils.values import text
+from ..plugin_utils.values import structure, text
 
 
 class ActionModule(ApiAction):
     """Reads only, so check mode makes no difference."""
 
-    ARGUMENTS: ClassVar[dict[str, dict[str, Any]]] = {"as_json": {"type": "bool", "default": False}}
-    VALUES: ClassVar[dict[str, tuple[type, ...]]] = {"cr": (dict,)}
+    ARGUMENTS: ClassVar[dict[str, dict[str, Any]]] = {
+        "as_json": {"type": "bool", "default": False},
+        "is_current": {"type": "bool", "default": False},
+    }
+    VALUES: ClassVar[dict[str, tuple[type, ...]]] = {"cr": (dict, str)}
     REQUIRED: ClassVar[tuple[str, ...]] = ("cr",)
 
     def perform(self, arguments: dict[str, Any], transport: Transport) -> dict[str, Any]:
-        cr: Mapping[str, Any] = arguments["cr"]
+        cr = structure(arguments["cr"])
+        if not isinstance(cr, Mapping):
+            raise AnsibleActionFail(f"{self._task.action}: cr must be a mapping, not {type(cr).__name__}")
         metadata = cr.get("metadata") or {}
         for field in ("name", "namespace"):
             if not isinstance(metadata.get(field), str) or not metadata[field]:
                 raise AnsibleActionFail(f"{self._task.action}: cr.metadata.{field} must be given")
         api = ApiObjects(transport)
         try:
-            seen = observe(cr, api, in_parallel=partial(transport.parallel, lambda read: read()))
+            in_parallel = partial(transport.parallel, lambda read: read())
+            seen = observe(cr, api, in_parallel=in_parallel, is_current=arguments["is_current"])
         except ApiError as exc:
             if not arguments["as_json"]:
                 raise

@@ -3,14 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
-import yaml
 from ansible.errors import AnsibleFilterError
 from ansible.utils.unsafe_proxy import wrap_var
 
-from ..plugin_utils import crd
+from ..plugin_utils.custom_resources import Unusable, completed, from_text, with_namespace
 from ..plugin_utils.values import plain
 
 DOCUMENTATION = r"""
@@ -83,61 +82,19 @@ _value:
       sample: {server: {enabled: true, replicas: 1}}
 """
 
-_WANTED = f"one {crd.KIND} ({crd.API_VERSION})"
-
 
 def custom_resource(text: Any, namespace: str | None = None, defaults: bool = True) -> Any:
     """The custom resource out of built-in types that Ansible will not take for templates."""
     if not isinstance(text, str):
-        raise _error(f"give the text of a YAML file, not {type(text).__name__}")
-    cr = _only_one(_documents(plain(text)))
-    if namespace and isinstance(cr.get("metadata"), Mapping) and not cr["metadata"].get("namespace"):
-        cr = {**cr, "metadata": {**cr["metadata"], "namespace": namespace}}
-    full, problems = crd.complete(cr)
-    if problems:
-        raise _error("\n".join([f"{_title(cr)} cannot work as it is:", *(f"  {problem}" for problem in problems)]))
-    return wrap_var(full if defaults else cr)
-
-
-def _documents(text: str) -> list[Any]:
+        raise AnsibleFilterError(
+            f"media.immich.custom_resource: give the text of a YAML file, not {type(text).__name__}"
+        )
     try:
-        return [document for document in crd.documents(text) if document is not None]
-    except yaml.YAMLError as exc:
-        mark = getattr(exc, "problem_mark", None)
-        where = f", line {mark.line + 1}" if mark else ""
-        what = f"this is not YAML: {getattr(exc, 'problem', None) or 'it cannot be read'}{where}"
-        raise _error(what) from None  # newer ansible-core would repeat the cause, with parts of the text in it
-
-
-def _only_one(documents: list[Any]) -> dict[str, Any]:
-    """The only document; an error that names what was found where it is not the only one, or of another kind."""
-    if not documents:
-        raise _error(f"the text is empty. It needs {_WANTED}")
-    others = [_title(document) for document in documents if not _is_immich(document)]
-    if others:
-        raise _error(f"the text holds {', '.join(others)}. Keep only {_WANTED} in it and apply the rest by kubectl")
-    if len(documents) > 1:
-        names = ", ".join(_title(document) for document in documents)
-        raise _error(f"the text holds {len(documents)} custom resources: {names}. Put each into a file of its own")
-    only: dict[str, Any] = documents[0]
-    return only
-
-
-def _is_immich(document: Any) -> bool:
-    return isinstance(document, Mapping) and document.get("kind") == crd.KIND
-
-
-def _title(document: Any) -> str:
-    """How a message names an object: its kind and, if it has one, its name."""
-    if not isinstance(document, Mapping) or not document.get("kind"):
-        return "a document without kind"
-    metadata = document.get("metadata")
-    name = metadata.get("name") if isinstance(metadata, Mapping) else None
-    return f"{document['kind']} {name}" if name else f"{document['kind']} without name"
-
-
-def _error(message: str) -> AnsibleFilterError:
-    return AnsibleFilterError(f"media.immich.custom_resource: {message}")
+        cr = with_namespace(from_text(plain(text)), namespace)
+        full = completed(cr)
+    except Unusable as exc:
+        raise AnsibleFilterError(f"media.immich.custom_resource: {exc}") from None
+    return wrap_var(full if defaults else cr)
 
 
 class FilterModule:

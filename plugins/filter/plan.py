@@ -14,7 +14,7 @@ from ansible.utils.unsafe_proxy import wrap_var
 
 from ..plugin_utils import planning
 from ..plugin_utils.images import images_from_environment
-from ..plugin_utils.values import plain, structure
+from ..plugin_utils.values import mapping, plain
 
 DOCUMENTATION = r"""
 name: plan
@@ -27,8 +27,8 @@ description:
 positional: _input
 options:
   _input:
-    description: The whole custom resource, with the defaults of its schema.
-    type: dict
+    description: The whole custom resource, with the defaults of its schema, as a mapping or as JSON.
+    type: raw
     required: true
   seen:
     description: What M(media.immich.observe) returned, as a mapping or as JSON. The plan then is of the same sort.
@@ -41,6 +41,10 @@ options:
         E(RELATED_IMAGE_valkey) and E(RELATED_IMAGE_postgres).
     type: dict
     default: {}
+  default_images:
+    description: Whether what is then still missing are the images that a deployed operator comes with.
+    type: bool
+    default: false
 seealso:
   - module: media.immich.observe
   - module: media.immich.apply
@@ -82,18 +86,19 @@ ALPHABET = string.ascii_letters + string.digits
 PASSWORD_LENGTH = 32
 
 
-def plan(cr: Any, seen: Any, images: Any = None) -> Any:
+def plan(cr: Any, seen: Any, images: Any = None, default_images: bool = False) -> Any:
     """The plan as a dict of plain values that Ansible will not take for templates, or as a JSON text where `seen` is one."""
-    if not isinstance(cr, Mapping) or not isinstance(cr.get("metadata"), Mapping):
+    wanted, found = mapping(cr), mapping(seen)
+    if wanted is None or not isinstance(wanted.get("metadata"), Mapping):
         raise AnsibleFilterError(
             f"media.immich.plan: give the whole custom resource as a mapping, not {type(cr).__name__}"
         )
-    found = structure(seen)
-    if not isinstance(found, Mapping) or not found.keys() & {"objects", "problem"}:
+    if found is None or not found.keys() & {"objects", "problem"}:
         raise AnsibleFilterError("media.immich.plan: seen has to be what media.immich.observe returned")
     password = "".join(secrets.choice(ALPHABET) for _ in range(PASSWORD_LENGTH))
-    chosen = images_from_environment(os.environ) | {name: image for name, image in plain(images or {}).items() if image}
-    result = planning.plan(plain(cr), seen=found, images=chosen, new_password=password)
+    given = {name: image for name, image in plain(images or {}).items() if image}
+    chosen = images_from_environment(os.environ, fall_back=default_images) | given
+    result = planning.plan(wanted, seen=found, images=chosen, new_password=password)
     return wrap_var(result.as_text() if isinstance(seen, str) else result.as_dict())
 
 

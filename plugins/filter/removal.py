@@ -10,7 +10,7 @@ from ansible.errors import AnsibleFilterError
 from ansible.utils.unsafe_proxy import wrap_var
 
 from ..plugin_utils import removal as removing
-from ..plugin_utils.values import plain
+from ..plugin_utils.values import mapping, text
 
 DOCUMENTATION = r"""
 name: removal
@@ -23,12 +23,12 @@ description:
 positional: _input
 options:
   _input:
-    description: The custom resource, of which only the name counts.
-    type: dict
+    description: The custom resource, of which only the name counts, as a mapping or as JSON.
+    type: raw
     required: true
   seen:
-    description: What M(media.immich.observe) returned for it.
-    type: dict
+    description: What M(media.immich.observe) returned for it, as a mapping or as JSON. The plan then is of the same sort.
+    type: raw
     required: true
 seealso:
   - module: media.immich.apply
@@ -50,6 +50,9 @@ _value:
       description: What to do, as M(media.immich.apply) takes it.
       type: list
       elements: dict
+    state:
+      description: V(deleting), or V(unread) when it is not known what there is.
+      type: str
     kept:
       description: Kind and name of what stays.
       type: list
@@ -60,12 +63,16 @@ _value:
 
 
 def removal(cr: Any, seen: Any) -> Any:
-    """The steps as plain values that Ansible will not take for templates."""
-    if not isinstance(cr, Mapping) or not isinstance(cr.get("metadata"), Mapping):
+    """The plan as plain values that Ansible will not take for templates, or as a JSON text where `seen` is one."""
+    wanted, found = mapping(cr), mapping(seen)
+    if wanted is None or not isinstance(wanted.get("metadata"), Mapping):
         raise AnsibleFilterError(
             f"media.immich.removal: give the whole custom resource as a mapping, not {type(cr).__name__}"
         )
-    return wrap_var(removing.removal(plain(cr["metadata"]["name"]), seen=plain(seen)))
+    if found is None:
+        raise AnsibleFilterError("media.immich.removal: seen has to be what media.immich.observe returned")
+    result = removing.removal(wanted["metadata"]["name"], seen=found)
+    return wrap_var(text(result) if isinstance(seen, str) else result)
 
 
 class FilterModule:

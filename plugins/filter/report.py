@@ -10,7 +10,7 @@ from ansible.errors import AnsibleFilterError
 from ansible.utils.unsafe_proxy import wrap_var
 
 from ..plugin_utils import status
-from ..plugin_utils.values import structure, text
+from ..plugin_utils.values import mapping, text
 
 DOCUMENTATION = r"""
 name: report
@@ -68,6 +68,10 @@ _value:
       elements: str
       sample:
         - created Deployment photos-server
+    kept:
+      description: Kind and name of what stays. Only of an instance that P(media.immich.removal#filter) takes away.
+      type: list
+      elements: str
     current:
       description: The custom resource as it was read.
       type: dict
@@ -88,10 +92,10 @@ _value:
 
 def report(outcome: Any, seen: Any) -> Any:
     """The report as a dict of plain values that Ansible will not take for templates, or as JSON where `outcome` is."""
-    done, found = structure(outcome), structure(seen)
-    if not isinstance(done, Mapping) or not isinstance(done.get("plan"), Mapping):
+    done, found = mapping(outcome), mapping(seen)
+    if done is None or not isinstance(done.get("plan"), Mapping):
         raise AnsibleFilterError("media.immich.report: give what media.immich.apply returned for a plan")
-    if not isinstance(found, Mapping):
+    if found is None:
         raise AnsibleFilterError("media.immich.report: seen has to be what media.immich.observe returned")
     result = status.report(done["plan"], done, found)
     return wrap_var(text(result) if isinstance(outcome, str) else result)

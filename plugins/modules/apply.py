@@ -109,6 +109,7 @@ RETURN = r"""
 json:
   description:
     - RV(plan) and RV(results) as one JSON text behind V(json:), which then are not returned themselves.
+    - With C(--diff) it also holds C(changes), for M(media.immich.show_diff).
     - If there was no API server to write to, the text also holds C(problem), and the task does not fail, because its
       message would be hidden by C(no_log). P(media.immich.report#filter) hands it on to M(media.immich.k8s_status).
   returned: when O(plan) is given as JSON

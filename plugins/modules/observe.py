@@ -16,10 +16,16 @@ author: The immich-operator authors
 options:
   cr:
     description:
-      - The custom resource, with V(metadata.name) and V(metadata.namespace).
+      - The custom resource, with V(metadata.name) and V(metadata.namespace), as a mapping or as JSON.
       - It need not exist in the cluster, and its kind need not be installed there.
-    type: dict
+    type: raw
     required: true
+  is_current:
+    description:
+      - Whether O(cr) is what the cluster holds, or in check mode would hold, as M(media.immich.store) returns it. It is then
+        not read again. One without a uid is not in the cluster at all.
+    type: bool
+    default: false
   as_json:
     description:
       - Return everything as one text in RV(json), for filters and actions of this collection to read.

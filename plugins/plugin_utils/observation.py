@@ -37,13 +37,18 @@ EVENT = ("v1", "Event")
 CLUSTER_SCOPED = frozenset({"StorageClass"})
 
 
-def observe(cr: Mapping[str, Any], api: ApiObjects, *, in_parallel: InParallel) -> dict[str, Any]:
+def observe(
+    cr: Mapping[str, Any], api: ApiObjects, *, in_parallel: InParallel, is_current: bool = False
+) -> dict[str, Any]:
     """{"cr", "deleting", "apis", "openshift", "objects", "pods", "references", "neighbours", "refusals",
     "database_mounted_by"}.
 
     Two rounds of requests: what needs no knowledge, then Routes (where there are any), the references that the first
     round has not brought, and Events of a StatefulSet that lacks pods. Before a database is started on a claim that is
     there already, a third round tells what else mounts it. Raises ApiError and Unreachable.
+
+    `is_current`: `cr` is what is stored, or would be, were this not check mode. So it is not read; one without a uid is
+    not stored at all.
     """
     name, namespace = cr["metadata"]["name"], cr["metadata"]["namespace"]
     selector = f"app.kubernetes.io/instance={name},app.kubernetes.io/managed-by={names.FIELD_MANAGER}"
@@ -53,7 +58,9 @@ def observe(cr: Mapping[str, Any], api: ApiObjects, *, in_parallel: InParallel) 
 
     live_cr, instances, groups, pods, *owned = in_parallel(
         [
-            partial(api.find, ObjectRef(names.API_VERSION, names.KIND, name, namespace)),
+            partial(_as_given, cr)
+            if is_current
+            else partial(api.find, ObjectRef(names.API_VERSION, names.KIND, name, namespace)),
             partial(api.list, ObjectRef(names.API_VERSION, names.KIND, namespace=namespace)),
             api.api_groups,
             listing(*POD),
@@ -105,6 +112,10 @@ def observe(cr: Mapping[str, Any], api: ApiObjects, *, in_parallel: InParallel) 
         },
     }
     return {**seen, "database_mounted_by": _database_mounted_by(Instance.from_cr(present), seen, api, in_parallel)}
+
+
+def _as_given(cr: Mapping[str, Any]) -> Manifest | None:
+    return dict(cr) if cr["metadata"].get("uid") else None
 
 
 def _mounted(instance: str, objects: Mapping[tuple[str, str], Manifest], pods: list[Manifest]) -> set[str]:

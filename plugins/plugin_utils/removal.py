@@ -9,17 +9,21 @@ from typing import Any
 from . import names
 from .instance import identity
 from .names import Manifest
-from .planning import CLEAN_UP_STAGE
+from .planning import CLEAN_UP_STAGE, State
 from .references import NAMES
 from .values import dig
 
 
 def removal(instance: str, *, seen: Mapping[str, Any]) -> dict[str, Any]:
-    """{"steps": [...], "kept": ["PersistentVolumeClaim photos-library", ...]} for what `observe` saw of an instance.
+    """{"state", "steps", "notices", "kept": ["PersistentVolumeClaim photos-library", ...]} for what `observe` saw.
+
+    The first three as in `Plan.as_dict`, so that the pass can be reported as any other.
 
     Only what carries a name that we give is removed. The library, the database volume and its credentials stay, and so
     do every other claim, whatever its labels, and what somebody else controls.
     """
+    if seen.get("problem"):
+        return {"state": str(State.UNREAD), "steps": [], "notices": [], "kept": []}
     objects = {(item["kind"], item["metadata"]["name"]): item for item in seen.get("objects") or ()}
     references = {(item["kind"], item["name"]) for item in seen.get("references") or () if item.get("object")}
     live_cr = seen.get("cr")
@@ -40,7 +44,8 @@ def removal(instance: str, *, seen: Mapping[str, Any]) -> dict[str, Any]:
     data = {(kind, name_of(instance)) for kind, functions in NAMES.items() for name_of in functions}
     there = references | set(objects)
     kept = {key for key in there - set(removed) if key in data or key[0] == "PersistentVolumeClaim"}
-    return {"steps": steps, "kept": sorted(f"{kind} {name}" for kind, name in kept)}
+    told = {"state": str(State.DELETING), "notices": [], "kept": sorted(f"{kind} {name}" for kind, name in kept)}
+    return {"steps": steps, **told}
 
 
 def _names_of_ours(instance: str) -> set[tuple[str, str]]:

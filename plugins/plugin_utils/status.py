@@ -56,7 +56,7 @@ def report(plan: Mapping[str, Any], outcome: Mapping[str, Any], seen: Mapping[st
     object; `observed` is {"dependents": {"Deployment/photos-server": resource version, ...}, "references": {"Secret/x":
     resource version or None, ...}}, by which the loop knows when nothing has changed since, or None when another pass
     may have something to do all the same; `requeue_after` is when to look again at the latest, such as "15s", or None;
-    `current` is the custom resource as it was read.
+    `current` is the custom resource as it was read. After a removal there is `kept` too.
 
     Where `seen` or `outcome` hold a "problem" in the place of what was read or done, it is the failure.
     """
@@ -64,7 +64,8 @@ def report(plan: Mapping[str, Any], outcome: Mapping[str, Any], seen: Mapping[st
     notices = [Notice(**notice) for notice in plan["notices"]]
     failures = [result["error"] for result in results if result.get("error")]
     failures += [notice.message for notice in notices if notice.retry]
-    told = {"failures": failures, "changed": _changes(results, seen), "current": seen.get("cr")}
+    told: dict[str, Any] = {"failures": failures, "changed": _changes(results, seen), "current": seen.get("cr")}
+    told |= {"kept": plan["kept"]} if "kept" in plan else {}
     nothing: dict[str, Any] = {"status": None, "events": [], "observed": None, "requeue_after": None}
     if problem := seen.get("problem"):
         return {**nothing, **told, "status": _unread_status(seen.get("cr"), problem), "failures": [problem]}

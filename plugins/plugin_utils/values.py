@@ -46,6 +46,15 @@ def structure(value: Any) -> Any:
     return json.loads(str.__str__(value).removeprefix(TEXT_MARK)) if isinstance(value, str) else plain(value)
 
 
+def mapping(value: Any) -> dict[str, Any] | None:
+    """`structure(value)` if that is a mapping, None if it is anything else or no JSON."""
+    try:
+        found = structure(value)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
 def dig(value: Any, *path: str, default: Any = None) -> Any:
     """The value at a path of mapping keys, or `default` where a key is missing or null on the way."""
     for key in path:

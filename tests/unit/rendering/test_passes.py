@@ -9,7 +9,6 @@ from ansible.errors import AnsibleFilterError
 
 from ansible_collections.media.immich.plugins.filter.plan import plan as plan_filter
 from ansible_collections.media.immich.plugins.filter.report import report as report_filter
-from ansible_collections.media.immich.plugins.filter.with_default_images import with_default_images
 from ansible_collections.media.immich.plugins.plugin_utils.images import DEFAULT_IMAGES
 from ansible_collections.media.immich.plugins.plugin_utils.planning import plan
 from ansible_collections.media.immich.plugins.plugin_utils.status import report
@@ -232,7 +231,7 @@ def test_the_filter_gives_a_new_password_each_time_of_32_letters_and_digits():
         pytest.param(lambda: plan_filter(a_cr(), {}), id="plan-nothing-seen"),
         pytest.param(lambda: report_filter({}, {}), id="report-no-plan"),
         pytest.param(lambda: report_filter({"plan": {}}, None), id="report-nothing-seen"),
-        pytest.param(lambda: with_default_images(None), id="images-no-mapping"),
+        pytest.param(lambda: plan_filter(a_cr(), "json:{"), id="plan-no-json"),
     ],
 )
 def test_misuse_of_a_filter_is_an_error_that_names_it(call):
@@ -240,11 +239,33 @@ def test_misuse_of_a_filter_is_an_error_that_names_it(call):
         call()
 
 
-def test_images_that_are_given_win_over_the_default_ones():
-    assert with_default_images({"server": "mine", "valkey": ""}) == {
-        **{str(c): i for c, i in DEFAULT_IMAGES.items()},
-        "server": "mine",
+def test_in_a_play_default_images_fill_what_neither_the_play_nor_the_environment_names(monkeypatch):
+    monkeypatch.setenv("RELATED_IMAGE_immich", "of the environment")
+    monkeypatch.setenv("RELATED_IMAGE_postgres", "of the environment")
+    cr = a_cr()
+
+    result = plan_filter(cr, seen_with(cr), {"server": "of the play", "valkey": ""}, default_images=True)
+
+    images = {
+        step["object"]["metadata"]["name"]: step["object"]["spec"]["template"]["spec"]["containers"][0]["image"]
+        for step in result["steps"]
+        if "template" in step.get("object", {}).get("spec", {})
     }
+    assert images == {
+        "photos-server": "of the play",
+        "photos-postgres": "of the environment",
+        "photos-valkey": DEFAULT_IMAGES["valkey"],
+        "photos-machine-learning": DEFAULT_IMAGES["machine-learning"],
+    }
+
+
+def test_under_a_runtime_a_missing_image_stays_a_condition_that_names_the_variable(monkeypatch):
+    monkeypatch.delenv("RELATED_IMAGE_valkey", raising=False)
+    cr = a_cr()
+
+    result = plan_filter(cr, seen_with(cr), {})
+
+    assert any("set RELATED_IMAGE_valkey" in notice["message"] for notice in result["notices"])
 
 
 def test_what_a_filter_returns_is_marked_as_data():

@@ -85,7 +85,7 @@ def test_objects_that_somebody_else_controls_are_not_touched():
 def test_nothing_there_nothing_to_do():
     seen = {**seen_with(a_cr()), "cr": None}
 
-    assert removal("photos", seen=seen) == {"steps": [], "kept": []}
+    assert removal("photos", seen=seen) == {"state": "deleting", "steps": [], "notices": [], "kept": []}
 
 
 def test_the_filter_takes_the_whole_custom_resource():

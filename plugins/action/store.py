@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Check the resource that a play describes and store it where its kind is known. Documented in plugins/modules/store.py."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar
+
+from ansible.errors import AnsibleActionFail
+
+from ..plugin_utils import names
+from ..plugin_utils.api_action import ApiAction
+from ..plugin_utils.api_error import TransportError
+from ..plugin_utils.api_objects import ApiObjects
+from ..plugin_utils.applying import apply_steps
+from ..plugin_utils.custom_resources import Described, Unusable, completed, from_variables
+from ..plugin_utils.manifest_diff import object_diff
+from ..plugin_utils.transport import Transport
+from ..plugin_utils.values import text
+
+FIELD_MANAGER = "ansible-playbook"
+
+
+class ActionModule(ApiAction):
+    """Never fails: its task has no_log, which would hide why. What is wrong is in `problem`."""
+
+    ARGUMENTS: ClassVar[dict[str, dict[str, Any]]] = {
+        "file": {"type": "str"},
+        "name": {"type": "str"},
+        "namespace": {"type": "str"},
+        "state": {"type": "str", "default": "present", "choices": ["present", "absent"]},
+        "field_manager": {"type": "str", "default": FIELD_MANAGER},
+    }
+    VALUES: ClassVar[dict[str, tuple[type, ...]]] = {"cr": (dict,), "spec": (dict,)}
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        try:
+            arguments = self._checked_arguments()
+            self._given = from_variables(_described(arguments))
+            if arguments["state"] == "absent":  # which one it is suffices, whatever is wrong with it
+                return _told(self._given, is_stored=False)
+            self._wanted = completed(self._given)
+            return super().run(tmp, task_vars)
+        except (AnsibleActionFail, Unusable) as exc:
+            return _problem(str(exc))
+
+    def perform(self, arguments: dict[str, Any], transport: Transport) -> dict[str, Any]:
+        if not _is_served(transport):
+            return _told(self._wanted, is_stored=False)
+        field_manager = arguments["field_manager"]
+        objects = ApiObjects(transport, dry_run=self.is_check, field_manager=field_manager)
+        [outcome] = apply_steps(
+            [{"verb": "apply", "object": self._given}],
+            None,
+            objects_for=lambda _: objects,
+            in_parallel=partial(transport.parallel, lambda write: write()),
+            field_manager=field_manager,
+        )
+        if outcome.error or outcome.object is None:
+            return _problem(str(outcome.as_dict()["error"]))
+        changes = [object_diff(str(outcome.ref), outcome.before, outcome.object)] if outcome.changed else []
+        return _told(outcome.object, is_stored=True, changes=changes)
+
+    def unable(self, arguments: dict[str, Any], cause: TransportError) -> dict[str, Any]:
+        del arguments
+        return _problem(str(cause))
+
+
+def _described(arguments: dict[str, Any]) -> Described:
+    file = arguments["file"]
+    described = Described(file=file, **{name: arguments[name] for name in ("cr", "name", "spec", "namespace")})
+    if not file:
+        return described
+    try:
+        return described._replace(text=Path(file).expanduser().read_text(encoding="utf-8"))
+    except OSError as exc:
+        where = "" if Path(file).is_absolute() else f" (looked for in {Path.cwd()})"
+        raise Unusable(f"{file}: {exc.strerror or exc}{where}") from exc
+    except UnicodeDecodeError as exc:
+        raise Unusable(f"{file}: this is not text in UTF-8") from exc
+
+
+def _is_served(transport: Transport) -> bool:
+    version = names.API_VERSION.rpartition("/")[2]
+    return version in ApiObjects(transport).api_groups().get(names.GROUP, ())
+
+
+def _told(cr: dict[str, Any], *, is_stored: bool, changes: list[dict[str, Any]] | None = None) -> dict[str, Any]:
+    metadata = cr["metadata"]
+    return {
+        "changed": bool(changes),
+        "json": text(cr),
+        "name": metadata["name"],
+        "namespace": metadata["namespace"],
+        "is_stored": is_stored,
+        "changes": changes or [],
+        "problem": None,
+    }
+
+
+def _problem(what: str) -> dict[str, Any]:
+    return {"changed": False, "problem": what, "changes": []}

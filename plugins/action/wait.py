@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Wait until an instance is ready. Documented in plugins/modules/wait.py."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, ClassVar
+
+from ansible.errors import AnsibleActionFail
+
+from ..plugin_utils import planning, status
+from ..plugin_utils.api_action import ApiAction
+from ..plugin_utils.api_error import TransportError
+from ..plugin_utils.api_objects import ApiObjects
+from ..plugin_utils.images import images_from_environment
+from ..plugin_utils.observation import observe
+from ..plugin_utils.transport import Transport
+from ..plugin_utils.values import structure, text
+
+INTERVAL_S = 2.0
+
+
+class ActionModule(ApiAction):
+    """Reads only. An instance that is not ready in time is no failure of this task, see `media.immich.summary`."""
+
+    ARGUMENTS: ClassVar[dict[str, dict[str, Any]]] = {"timeout": {"type": "int", "default": 900}}
+    VALUES: ClassVar[dict[str, tuple[type, ...]]] = {"cr": (dict, str), "images": (dict,)}
+    REQUIRED: ClassVar[tuple[str, ...]] = ("cr",)
+
+    def perform(self, arguments: dict[str, Any], transport: Transport) -> dict[str, Any]:
+        cr = structure(arguments["cr"])
+        if not isinstance(cr, Mapping) or not (cr.get("metadata") or {}).get("namespace"):
+            raise AnsibleActionFail(f"{self._task.action}: cr must have a name and a namespace")
+        given = {name: image for name, image in (arguments["images"] or {}).items() if image}
+        images = images_from_environment(os.environ, fall_back=True) | given
+        began = time.monotonic()
+        deadline = began + arguments["timeout"]
+        while True:
+            found, problem = _look(cr, images, transport)
+            if _is_ready(found) or time.monotonic() >= deadline:
+                break
+            time.sleep(max(0.0, min(INTERVAL_S, deadline - time.monotonic())))
+        if problem is not None:
+            raise problem
+        # The resource as it was read may hold a password, and the result is shown.
+        told = {name: value for name, value in found.items() if name != "current"}
+        return {
+            "changed": False,
+            "ready": _is_ready(found),
+            "waited": round(time.monotonic() - began, 1),
+            "json": text(told),
+        }
+
+
+def _look(
+    cr: Mapping[str, Any], images: Mapping[str, str], transport: Transport
+) -> tuple[Mapping[str, Any], TransportError | None]:
+    """(what a pass that writes nothing would report, why it could not look)."""
+    try:
+        seen = observe(cr, ApiObjects(transport), in_parallel=partial(transport.parallel, lambda read: read()))
+    except TransportError as exc:
+        return {}, exc
+    plan = planning.plan(cr, seen=seen, images=images, new_password="")  # nothing is written
+    return status.report(plan.as_dict(), {"results": []}, seen), None
+
+
+def _is_ready(report: Mapping[str, Any]) -> bool:
+    return bool((report.get("status") or {}).get("ready"))

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the end of a play says of an instance, for people: its conditions, its address, and whether the play has failed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["summary"]
+
+
+def summary(
+    report: Mapping[str, Any], *, name: str, namespace: str, is_stored: bool, waited: float | None = None
+) -> dict[str, Any]:
+    """{"lines": what there is, "problem": why the play has failed, or None} of a report (status.report).
+
+    `is_stored`: there is a custom resource that carries the status, so that a play need not fail for what it says.
+    `waited`: the seconds that the instance was given to get ready, None when nobody waited.
+    """
+    title = f"Immich {namespace}/{name}"
+    if (kept := report.get("kept")) is not None:
+        failures = "; ".join(report.get("failures") or ())
+        return {
+            "lines": [f"kept in namespace {namespace}: {', '.join(kept) or 'nothing'}"],
+            "problem": f"{title} is not removed: {failures}" if failures else None,
+        }
+    status = report.get("status") or {}
+    conditions = {condition["type"]: condition for condition in status.get("conditions") or ()}
+    lines = [f"{title}: {'ready' if status.get('ready') else 'not ready'}"]
+    lines += [f"URL: {status['url']}"] if status.get("url") else []
+    lines += [
+        f"{type_}: {condition['status']} ({condition['reason']})"
+        + (f": {condition['message']}" if condition.get("message") else "")
+        for type_, condition in conditions.items()
+    ]
+    return {"lines": lines, "problem": _problem(report, conditions, title, is_stored=is_stored, waited=waited)}
+
+
+def _problem(
+    report: Mapping[str, Any],
+    conditions: Mapping[str, Mapping[str, Any]],
+    title: str,
+    *,
+    is_stored: bool,
+    waited: float | None,
+) -> str | None:
+    degraded = conditions.get("Degraded", {})
+    told = [degraded["message"]] if degraded.get("status") == "True" and not is_stored else []
+    told += [failure for failure in report.get("failures") or () if not any(failure in text for text in told)]
+    if told:
+        return f"{title} cannot work as it is: {'; '.join(told)}"
+    ready = conditions.get("Ready", {})
+    if waited is not None and ready.get("status") != "True":
+        return f"{title} is not ready after {waited:g} seconds: {ready.get('message') or 'it is gone'}"
+    return None

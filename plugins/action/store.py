@@ -16,6 +16,7 @@ from ..plugin_utils.api_objects import ApiObjects
 from ..plugin_utils.applying import apply_steps
 from ..plugin_utils.custom_resources import Described, Unusable, completed, from_variables
 from ..plugin_utils.manifest_diff import object_diff
+from ..plugin_utils.packages import missing
 from ..plugin_utils.transport import Transport
 from ..plugin_utils.values import text
 
@@ -44,6 +45,8 @@ class ActionModule(ApiAction):
             return super().run(tmp, task_vars)
         except (AnsibleActionFail, Unusable) as exc:
             return _problem(str(exc))
+        except ImportError as exc:
+            return _problem(missing(exc))
 
     def perform(self, arguments: dict[str, Any], transport: Transport) -> dict[str, Any]:
         if not _is_served(transport):

@@ -10,6 +10,7 @@ from ansible.errors import AnsibleFilterError
 from ansible.utils.unsafe_proxy import wrap_var
 
 from ..plugin_utils.custom_resources import Unusable, completed, from_text, with_namespace
+from ..plugin_utils.packages import missing
 from ..plugin_utils.values import plain
 
 DOCUMENTATION = r"""
@@ -94,6 +95,8 @@ def custom_resource(text: Any, namespace: str | None = None, defaults: bool = Tr
         full = completed(cr)
     except Unusable as exc:
         raise AnsibleFilterError(f"media.immich.custom_resource: {exc}") from None
+    except ImportError as exc:
+        raise AnsibleFilterError(f"media.immich.custom_resource: {missing(exc)}") from exc
     return wrap_var(full if defaults else cr)
 
 

@@ -13,8 +13,9 @@ from ansible.errors import AnsibleActionFail
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
 
-from .api_error import TransportError
+from .api_error import Misconfigured, TransportError
 from .connection_settings import CONNECTION_ARGUMENTS, ConnectionSettings
+from .packages import missing
 from .transport import Transport, connected
 
 with contextlib.suppress(ImportError):  # said where it is used
@@ -51,6 +52,8 @@ class ApiAction(ActionBase):  # type: ignore[misc] # ansible-core ships no types
             environment = self._environment()
             transport = connected(ConnectionSettings.from_arguments(arguments, environment), environment)
             result.update(self.perform(arguments, transport))
+        except ImportError as exc:
+            result.update(self.unable(arguments, Misconfigured(missing(exc))))
         except TransportError as exc:
             result.update(self.unable(arguments, exc))
         return result

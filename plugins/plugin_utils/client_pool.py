@@ -16,11 +16,17 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import yaml
-from kubernetes import client, config
-from kubernetes.client.rest import RESTClientObject
-from kubernetes.config import kube_config
-from urllib3.util import make_headers
-from urllib3.util.ssl_ import create_urllib3_context
+
+try:
+    from kubernetes import client, config
+    from kubernetes.client.rest import RESTClientObject
+    from kubernetes.config import kube_config
+    from urllib3.util import make_headers
+    from urllib3.util.ssl_ import create_urllib3_context
+except ImportError as exc:  # for `configured_pool` to raise, so that this module can be looked at without the packages
+    _lacking: ImportError | None = exc
+else:
+    _lacking = None
 
 from .api_error import Misconfigured, without_credentials
 from .connection_settings import ConnectionSettings
@@ -32,6 +38,8 @@ def configured_pool(
     settings: ConnectionSettings, environment: Mapping[str, str], *, connections: int
 ) -> tuple[Any, Any]:
     """(kubernetes.client.Configuration, urllib3 pool manager). Sends no request; raises Misconfigured."""
+    if _lacking:
+        raise _lacking
     configuration = client.Configuration()
     with TemporaryDirectory(prefix="immich-operator-") as folder:
         if not settings.is_complete:

@@ -10,9 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
-from kubernetes.client import ApiClient
-from kubernetes.client.exceptions import ApiException
-from openshift.dynamic import DynamicClient, Resource
+try:
+    from kubernetes.client import ApiClient
+    from kubernetes.client.exceptions import ApiException
+    from openshift.dynamic import DynamicClient, Resource
+except ImportError as exc:  # for RouteObjects to raise, so that this module can be looked at without the packages
+    _lacking: ImportError | None = exc
+else:
+    _lacking = None
 
 from .api_error import ApiError, ObjectRef, api_error
 from .api_objects import FIELD_MANAGER, MERGE_PATCH
@@ -30,6 +35,8 @@ class RouteObjects:
     """The operations of `ApiObjects` for Routes. Safe to use from several threads."""
 
     def __init__(self, transport: Transport, *, dry_run: bool = False, field_manager: str = FIELD_MANAGER) -> None:
+        if _lacking:
+            raise _lacking
         api_client = ApiClient(transport.configuration)
         api_client.rest_client.pool_manager = transport.pool
         api_client.user_agent = transport.user_agent

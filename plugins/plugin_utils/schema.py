@@ -10,13 +10,19 @@ from __future__ import annotations
 
 import copy
 import difflib
+import functools
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from jsonschema import Draft202012Validator, FormatChecker, ValidationError
-from jsonschema.validators import extend
+try:
+    from jsonschema import Draft202012Validator, FormatChecker, ValidationError
+    from jsonschema.validators import extend
+except ImportError as exc:  # for `problems` to raise: what fails while Ansible loads a plugin ends it with a traceback
+    _lacking: ImportError | None = exc
+else:
+    _lacking = None
 
 from .problems import Problem
 
@@ -36,10 +42,6 @@ _KIND_NAMES = {
 _SECRET = re.compile(r"pass|secret|token|(?<!val)key|cert|credential|url|value|annotation", re.IGNORECASE)
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _LONGEST_QUOTE = 60
-
-_formats = FormatChecker(formats=())
-_formats.checks("int32")(lambda value: not isinstance(value, int) or -(2**31) <= value < 2**31)
-_formats.checks("int64")(lambda value: not isinstance(value, int) or -(2**63) <= value < 2**63)
 
 
 def with_defaults(schema: Schema, value: Any) -> Any:
@@ -86,7 +88,9 @@ def problems(schema: Schema, value: Any) -> list[Problem]:
 
     `value` has its defaults already: a null in a field that may not be null is reported as a wrong type.
     """
-    errors = _Validator(schema, format_checker=_formats).iter_errors(value)
+    if _lacking:
+        raise _lacking
+    errors = _validator_class()(schema, format_checker=_formats()).iter_errors(value)
     found = [(list(error.absolute_path), _problem(error)) for error in errors]
     return [problem for _, problem in sorted(found, key=lambda pair: _document_order(value, pair[0]))]
 
@@ -126,10 +130,18 @@ def _required(_: Any, names: list[str], value: Any, __: Schema) -> Iterator[Vali
                 yield ValidationError("missing", validator="required", path=[name])
 
 
-_Validator = extend(  # type: ignore[no-untyped-call]
-    Draft202012Validator,
-    {"x-kubernetes-int-or-string": _int_or_string, "properties": _known_properties, "required": _required},
-)
+@functools.cache
+def _validator_class() -> Any:
+    keywords = {"x-kubernetes-int-or-string": _int_or_string, "properties": _known_properties, "required": _required}
+    return extend(Draft202012Validator, keywords)  # type: ignore[no-untyped-call]
+
+
+@functools.cache
+def _formats() -> FormatChecker:
+    formats = FormatChecker(formats=())
+    formats.checks("int32")(lambda value: not isinstance(value, int) or -(2**31) <= value < 2**31)
+    formats.checks("int64")(lambda value: not isinstance(value, int) or -(2**63) <= value < 2**63)
+    return formats
 
 
 def _problem(error: ValidationError) -> Problem:

@@ -16,10 +16,15 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlencode
 
-from urllib3 import Timeout
-from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, SSLError
-from urllib3.exceptions import TimeoutError as Urllib3Timeout
-from urllib3.util.ssl_match_hostname import CertificateError
+try:
+    from urllib3 import Timeout
+    from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, SSLError
+    from urllib3.exceptions import TimeoutError as Urllib3Timeout
+    from urllib3.util.ssl_match_hostname import CertificateError
+except ImportError as exc:  # for `connect` to raise: what fails while Ansible loads a plugin ends it with a traceback
+    _lacking: ImportError | None = exc
+else:
+    _lacking = None
 
 from .api_error import ObjectRef, Unreachable, api_error, without_credentials
 from .connection_settings import ConnectionSettings
@@ -33,7 +38,6 @@ USER_AGENT = f"immich-operator/{COLLECTION_VERSION} (pass)"
 
 CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 30.0
-TIMEOUT = Timeout(connect=CONNECT_TIMEOUT_S, read=READ_TIMEOUT_S)
 PARALLEL = 3
 """Requests in flight at once. More threads only wait for each other's Python, and each opens a connection of its own."""
 
@@ -41,7 +45,6 @@ ATTEMPTS = 4
 RETRY_BUDGET_S = 10.0
 """All waits for one request together. A play has to end in time; the loop tries again later."""
 FIRST_DELAY_S = 0.2
-NEVER_SENT = (NewConnectionError, ConnectTimeoutError)
 RETRIED_STATUS_CODES = frozenset({429, 500, 502, 503, 504})
 
 Item = TypeVar("Item")
@@ -97,7 +100,7 @@ class Transport:
                 url,
                 body=payload,
                 headers={**headers, **self._authorization()},
-                timeout=TIMEOUT,
+                timeout=Timeout(connect=CONNECT_TIMEOUT_S, read=READ_TIMEOUT_S),
                 retries=False,
             )
             return answer.status, answer.reason or "", answer.headers, answer.data
@@ -126,7 +129,7 @@ class Transport:
                 if _is_distrust(exc):
                     text = f"{subject}: {self.server} has no trusted certificate: {_root_cause(exc)}"
                     raise Unreachable(text) from exc
-                may_repeat = method != "POST" or isinstance(exc, NEVER_SENT)
+                may_repeat = method != "POST" or isinstance(exc, NewConnectionError | ConnectTimeoutError)
                 if not may_repeat or attempt == ATTEMPTS or budget_s < delay_s:
                     if isinstance(exc, NewConnectionError):
                         what = f"cannot connect: {_root_cause(exc)}"
@@ -175,6 +178,8 @@ def connect(settings: ConnectionSettings, environment: Mapping[str, str], *, use
     In this order: host and identity given in full; the kubeconfig in the settings; KUBECONFIG; the service account
     of the pod we are in; ~/.kube/config. Single settings then replace what was found. Raises Misconfigured.
     """
+    if _lacking:
+        raise _lacking
     from .client_pool import configured_pool  # noqa: PLC0415 # a quarter of a second that only connecting is worth
 
     configuration, pool = configured_pool(settings, environment, connections=PARALLEL)

@@ -57,6 +57,14 @@ class Environment:
         own = {"HOME": str(self.folder), "PATH": f"{self.root / 'bin'}:{os.environ['PATH']}"}
         return run(self.root / "bin" / program, *args, cwd=cwd or self.folder, env={**own, **(env or {})})
 
+    def attempt(self, program: str, *args: str | Path) -> tuple[int, str]:
+        """(exit status, all output) of a program that may fail."""
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(LEADS_HERE)}
+        own = {"HOME": str(self.folder), "PATH": f"{self.root / 'bin'}:{os.environ['PATH']}"}
+        command = [str(self.root / "bin" / program), *map(str, args)]
+        done = subprocess.run(command, cwd=self.folder, env=clean | own, capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout + done.stderr
+
     def install(self, *args: str | Path) -> None:
         """pip of this test run installs into the environment, which has none of its own."""
         pip = (sys.executable, "-m", "pip", "--python", self.root / "bin" / "python", "install", "--quiet")
@@ -103,8 +111,9 @@ def operator_environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture(scope="session")
 def collection_environment(collection: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment:
-    """The collection where users keep collections, with ansible-core and the three packages it needs."""
+    """The collection where users keep collections, with ansible-core and what its requirements.txt names."""
     environment = new_environment(tmp_path_factory.mktemp("collection-only"))
-    environment.install(*pinned(["ansible-core", "kubernetes", "pyyaml", "jsonschema"]))
+    names = re.findall(r"^[a-z0-9-]+", (ROOT / "requirements.txt").read_text(encoding="utf-8"), re.MULTILINE)
+    environment.install(*pinned(["ansible-core", *names]))
     environment.run("ansible-galaxy", "collection", "install", "--offline", collection)
     return environment

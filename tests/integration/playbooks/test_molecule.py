@@ -18,7 +18,9 @@ def test_the_scenario_default_passes_against_the_cluster_of_kubeconfig(bare_clus
         "NO_COLOR": "1",
     }
 
-    done = subprocess.run([str(PROGRAMS / "molecule"), "test"], cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [str(PROGRAMS / "molecule"), "test"], cwd=ROOT, env=env, capture_output=True, text=True, check=False
+    )
 
     assert done.returncode == 0, f"{done.stdout[-6000:]}\n{done.stderr[-3000:]}"
     for action in ("converge", "idempotence", "side_effect", "verify", "cleanup"):

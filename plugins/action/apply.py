@@ -37,6 +37,7 @@ class ActionModule(ApiAction):
             objects_for=_ObjectsByGroup(transport, dry_run=self.is_check, field_manager=field_manager),
             in_parallel=partial(transport.parallel, lambda write: write()),
             field_manager=field_manager,
+            dry_run=self.is_check,
         )
         changed = [outcome for outcome in outcomes if outcome.changed]
         told: dict[str, Any] = {"results": [outcome.as_dict() for outcome in outcomes]}

@@ -17,7 +17,7 @@ DOCUMENTATION = r"""
 name: custom_resource
 short_description: The Immich custom resource in the text of a YAML file, checked and with its defaults
 version_added: 0.1.0
-author: The immich-operator authors
+author: The immich-operator authors (!UNKNOWN)
 description:
   - Reads the one Immich custom resource in a text, fills in the defaults of its schema and checks it, as the API server
     would. It needs no cluster.

@@ -20,7 +20,7 @@ DOCUMENTATION = r"""
 name: plan
 short_description: The steps that make a cluster what an Immich custom resource says
 version_added: 0.1.0
-author: The immich-operator authors
+author: The immich-operator authors (!UNKNOWN)
 description:
   - Renders every object of an instance and says what to apply, create, patch and delete.
   - The same input gives the same plan, but for the password of a database that has none yet.

@@ -16,7 +16,7 @@ DOCUMENTATION = r"""
 name: removal
 short_description: The steps that take an Immich instance away and keep its data
 version_added: 0.1.0
-author: The immich-operator authors
+author: The immich-operator authors (!UNKNOWN)
 description:
   - Says what to delete of an instance.
   - The library, the database volume and the database credentials are kept.

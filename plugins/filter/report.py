@@ -16,7 +16,7 @@ DOCUMENTATION = r"""
 name: report
 short_description: The status of an Immich instance after a pass
 version_added: 0.1.0
-author: The immich-operator authors
+author: The immich-operator authors (!UNKNOWN)
 description:
   - Says from what a pass did and saw what to write to the status of the custom resource and which Events to post.
 positional: _input

@@ -16,7 +16,7 @@ DOCUMENTATION = r"""
 name: summary
 short_description: What the end of a play says of an Immich instance
 version_added: 0.1.0
-author: The immich-operator authors
+author: The immich-operator authors (!UNKNOWN)
 description:
   - Conditions and address of an instance as lines, and whether the play has failed.
 positional: _input

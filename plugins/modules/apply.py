@@ -13,7 +13,7 @@ description:
   - A step that the API server refuses does not hold back the others and does not fail the task. It is reported in
     RV(results).
   - The task fails when no API server can be reached.
-author: The immich-operator authors
+author: The immich-operator authors (!UNKNOWN)
 options:
   steps:
     description: What to do. Either O(steps) or O(plan) must be given.

@@ -15,7 +15,7 @@ description:
     V(observedGeneration) are stored as given.
   - An object that does not exist, or whose kind is not installed, is no failure. The result then says
     RV(skipped_reason).
-author: The immich-operator authors
+author: The immich-operator authors (!UNKNOWN)
 options:
   api_version:
     description: API version of the object.

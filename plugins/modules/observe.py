@@ -12,7 +12,7 @@ description:
     claims and storage classes that the custom resource refers to, and which optional APIs the cluster has.
   - All requests go out together. The result is what the filters P(media.immich.plan#filter) and
     P(media.immich.report#filter) decide on.
-author: The immich-operator authors
+author: The immich-operator authors (!UNKNOWN)
 options:
   cr:
     description:

@@ -11,7 +11,7 @@ description:
   - Ansible drops the diff of a task with C(no_log), and the results of M(media.immich.store) and M(media.immich.apply) can
     hold Secrets. This module shows the differences that they have found, in which all secrets are hidden.
   - Reads and writes nothing.
-author: The immich-operator authors
+author: The immich-operator authors (!UNKNOWN)
 options:
   changes:
     description: RV(media.immich.store#module:changes).

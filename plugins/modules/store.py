@@ -12,7 +12,7 @@ description:
     to the cluster if this knows the kind Immich.
   - Give exactly one of O(file), O(cr) and O(name).
   - Never fails, because the task should have C(no_log), which would hide the reason. What is wrong is in RV(problem).
-author: The immich-operator authors
+author: The immich-operator authors (!UNKNOWN)
 options:
   file:
     description: YAML file with one Immich, from the folder where Ansible was started. Nothing in it is a template.

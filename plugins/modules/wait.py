@@ -11,7 +11,7 @@ description:
   - Looks at the instance every two seconds until it is ready or the time is up. It needs neither the custom resource in
     the cluster nor an operator, and writes nothing.
   - An instance that is not ready in time does not fail the task. P(media.immich.summary#filter) says why it is not.
-author: The immich-operator authors
+author: The immich-operator authors (!UNKNOWN)
 options:
   cr:
     description: The custom resource with all defaults, as a mapping or as RV(media.immich.store#module:json).

@@ -7,14 +7,14 @@ A failed step holds back the later stages of its own component, what is to come 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, TypeAlias
 
 from .api_error import ApiError, ObjectRef, TransportError, Unreachable
 from .difference import FIELD_MANAGER, needs_apply, without_nulls
-from .values import dig
+from .values import dig, merged
 
 __all__ = ["VERBS", "Objects", "Outcome", "apply_steps", "explained", "misuse"]
 
@@ -105,6 +105,7 @@ def apply_steps(
     objects_for: Callable[[ObjectRef], Objects],
     in_parallel: InParallel,
     field_manager: str = FIELD_MANAGER,
+    dry_run: bool = False,
 ) -> list[Outcome]:
     """One outcome per step, in the order of the steps.
 
@@ -113,9 +114,14 @@ def apply_steps(
 
     An object that `live` lacks is looked up before it is applied for the first time: what somebody else has made
     under its name is not overwritten.
+
+    `dry_run` says that `objects_for` writes nothing. The API server then judges each step by what is stored and not by
+    what the steps before it would have made of that. A refusal of an object that an earlier step changes is taken for
+    this, because such a step is there to make the later one possible.
     """
     known = None if live is None else {_identity(ObjectRef.of(item)): item for item in live}
     outcomes: dict[int, Outcome] = {}
+    prepared: set[tuple[str, str, str]] = set()
     for stage in sorted({step.get("stage", 0) for step in steps}):
         failed = {outcome.component: outcome for outcome in outcomes.values() if outcome.component and outcome.error}
         positions = []
@@ -125,8 +131,12 @@ def apply_steps(
                 outcomes[position] = _held_back(step, cause)
             elif step.get("stage", 0) == stage:
                 positions.append(position)
-        work = [partial(_carry_out, steps[position], known, objects_for, field_manager) for position in positions]
+        work = [
+            partial(_carry_out, steps[position], known, objects_for, field_manager, prepared) for position in positions
+        ]
         outcomes.update(zip(positions, in_parallel(work), strict=True))
+        if dry_run:
+            prepared |= {_identity(outcomes[position].ref) for position in positions if outcomes[position].changed}
         if known is not None:
             _remember(known, [outcomes[position] for position in positions])
     errors = [outcome.error for outcome in outcomes.values()]
@@ -155,6 +165,7 @@ def _carry_out(
     known: Mapping[tuple[str, str, str], Manifest] | None,
     objects_for: Callable[[ObjectRef], Objects],
     field_manager: str,
+    prepared: Container[tuple[str, str, str]],
 ) -> Outcome:
     verb, component = step["verb"], step.get("component")
     subject = step[VERBS[verb]]
@@ -169,6 +180,9 @@ def _carry_out(
             return Outcome(verb=verb, component=component, ref=ref, before=before, object=before)
         written, changed = _write(step, partial(objects_for, ref), ref, before)
     except TransportError as exc:
+        if verb == "apply" and _identity(ref) in prepared and isinstance(exc, ApiError) and exc.status_code == 422:
+            after = merged(before or {}, without_nulls(subject))
+            return Outcome(verb=verb, component=component, ref=ref, before=before, object=after, changed=True)
         return Outcome(verb=verb, component=component, ref=ref, before=before, object=before, error=exc)
     return Outcome(verb=verb, component=component, ref=ref, before=before, object=written, changed=changed)
 

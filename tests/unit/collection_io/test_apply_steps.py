@@ -335,3 +335,27 @@ def test_a_diff_shows_no_bookkeeping() -> None:
     live = {"kind": "ConfigMap", "metadata": {"name": "x", "managedFields": [], "resourceVersion": "1"}, "status": {}}
 
     assert object_diff("x", live, None)["before"] == {"kind": "ConfigMap", "metadata": {"name": "x"}}
+
+
+def test_check_mode_takes_a_step_for_possible_that_an_earlier_one_prepares() -> None:
+    refusal = ApiError(422, "Invalid", "rollingUpdate: Forbidden", subject="ConfigMap n/x")
+    steps = [step("merge", "x", patch={"data": {"a": "c"}}), step("apply", "x", stage=1), step("apply", "y", stage=1)]
+    recorder = Recorder({"y": refusal}, stored=[config_map("x", a="old"), config_map("y", a="old")])
+
+    def refuse(manifest: Manifest) -> Manifest:
+        raise refusal
+
+    def carried_out(*, dry_run: bool) -> list[tuple[bool, bool]]:
+        outcomes = apply_steps(
+            steps,
+            [config_map("x", a="old"), config_map("y", a="old")],
+            objects_for=lambda _: recorder,
+            in_parallel=lambda work: [item() for item in work],
+            dry_run=dry_run,
+        )
+        return [(outcome.changed, outcome.error is not None) for outcome in outcomes]
+
+    recorder.apply = refuse  # type: ignore[method-assign]
+
+    assert carried_out(dry_run=True)[1:] == [(True, False), (False, True)], "y was prepared by nothing"
+    assert carried_out(dry_run=False)[1:] == [(False, True), (False, True)]

@@ -36,6 +36,8 @@ spec:
         - {name: TLS, type: string, jsonPath: .spec.tls.termination}
 """
 
+ACTIVATE = ". .venv/bin/activate"
+OF_AN_ENVIRONMENT = ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME")
 COMMAND_TIMEOUT_S = 180.0
 OUTPUT_DEADLINE_S = 30.0
 _READ_ONLY = re.compile(r"kubectl (get|describe|events|explain)\b")
@@ -45,7 +47,8 @@ _AGE = re.compile(r"\b(\d+d)?(\d+h)?(\d+m)?(\d+s)\b|\b\d+[dhm]\b(?!i)")
 class PageRun:
     """One page on one cluster: a folder that looks like a clone, and a kubeconfig of its own with a namespace set.
 
-    Commands run by `bash`; `kubectl`, `python`, `ansible-playbook` and `immich-operator` are on PATH.
+    Commands run by `bash`. `kubectl` is on PATH, and what the machine has. What comes with the project is found only once
+    a command of the page has activated the environment, and then to its end, as in a reader's terminal.
     """
 
     def __init__(self, cluster: Cluster, namespace: str, folder: Path) -> None:
@@ -56,20 +59,14 @@ class PageRun:
             if not entry.name.startswith("."):
                 (folder / entry.name).symlink_to(entry)
         _lend_virtual_environment(folder / ".venv")
-        programs = folder / ".programs"
-        programs.mkdir()
-        shim = programs / "immich-operator"
-        shim.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m immich_operator "$@"\n', encoding="utf-8")
-        shim.chmod(0o755)
         kubeconfig = folder / ".kubeconfig"
         kubeconfig.write_bytes(cluster.kubeconfig.read_bytes())
         kubeconfig.chmod(0o600)
-        path = os.pathsep.join([str(programs), str(Path(sys.executable).parent), cluster.env["PATH"]])
+        self._is_active = False
         self.environment: Mapping[str, str] = {
-            **cluster.env,
+            **{name: value for name, value in cluster.env.items() if name not in OF_AN_ENVIRONMENT},
             "KUBECONFIG": str(kubeconfig),
-            "PATH": path,
-            "PYTHONPATH": str(ROOT),
+            "PATH": _without_environment(cluster.env["PATH"]),
             "ANSIBLE_NOCOWS": "1",
             "ANSIBLE_NOCOLOR": "1",
         }
@@ -87,7 +84,12 @@ class PageRun:
             self._try_out(block)
 
     def shell(self, script: str, *, stdin: str = "") -> subprocess.CompletedProcess[str]:
-        """Run a script as commands of a page run: it stops at the first failure, also within a pipe."""
+        """Run a script of the test's own as commands of a page run, in the environment: it stops at the first failure,
+        also within a pipe.
+        """
+        return self._bash(f"{ACTIVATE}\n{script}", stdin)
+
+    def _bash(self, script: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             ["bash", "-euo", "pipefail", "-c", script],
             cwd=self.folder,
@@ -99,8 +101,13 @@ class PageRun:
             check=False,
         )
 
+    def _as_reader(self, commands: str) -> subprocess.CompletedProcess[str]:
+        done = self._bash(f"{ACTIVATE}\n{commands}" if self._is_active else commands)
+        self._is_active = self._is_active or ACTIVATE in commands.splitlines()
+        return done
+
     def _run(self, block: Block) -> None:
-        done = self.shell(block.text)
+        done = self._as_reader(block.text)
         succeeded = done.returncode == 0
         assert succeeded == (block.mark == "run"), (
             f"{block.where}: {block.mark}, but the exit status is {done.returncode}\n"
@@ -118,7 +125,7 @@ class PageRun:
 
         def shown() -> bool:
             if _READ_ONLY.match(commands):
-                self._printed = self.shell(commands).stdout
+                self._printed = self._as_reader(commands).stdout
             return bool(pattern.fullmatch(normalised(self._printed)))
 
         eventually(
@@ -149,6 +156,12 @@ def _lend_virtual_environment(folder: Path) -> None:
         if entry.name != ".ready":
             (folder / entry.name).symlink_to(entry)
     (folder / ".ready").touch()
+
+
+def _without_environment(path: str) -> str:
+    """PATH less the folders of this test run's environment."""
+    own = {Path(sys.executable).parent.resolve(), (ROOT / ".venv" / "bin").resolve()}
+    return os.pathsep.join(part for part in path.split(os.pathsep) if part and Path(part).resolve() not in own)
 
 
 def normalised(text: str) -> str:

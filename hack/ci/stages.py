@@ -15,6 +15,7 @@ from pathlib import Path
 __all__ = ["Done", "Stage", "run_stages", "table"]
 
 HEARTBEAT_S = 60.0
+IN_CI = {"IMMICH_TESTS_SKIP_NOTHING": "1"}
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ def _run(stage: Stage, junit: Path, log: Path) -> tuple[int, float]:
     with log.open("wb") as output:
         process = subprocess.Popen(
             stage.command,
-            env={**os.environ, "PYTEST_ADDOPTS": options, "JUNIT_FOLDER": str(junit.parent)},
+            env={**os.environ, "PYTEST_ADDOPTS": options, "JUNIT_FOLDER": str(junit.parent), **IN_CI},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -350,7 +350,13 @@ def problems(component: Component, key: str, entries: Iterable[Any], spec: Mappi
     """What the CRD's rules say to the entries of `spec.<key>.env` that have their value with them."""
     known = dict(fixed_variables(component))
     for index, entry in enumerate(entries):
-        fixed = known.get(entry.get("name", "")) if isinstance(entry, Mapping) and "valueFrom" not in entry else None
-        if fixed and not fixed.admits(entry.get("value") or "") and fixed.when.holds(spec):
+        if not isinstance(entry, Mapping) or "valueFrom" in entry:
+            continue
+        # What is no text is a problem of its own, which the schema tells.
+        name, value = entry.get("name"), entry.get("value") or ""
+        if not isinstance(name, str) or not isinstance(value, str):
+            continue
+        fixed = known.get(name)
+        if fixed and not fixed.admits(value) and fixed.when.holds(spec):
             path = f"spec.{key}.env" if fixed.when else f"spec.{key}.env[{index}]"
-            yield Problem(path, fixed.what(entry["name"]), fixed.instead)
+            yield Problem(path, fixed.what(name), fixed.instead)

@@ -84,6 +84,16 @@ def test_a_problem_reads_as_sentences(problem: Problem, text: str) -> None:
         ),
         pytest.param(server(env=[{"value": "x"}]), "spec.server.env[0].name: is required. Set it.", id="required"),
         pytest.param(
+            server(env=[{"name": []}]),
+            "spec.server.env[0].name: must be text, not a list. Write text.",
+            id="name-of-a-variable",
+        ),
+        pytest.param(
+            server(env=[{"name": "IMMICH_PORT", "value": 2283}]),
+            "spec.server.env[0].value: must be text, not a number. Put it in quotes.",
+            id="value-of-a-variable",
+        ),
+        pytest.param(
             {"postgres": EXTERNAL_DATABASE | {"host": "h" * 254}},
             "spec.postgres.host: has 254 characters, at most 253 are allowed. Shorten it.",
             id="length",

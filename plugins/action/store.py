@@ -73,7 +73,7 @@ class ActionModule(ApiAction):
 def _described(arguments: dict[str, Any]) -> Described:
     file = arguments["file"]
     described = Described(file=file, **{name: arguments[name] for name in ("cr", "name", "spec", "namespace")})
-    if not file:
+    if not file or described.cr or described.name:  # one too many, which says more than that there is no such file
         return described
     try:
         return described._replace(text=Path(file).expanduser().read_text(encoding="utf-8"))

@@ -4,15 +4,21 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
+import secrets
+import shlex
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from immich_operator.engine import Play
+from immich_operator.engine.fork import ForkEngine
 from localcluster.testing import Cluster
 
 pytestmark = pytest.mark.every_core
@@ -22,14 +28,9 @@ CRD = HERE.parents[2] / "crds" / "media.rm3l.org_immiches.yaml"
 LABELS = {"app.kubernetes.io/instance": "photos", "app.kubernetes.io/managed-by": "immich-operator"}
 PASS = "immich-operator/"
 Manifest = dict[str, Any]
-Play = Callable[..., list[Manifest]]
+RunTasks = Callable[..., list[Manifest]]
 
 ROUTES = "routes.route.openshift.io"
-CHILD = """
-import json, sys
-from ansible.cli.playbook import PlaybookCLI
-PlaybookCLI(["ansible-playbook", *sys.argv[1:]]).run()
-"""
 
 
 def install(cluster: Cluster, file: Path, name: str) -> None:
@@ -51,8 +52,22 @@ def routes(cluster: Cluster) -> Iterator[None]:
     cluster.kubectl("delete", "crd", ROUTES)
 
 
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkEngine]:
+    """Plays run as the operator runs them, in forks; an ansible-playbook for each takes ten times as long."""
+    quiet = ("ANSIBLE_LOCALHOST_WARNING", "ANSIBLE_INJECT_INVOCATION", "ANSIBLE_DEPRECATION_WARNINGS")
+    with pytest.MonkeyPatch.context() as environment:
+        for variable in quiet:
+            environment.setenv(variable, "0")
+        engine = ForkEngine(
+            base_dir=tmp_path_factory.mktemp("engine"), preload_roles=[], log=logging.getLogger("engine")
+        )
+        yield engine
+        engine.close()
+
+
 @pytest.fixture
-def play(cluster: Cluster, tmp_path: Path) -> Play:
+def play(cluster: Cluster, engine: ForkEngine, tmp_path: Path) -> RunTasks:
     """Run tasks, given as (action, arguments); their results, which must be the same on their way through a variable."""
 
     def run(*tasks: tuple[str, Manifest], args: tuple[str, ...] = (), kubeconfig: Path | None = None) -> list[Manifest]:
@@ -75,20 +90,21 @@ def play(cluster: Cluster, tmp_path: Path) -> Play:
         playbook.write_text(
             json.dumps([{"hosts": "localhost", "connection": "local", "gather_facts": False, "tasks": steps}])
         )
-        (tmp_path / "variables.json").write_text(json.dumps(variables))
-        environment = {
-            **cluster.env,
-            "ANSIBLE_LOCALHOST_WARNING": "0",
-            "ANSIBLE_INJECT_INVOCATION": "0",
-            "ANSIBLE_DEPRECATION_WARNINGS": "0",
-        }
+        environment = cluster.local.environment()
         if kubeconfig:
-            environment["KUBECONFIG"] = environment["K8S_AUTH_KUBECONFIG"] = str(kubeconfig)
-        done = subprocess.run(
-            [sys.executable, "-c", CHILD, str(playbook), "-e", f"@{tmp_path / 'variables.json'}", *args],
-            env=environment, capture_output=True, text=True, check=False, cwd=tmp_path,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stdout + done.stderr
+            environment |= {"KUBECONFIG": str(kubeconfig), "K8S_AUTH_KUBECONFIG": str(kubeconfig)}
+        done = engine.run(
+            Play(
+                ident=secrets.token_hex(4),
+                private_data_dir=tmp_path / "run",
+                playbook=playbook,
+                extra_vars=variables,
+                env=environment,
+                ansible_args=shlex.join(args),
+            ),
+            threading.Event(),
+        )
+        assert done.ok(), done
         return [json.loads((tmp_path / f"result-{position}.json").read_text()) for position in range(len(tasks))]
 
     return run
@@ -118,7 +134,7 @@ def apply_step(item: Manifest, **rest: Any) -> Manifest:
 
 
 def test_observe_reads_an_instance_in_at_most_twelve_requests(
-    cluster: Cluster, kind: None, namespace: str, play: Play
+    cluster: Cluster, kind: None, namespace: str, play: RunTasks
 ) -> None:
     cr = instance(namespace, server={"podAnnotations": {"note": "{{ 7*7 }} and {% raw %}"}})
     cluster.api.create(cr)
@@ -147,7 +163,7 @@ def test_observe_reads_an_instance_in_at_most_twelve_requests(
     assert all(reference["object"] and not reference["forbidden"] for reference in seen["references"])
 
 
-def test_observe_finds_nothing_where_there_is_nothing(kind: None, namespace: str, play: Play) -> None:
+def test_observe_finds_nothing_where_there_is_nothing(kind: None, namespace: str, play: RunTasks) -> None:
     [seen] = play(("observe", {"cr": instance(namespace, valkey={"passwordSecretRef": {"name": "v", "key": "k"}})}))
 
     assert (seen["cr"], seen["objects"], seen["pods"]) == (None, [], [])
@@ -162,7 +178,7 @@ def allow_immiches(cluster: Cluster, namespace: str, account: str, verbs: str, r
 
 
 def test_a_storage_class_that_must_not_be_read_is_said_to_be_forbidden(
-    cluster: Cluster, kind: None, namespace: str, play: Play, tmp_path: Path
+    cluster: Cluster, kind: None, namespace: str, play: RunTasks, tmp_path: Path
 ) -> None:
     cluster.kubectl("create", "serviceaccount", "confined", "-n", namespace)
     cluster.kubectl(
@@ -227,7 +243,7 @@ def role(kubeconfig: Path, namespace: str, folder: Path) -> tuple[int, str]:
     return done.returncode, said.replace('\\"', '"')  # until 2.18, messages come within JSON
 
 
-def test_without_an_api_server_the_task_fails_and_says_where_it_looked(namespace: str, play: Play) -> None:
+def test_without_an_api_server_the_task_fails_and_says_where_it_looked(namespace: str, play: RunTasks) -> None:
     elsewhere = {"host": "https://127.0.0.1:1", "api_key": "s3cr3t"}
 
     [seen] = play(("observe", {"cr": instance(namespace), **elsewhere}))
@@ -236,7 +252,9 @@ def test_without_an_api_server_the_task_fails_and_says_where_it_looked(namespace
     assert "API server https://127.0.0.1:1: cannot connect: Connection refused" in seen["msg"]
 
 
-def test_apply_does_each_kind_of_step_and_nothing_the_second_time(cluster: Cluster, namespace: str, play: Play) -> None:
+def test_apply_does_each_kind_of_step_and_nothing_the_second_time(
+    cluster: Cluster, namespace: str, play: RunTasks
+) -> None:
     doomed = cluster.api.create(manifest("v1", "ConfigMap", namespace, "doomed"))
     target = {"apiVersion": "v1", "kind": "ConfigMap", "namespace": namespace}
     steps = [
@@ -272,7 +290,7 @@ def test_apply_does_each_kind_of_step_and_nothing_the_second_time(cluster: Clust
 
 
 @pytest.mark.parametrize("maker", ["a pass", "somebody else"])
-def test_a_create_that_comes_second_changes_nothing(cluster: Cluster, namespace: str, play: Play, maker: str) -> None:
+def test_a_create_that_comes_second_changes_nothing(cluster: Cluster, namespace: str, play: RunTasks, maker: str) -> None:
     def secret(value: str) -> dict[str, Any]:
         return manifest("v1", "Secret", namespace, "made", data={"password": value, value[:1]: value})
 
@@ -292,7 +310,7 @@ def test_a_create_that_comes_second_changes_nothing(cluster: Cluster, namespace:
     assert [(entry.verb, entry.code) for entry in sent] == [("patch", 409), ("get", 200)]
 
 
-def test_apply_reports_a_refusal_and_goes_on(cluster: Cluster, namespace: str, play: Play) -> None:
+def test_apply_reports_a_refusal_and_goes_on(cluster: Cluster, namespace: str, play: RunTasks) -> None:
     template = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
     deployment = manifest(
         "apps/v1",
@@ -328,7 +346,7 @@ def test_apply_reports_a_refusal_and_goes_on(cluster: Cluster, namespace: str, p
 
 
 def test_check_mode_asks_the_api_server_and_stores_nothing(
-    cluster: Cluster, kind: None, namespace: str, play: Play
+    cluster: Cluster, kind: None, namespace: str, play: RunTasks
 ) -> None:
     cluster.api.create(instance(namespace))
     steps = [
@@ -356,7 +374,7 @@ def test_check_mode_asks_the_api_server_and_stores_nothing(
 
 
 def test_routes_go_through_the_openshift_client(
-    cluster: Cluster, kind: None, routes: None, namespace: str, play: Play
+    cluster: Cluster, kind: None, routes: None, namespace: str, play: RunTasks
 ) -> None:
     route = manifest(
         "route.openshift.io/v1", "Route", namespace, "photos-server", spec={"to": {"kind": "Service", "name": "s"}}
@@ -405,7 +423,7 @@ def ready(status: str, reason: str, generation: int = 1) -> Manifest:
 
 
 def test_status_is_written_once_with_its_event_and_report(
-    cluster: Cluster, kind: None, namespace: str, play: Play
+    cluster: Cluster, kind: None, namespace: str, play: RunTasks
 ) -> None:
     cr = cluster.api.create(instance(namespace))
     event = {"type": "Warning", "reason": "Waiting", "message": "{{ 7*7 }} " + "m" * 2000}
@@ -440,7 +458,7 @@ def test_status_is_written_once_with_its_event_and_report(
 
 
 def test_status_of_an_outdated_reading_is_computed_anew(
-    cluster: Cluster, kind: None, namespace: str, play: Play
+    cluster: Cluster, kind: None, namespace: str, play: RunTasks
 ) -> None:
     outdated = cluster.api.create(instance(namespace))
     cluster.kubectl(
@@ -462,7 +480,7 @@ def test_status_of_an_outdated_reading_is_computed_anew(
 
 
 def test_failures_fail_the_task_after_the_status_is_written(
-    cluster: Cluster, kind: None, namespace: str, play: Play
+    cluster: Cluster, kind: None, namespace: str, play: RunTasks
 ) -> None:
     cluster.api.create(instance(namespace))
 
@@ -472,7 +490,7 @@ def test_failures_fail_the_task_after_the_status_is_written(
     assert (cluster.api.find("Immich", "photos", namespace) or {})["status"]["ready"] is False
 
 
-def test_nobody_needs_the_status_of_what_is_gone(kind: None, namespace: str, play: Play) -> None:
+def test_nobody_needs_the_status_of_what_is_gone(kind: None, namespace: str, play: RunTasks) -> None:
     gone = {
         **instance(namespace),
         "metadata": {"name": "photos", "namespace": namespace, "resourceVersion": "1", "uid": "1"},
@@ -498,7 +516,7 @@ def test_nobody_needs_the_status_of_what_is_gone(kind: None, namespace: str, pla
 
 
 def test_an_event_that_cannot_be_posted_is_a_warning(
-    cluster: Cluster, kind: None, namespace: str, play: Play, tmp_path: Path
+    cluster: Cluster, kind: None, namespace: str, play: RunTasks, tmp_path: Path
 ) -> None:
     cluster.api.create(instance(namespace))
     cluster.kubectl("create", "serviceaccount", "silent", "-n", namespace)
@@ -530,7 +548,7 @@ MISUSE: list[tuple[str, Manifest, str]] = [
 ]
 
 
-def test_misuse_is_named(play: Play) -> None:
+def test_misuse_is_named(play: RunTasks) -> None:
     results = play(*((action, arguments) for action, arguments, _ in MISUSE))
 
     unnamed = [

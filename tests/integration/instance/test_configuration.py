@@ -93,7 +93,7 @@ def test_a_change_of_a_setting_replaces_the_servers_pods_alone(instances):
     assert instances.configuration()["trash"] == {"days": 31}
 
 
-def test_a_secret_in_the_settings_is_filled_in_and_the_file_becomes_a_secret(instances):
+def test_a_secret_in_the_settings_is_filled_in_and_the_file_becomes_a_secret(instances, operator):
     instances.secret("mail", password="hunter2", other="x")
     instances.create({"immich": {"configuration": MAIL, "configurationKind": "ConfigMap"}})
     instances.wait_ready()
@@ -108,9 +108,12 @@ def test_a_secret_in_the_settings_is_filled_in_and_the_file_becomes_a_secret(ins
     instances.wait_rolled(before, "server")
     assert instances.configuration()["notifications"]["smtp"]["transport"]["password"] == "hunter3"
     after = instances.pod_uids()
+    instances.wait_settled()
+    passes = len(operator.passes("photos", instances.namespace))
 
     instances.secret("mail", password="hunter3", other="y")
 
+    instances.wait("a pass that saw it", lambda: len(operator.passes("photos", instances.namespace)) > passes)
     instances.wait_settled()
     assert instances.pod_uids() == after
 

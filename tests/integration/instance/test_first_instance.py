@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import base64
 import copy
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from ansible_collections.media.immich.plugins.plugin_utils.crd import documents
-from support.operating import ENGINE, ROOT, WRITES
+from localcluster.testing import Cluster
+from support.operating import ENGINE, ROOT, WRITES, Instances, Operator
 
 FIXTURE = ROOT / "tests" / "fixtures" / "instance-made-by-the-go-operator-minimal.yaml"
 KEPT = {
@@ -125,6 +127,24 @@ def test_a_periodic_pass_over_an_unchanged_instance_is_not_run_at_all(instances,
     assert len(operator.passes("photos", instances.namespace)) == passes
 
 
+@pytest.fixture(scope="module")
+def disturbed(cluster: Cluster, operator: Operator) -> Iterator[Instances]:
+    """One instance for all disturbances, because after each of them it is as it was."""
+    with cluster.namespace("disturbed") as namespace:
+        instances = Instances(cluster, namespace, operator)
+        instances.create(CUSTOM_EXAMPLE)
+        yield instances
+        cluster.api.delete("Immich", "photos", namespace)
+
+
+@pytest.fixture
+def whole(disturbed: Instances) -> Instances:
+    """The same one at rest."""
+    disturbed.wait_ready()
+    disturbed.wait_settled()
+    return disturbed
+
+
 @pytest.mark.parametrize(
     ("kind", "name"),
     [
@@ -137,18 +157,16 @@ def test_a_periodic_pass_over_an_unchanged_instance_is_not_run_at_all(instances,
         pytest.param("Ingress", "photos-server", id="ingress"),
     ],
 )
-def test_a_deleted_object_comes_back(instances, kind, name):
-    instances.create(CUSTOM_EXAMPLE)
-    instances.wait_ready()
-    uid = instances.get(kind, name)["metadata"]["uid"]
+def test_a_deleted_object_comes_back(whole, kind, name):
+    uid = whole.get(kind, name)["metadata"]["uid"]
 
-    instances.api.delete(kind, name, instances.namespace)
+    whole.api.delete(kind, name, whole.namespace)
 
-    instances.wait(
+    whole.wait(
         f"{kind} {name} made anew",
-        lambda: (instances.get(kind, name) or {"metadata": {"uid": uid}})["metadata"]["uid"] != uid,
+        lambda: (whole.get(kind, name) or {"metadata": {"uid": uid}})["metadata"]["uid"] != uid,
     )
-    instances.wait_ready()
+    whole.wait_ready()
 
 
 EDITS = [
@@ -173,22 +191,19 @@ EDITS = [
 
 
 @pytest.mark.parametrize(("kind", "name", "edit"), EDITS)
-def test_an_edit_of_what_the_operator_says_is_undone(instances, kind, name, edit):
-    instances.create(CUSTOM_EXAMPLE)
-    instances.wait_ready()
-    instances.wait_settled()
-    before = instances.get(kind, name)
+def test_an_edit_of_what_the_operator_says_is_undone(whole, kind, name, edit):
+    before = whole.get(kind, name)
 
-    instances.api.merge_patch(kind, name, instances.namespace, copy.deepcopy(edit))
+    whole.api.merge_patch(kind, name, whole.namespace, copy.deepcopy(edit))
 
     def undone():
-        now = instances.get(kind, name)
+        now = whole.get(kind, name)
         return now["metadata"]["resourceVersion"] != before["metadata"]["resourceVersion"] and (
             (now.get("spec"), now.get("data"), now["metadata"]["labels"])
             == (before.get("spec"), before.get("data"), before["metadata"]["labels"])
         )
 
-    instances.wait(f"the edit of {kind} {name} undone", undone)
+    whole.wait(f"the edit of {kind} {name} undone", undone)
 
 
 @pytest.mark.every_core

@@ -72,20 +72,24 @@ def play(cluster: Cluster, engine: ForkEngine, tmp_path: Path) -> RunTasks:
 
     def run(*tasks: tuple[str, Manifest], args: tuple[str, ...] = (), kubeconfig: Path | None = None) -> list[Manifest]:
         variables = {f"args_{position}": unsafe(arguments) for position, (_, arguments) in enumerate(tasks)}
-        steps: list[Manifest] = []
-        for position, (action, _) in enumerate(tasks):
-            results = str(tmp_path / f"result-{position}.json")
-            steps.append(
-                {f"media.immich.{action}": f"{{{{ args_{position} }}}}", "register": "result", "ignore_errors": True}
-            )
-            content = "{{ result | to_json }}"
-            steps.append(
-                {
-                    "ansible.builtin.copy": {"content": content, "dest": results, "mode": "0600"},
-                    "check_mode": False,
-                    "diff": False,
-                }
-            )
+        steps: list[Manifest] = [
+            {
+                f"media.immich.{action}": f"{{{{ args_{position} }}}}",
+                "register": f"result_{position}",
+                "ignore_errors": True,
+            }
+            for position, (action, _) in enumerate(tasks)
+        ]
+        results = tmp_path / "results.json"
+        registered = ", ".join(step["register"] for step in steps)
+        content = f"{{{{ [{registered}] | to_json }}}}"
+        steps.append(
+            {
+                "ansible.builtin.copy": {"content": content, "dest": str(results), "mode": "0600"},
+                "check_mode": False,
+                "diff": False,
+            }
+        )
         playbook = tmp_path / "play.json"
         playbook.write_text(
             json.dumps([{"hosts": "localhost", "connection": "local", "gather_facts": False, "tasks": steps}])
@@ -105,7 +109,7 @@ def play(cluster: Cluster, engine: ForkEngine, tmp_path: Path) -> RunTasks:
             threading.Event(),
         )
         assert done.ok(), done
-        return [json.loads((tmp_path / f"result-{position}.json").read_text()) for position in range(len(tasks))]
+        return list(json.loads(results.read_text()))
 
     return run
 

@@ -126,6 +126,18 @@ class Operator:
         )
         return found
 
+    def wait_retry(self, name: str, after: int = 1) -> dict[str, Any]:
+        """The first pass over `name` that is a retry after so many failures or more; an event may overtake any retry."""
+
+        def is_meant(line: dict[str, Any]) -> bool:
+            numbers = [int(reason.removeprefix("retry ")) for reason in line["why"] if reason.startswith("retry ")]
+            return any(number >= after for number in numbers)
+
+        found: dict[str, Any] = self.wait_for(
+            f"a pass over {name} after {after} failures", lambda _lines: next(filter(is_meant, self.passes(name)), None)
+        )
+        return found
+
     def passes(self, name: str, namespace: str | None = None) -> list[dict[str, Any]]:
         """The log lines of passes over one custom resource that have ended, well or not."""
         return [line for line in self._about(name, namespace) if str(line.get("msg", "")).startswith("pass ")]

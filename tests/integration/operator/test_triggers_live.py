@@ -149,7 +149,7 @@ def test_a_failure_is_retried_with_growing_delays_until_the_cause_is_gone(start,
 
     widgets.create("one", {"fail": True})
 
-    line = operator.wait_pass("one", "retry 3")  # the first one may be overtaken by the event of the new ConfigMap
+    line = operator.wait_retry("one", after=3)
     assert line["failures"] == ["Refuse what was asked for: this Widget was told to fail"]
     delays = [line["retry_in_s"] for line in operator.passes("one")[:4]]
     assert all(0.3 * 2**n <= delay + 0.05 <= 0.3 * 2**n * 1.2 + 0.1 for n, delay in enumerate(delays)), delays
@@ -171,13 +171,15 @@ def test_a_burst_of_events_becomes_few_passes(start, widgets, cluster: Cluster, 
     assert len(operator.passes("one")) - before <= 4
 
 
-def test_a_change_during_a_pass_leads_to_one_more_right_after_it(start, widgets, cluster: Cluster, namespace):
+def test_a_change_during_a_pass_leads_to_one_more_right_after_it(start, widgets, cluster: Cluster, namespace, tmp_path):
     operator = start()
-    widgets.create("one", {"seconds": 2})
+    widgets.create("one", {"goAhead": str(tmp_path / "go")})
     cluster.api.wait_for("ConfigMap", "one-widget", namespace, lambda _: True)
 
-    widgets.change("one", {"spec": {"seconds": 0, "message": "b"}})
+    widgets.change("one", {"spec": {"message": "b"}})
     widgets.change("one", {"spec": {"message": "c"}})
+    assert operator.passes("one") == []
+    (tmp_path / "go").touch()
 
     operator.wait_pass("one", "generation 2 -> 3")
     assert sum("generation" in " ".join(line["why"]) for line in operator.passes("one")) <= 2

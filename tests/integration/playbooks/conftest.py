@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A cluster that has never seen the CRD, for playbooks that don't need it."""
+"""A cluster without the CRD, for playbooks that don't need it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from localcluster.state import Folder
 from localcluster.testing import Cluster
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def bare_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     local = LocalCluster(Folder(tmp_path_factory.mktemp("clusters"), "bare"))
     local.up(owner=processes.identify(os.getpid()), progress=Progress())

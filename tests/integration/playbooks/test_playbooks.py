@@ -86,8 +86,15 @@ def test_a_relative_file_is_looked_for_in_the_current_folder(bare_cluster, file)
         assert f"Immich {namespace}/photos: not ready" in played.output
 
 
-def test_with_the_crd_the_file_is_applied_too_and_shows_a_status(bare_cluster, file):
+@pytest.fixture
+def crd(bare_cluster):
+    """For one test; the others are without it."""
     install_crd(bare_cluster)
+    yield
+    bare_cluster.api.delete("CustomResourceDefinition", "immiches.media.rm3l.org", wait=True)
+
+
+def test_with_the_crd_the_file_is_applied_too_and_shows_a_status(bare_cluster, crd, file):
     with bare_cluster.namespace("crd") as namespace:
         played = play(bare_cluster, "immich.yml", file, namespace)
 

@@ -294,7 +294,9 @@ def test_apply_does_each_kind_of_step_and_nothing_the_second_time(
 
 
 @pytest.mark.parametrize("maker", ["a pass", "somebody else"])
-def test_a_create_that_comes_second_changes_nothing(cluster: Cluster, namespace: str, play: RunTasks, maker: str) -> None:
+def test_a_create_that_comes_second_changes_nothing(
+    cluster: Cluster, namespace: str, play: RunTasks, maker: str
+) -> None:
     def secret(value: str) -> dict[str, Any]:
         return manifest("v1", "Secret", namespace, "made", data={"password": value, value[:1]: value})
 

@@ -53,6 +53,7 @@ func run(name, namespace string, in io.Reader, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	config.QPS, config.Burst = 50, 100
 	manifests, err := io.ReadAll(in)
 	if err != nil {
 		return err
@@ -68,6 +69,7 @@ func run(name, namespace string, in io.Reader, out io.Writer) error {
 		}
 		labels[label] = name
 		target.SetLabels(labels)
+		target.SetNamespace(namespace)
 	}
 	clusterCache := cache.NewClusterCache(config,
 		cache.SetNamespaces([]string{namespace}),

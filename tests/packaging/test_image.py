@@ -189,14 +189,19 @@ def test_upstreams_runtime_finds_the_role_by_its_own_rules(upstream: Image) -> N
     assert found[:1] == [Path("/usr/share/ansible/collections/ansible_collections/media/immich/roles/immich")]
 
 
-def test_upstreams_image_gets_the_collection_and_what_routes_need_and_nothing_else(upstream: Image) -> None:
+def test_upstreams_image_gets_the_collection_and_the_packages_that_it_lacks_and_nothing_else(upstream: Image) -> None:
     collection = upstream.root / "usr/share/ansible/collections/ansible_collections/media/immich"
     packages = upstream.root / "opt/immich-operator/packages"
 
     assert {path.name for path in collection.iterdir()} == {
         "crds", "galaxy.yml", "meta", "playbooks", "plugins", "roles", "watches.yaml",
     }  # fmt: skip
-    assert {path.parent.name for path in packages.glob("*/__init__.py")} == {"openshift", "string_utils"}
+    assert {path.parent.name for path in packages.glob("*/__init__.py")} == {
+        "attr", "attrs", "jsonschema", "openshift", "pyrsistent", "string_utils",
+    }  # fmt: skip
+    assert not list(packages.rglob("*.so")), "plain Python, whatever version of it upstream has"
+    [watch] = yaml.safe_load((upstream.root / "watches.yaml").read_text(encoding="utf-8"))
+    assert watch["blacklist"], "the watches file is that for this runtime"
 
 
 def test_the_operator_of_the_image_makes_an_instance(

@@ -95,7 +95,7 @@ def plan(cr: Any, seen: Any, images: Any = None, default_images: bool = False) -
         )
     if found is None or not found.keys() & {"objects", "problem"}:
         raise AnsibleFilterError("media.immich.plan: seen has to be what media.immich.observe returned")
-    password = "".join(secrets.choice(ALPHABET) for _ in range(PASSWORD_LENGTH))
+    password = "".join(secrets.choice(ALPHABET) for _unused in range(PASSWORD_LENGTH))
     given = {name: image for name, image in plain(images or {}).items() if image}
     chosen = images_from_environment(os.environ, fall_back=default_images) | given
     result = planning.plan(wanted, seen=found, images=chosen, new_password=password)

@@ -86,7 +86,7 @@ class ApiObjects:
     def _pages(self, ref: ObjectRef, selectors: Mapping[str, str]) -> Iterator[Manifest]:
         query = {"limit": str(PAGE_SIZE), **{name: value for name, value in selectors.items() if value}}
         used = {WHOLE_LIST}
-        for _ in range(MAX_PAGES):
+        for _unused in range(MAX_PAGES):
             answer = self._transport.request("GET", self._path(ref), subject=ref, query=query)
             for item in answer.get("items") or ():
                 yield {"apiVersion": ref.api_version, "kind": ref.kind, **item}

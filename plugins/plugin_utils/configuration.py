@@ -81,7 +81,7 @@ def plan(instance: Instance, around: Surroundings) -> tuple[Part, ConfigFile | N
 def used_secrets(instance: Instance) -> list[Used]:
     """The Secrets that end up in the file."""
     users = dig(instance.spec, "immich", "configuration", default={})
-    references = [dig(users, *where, key) for where, key, _ in SECRET_SETTINGS]
+    references = [dig(users, *where, key) for where, key, _unused in SECRET_SETTINGS]
     return [Used("Secret", reference["name"], reference.get("key")) for reference in references if reference]
 
 

@@ -103,7 +103,7 @@ def _is_host_and_port(text: str) -> bool:
     if text.startswith("["):
         address, bracket, rest = text[1:].partition("]")
         return bool(bracket) and _is_ipv6(address) and (not rest or (rest[0] == ":" and _is_port(rest[1:])))
-    host, _, port = text.partition(":")
+    host, _unused, port = text.partition(":")
     decoded = unquote(host)
     if not host or _NOT_IN_HOST.search(decoded) or not _is_port(port):
         return False

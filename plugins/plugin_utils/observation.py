@@ -145,7 +145,7 @@ def _database_mounted_by(
     mine = names.labels(instance.name, Component.POSTGRES)
     shared = {key: mine[key] for key in ("app.kubernetes.io/instance", "app.kubernetes.io/managed-by")}
     users = []
-    for (_, kind), items in zip(kinds, found, strict=True):
+    for (_unused, kind), items in zip(kinds, found, strict=True):
         for item in items:
             name, is_pod = item["metadata"]["name"], kind == "Pod"
             is_over = has_ended(item) if is_pod else is_scaled_to_zero(item)

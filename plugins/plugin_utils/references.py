@@ -80,7 +80,7 @@ def env_references(component: Mapping[str, Any]) -> Iterator[tuple[str, str, str
 
 def values_at(value: Any, path: str) -> Iterable[str]:
     """All strings at a path such as `spec.server.env[].valueFrom.secretKeyRef.name`; [] stands for each item."""
-    head, _, rest = path.partition(".")
+    head, _unused, rest = path.partition(".")
     key = head.removesuffix("[]")
     found = value.get(key) if isinstance(value, Mapping) else None
     items = found if head.endswith("[]") and isinstance(found, list) else [] if head.endswith("[]") else [found]

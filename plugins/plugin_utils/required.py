@@ -78,7 +78,7 @@ class Used(NamedTuple):
 
 
 def used_by_environment(settings: Mapping[str, Any]) -> list[Used]:
-    return [Used(kind, name, key) for kind, name, key, _ in env_references(settings)]
+    return [Used(kind, name, key) for kind, name, key, _unused in env_references(settings)]
 
 
 def checksum_of_used(

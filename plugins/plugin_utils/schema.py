@@ -92,7 +92,7 @@ def problems(schema: Schema, value: Any) -> list[Problem]:
         raise _lacking
     errors = _validator_class()(schema, format_checker=_formats()).iter_errors(value)
     found = [(list(error.absolute_path), _problem(error)) for error in errors]
-    return [problem for _, problem in sorted(found, key=lambda pair: _document_order(value, pair[0]))]
+    return [problem for _unused, problem in sorted(found, key=lambda pair: _document_order(value, pair[0]))]
 
 
 def _document_order(document: Any, path: list[str | int]) -> list[int]:
@@ -107,7 +107,7 @@ def _document_order(document: Any, path: list[str | int]) -> list[int]:
     return order
 
 
-def _int_or_string(_: Any, wanted: bool, value: Any, __: Schema) -> Iterator[ValidationError]:
+def _int_or_string(_unused: Any, wanted: bool, value: Any, __: Schema) -> Iterator[ValidationError]:
     if wanted and (isinstance(value, bool) or not isinstance(value, int | str)):
         yield ValidationError("neither a whole number nor text")
 
@@ -122,7 +122,7 @@ def _known_properties(validator: Any, properties: Schema, value: Any, schema: Sc
                 yield ValidationError("unknown", validator="unknown", path=[name], validator_value=list(properties))
 
 
-def _required(_: Any, names: list[str], value: Any, __: Schema) -> Iterator[ValidationError]:
+def _required(_unused: Any, names: list[str], value: Any, __: Schema) -> Iterator[ValidationError]:
     """Like `required` of JSON Schema, but each error has the path of the field that is missing."""
     if isinstance(value, Mapping):
         for name in names:

@@ -108,7 +108,7 @@ def _unread_status(cr: Manifest | None, problem: str) -> dict[str, Any] | None:
     known = cr.get("status") or {}
     types = ["Degraded"] if known.get("conditions") else ["Ready", "Degraded"]
     conditions = [Condition(type_, type_ == "Degraded", Reason.READ_FAILED, problem) for type_ in types]
-    flags = ("ready", *(flag for _, _, flag in WORKLOADS.values()))
+    flags = ("ready", *(flag for _kind, _type, flag in WORKLOADS.values()))
     return {
         **{flag: False for flag in flags if flag not in known},
         "conditions": [condition.as_dict(dig(cr, "metadata", "generation", default=0)) for condition in conditions],
@@ -132,7 +132,7 @@ class _View:
         self.blocked = blocked_components(notices)
 
     def component_condition(self, component: Component) -> Condition:
-        kind, condition_type, _ = WORKLOADS[component]
+        kind, condition_type, _unused = WORKLOADS[component]
         if not self.instance.is_enabled(component):
             return Condition(condition_type, True, *self._absence(component))
         why = self._hindrance(component)
@@ -236,7 +236,7 @@ def _summary(
     ]
     untold = [trouble for trouble in troubles if not any(trouble[1] in c.message for c in failing.values())]
     warnings = [notice for notice in notices if notice.effect == Effect.WARNS]
-    degraded = [*(c.message for c in _first_causes(failing)), *(message for _, message in untold)]
+    degraded = [*(c.message for c in _first_causes(failing)), *(message for _unused, message in untold)]
 
     if not waiting:
         ready = Condition("Ready", True, Reason.ALL_COMPONENTS_READY, "All Immich components are ready")

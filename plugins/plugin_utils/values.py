@@ -67,7 +67,7 @@ def dig(value: Any, *path: str, default: Any = None) -> Any:
 def is_deeper(value: Any, levels: int) -> bool:
     """Whether mappings and lists are nested in more levels than that. Without recursion, which such values may exceed."""
     layer = [value]
-    for _ in range(levels + 1):
+    for _unused in range(levels + 1):
         layer = [
             inner
             for outer in layer

@@ -192,7 +192,7 @@ def remember(instance: Instance, around: Surroundings, claim_name: str) -> Part:
     part = Part("database-folder")
     claim = around.live(CLAIM, claim_name)
     live = live_of(instance, around)
-    seen, (folder, _) = _seen_on(around, claim_name), _live(instance, around, claim_name)
+    seen, (folder, _is_guess) = _seen_on(around, claim_name), _live(instance, around, claim_name)
     is_said = dig(claim, "metadata", "annotations", names.PGDATA_ANNOTATION)
     if claim and not is_said and live and is_ready(live) and folder and seen and not seen.is_refused:
         annotate(part, claim, {names.PGDATA_ANNOTATION: folder})

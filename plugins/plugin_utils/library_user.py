@@ -138,7 +138,7 @@ def _explain(part: Part, around: Surroundings, claim_name: str, noted: Mapping[s
 
 def _ids(text: Any) -> dict[str, int]:
     """{"runAsUser", "runAsGroup"} for "UID:GID"; {} for root, which the server is by default, and for anything else."""
-    user, _, group = str(text).partition(":")
+    user, _colon, group = str(text).partition(":")
     if not (user.isdigit() and group.isdigit() and int(user)):
         return {}
     return {"runAsUser": int(user), "runAsGroup": int(group)}

@@ -29,7 +29,7 @@ from localcluster.nodes.simulated import SimulatedNodes
 from localcluster.progress import Progress
 from localcluster.state import Folder, default_state
 
-__all__ = ["Cluster", "cluster", "namespace", "session_cluster"]
+__all__ = ["Cluster", "another_cluster", "cluster", "namespace", "session_cluster"]
 
 
 class Cluster:
@@ -83,17 +83,28 @@ class Cluster:
 def session_cluster(nodes: Nodes) -> Iterator[Cluster]:
     """A cluster with such nodes that goes away at the end, unless the environment names one that is to stay."""
     kept = os.environ.get("LOCALCLUSTER_NAME") or (f"tests-{nodes.kind}" if os.environ.get("LOCALCLUSTER_KEEP") else "")
-    state = default_state()
-    take_down_orphans(state)
-    local = LocalCluster(Folder(state, kept or f"test-{nodes.kind}-{os.getpid()}"))
-    owner = None if kept else processes.identify(os.getpid())
-    local.up(nodes=nodes, owner=owner, progress=Progress())
+    take_down_orphans(default_state())
+    with _running(kept or f"test-{nodes.kind}-{os.getpid()}", nodes, stays=bool(kept)) as running:
+        yield running
+
+
+@contextmanager
+def another_cluster(purpose: str) -> Iterator[Cluster]:
+    """A cluster with simulated nodes beside the session's, for what that must not have; it goes away at the end."""
+    with _running(f"{purpose}-{os.getpid()}", SimulatedNodes(), stays=False) as running:
+        yield running
+
+
+@contextmanager
+def _running(name: str, nodes: Nodes, *, stays: bool) -> Iterator[Cluster]:
+    local = LocalCluster(Folder(default_state(), name))
+    local.up(nodes=nodes, owner=None if stays else processes.identify(os.getpid()), progress=Progress())
     running = Cluster(local)
     try:
         yield running
     finally:
         running.api.close()
-        if not kept:
+        if not stays:
             local.down()
 
 

@@ -3,16 +3,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from localcluster import processes
-from localcluster.cluster import LocalCluster
-from localcluster.state import Folder, default_state
-from localcluster.testing import Cluster
+from localcluster.testing import Cluster, another_cluster
 from support.operating import Instances, Operator, install_crd
 
 
@@ -40,15 +36,9 @@ def instances(cluster: Cluster, namespace: str, operator: Operator) -> Iterator[
 @pytest.fixture(scope="session")
 def second_cluster() -> Iterator[Cluster]:
     """A cluster without the operator of all other tests, for what must not disturb them: other settings, other APIs."""
-    local = LocalCluster(Folder(default_state(), f"second-{os.getpid()}"))
-    local.up(owner=processes.identify(os.getpid()))
-    running = Cluster(local)
-    try:
+    with another_cluster("second") as running:
         install_crd(running)
         yield running
-    finally:
-        running.api.close()
-        local.down()
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import yaml
 
 from hack import installer
 from localcluster.audit import Mark
-from localcluster.testing import Cluster
+from localcluster.testing import Cluster, another_cluster
 from support import operator_sdk
 from support.operating import Instances, install_crd
 from support.operator_sdk import OperatorSdk
@@ -21,6 +21,13 @@ from support.operator_sdk import OperatorSdk
 NAMESPACE = "immich-operator-system"
 ACCOUNT = "immich-operator-controller-manager"
 USER = f"system:serviceaccount:{NAMESPACE}:{ACCOUNT}"
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """One without the operator of the other tests, which would do the work of the runtime that is looked at here."""
+    with another_cluster("sdk") as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import pytest
+import yaml
 
 from ansible_collections.media.immich.plugins.plugin_utils.images import DEFAULT_IMAGES
-from support.operating import WRITES, install_crd
-from support.plays import objects, own_play
+from support.operating import ROOT, WRITES, install_crd
+from support.plays import objects, own_play, run
 
 WORKLOADS = {
     ("Deployment", "photos-server"),
@@ -135,6 +136,48 @@ def test_absent_takes_all_away_but_the_data_and_says_what_is_kept(bare_cluster, 
         assert set(objects(bare_cluster, namespace)) == KEPT
         assert "kept in namespace" in played.output
         assert "PersistentVolumeClaim photos-library" in played.output
+
+
+@pytest.mark.parametrize("way", ["file", "own play"])
+def test_the_next_run_mends_drift_grows_volumes_and_finds_the_data_after_a_removal(bare_cluster, tmp_path, way):
+    def run_it(namespace, state, size):
+        spec = {"immich": {"persistence": {"library": {"size": size}}}}
+        variables = {"immich_name": "photos", "immich_namespace": namespace, "immich_spec": spec, "immich_state": state}
+        if way == "own play":
+            return own_play(bare_cluster, tmp_path, variables)
+        resource = {
+            "apiVersion": "media.rm3l.org/v1alpha1",
+            "kind": "Immich",
+            "metadata": {"name": "photos"},
+            "spec": spec,
+        }
+        (tmp_path / "photos.yaml").write_text(yaml.safe_dump(resource), encoding="utf-8")
+        playbook = ROOT / "playbooks" / ("immich.yml" if state == "present" else "uninstall.yml")
+        return run(bare_cluster, playbook, "-e", "cr=photos.yaml", "-e", f"immich_namespace={namespace}", cwd=tmp_path)
+
+    with bare_cluster.namespace("again") as namespace:
+        run_it(namespace, "present", "10Gi")
+        bare_cluster.api.wait_for("PersistentVolumeClaim", "data-photos-postgres-0", namespace, lambda _: True)
+        first = objects(bare_cluster, namespace)
+        bare_cluster.api.delete("Deployment", "photos-valkey", namespace)
+        bare_cluster.api.merge_patch("Service", "photos-server", namespace, {"spec": {"ports": [{"port": 1}]}})
+
+        mended = run_it(namespace, "present", "20Gi")
+        second = objects(bare_cluster, namespace)
+        removed = run_it(namespace, "absent", "20Gi")
+        made_again = run_it(namespace, "present", "20Gi")
+        third = objects(bare_cluster, namespace)
+
+    assert [played.status for played in (mended, removed, made_again)] == [0, 0, 0], mended.output + made_again.output
+    assert second.keys() == first.keys()
+    assert second["Service", "photos-server"]["spec"]["ports"] == first["Service", "photos-server"]["spec"]["ports"]
+    library = second["PersistentVolumeClaim", "photos-library"]
+    assert library["spec"]["resources"]["requests"]["storage"] == "20Gi"
+    for kept in KEPT:
+        assert third[kept]["metadata"]["uid"] == first[kept]["metadata"]["uid"]
+    credentials = "Secret", "photos-postgres-credentials"
+    assert third[credentials]["data"] == first[credentials]["data"]
+    assert third.keys() == first.keys()
 
 
 @pytest.mark.parametrize(

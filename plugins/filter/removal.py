@@ -71,7 +71,7 @@ def removal(cr: Any, seen: Any) -> Any:
         )
     if found is None:
         raise AnsibleFilterError("media.immich.removal: seen has to be what media.immich.observe returned")
-    result = removing.removal(wanted["metadata"]["name"], seen=found)
+    result = removing.removal(wanted, seen=found)
     return wrap_var(text(result) if isinstance(seen, str) else result)
 
 

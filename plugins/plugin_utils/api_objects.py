@@ -111,7 +111,8 @@ class ApiObjects:
         No POST: the Operator SDK's proxy gives the custom resource as owner to all that is made by one, and what
         outlives the custom resource would go with it. Instead an apply that forces nothing, by a field manager that is
         used once: it owns nothing of what is there, so each value that it would change is a conflict, and the API
-        server settles races between two of them. Content that is equal is no conflict, so it may be sent twice.
+        server settles races between two of them. Content that is equal is no conflict, so it may be sent twice. Into an
+        object that was made meanwhile and has none of the same fields, ours are merged; nothing of it is overwritten.
         """
         ref = ObjectRef.of(manifest)
         manager = f"{self._field_manager}-{secrets.token_hex(4)}"

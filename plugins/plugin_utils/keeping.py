@@ -21,18 +21,14 @@ COMPONENT = "keeping"
 
 FIRST_STAGE = -1
 
-LISTS = frozenset({"argocd.argoproj.io/sync-options", "argocd.argoproj.io/compare-options"})
-"""Annotations that hold several options, comma-separated; the others hold one word."""
-
 
 def annotations_for(live: Manifest | None) -> dict[str, str]:
-    """The annotations for an object that is to be kept, with what somebody has set otherwise left as it is.
+    """The annotations for an object that is to be kept, less those that somebody has set otherwise.
 
-    In a list, options that are missing are added to those that are there: `Prune=true` stays, and says that the user
-    wants it so.
+    Those are none of ours: a value that we completed would be put back by the tool that keeps the other one, and so on.
     """
     found = dig(live, "metadata", "annotations", default={})
-    return {key: _completed(key, str(found.get(key) or ""), value) for key, value in names.KEEP_ANNOTATIONS.items()}
+    return {key: value for key, value in names.KEEP_ANNOTATIONS.items() if not found.get(key) or found[key] == value}
 
 
 def plan(instance: Instance, around: Surroundings, applied: Container[tuple[str, str]]) -> Part:
@@ -76,12 +72,3 @@ def _annotate(part: Part, live: Manifest) -> None:
         # The uid makes the API server refuse it for an object that has taken the place of the one that was read.
         metadata: dict[str, Any] = {"uid": live["metadata"].get("uid"), "annotations": missing}
         part.merge(live, {"metadata": metadata})
-
-
-def _completed(key: str, found: str, wanted: str) -> str:
-    if not found or key not in LISTS:
-        return found or wanted
-    options = [option.strip() for option in found.split(",") if option.strip()]
-    settled = {option.partition("=")[0] for option in options}
-    added = [option for option in wanted.split(",") if option.partition("=")[0] not in settled]
-    return ",".join([*options, *added]) if added else found

@@ -6,15 +6,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from . import names
-from .instance import identity
+from . import keeping, names
+from .instance import Instance, Surroundings, identity
 from .names import Manifest
 from .planning import CLEAN_UP_STAGE, State
 from .references import NAMES
 from .values import dig
 
 
-def removal(instance: str, *, seen: Mapping[str, Any]) -> dict[str, Any]:
+def removal(cr: Mapping[str, Any], *, seen: Mapping[str, Any]) -> dict[str, Any]:
     """{"state", "steps", "notices", "kept": ["PersistentVolumeClaim photos-library", ...]} for what `observe` saw.
 
     The first three as in `Plan.as_dict`, so that the pass can be reported as any other.
@@ -24,19 +24,22 @@ def removal(instance: str, *, seen: Mapping[str, Any]) -> dict[str, Any]:
     """
     if seen.get("problem"):
         return {"state": str(State.UNREAD), "steps": [], "notices": [], "kept": []}
+    instance = cr["metadata"]["name"]
     objects = {(item["kind"], item["metadata"]["name"]): item for item in seen.get("objects") or ()}
     references = {(item["kind"], item["name"]) for item in seen.get("references") or () if item.get("object")}
     live_cr = seen.get("cr")
     removable = _names_of_ours(instance) - references  # a claim that the custom resource names is the user's
     removed = {key: item for key, item in objects.items() if key in removable and not _is_of_another(item)}
-    # First the custom resource: an operator must not bring the rest back meanwhile.
+    # First the custom resource: an operator must not bring the rest back meanwhile. What it owns goes with it.
     targets = [(live_cr, 0)] if live_cr else []
     targets += [(item, CLEAN_UP_STAGE) for item in removed.values()]
-    steps = [
+    steps = keeping.without_owner(Instance.from_cr(cr), Surroundings(seen, {})).steps
+    steps += [
         {
             "verb": "delete",
             "component": dig(target, "metadata", "labels", "app.kubernetes.io/component", default=""),
             "stage": stage,
+            "after": keeping.COMPONENT,
             "target": identity(target),
         }
         for target, stage in targets

@@ -85,16 +85,20 @@ def parking(play: Play, config: RunnerConfig, base_dir: Path) -> dict[str, Any] 
     is_like_others = play.identity_only and not (play.ansible_args or _chosen_inventory(play))
     if play.role is None or not is_like_others:
         return None
-    digest = hashlib.sha256(json.dumps([START, str(play.role.absolute()), PARKED_CALLBACK]).encode()).hexdigest()
+    # While it is loaded, a role may ask which variables there are (what it imports may depend on it), not what they say.
+    variables = dict.fromkeys(sorted(play.extra_vars))
+    common = [START, str(play.role.absolute()), PARKED_CALLBACK, variables]
+    digest = hashlib.sha256(json.dumps(common).encode()).hexdigest()
     root = base_dir / "parked" / digest[:16]
     if not root.exists():
         # It must not be seen before it is complete: without the callback the play would not wait.
         made = root.with_name(f"{root.name}-{play.ident}")
         for folder in (made / "inventory", made / "tmp", made / "project" / "callback_plugins"):
             folder.mkdir(mode=DIR_MODE, parents=True, exist_ok=True)
-        common = dataclasses.replace(play, private_data_dir=made)
-        _inventory(common)
-        _playbook(common)
+        in_common = dataclasses.replace(play, private_data_dir=made)
+        _inventory(in_common)
+        _playbook(in_common)
+        write_private(made / "variables.json", json.dumps(variables))
         write_private(made / "project" / "callback_plugins" / "parked.py", PARKED_CALLBACK)
         try:
             made.rename(root)
@@ -102,7 +106,8 @@ def parking(play: Play, config: RunnerConfig, base_dir: Path) -> dict[str, Any] 
             shutil.rmtree(made)
     project = root / "project"
     verbosity = [f"-{'v' * play.verbosity}"] if play.verbosity else []
-    argv = ["ansible-playbook", "-i", str(root / "inventory" / "hosts"), *verbosity, str(project / "play.json")]
+    inventory, names = root / "inventory" / "hosts", root / "variables.json"
+    argv = ["ansible-playbook", "-i", str(inventory), "-e", f"@{names}", *verbosity, str(project / "play.json")]
     roles_path = config.env["ANSIBLE_ROLES_PATH"]
     return {"argv": argv, "cwd": str(project), "role": str(play.role.absolute()), "roles_path": roles_path}
 

@@ -104,6 +104,19 @@ def test_each_play_knows_its_own_variables_only(own: Bench) -> None:
     assert seen == [{"who": "a", "more": "-"}, {"who": "-", "more": "{{ 1 }}"}, {"who": "-", "more": "-"}]
 
 
+def test_what_a_role_imports_may_depend_on_which_variables_there_are(own: Bench) -> None:
+    play = own.play("- ansible.builtin.import_tasks: \"{{ 'given.yml' if who is defined else 'other.yml' }}\"\n")
+    assert play.role is not None
+    for name in ("given", "other"):
+        (play.role / "tasks" / f"{name}.yml").write_text(f"- testing.engine.report:\n    report: {{took: {name}}}\n")
+    given = again(play, extra_vars={"who": "somebody"})
+    settled(own, given)
+
+    assert [run(own, one).report for one in (given, again(play), given)] == [
+        {"took": "given"}, {"took": "other"}, {"took": "given"},
+    ]  # fmt: skip
+
+
 def test_a_play_is_in_its_own_folder(own: Bench) -> None:
     tasks = '- testing.engine.report:\n    report: {base: "{{ playbook_dir }}"}\n' + LOOK
     play = own.play(tasks)

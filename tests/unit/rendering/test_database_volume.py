@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where on its volume the database is, and what can't be changed on a live StatefulSet."""
 
+import itertools
+
 import pytest
 
 from support.instances import (
@@ -162,8 +164,8 @@ def test_a_stateful_set_that_somebody_else_controls_is_not_removed():
     assert deletions(plan_for(a_cr(OWN_VOLUME), [CREDENTIALS, live, a_claim("nas")])) == []
 
 
-def a_database_pod(*says, refused=True, claim=CLAIM, restarted=False):
-    """The pod of the database after its look at the volume."""
+def a_database_pod(*says, refused=True, claim=CLAIM, restarted=False, user=None):
+    """The pod of the database after its look at the volume. It runs as `user`, as far as is known."""
     ended = {"terminated": {"exitCode": int(refused), "message": "".join(f"{line}\n" for line in says)}}
     state = (
         {"state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": ended} if restarted else {"state": ended}
@@ -173,7 +175,8 @@ def a_database_pod(*says, refused=True, claim=CLAIM, restarted=False):
         "kind": "Pod",
         "metadata": {"name": "photos-postgres-0", "uid": "uid-of-the-pod", "namespace": "family",
                      "labels": {"app.kubernetes.io/component": "postgres"}},
-        "spec": {"volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": claim}}]},
+        "spec": {"volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": claim}}],
+                 **({"securityContext": {"runAsUser": user}} if user else {})},
         "status": {"initContainerStatuses": [{"name": "look-at-volume", "restartCount": 3 * restarted, **state}]},
     }  # fmt: skip
 
@@ -190,7 +193,7 @@ def annotations_set(plan):
     """{annotation: value} that a plan puts on the database's claim, but for the mark of the pair."""
     found = {}
     for step in plan.steps:
-        if step["verb"] == "merge" and step["target"]["name"] == CLAIM:
+        if step["verb"] == "merge" and step["target"]["name"] in (CLAIM, "nas"):
             found |= step["patch"]["metadata"]["annotations"]
     return {key: value for key, value in found.items() if key in (MARK, USER)}
 
@@ -364,3 +367,148 @@ def test_on_openshift_the_platform_says_who_runs_the_database():
 
     assert user(plan) is None
     assert [n.reason for n in plan.notices] == ["VolumeUnclear"]
+
+
+def unclear(plan):
+    return [n.message for n in plan.notices if n.reason == "VolumeUnclear"]
+
+
+@pytest.mark.parametrize("doubt", ["closed real", "more folders"])
+@pytest.mark.parametrize("says", [["elsewhere", "at 18/docker"], ["database", "at pgdata"]], ids=lambda says: says[0])
+def test_a_database_beside_what_nobody_could_look_into_is_not_started_before_a_person_says_so(says, doubt):
+    live = found(plan_for(a_cr(), restored()), "StatefulSet", "photos-postgres")
+
+    plan = plan_for(a_cr(), restored(), pods=[a_database_pod(*says, doubt)])
+
+    assert annotations_set(plan) == {}
+    assert found(plan, "StatefulSet", "photos-postgres") == live
+    [message] = unclear(plan)
+    folder = says[1].removeprefix("at ")
+    assert f"holds a database in its folder {folder}, but" in message
+    assert ("its folder real" if doubt == "closed real" else "more than the 200 folders") in message
+    assert "media.rm3l.org/pgdata=FOLDER`" in message
+    said = plan_for(a_cr(), restored({MARK: folder}), pods=[a_database_pod(*says, doubt)])
+    assert environment(found(said, "StatefulSet", "photos-postgres"))["PGDATA"] == f"{TOP}/{folder}"
+    assert looks(said) == {"PGDATA": f"{TOP}/{folder}"}
+    assert unclear(said) == []
+
+
+def on_a_volume_of_the_users(*says, annotations=None):
+    marks = {"media.rm3l.org/credentials": "photos-postgres-credentials", **(annotations or {})}
+    pod = a_database_pod(*says, claim="nas")
+    return plan_for(a_cr(OWN_VOLUME), [CREDENTIALS, a_claim("nas", annotations=marks)], pods=[pod])
+
+
+@pytest.mark.parametrize("folder", [".", "pgdata", "18/docker"])
+def test_on_a_volume_of_the_users_a_database_in_a_usual_place_is_ours(folder):
+    plan = on_a_volume_of_the_users("elsewhere", f"at {folder}")
+
+    assert annotations_set(plan) == {MARK: folder}
+    assert unclear(plan) == []
+
+
+@pytest.mark.parametrize("folder", ["nextcloud/db", "data", "18/data", "x/docker", "pgdata/18"])
+def test_on_a_volume_of_the_users_another_place_is_that_of_another_program_until_a_person_says_so(folder):
+    plan = on_a_volume_of_the_users("elsewhere", f"at {folder}", "has nextcloud")
+
+    assert annotations_set(plan) == {}
+    assert environment(found(plan, "StatefulSet", "photos-postgres"))["PGDATA"] == BELOW
+    [message] = unclear(plan)
+    assert "PersistentVolumeClaim nas holds a database in" in message
+    assert "may be one of another program" in message
+    assert f"kubectl annotate persistentvolumeclaim --namespace family nas {MARK}={folder}`" in message
+    said = on_a_volume_of_the_users("elsewhere", f"at {folder}", annotations={MARK: folder})
+    assert environment(found(said, "StatefulSet", "photos-postgres"))["PGDATA"] == f"{TOP}/{folder}"
+
+
+def test_closed_folders_of_one_owner_are_tried_as_that_one_once():
+    says = ["unknown", "closed pgdata", "user 65534"]
+
+    first = plan_for(a_cr(), restored(), pods=[a_database_pod(*says, user=999)])
+    meanwhile = plan_for(a_cr(), restored({USER: "65534"}), pods=[a_database_pod(*says, user=999)])
+    refused_too = plan_for(a_cr(), restored({USER: "65534"}), pods=[a_database_pod(*says, user=65534)])
+
+    assert (user(first), annotations_set(first), unclear(first)) == (65534, {USER: "65534"}, [])
+    assert (user(meanwhile), annotations_set(meanwhile), unclear(meanwhile)) == (65534, {}, [])
+    assert (user(refused_too), annotations_set(refused_too)) == (65534, {})
+    [message] = unclear(refused_too)
+    assert "nobody but its owner, uid 65534, may look into its folder pgdata" in message
+
+
+@pytest.mark.parametrize(
+    ("noted", "users"),
+    [(None, ("1000", "70")), ("1000", ("70",)), ("70", ("1000",)), (None, ("0",)), (None, ("999",))],
+    ids=["two-owners", "one-then-the-other", "the-other-then-one", "root", "our-own"],
+)
+def test_whose_closed_folders_are_is_not_guessed_at_again_and_again(noted, users):
+    work = restored({USER: noted} if noted else None)
+    pod = a_database_pod("unknown", "closed a", "closed b", *(f"user {u}" for u in users), user=int(noted or 999))
+
+    plan = plan_for(a_cr(), work, pods=[pod])
+
+    assert annotations_set(plan) == {}
+    assert user(plan) == int(noted or 999)
+    [message] = unclear(plan)
+    assert f"uid {' and '.join(users)}, may look into its folder a and its folder b" in message
+
+
+def test_whose_a_database_is_that_was_seen_counts_more_than_what_was_guessed():
+    pod = a_database_pod("database", "user 70", user=1000)
+
+    plan = plan_for(a_cr(), restored({**NEW, USER: "1000"}), pods=[pod])
+
+    assert (user(plan), annotations_set(plan)) == (70, {USER: "70"})
+
+
+def test_a_database_of_root_has_to_be_given_to_the_user_of_the_pod():
+    plan = plan_for(a_cr(), restored(NEW), pods=[a_database_pod("database", "user 0")])
+
+    assert annotations_set(plan) == {}
+    [message] = unclear(plan)
+    assert "belongs to root, as which PostgreSQL does not run. Give its files to uid 999" in message
+
+
+def refusals(state, noted_folder, noted_user):
+    """The lines with which a look may end the pod of a claim that says that."""
+    at = {
+        "database": [[], ["at pgdata"]],
+        "several": [["at .", "at pgdata"]],
+        "elsewhere": [["at ."], ["at other"], ["at my?db"], ["at a", "at b"]],
+    }.get(state, [[]])
+    doubts = [[], ["closed x"], ["more folders"], ["closed x", "more folders"]]
+    users = [[], ["user 0"], ["user 1000"], ["user 1000", "user 70"], ["user 70"]]
+    for places, doubt, owners in itertools.product(at, doubts, users):
+        is_for_pod = state in ("database", "several", "empty", "other")
+        if noted_folder and (state == "several" or (state == "database" and (doubt or not owners))):
+            continue  # it looks no further than the database in its place, and starts it
+        if state == "database" and not (owners or doubt):
+            continue  # nor is this one refused
+        if state in ("empty", "other") and (doubt or (owners and noted_user)):
+            continue  # closed folders are `unknown`, and the user of the image counts for the default user only
+        if is_for_pod and (len(owners) > 1 or owners == [f"user {noted_user}"]):
+            continue  # it tells one user, and that one is not its own
+        if not is_for_pod and bool(owners) != ("closed x" in doubt):
+            continue
+        if state == "unknown" and not doubt:
+            continue
+        yield [*places, *doubt, *owners]
+
+
+@pytest.mark.parametrize("noted_user", [None, "70"])
+@pytest.mark.parametrize("noted_folder", [None, "pgdata"])
+@pytest.mark.parametrize("state", ["database", "several", "elsewhere", "other", "empty", "unknown"])
+def test_no_pod_is_refused_without_a_word(state, noted_folder, noted_user):
+    """Diagnosis leaves a look to the plan: that explains, notes something for the next pod, or replaces this one."""
+    marks = {key: value for key, value in ((MARK, noted_folder), (USER, noted_user)) if value}
+    work = restored(marks or None)
+    before = found(plan_for(a_cr(), work), "StatefulSet", "photos-postgres")
+    silent = []
+    for lines in refusals(state, noted_folder, noted_user):
+        plan = plan_for(a_cr(), work, pods=[a_database_pod(state, *lines, user=int(noted_user or 999))])
+        is_replaced = has(plan, "StatefulSet", "photos-postgres") and (
+            found(plan, "StatefulSet", "photos-postgres") != before
+        )
+        if not (unclear(plan) or annotations_set(plan) or is_replaced):
+            silent.append(lines)
+
+    assert silent == []

@@ -92,7 +92,7 @@ def _container_cause(where: str, pod: Manifest, container: Mapping[str, Any]) ->
             Reason.CONTAINER_NOT_STARTED, f"{where}: container {name} can't be started: {_without_ids(message, pod)}"
         )
     ended = dig(container, "lastState", "terminated") or dig(container, "state", "terminated")
-    if name in (LOOK_AT_LIBRARY, LOOK_AT_VOLUME) and dig(ended, "message"):
+    if name in (LOOK_AT_LIBRARY, LOOK_AT_VOLUME) and dig(ended, "reason") in _ENDED_ITSELF and dig(ended, "message"):
         return None  # it has said why, and the pass that reads this does something about it or explains it
     is_crashing = reason == "CrashLoopBackOff" or (container.get("restartCount", 0) > 1 and not container.get("ready"))
     if is_crashing and ended and (ended.get("exitCode") or reason == "CrashLoopBackOff"):
@@ -102,6 +102,10 @@ def _container_cause(where: str, pod: Manifest, container: Mapping[str, Any]) ->
             f"kubectl logs -n {pod['metadata'].get('namespace')} {where.replace(' ', '/').lower()} -c {name} --previous",
         )
     return None
+
+
+_ENDED_ITSELF = ("Completed", "Error", None)
+"""Else the message is the runtime's, about a program that the image does not have, say."""
 
 
 def _ending(ended: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ server looks first, and a later pass reads what it said.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,42 +30,70 @@ LOOK_COMMAND = [
     "bash",
     "-c",
     "shopt -s nullglob\n"
-    "closed=() owners=()\n"
+    "closed=() inner=() open=()\n"
     "look() {\n"
-    "  if [[ ! -r $1 || ! -w $1 || ! -x $1 ]]; then\n"
-    '    closed+=("$1")\n'
-    '    owners+=("$(stat -c %u:%g "$1")")\n'
+    '  if [[ -r $1 && -w $1 && -x $1 ]]; then open+=("$1")\n'
+    '  elif [[ $1 == */* || -r $1/.immich && -w $1/.immich ]]; then inner+=("$1")\n'
+    '  else closed+=("$1")\n'
     "  fi\n"
+    "}\n"
+    "owners() {\n"
+    '  if (($# > 1)); then stat -L -c "%A $1 %u:%g" "${@:2}"; fi\n'
     "}\n"
     f"if cd {FOLDER}; then\n"
     "  content=(*)\n"
     "  if [[ -z ${content[*]#lost+found} ]]; then look .; fi\n"
     f"  for folder in {' '.join(FOLDERS)}; do\n"
-    "    if [[ -d $folder ]]; then\n"
-    '      look "$folder"\n'
-    '      for inner in "$folder"/*/; do look "${inner%/}"; done\n'
-    "    fi\n"
+    "    if [[ ! -d $folder ]]; then continue; fi\n"
+    '    look "$folder"\n'
+    "    if [[ $folder == backups ]]; then continue; fi\n"
+    '    for one in "$folder"/*/; do\n'
+    '      if [[ $one != */lost+found/ ]]; then look "${one%/}"; fi\n'
+    "    done\n"
     "  done\n"
-    f'else\n  closed=(.) owners=("$(stat -c %u:%g {FOLDER})")\n'
+    "else\n"
+    f"  cd / && closed=({FOLDER})\n"
     "fi 2>/dev/null\n"
-    "if ((${#closed[@]} == 0)); then echo open >/dev/termination-log; exit 0; fi\n"
     "{\n"
-    "echo closed\n"
-    'for folder in "${closed[@]:0:5}"; do echo "at ${folder//[^A-Za-z0-9.\\/_-]/?}"; done\n'
-    "printf 'owner %s\\n' \"${owners[@]}\" | sort -u | head -n 5\n"
+    'if ((${#closed[@]})); then echo closed; at=("${closed[@]}")\n'
+    'elif ((${#inner[@]})); then echo partly; at=("${inner[@]}")\n'
+    "else echo open; at=()\n"
+    "fi\n"
+    'for folder in "${at[@]:0:5}"; do echo "at ${folder//[^A-Za-z0-9.\\/_-]/?}"; done\n'
+    "if ((${#at[@]})); then\n"
+    "  {\n"
+    '  owners owner "${at[@]}"\n'
+    '  ((${#closed[@]} == 0)) || owners other "${inner[@]}"\n'
+    '  owners other "${open[@]}" | grep -v "^........w"\n'  # what all may write tells nothing
+    "  } 2>/dev/null | cut -d ' ' -f 2- | sort -ru | head -n 10\n"
+    "fi\n"
     "} >/dev/termination-log\n"
-    "exit 1\n",
+    "((${#closed[@]} == 0))\n",
 ]
-"""Says in the status of the pod which of Immich's folders it may not use, and whose they are; fails if there are any."""
+"""Says in the status of the pod which folders it may not use, and fails if Immich would not start because of that.
+
+Immich wants to read and write the file .immich in each of its own folders, or to make it. The first line is `closed` if it
+can't, `partly` if there are other folders that it may not use, all but those in `backups`, or `open`. Lines `at` name such
+folders, at most 5, `owner` says whose they are and `other` whose the rest is, as far as not all may write it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
     """What a pod of the server may not use of its library."""
 
+    is_refused: bool
+    """Whether the server was not started because of that."""
     at: tuple[str, ...]
     owners: tuple[str, ...]
     """UID:GID of each owner."""
+    others: tuple[str, ...]
+    """UID:GID of the owners of folders that it may use, or that Immich can start without."""
+
+    @property
+    def owner(self) -> str | None:
+        """The one owner of all that it saw, None where there is more than one."""
+        users = {ids.partition(":")[0] for ids in (*self.owners, *self.others)}
+        return self.owners[0] if self.is_refused and len(self.owners) == 1 and len(users) == 1 else None
 
 
 def seen_by(pod: Manifest) -> Seen | None:
@@ -73,37 +101,47 @@ def seen_by(pod: Manifest) -> Seen | None:
     for status in dig(pod, "status", "initContainerStatuses", default=[]):
         ended = dig(status, "state", "terminated") or dig(status, "lastState", "terminated", default={})
         lines = (ended.get("message") or "").split("\n")
-        if status.get("name") == LOOK and lines[0] == "closed":
+        if status.get("name") == LOOK and lines[0] in ("closed", "partly"):
             of = {
                 word: tuple(line[len(word) + 1 :] for line in lines if line.startswith(f"{word} "))
-                for word in ("at", "owner")
+                for word in ("at", "owner", "other")
             }
-            return Seen(of["at"], of["owner"])
+            return Seen(lines[0] == "closed", of["at"], of["owner"], of["other"])
     return None
 
 
 def security(part: Part, instance: Instance, around: Surroundings, claim_name: str) -> dict[str, int]:
-    """User and group for the server's pods, {} for those of the image; `part` gets what is to be noted and explained."""
-    if around.is_openshift or _user_is_set(instance):
-        _explain(part, around, claim_name, None)
-        return {}
+    """User and group for the server's pods, {} for those of the image; `part` gets what is to be noted and explained.
+
+    Where the user names one, or gives root the right to use all, the claim does not count.
+    """
     claim = around.live("PersistentVolumeClaim", claim_name)
     noted = _ids(dig(claim, "metadata", "annotations", names.LIBRARY_USER_ANNOTATION, default=""))
-    seen = _seen_on(around, claim_name, noted)
-    if not noted and claim and seen and len(seen.owners) == 1:
-        noted = _ids(seen.owners[0])
+    is_decided = around.is_openshift or _user_is_set(instance) or _may_use_all(instance)
+    if is_decided:
+        noted = {}
+    is_former_known = not (around.is_openshift or _user_is_set(instance))
+    seen = _seen_on(around, claim_name, noted if is_former_known else None)
+    if claim and seen and seen.owner and not (noted or is_decided):
+        noted = _ids(seen.owner)
         if noted:
             # Before the Deployment, which is held back if this fails: nothing else would tell the next pass.
-            annotations = {names.LIBRARY_USER_ANNOTATION: seen.owners[0]}
+            annotations = {names.LIBRARY_USER_ANNOTATION: seen.owner}
             part.merge(claim, {"metadata": {"uid": claim["metadata"].get("uid"), "annotations": annotations}})
             return noted
-    _explain(part, around, claim_name, noted)
+    if seen:
+        _explain(part, instance, claim_name, seen, noted)
     return noted
 
 
-def look(image: str, settings: Mapping[str, Any], mounts: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The container that looks, with the user and the rights of the server; none where the user wants no such check."""
-    if any(entry.get("name") == UNCHECKED for entry in settings.get("env") or ()):
+def look(
+    image: str, settings: Mapping[str, Any], mounts: list[dict[str, Any]], variables: Container[str]
+) -> list[dict[str, Any]]:
+    """The container that looks, with the user and the rights of the server; none where the user wants no such check.
+
+    `variables` are the names of those that the user gives.
+    """
+    if UNCHECKED in variables:
         return []
     library = [mount for mount in mounts if mount["name"] == "library"]
     return [
@@ -111,29 +149,41 @@ def look(image: str, settings: Mapping[str, Any], mounts: list[dict[str, Any]]) 
     ]
 
 
-def _seen_on(around: Surroundings, claim_name: str, user: Mapping[str, int]) -> Seen | None:
-    """What a pod of that user was refused on that claim."""
+def _seen_on(around: Surroundings, claim_name: str, user: Mapping[str, int] | None) -> Seen | None:
+    """What a pod of that user was refused on that claim, {} for that of the image; of any user for None."""
     for pod in around.pods:
         runs_as = dig(pod, "spec", "securityContext", "runAsUser")
-        is_former = bool(user) and runs_as is not None and runs_as != user["runAsUser"]
+        is_former = user is not None and runs_as is not None and runs_as != user.get("runAsUser")
         if claim_name in volumes.claims_of_pods([pod], Component.SERVER) and not is_former and (seen := seen_by(pod)):
             return seen
     return None
 
 
-def _explain(part: Part, around: Surroundings, claim_name: str, noted: Mapping[str, int] | None) -> None:
-    seen = _seen_on(around, claim_name, noted or {})
-    if seen is None:
-        return
-    at = ", ".join("its top" if folder == "." else folder for folder in seen.at)
+def _explain(part: Part, instance: Instance, claim_name: str, seen: Seen, noted: Mapping[str, int]) -> None:
+    at = ", ".join("its top" if folder in (".", FOLDER) else folder for folder in seen.at)
     owners = " and ".join(seen.owners)
-    part.explains(
-        Reason.LIBRARY_CLOSED,
-        f"PersistentVolumeClaim {claim_name}: the server may not read and write {at}, which belongs to {owners} "
-        "(user:group), so it is not started. Set runAsUser and runAsGroup in spec.server.podSecurityContext to the owner "
-        "of all files, or fsGroup, or let root use all by `securityContext: {capabilities: {add: [DAC_OVERRIDE]}}` in "
-        "spec.server",
+    what = f"PersistentVolumeClaim {claim_name}: the server may not read and write {at}, which belongs to {owners}"
+    if not seen.is_refused:
+        part.warns(
+            Reason.LIBRARY_CLOSED,
+            f"{what} (user:group), so it can't show photos that are there. Give the folders to the user of the server",
+        )
+        return
+    remedy = (
+        "Set runAsUser and runAsGroup in spec.server.podSecurityContext to the owner of all files, or fsGroup, or let root "
+        "use all by `securityContext: {capabilities: {add: [DAC_OVERRIDE]}}` in spec.server"
     )
+    others = [ids for ids in seen.others if ids not in seen.owners]
+    if others:
+        remedy = f"Other folders belong to {' and '.join(others)}. {remedy}"
+    if noted:
+        key = names.LIBRARY_USER_ANNOTATION
+        remedy = (
+            f"It runs as {noted['runAsUser']}:{noted['runAsGroup']}, because the claim says so in its annotation {key}; if "
+            f"that is wrong, run `kubectl annotate persistentvolumeclaim --namespace {instance.namespace} {claim_name} "
+            f"{key}-`. {remedy}"
+        )
+    part.explains(Reason.LIBRARY_CLOSED, f"{what} (user:group), so it is not started. {remedy}")
 
 
 def _ids(text: Any) -> dict[str, int]:
@@ -148,3 +198,8 @@ def _user_is_set(instance: Instance) -> bool:
     settings = instance.settings(Component.SERVER)
     contexts = ("podSecurityContext", "securityContext")
     return any(dig(settings, context, "runAsUser") is not None for context in contexts)
+
+
+def _may_use_all(instance: Instance) -> bool:
+    added = dig(instance.settings(Component.SERVER), "securityContext", "capabilities", "add", default=[])
+    return not {"DAC_OVERRIDE", "CAP_DAC_OVERRIDE", "ALL"}.isdisjoint(added)

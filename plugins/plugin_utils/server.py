@@ -183,7 +183,7 @@ def _deployment(
         Component.SERVER,
         pod={
             "initContainers": [
-                *library_user.look(image, settings, mounts),
+                *library_user.look(image, settings, mounts, users),
                 *_waiters(instance, image, env, users),
             ],
             "containers": [container],

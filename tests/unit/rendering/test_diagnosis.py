@@ -420,3 +420,22 @@ def test_messages_hold_still_while_nothing_changes(one, other):
 
 def test_long_messages_are_cut():
     assert len(cause(a_pod(waiting("CreateContainerError", "x " * 1000))).message) < 400
+
+
+def saying(state, message):
+    return {"terminated": {**state["terminated"], "message": message}}
+
+
+@pytest.mark.parametrize("look", ["look-at-library", "look-at-volume"])
+def test_an_image_without_the_program_for_a_look_is_a_crash_and_what_the_look_itself_says_is_not(look):
+    crash = {"name": look, "restartCount": 3, "state": {"waiting": {"reason": "CrashLoopBackOff"}}}
+    no_bash = 'exec: "bash": executable file not found in $PATH'
+
+    said = cause(a_pod(waiting("PodInitializing"), init=[{**crash, "lastState": saying(ended(1), "closed")}]))
+    missing = cause(
+        a_pod(waiting("PodInitializing"), init=[{**crash, "lastState": saying(ended(128, "StartError"), no_bash)}])
+    )
+
+    assert said.reason == Reason.WAITING_FOR_ROLLOUT
+    assert missing.reason == Reason.CRASH_LOOPING
+    assert f"container {look} keeps ending with exit code 128 (StartError)" in missing.message

@@ -79,7 +79,7 @@ def test_a_container_or_init_container_that_does_not_start_is_named(instances):
     instances.api.merge_patch("Pod", pod["metadata"]["name"], instances.namespace, failing, subresource="status")
     valkey = instances.wait_condition("ValkeyReady", "ContainerNotStarted")
 
-    assert "container wait-for-postgres keeps ending" in server["message"]
+    assert "container look-at-library keeps ending" in server["message"]
     assert 'container valkey can\'t be started: secret "nowhere" not found' in valkey["message"]
 
 

@@ -82,6 +82,8 @@ def _with_report(arguments: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(report, dict):
         return arguments
     given = {name: arguments[name] for name in IN_REPORT}
+    if report.get("status") is None:  # a failure that no status tells of must not be kept from the user
+        given["failures"] = given["failures"] or None
     taken = {name: report.get(name) if value is None else value for name, value in given.items()}
     rest = {name: value for name, value in report.items() if name not in IN_REPORT}
     return {**arguments, **taken, "report": rest}

@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
-from ansible.errors import AnsibleActionFail
+from ansible.errors import AnsibleActionFail, AnsibleError
 
 from ..plugin_utils import names
 from ..plugin_utils.api_action import ApiAction
@@ -21,6 +22,7 @@ from ..plugin_utils.transport import Transport
 from ..plugin_utils.values import text
 
 FIELD_MANAGER = "ansible-playbook"
+ENCRYPTED = "$ANSIBLE_VAULT;"
 
 
 class ActionModule(ApiAction):
@@ -38,7 +40,7 @@ class ActionModule(ApiAction):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         try:
             arguments = self._checked_arguments()
-            self._given = from_variables(_described(arguments))
+            self._given = from_variables(_described(arguments, self._decrypted))
             if arguments["state"] == "absent":  # which one it is suffices, whatever is wrong with it
                 return _told(self._given, is_stored=False)
             self._wanted = completed(self._given)
@@ -47,6 +49,16 @@ class ActionModule(ApiAction):
             return _problem(str(exc))
         except ImportError as exc:
             return _problem(missing(exc))
+
+    def _decrypted(self, path: Path) -> str:
+        """The content of a file of Ansible Vault."""
+        try:
+            read = getattr(self._loader, "get_text_file_contents", None)  # since ansible-core 2.19
+            if read is not None:
+                return str(read(str(path.absolute())))
+            return str(self._loader._get_file_contents(str(path.absolute()))[0].decode())
+        except AnsibleError as exc:
+            raise Unusable(f"{path}: cannot be decrypted: {str(exc).splitlines()[0]}") from exc
 
     def perform(self, arguments: dict[str, Any], transport: Transport) -> dict[str, Any]:
         if not _is_served(transport):
@@ -70,13 +82,15 @@ class ActionModule(ApiAction):
         return _problem(str(cause))
 
 
-def _described(arguments: dict[str, Any]) -> Described:
+def _described(arguments: dict[str, Any], decrypted: Callable[[Path], str]) -> Described:
     file = arguments["file"]
     described = Described(file=file, **{name: arguments[name] for name in ("cr", "name", "spec", "namespace")})
     if not file or described.cr or described.name:  # one too many, which says more than that there is no such file
         return described
     try:
-        return described._replace(text=Path(file).expanduser().read_text(encoding="utf-8"))
+        path = Path(file).expanduser()
+        content = path.read_text(encoding="utf-8")
+        return described._replace(text=decrypted(path) if content.startswith(ENCRYPTED) else content)
     except OSError as exc:
         where = "" if Path(file).is_absolute() else f" (looked for in {Path.cwd()})"
         raise Unusable(f"{file}: {exc.strerror or exc}{where}") from exc

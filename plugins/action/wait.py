@@ -27,13 +27,16 @@ class ActionModule(ApiAction):
     """Reads only. An instance that is not ready in time is no failure of this task, see `media.immich.summary`."""
 
     ARGUMENTS: ClassVar[dict[str, dict[str, Any]]] = {"timeout": {"type": "int", "default": 900}}
-    VALUES: ClassVar[dict[str, tuple[type, ...]]] = {"cr": (dict, str), "images": (dict,)}
+    VALUES: ClassVar[dict[str, tuple[type, ...]]] = {"cr": (dict, str), "images": (dict,), "report": (dict, str)}
     REQUIRED: ClassVar[tuple[str, ...]] = ("cr",)
 
     def perform(self, arguments: dict[str, Any], transport: Transport) -> dict[str, Any]:
         cr = structure(arguments["cr"])
         if not isinstance(cr, Mapping) or not (cr.get("metadata") or {}).get("namespace"):
             raise AnsibleActionFail(f"{self._task.action}: cr must have a name and a namespace")
+        last = structure(arguments["report"])
+        if isinstance(last, Mapping) and last.get("failures"):  # what was refused does not come by waiting
+            return _told(last, waited=None)
         given = {name: image for name, image in (arguments["images"] or {}).items() if image}
         images = images_from_environment(os.environ, fall_back=True) | given
         began = time.monotonic()
@@ -45,14 +48,13 @@ class ActionModule(ApiAction):
             time.sleep(max(0.0, min(INTERVAL_S, deadline - time.monotonic())))
         if problem is not None:
             raise problem
-        # The resource as it was read may hold a password, and the result is shown.
-        told = {name: value for name, value in found.items() if name != "current"}
-        return {
-            "changed": False,
-            "ready": _is_ready(found),
-            "waited": round(time.monotonic() - began, 1),
-            "json": text(told),
-        }
+        return _told(found, waited=round(time.monotonic() - began, 1))
+
+
+def _told(report: Mapping[str, Any], *, waited: float | None) -> dict[str, Any]:
+    # The resource as it was read may hold a password, and the result is shown.
+    shown = {name: value for name, value in report.items() if name != "current"}
+    return {"changed": False, "ready": _is_ready(report), "waited": waited, "json": text(shown)}
 
 
 def _look(

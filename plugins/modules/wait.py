@@ -20,6 +20,11 @@ options:
   images:
     description: As for P(media.immich.plan#filter), with gaps filled by the images that a deployed operator comes with.
     type: dict
+  report:
+    description:
+      - What P(media.immich.report#filter) said of the pass before. If something was refused in it, nothing is waited for,
+        and RV(json) is this report.
+    type: raw
   timeout:
     description: For how many seconds to wait at most.
     type: int
@@ -53,7 +58,7 @@ ready:
   returned: success
   type: bool
 waited:
-  description: How many seconds it took.
+  description: How many seconds it took; null if nothing was waited for.
   returned: success
   type: float
   sample: 31.5

@@ -18,6 +18,7 @@ from typing import Any
 import yaml
 
 try:
+    import urllib3
     from kubernetes import client, config
     from kubernetes.client.rest import RESTClientObject
     from kubernetes.config import kube_config
@@ -106,6 +107,10 @@ def _pool(configuration: Any) -> Any:
     files only until it is made, so that no private key stays in a temporary folder after a worker was killed.
     """
     pool = RESTClientObject(configuration).pool_manager
+    if not configuration.verify_ssl:
+        # The user has decided so. A warning for each request would come from a thread, and in a worker of ansible-core 2.18
+        # the lock of standard error belongs to the main thread, which waits for that thread.
+        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     if not configuration.host.startswith("https:"):
         return pool
     try:

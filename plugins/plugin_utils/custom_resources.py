@@ -10,11 +10,19 @@ import yaml
 
 from . import crd
 from .problems import Problem
+from .values import dig
 
 __all__ = ["Described", "Unusable", "completed", "from_text", "from_variables", "with_namespace"]
 
 WANTED = f"one {crd.KIND} ({crd.API_VERSION})"
 DEFAULT_NAMESPACE = "default"
+OF_THE_SERVER = frozenset(
+    {
+        "creationTimestamp", "deletionGracePeriodSeconds", "deletionTimestamp", "generation", "managedFields",
+        "resourceVersion", "selfLink", "uid",
+    }
+)  # fmt: skip
+"""Metadata of a resource as it was once stored somewhere, which a saved copy still has. It is none of this cluster's."""
 
 
 class Unusable(ValueError):  # noqa: N818 # reads as what is the case
@@ -48,7 +56,10 @@ def from_text(text: str) -> dict[str, Any]:
     except yaml.YAMLError as exc:
         mark = getattr(exc, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
-        what = f"this is not YAML: {getattr(exc, 'problem', None) or 'it cannot be read'}{where}"
+        problem = getattr(exc, "problem", None) or "it cannot be read"
+        if isinstance(exc, yaml.constructor.ConstructorError):  # whose text quotes the tag, which may be a password
+            problem = "a value begins with !; put it in quotes"
+        what = f"this is not YAML: {problem}{where}"
         raise Unusable(what) from None  # newer ansible-core would repeat the cause, with parts of the text in it
     if not documents:
         raise Unusable(f"the text is empty. It needs {WANTED}")
@@ -81,11 +92,18 @@ def from_variables(described: Described) -> dict[str, Any]:
             raise Unusable(f"{described.file}: {exc}") from None
     else:
         cr = dict(described.cr or {})
+    named = dig(cr, "metadata", "namespace")
+    if named and described.namespace and named != described.namespace:
+        raise Unusable(
+            f"{title(cr)} is in namespace {named}, and immich_namespace says {described.namespace}; change one of them"
+        )
     cr = with_namespace(cr, described.namespace or DEFAULT_NAMESPACE)
     metadata = cr.get("metadata")
     if not isinstance(metadata, Mapping) or not isinstance(metadata.get("name"), str) or not metadata["name"]:
         raise Unusable.because_of([Problem("metadata.name", "an Immich needs a name", "Set it")], title(cr))
-    return cr
+    if not isinstance(metadata["namespace"], str):
+        raise Unusable.because_of([Problem("metadata.namespace", "must be text", "Put it in quotes")], title(cr))
+    return {**cr, "metadata": {key: value for key, value in metadata.items() if key not in OF_THE_SERVER}}
 
 
 def with_namespace(cr: dict[str, Any], namespace: str | None) -> dict[str, Any]:

@@ -18,6 +18,8 @@ from localcluster.testing import Cluster
 from support.operating import ROOT
 
 PROGRAMS = Path(sys.executable).parent
+LONGEST_S = 300.0
+"""A play that hangs fails its test."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,9 @@ def run(cluster: Cluster, playbook: Path, *args: str, cwd: Path = ROOT, env: Map
         "ANSIBLE_FORCE_COLOR": "0",
         **(env or {}),
     }
-    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=cwd, env=environment, capture_output=True, text=True, check=False, timeout=LONGEST_S
+    )
     output = done.stdout + done.stderr
     recap = next((line for line in output.splitlines() if line.startswith("localhost") and "ok=" in line), "")
     counts = {key: int(value) for key, value in (pair.split("=") for pair in recap.split() if "=" in pair)}

@@ -496,6 +496,16 @@ def test_failures_fail_the_task_after_the_status_is_written(
     assert (cluster.api.find("Immich", "photos", namespace) or {})["status"]["ready"] is False
 
 
+def test_a_failure_that_no_status_tells_of_fails_the_task_whatever_is_asked_for(
+    kind: None, namespace: str, play: RunTasks
+) -> None:
+    unread = {"status": None, "events": [], "failures": ["immiches is forbidden"], "current": None}
+
+    [result] = play(("k8s_status", status_arguments(namespace, report=unread, failures=[])))
+
+    assert (result["failed"], result["msg"]) == (True, "immiches is forbidden")
+
+
 def test_nobody_needs_the_status_of_what_is_gone(kind: None, namespace: str, play: RunTasks) -> None:
     gone = {
         **instance(namespace),

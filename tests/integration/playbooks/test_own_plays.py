@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import subprocess
+
 import pytest
 import yaml
 
 from ansible_collections.media.immich.plugins.plugin_utils.images import DEFAULT_IMAGES
 from support.operating import ROOT, WRITES, install_crd
-from support.plays import objects, own_play, run
+from support.plays import PROGRAMS, objects, own_play, run
 
 WORKLOADS = {
     ("Deployment", "photos-server"),
@@ -180,6 +182,35 @@ def test_the_next_run_mends_drift_grows_volumes_and_finds_the_data_after_a_remov
     assert third.keys() == first.keys()
 
 
+def test_who_names_an_instance_has_a_play_whatever_else_is_defined(bare_cluster, tmp_path):
+    of_a_runtime = '{"_media_rm3l_org_immich": {"metadata": {"name": "other", "namespace": "other"}}}'
+
+    by_a_runtime = own_play(bare_cluster, tmp_path, {}, "--list-tasks", "-e", of_a_runtime).output
+    named = own_play(bare_cluster, tmp_path, {"immich_name": "photos"}, "--list-tasks", "-e", of_a_runtime).output
+    absent = own_play(
+        bare_cluster, tmp_path, {}, "--list-tasks", "-e", of_a_runtime, "-e", "immich_state=absent"
+    ).output
+
+    assert "Report what became of it" in by_a_runtime
+    assert all("store it where the cluster knows its kind" in output for output in (named, absent))
+
+
+def test_an_encrypted_file_is_read_with_the_vaults_password(bare_cluster, tmp_path):
+    password, file = tmp_path / "password", tmp_path / "photos.yaml"
+    password.write_text("open sesame\n", encoding="utf-8")
+    file.write_text("kind: Immich\napiVersion: media.rm3l.org/v1alpha1\nmetadata: {name: photos}\n", encoding="utf-8")
+    vault = [str(PROGRAMS / "ansible-vault"), "encrypt", "--vault-password-file", str(password), str(file)]
+    subprocess.run(vault, check=True, capture_output=True)
+    variables = {"immich_file": "photos.yaml", "immich_state": "absent"}
+
+    read = own_play(bare_cluster, tmp_path, variables, "--vault-password-file", str(password))
+    closed = own_play(bare_cluster, tmp_path, variables)
+
+    assert (read.status, "kept in namespace default: nothing" in read.output) == (0, True), read.output
+    assert closed.status != 0
+    assert "photos.yaml: cannot be decrypted: " in closed.output
+
+
 @pytest.mark.parametrize(
     ("variables", "sentence"),
     [
@@ -241,6 +272,21 @@ class TestWithTheKind:
         assert played.status != 0
         assert f"Immich {namespace}/photos" in played.output
         assert "size" in played.output.split("PLAY RECAP")[0].rpartition("msg")[2]
+
+    def test_what_a_pass_was_refused_is_not_waited_for_and_stays_told(self, cluster, namespace, tmp_path):
+        quota = {"hard": {"count/deployments.apps": "0"}}
+        metadata = {"name": "none", "namespace": namespace}
+        cluster.api.create({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": metadata, "spec": quota})
+        cluster.api.wait_for("ResourceQuota", "none", namespace, lambda found: found.get("status", {}).get("hard"))
+        variables = {"immich_name": "photos", "immich_namespace": namespace, "immich_wait": "true"}
+
+        played = own_play(cluster, tmp_path, variables)
+
+        assert played.status != 0
+        assert "exceeded quota" in played.output
+        assert "is not ready after" not in played.output
+        cr = cluster.api.get("Immich", "photos", namespace)
+        assert next(c for c in cr["status"]["conditions"] if c["type"] == "Degraded")["status"] == "True"
 
     def test_it_waits_until_ready_and_stores_the_status_by_then(self, cluster, namespace, tmp_path):
         played = own_play(

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import pytest
+import yaml
 
 from support.operating import ROOT, WRITES, install_crd
 from support.plays import objects, run
@@ -32,10 +33,10 @@ KEPT = {
 }
 
 
-def play(cluster, playbook, file, namespace, *args, cwd=ROOT):
+def play(cluster, playbook, file, namespace, *args, cwd=ROOT, env=None):
     """A playbook of the collection for one custom resource file."""
     args = ("-e", f"cr={file}", "-e", f"immich_namespace={namespace}", *args)
-    return run(cluster, ROOT / "playbooks" / playbook, *args, cwd=cwd)
+    return run(cluster, ROOT / "playbooks" / playbook, *args, cwd=cwd, env=env)
 
 
 @pytest.fixture
@@ -75,6 +76,21 @@ def test_without_the_crd_a_file_becomes_an_instance_and_goes_away_again(bare_clu
         assert set(objects(bare_cluster, namespace)) == KEPT
         assert "kept in namespace" in played.output
         assert "PersistentVolumeClaim photos-library" in played.output
+
+
+def test_a_kubeconfig_that_checks_no_certificate_works_without_a_word(bare_cluster, file, tmp_path):
+    config = yaml.safe_load(bare_cluster.kubeconfig.read_text(encoding="utf-8"))
+    for entry in config["clusters"]:
+        entry["cluster"].pop("certificate-authority-data", None)
+        entry["cluster"].pop("certificate-authority", None)
+        entry["cluster"]["insecure-skip-tls-verify"] = True
+    insecure = tmp_path / "insecure"
+    insecure.write_text(yaml.safe_dump(config), encoding="utf-8")
+
+    played = play(bare_cluster, "immich.yml", file, "default", "--check", env={"KUBECONFIG": str(insecure)})
+
+    assert played.status == 0, played.output
+    assert "InsecureRequestWarning" not in played.output
 
 
 def test_a_relative_file_is_looked_for_in_the_current_folder(bare_cluster, file):

@@ -65,7 +65,7 @@ def test_a_deployed_pass_is_three_tasks() -> None:
                     "apiVersion": "media.rm3l.org/v1alpha1", "kind": "Immich",
                     "metadata": {"name": "a", "namespace": "own"}, "spec": {"valkey": {}},
                 },
-                namespace="n",
+                namespace="own",
             ),
             "own", id="resource-that-names-its-own",
         ),

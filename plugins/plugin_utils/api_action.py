@@ -20,7 +20,7 @@ from .transport import Transport, connected
 
 with contextlib.suppress(ImportError):  # said where it is used
     # Slow to import. ansible-playbook loads an action before it forks a worker for each task, so here once for all.
-    from . import client_pool  # noqa: F401
+    from . import client_pool  # noqa: F401 # pylint: disable=unused-import
 
 __all__ = ["ApiAction"]
 

@@ -21,7 +21,8 @@ ON_EVERY_CORE = (HERE / "unit", HERE / "integration" / "engine")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """All tests of these folders may depend on the release of ansible-core; elsewhere those that say so do."""
     for item in items:
-        if any(item.path.is_relative_to(folder) for folder in ON_EVERY_CORE):
+        is_long = item.get_closest_marker("endurance") is not None
+        if any(item.path.is_relative_to(folder) for folder in ON_EVERY_CORE) and not is_long:
             item.add_marker("every_core")
 
 

@@ -312,6 +312,7 @@ def test_a_zygote_ends_with_the_operator(tmp_path: Path) -> None:
     wait_ended(zygote)
 
 
+@pytest.mark.endurance
 def test_many_plays_leave_no_descriptor_and_no_memory(own: Bench) -> None:
     def run(count: int) -> None:
         for _ in range(count):

@@ -281,6 +281,7 @@ def test_plays_that_differ_in_more_than_whom_they_are_about_are_not_parked(own: 
     assert parked(own) == []
 
 
+@pytest.mark.endurance
 def test_many_plays_leave_no_descriptor_in_the_parked_process(own: Bench) -> None:
     play = own.play(LOOK)
     process = settled(own, play)

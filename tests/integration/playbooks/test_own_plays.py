@@ -36,6 +36,7 @@ def images(made):
     }
 
 
+@pytest.mark.every_core
 def test_a_name_is_a_whole_instance_with_the_schemas_defaults_and_the_default_images(bare_cluster, tmp_path):
     with bare_cluster.namespace("own") as namespace:
         played = own_play(bare_cluster, tmp_path, {"immich_name": "photos", "immich_namespace": namespace})
@@ -81,6 +82,7 @@ immich_spec:
         assert "{{y}}/{{filename}}" in made["ConfigMap", "photos-immich-config"]["data"]["immich-config.yaml"]
 
 
+@pytest.mark.every_core
 def test_a_whole_resource_without_defaults_is_completed_and_a_second_run_writes_nothing(bare_cluster, tmp_path):
     with bare_cluster.namespace("own") as namespace:
         cr = {
@@ -108,6 +110,7 @@ def test_a_whole_resource_without_defaults_is_completed_and_a_second_run_writes_
         assert objects(bare_cluster, namespace).keys() >= WORKLOADS - {("StatefulSet", "photos-postgres")}
 
 
+@pytest.mark.every_core
 def test_where_nothing_carries_a_status_the_play_fails_with_the_conditions_and_the_rest_is_made(bare_cluster, tmp_path):
     with bare_cluster.namespace("own") as namespace:
         played = own_play(

@@ -121,11 +121,11 @@ generate: $(READY) ## Write generated files anew: CRD, bundle, reference pages
 	python hack/docs/variables.py
 	python hack/docs/commands.py
 	python hack/docs/pictures.py
-	python -m immich_operator.settings --markdown > docs/reference/settings.md
+	python -m immich_operator.config.settings --markdown > docs/reference/settings.md
 
 .PHONY: golden
 golden: $(READY) ## Write the golden manifests anew; review them as text
-	GOLDEN=write pytest -q tests/unit/rendering/test_golden.py
+	GOLDEN=write pytest -q tests/unit/plugin_utils/passes/test_golden.py
 
 .PHONY: lock
 lock: ## Resolve the requirements anew into the lock files (needs uv)

@@ -10,8 +10,10 @@ import platform
 import sys
 from collections.abc import Sequence
 
-from immich_operator import __version__, logging, settings
+from immich_operator import __version__
+from immich_operator.config import settings
 from immich_operator.errors import OperatorError
+from immich_operator.process import logs
 
 DESCRIPTION = "Runs an Ansible role whenever a custom resource, or anything that depends on it, changes."
 
@@ -54,12 +56,12 @@ def _run(args: argparse.Namespace) -> int:
     # imported here, so that `--help` and `version` are quick
     import prometheus_client  # noqa: PLC0415
 
-    from immich_operator import runtime  # noqa: PLC0415
+    from immich_operator.process import runtime  # noqa: PLC0415
 
     chosen = settings.resolve(args, os.environ)
     # a second series per counter is what nobody asked for
     prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
-    log = logging.set_up(chosen.log_level, chosen.log_format)
+    log = logs.set_up(chosen.log_level, chosen.log_format)
     for flag in settings.without_effect(args):
         log.warning("flag has no effect", extra={"flag": flag})
     return runtime.run(chosen, os.environ, log)

@@ -16,10 +16,13 @@ def rendering() -> Any:
     Raises:
         ImportError: the collection is not installed beside this package.
     """
-    modules = {name: importlib.import_module(f"{PLUGIN_UTILS}.{name}") for name in ("crd", "offline", "images")}
+    modules = {
+        name: importlib.import_module(f"{PLUGIN_UTILS}.{name}")
+        for name in ("spec.crd", "passes.offline", "spec.images")
+    }
     return SimpleNamespace(
-        documents=modules["crd"].documents,
-        complete=modules["crd"].complete,
-        offline_plan=modules["offline"].offline_plan,
-        images_from_environment=modules["images"].images_from_environment,
+        documents=modules["spec.crd"].documents,
+        complete=modules["spec.crd"].complete,
+        offline_plan=modules["passes.offline"].offline_plan,
+        images_from_environment=modules["spec.images"].images_from_environment,
     )

@@ -15,8 +15,8 @@ from typing import Any
 
 import yaml
 
-from ansible_collections.media.immich.plugins.plugin_utils import variables
-from ansible_collections.media.immich.plugins.plugin_utils.names import SPEC_KEYS, Component
+from ansible_collections.media.immich.plugins.plugin_utils.spec import variables
+from ansible_collections.media.immich.plugins.plugin_utils.spec.names import SPEC_KEYS, Component
 
 Schema = dict[str, Any]
 

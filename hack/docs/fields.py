@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ansible_collections.media.immich.plugins.plugin_utils import crd
+from ansible_collections.media.immich.plugins.plugin_utils.spec import crd
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "reference" / "fields.md"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Write docs/reference/variables.md from plugins/plugin_utils/variables.py.
+"""Write docs/reference/variables.md from plugins/plugin_utils/spec/variables.py.
 
 python hack/docs/variables.py            write the page
 python hack/docs/variables.py --check    fail if the page is not what would be written
@@ -10,8 +10,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from ansible_collections.media.immich.plugins.plugin_utils.names import Component
-from ansible_collections.media.immich.plugins.plugin_utils.variables import TABLE, Policy, Variable
+from ansible_collections.media.immich.plugins.plugin_utils.spec.names import Component
+from ansible_collections.media.immich.plugins.plugin_utils.spec.variables import TABLE, Policy, Variable
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "reference" / "variables.md"
@@ -19,7 +19,7 @@ PAGE = ROOT / "docs" / "reference" / "variables.md"
 INTRODUCTION = """\
 # Environment variables
 
-<!-- Made by `python hack/docs/variables.py` from plugins/plugin_utils/variables.py; do not edit. -->
+<!-- Made by `python hack/docs/variables.py` from plugins/plugin_utils/spec/variables.py; do not edit. -->
 
 Every variable that the containers of an instance read, and what the operator does when you set it in
 `spec.server.env`, `spec.server.envFrom`, `spec.machineLearning.env` or `spec.machineLearning.envFrom`. PostgreSQL and

@@ -10,12 +10,12 @@ from typing import Any, ClassVar
 from ansible.errors import AnsibleActionFail
 
 from ..plugin_utils.api_action import ApiAction
-from ..plugin_utils.api_error import Misconfigured, ObjectRef, TransportError
-from ..plugin_utils.api_objects import FIELD_MANAGER, ApiObjects
-from ..plugin_utils.applying import Objects, apply_steps, misuse
-from ..plugin_utils.manifest_diff import object_diff
-from ..plugin_utils.transport import Transport
-from ..plugin_utils.values import structure, text
+from ..plugin_utils.kube.api_error import Misconfigured, ObjectRef, TransportError
+from ..plugin_utils.kube.api_objects import FIELD_MANAGER, ApiObjects
+from ..plugin_utils.kube.applying import Objects, apply_steps, misuse
+from ..plugin_utils.kube.manifest_diff import object_diff
+from ..plugin_utils.kube.transport import Transport
+from ..plugin_utils.kube.values import structure, text
 
 ROUTE_GROUP = "route.openshift.io/"
 
@@ -92,7 +92,7 @@ class _ObjectsByGroup:
 
     def _load_routes(self) -> Objects:
         try:
-            from ..plugin_utils.route_client import RouteObjects  # noqa: PLC0415 # see its first lines
+            from ..plugin_utils.kube.route_client import RouteObjects  # noqa: PLC0415 # see its first lines
 
             return RouteObjects(self._transport, **self._options)
         except ImportError as exc:

@@ -10,13 +10,13 @@ from typing import Any, ClassVar
 from ansible.errors import AnsibleActionFail
 
 from ..plugin_utils.api_action import ApiAction
-from ..plugin_utils.api_error import ObjectRef
-from ..plugin_utils.api_objects import ApiObjects
-from ..plugin_utils.manifest_diff import value_diff
-from ..plugin_utils.status_merge import patched, status_problem, wanted_status
-from ..plugin_utils.status_writer import post_events, write_status
-from ..plugin_utils.transport import Transport
-from ..plugin_utils.values import structure
+from ..plugin_utils.kube.api_error import ObjectRef
+from ..plugin_utils.kube.api_objects import ApiObjects
+from ..plugin_utils.kube.manifest_diff import value_diff
+from ..plugin_utils.kube.status_merge import patched, status_problem, wanted_status
+from ..plugin_utils.kube.status_writer import post_events, write_status
+from ..plugin_utils.kube.transport import Transport
+from ..plugin_utils.kube.values import structure
 
 IN_REPORT = ("status", "events", "failures", "current")
 EVENT_TYPES = ("Normal", "Warning")

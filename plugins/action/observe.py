@@ -10,12 +10,12 @@ from typing import Any, ClassVar
 from ansible.errors import AnsibleActionFail
 
 from ..plugin_utils.api_action import ApiAction
-from ..plugin_utils.api_error import ApiError, ObjectRef, TransportError
-from ..plugin_utils.api_objects import ApiObjects
-from ..plugin_utils.names import API_VERSION, KIND
-from ..plugin_utils.observation import observe
-from ..plugin_utils.transport import Transport
-from ..plugin_utils.values import structure, text
+from ..plugin_utils.kube.api_error import ApiError, ObjectRef, TransportError
+from ..plugin_utils.kube.api_objects import ApiObjects
+from ..plugin_utils.kube.transport import Transport
+from ..plugin_utils.kube.values import structure, text
+from ..plugin_utils.passes.observation import observe
+from ..plugin_utils.spec.names import API_VERSION, KIND
 
 
 class ActionModule(ApiAction):

@@ -8,7 +8,7 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
-from ..plugin_utils.values import plain, structure
+from ..plugin_utils.kube.values import plain, structure
 
 
 class ActionModule(ActionBase):  # type: ignore[misc] # ansible-core ships no types

@@ -10,16 +10,16 @@ from typing import Any, ClassVar
 
 from ansible.errors import AnsibleActionFail, AnsibleError
 
-from ..plugin_utils import names
 from ..plugin_utils.api_action import ApiAction
-from ..plugin_utils.api_error import TransportError
-from ..plugin_utils.api_objects import ApiObjects
-from ..plugin_utils.applying import apply_steps
-from ..plugin_utils.custom_resources import Described, Unusable, completed, from_variables
-from ..plugin_utils.manifest_diff import object_diff
-from ..plugin_utils.packages import missing
-from ..plugin_utils.transport import Transport
-from ..plugin_utils.values import text
+from ..plugin_utils.kube.api_error import TransportError
+from ..plugin_utils.kube.api_objects import ApiObjects
+from ..plugin_utils.kube.applying import apply_steps
+from ..plugin_utils.kube.manifest_diff import object_diff
+from ..plugin_utils.kube.packages import missing
+from ..plugin_utils.kube.transport import Transport
+from ..plugin_utils.kube.values import text
+from ..plugin_utils.spec import names
+from ..plugin_utils.spec.custom_resources import Described, Unusable, completed, from_variables
 
 FIELD_MANAGER = "ansible-playbook"
 ENCRYPTED = "$ANSIBLE_VAULT;"

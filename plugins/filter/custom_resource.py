@@ -9,9 +9,9 @@ from typing import Any
 from ansible.errors import AnsibleFilterError
 from ansible.utils.unsafe_proxy import wrap_var
 
-from ..plugin_utils.custom_resources import Unusable, completed, from_text, with_namespace
-from ..plugin_utils.packages import missing
-from ..plugin_utils.values import plain
+from ..plugin_utils.kube.packages import missing
+from ..plugin_utils.kube.values import plain
+from ..plugin_utils.spec.custom_resources import Unusable, completed, from_text, with_namespace
 
 DOCUMENTATION = r"""
 name: custom_resource

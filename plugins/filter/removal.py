@@ -9,8 +9,8 @@ from typing import Any
 from ansible.errors import AnsibleFilterError
 from ansible.utils.unsafe_proxy import wrap_var
 
-from ..plugin_utils import removal as removing
-from ..plugin_utils.values import mapping, text
+from ..plugin_utils.kube.values import mapping, text
+from ..plugin_utils.passes import removal as removing
 
 DOCUMENTATION = r"""
 name: removal

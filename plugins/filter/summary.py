@@ -9,8 +9,8 @@ from typing import Any
 from ansible.errors import AnsibleFilterError
 from ansible.utils.unsafe_proxy import wrap_var
 
-from ..plugin_utils import summary as summarising
-from ..plugin_utils.values import mapping, plain
+from ..plugin_utils.kube.values import mapping, plain
+from ..plugin_utils.passes import summary as summarising
 
 DOCUMENTATION = r"""
 name: summary

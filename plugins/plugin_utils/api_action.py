@@ -13,14 +13,14 @@ from ansible.errors import AnsibleActionFail
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
 
-from .api_error import Misconfigured, TransportError
-from .connection_settings import CONNECTION_ARGUMENTS, ConnectionSettings
-from .packages import missing
-from .transport import Transport, connected
+from .kube.api_error import Misconfigured, TransportError
+from .kube.connection_settings import CONNECTION_ARGUMENTS, ConnectionSettings
+from .kube.packages import missing
+from .kube.transport import Transport, connected
 
 with contextlib.suppress(ImportError):  # said where it is used
     # Slow to import. ansible-playbook loads an action before it forks a worker for each task, so here once for all.
-    from . import client_pool  # noqa: F401 # pylint: disable=unused-import
+    from .kube import client_pool  # noqa: F401 # pylint: disable=unused-import
 
 __all__ = ["ApiAction"]
 

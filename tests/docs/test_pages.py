@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.media.immich.plugins.plugin_utils.crd import documents
+from ansible_collections.media.immich.plugins.plugin_utils.spec.crd import documents
 from hack.docs.blocks import blocks, pages
 from localcluster.testing import Cluster
 from support.operating import Operator

@@ -19,7 +19,7 @@ import pytest
 import yaml
 
 import immich_operator
-from immich_operator.roles import RoleSearch
+from immich_operator.config.roles import RoleSearch
 from localcluster.testing import Cluster
 from tests.packaging.conftest import ROOT, install_api, run
 

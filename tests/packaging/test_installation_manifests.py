@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.media.immich.plugins.plugin_utils import crd
+from ansible_collections.media.immich.plugins.plugin_utils.spec import crd
 from hack import installer
 from localcluster.errors import KubectlError
 from localcluster.testing import Cluster

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import immich_operator
-from ansible_collections.media.immich.plugins.plugin_utils.crd import documents
+from ansible_collections.media.immich.plugins.plugin_utils.spec.crd import documents
 from tests.packaging.conftest import ROOT, Environment, run
 
 COLLECTION = "ansible_collections/media/immich"

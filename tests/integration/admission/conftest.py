@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.media.immich.plugins.plugin_utils import crd
+from ansible_collections.media.immich.plugins.plugin_utils.spec import crd
 from localcluster.errors import ApiError
 from localcluster.testing import Cluster
 from support.waiting import eventually

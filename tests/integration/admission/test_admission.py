@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.media.immich.plugins.plugin_utils import crd
+from ansible_collections.media.immich.plugins.plugin_utils.spec import crd
 from localcluster.errors import ApiError
 from localcluster.testing import Cluster
 from tests.integration.admission.api import create, field_messages
-from tests.unit.crd.admission_case import Case, custom_resource
-from tests.unit.crd.admission_table import CASES
+from tests.unit.plugin_utils.spec.admission_case import Case, custom_resource
+from tests.unit.plugin_utils.spec.admission_table import CASES
 
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=case.id) for case in CASES if not case.refusals])

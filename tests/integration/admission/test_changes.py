@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.media.immich.plugins.plugin_utils import crd
+from ansible_collections.media.immich.plugins.plugin_utils.spec import crd
 from localcluster.errors import ApiError
 from localcluster.testing import Cluster
 from tests.integration.admission.api import create, field_messages, replace
 from tests.integration.admission.conftest import serve, wait_for_answer
-from tests.unit.crd.admission_case import EXTERNAL_DATABASE, library
+from tests.unit.plugin_utils.spec.admission_case import EXTERNAL_DATABASE, library
 
 Spec = dict[str, Any]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.media.immich.plugins.plugin_utils import crd
+from ansible_collections.media.immich.plugins.plugin_utils.spec import crd
 from localcluster.testing import Cluster
 from tests.integration.admission.api import create
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from ansible_collections.media.immich.plugins.plugin_utils.api_objects import ApiObjects
-from ansible_collections.media.immich.plugins.plugin_utils.connection_settings import ConnectionSettings
-from ansible_collections.media.immich.plugins.plugin_utils.transport import Transport, connect
+from ansible_collections.media.immich.plugins.plugin_utils.kube.api_objects import ApiObjects
+from ansible_collections.media.immich.plugins.plugin_utils.kube.connection_settings import ConnectionSettings
+from ansible_collections.media.immich.plugins.plugin_utils.kube.transport import Transport, connect
 from localcluster.testing import Cluster
 
 

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import yaml
 
-from ansible_collections.media.immich.plugins.plugin_utils.api_error import Misconfigured, Unreachable
-from ansible_collections.media.immich.plugins.plugin_utils.connection_settings import ConnectionSettings
-from ansible_collections.media.immich.plugins.plugin_utils.transport import connect
+from ansible_collections.media.immich.plugins.plugin_utils.kube.api_error import Misconfigured, Unreachable
+from ansible_collections.media.immich.plugins.plugin_utils.kube.connection_settings import ConnectionSettings
+from ansible_collections.media.immich.plugins.plugin_utils.kube.transport import connect
 from localcluster.testing import Cluster
 
 

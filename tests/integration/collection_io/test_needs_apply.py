@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.media.immich.plugins.plugin_utils.api_error import ObjectRef
-from ansible_collections.media.immich.plugins.plugin_utils.api_objects import ApiObjects
-from ansible_collections.media.immich.plugins.plugin_utils.difference import needs_apply
-from ansible_collections.media.immich.plugins.plugin_utils.transport import Transport
+from ansible_collections.media.immich.plugins.plugin_utils.kube.api_error import ObjectRef
+from ansible_collections.media.immich.plugins.plugin_utils.kube.api_objects import ApiObjects
+from ansible_collections.media.immich.plugins.plugin_utils.kube.difference import needs_apply
+from ansible_collections.media.immich.plugins.plugin_utils.kube.transport import Transport
 from localcluster.testing import Cluster
 
 from .manifests import KINDS, Manifest, manifests

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.media.immich.plugins.plugin_utils.crd import documents
+from ansible_collections.media.immich.plugins.plugin_utils.spec.crd import documents
 from localcluster.testing import Cluster
 from support.operating import ENGINE, ROOT, WRITES, Instances, Operator
 

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from ansible_collections.media.immich.plugins.plugin_utils.names import KEEP_ANNOTATIONS
+from ansible_collections.media.immich.plugins.plugin_utils.spec.names import KEEP_ANNOTATIONS
 from localcluster import build
 from localcluster.progress import Progress
 from support.operating import Instances

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.media.immich.plugins.plugin_utils.reasons import Reason
+from ansible_collections.media.immich.plugins.plugin_utils.components.reasons import Reason
 
 BOOLEANS = ("ready", "serverReady", "machineLearningReady", "valkeyReady", "postgresReady")
 CONDITIONS = [

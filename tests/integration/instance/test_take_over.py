@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from ansible_collections.media.immich.plugins.plugin_utils.crd import documents
-from ansible_collections.media.immich.plugins.plugin_utils.names import KEEP_ANNOTATIONS
+from ansible_collections.media.immich.plugins.plugin_utils.spec.crd import documents
+from ansible_collections.media.immich.plugins.plugin_utils.spec.names import KEEP_ANNOTATIONS
 from support.operating import ROOT, environment, pod_spec
 
 FIXTURES = ROOT / "tests" / "fixtures"

@@ -19,9 +19,9 @@ from e2e.images import build
 from e2e.images.stand_in import config_file, environment, machine_learning, media, queues, web
 from e2e.images.stand_in.environment import InvalidEnvironment
 
-from ansible_collections.media.immich.plugins.plugin_utils.immich_settings import check_settings
+from ansible_collections.media.immich.plugins.plugin_utils.spec.immich_settings import check_settings
 
-DEFAULTS = Path(__file__).parents[1] / "immich_settings" / "immich-defaults.yaml"
+DEFAULTS = Path(__file__).parents[1] / "plugin_utils" / "spec" / "immich-defaults.yaml"
 
 
 @pytest.fixture(scope="module")

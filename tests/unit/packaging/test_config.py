@@ -12,8 +12,10 @@ import pytest
 import yaml
 
 import immich_operator
-from ansible_collections.media.immich.plugins.plugin_utils import images, observation, transport
-from immich_operator import settings
+from ansible_collections.media.immich.plugins.plugin_utils.kube import transport
+from ansible_collections.media.immich.plugins.plugin_utils.passes import observation
+from ansible_collections.media.immich.plugins.plugin_utils.spec import images
+from immich_operator.config import settings
 
 ROOT = Path(__file__).parents[3]
 CONFIG = ROOT / "config"

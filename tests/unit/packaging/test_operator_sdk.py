@@ -8,14 +8,14 @@ from pathlib import Path
 
 import yaml
 
-from ansible_collections.media.immich.plugins.plugin_utils import names
-from ansible_collections.media.immich.plugins.plugin_utils.observation import OWNED_KINDS, ROUTE
-from ansible_collections.media.immich.plugins.plugin_utils.references import (
+from ansible_collections.media.immich.plugins.plugin_utils.passes.observation import OWNED_KINDS, ROUTE
+from ansible_collections.media.immich.plugins.plugin_utils.spec import names
+from ansible_collections.media.immich.plugins.plugin_utils.spec.references import (
     CLAIM_PATHS,
     STORAGE_CLASS_PATHS,
     references,
 )
-from immich_operator.watches import load
+from immich_operator.config.watches import load
 from support.instances import a_cr
 
 ROOT = Path(__file__).resolve().parents[3]

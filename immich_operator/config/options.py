@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What one custom resource may set for its own passes, by annotations, over watches.yaml, environment and flags."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from immich_operator.config import durations
+from immich_operator.config.watches import Watch
+from immich_operator.kube.resources import Kind, Manifest, annotations_of
+
+PREFIX: Final = "ansible.sdk.operatorframework.io/"
+MAX_VERBOSITY: Final = 7
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PassOptions:
+    """`period_s` 0 = no periodic pass; `artifacts` 0 = keep all; `problems` are annotations that were not usable."""
+
+    period_s: float
+    verbosity: int
+    artifacts: int
+    problems: tuple[str, ...] = ()
+
+
+def options_of(cr: Manifest, watch: Watch, *, period_s: float, verbosity: int) -> PassOptions:
+    """Annotation, else watches.yaml, else what is given. An annotation that cannot be read is reported and ignored."""
+    annotations = annotations_of(cr)
+    problems: list[str] = []
+
+    def number(name: str, default: int) -> int:
+        text = annotations.get(PREFIX + name)
+        if text is None:
+            return default
+        if isinstance(text, str) and text.strip().isdecimal():
+            return int(text)
+        problems.append(f"annotation {PREFIX}{name}: {text!r} is not a whole number")
+        return default
+
+    period = period_s if watch.reconcile_period_s is None else watch.reconcile_period_s
+    if (text := annotations.get(PREFIX + "reconcile-period")) is not None:
+        try:
+            period = durations.parse(str(text))
+        except ValueError as exc:
+            problems.append(f"annotation {PREFIX}reconcile-period: {exc}")
+    return PassOptions(
+        period_s=period,
+        verbosity=min(MAX_VERBOSITY, number("verbosity", verbosity)),
+        artifacts=number("max-runner-artifacts", watch.max_runner_artifacts),
+        problems=tuple(problems),
+    )
+
+
+def workers_for(kind: Kind, environ: Mapping[str, str], default: int) -> int:
+    """MAX_CONCURRENT_RECONCILES_<KIND>_<GROUP>, or WORKER_<KIND>_<GROUP>; anything but a positive number is the default."""
+    for prefix in ("MAX_CONCURRENT_RECONCILES", "WORKER"):
+        text = environ.get(_variable(prefix, kind), "")
+        if text.isdecimal() and int(text):
+            return int(text)
+    return default
+
+
+def verbosity_for(kind: Kind, environ: Mapping[str, str], default: int) -> int:
+    """ANSIBLE_VERBOSITY_<KIND>_<GROUP>, upper case, dots as underscores; anything but 0 to 7 leaves the default."""
+    text = environ.get(_variable("ANSIBLE_VERBOSITY", kind), "")
+    return int(text) if text.isdecimal() and int(text) <= MAX_VERBOSITY else default
+
+
+def _variable(prefix: str, kind: Kind) -> str:
+    return f"{prefix}_{kind.kind}_{kind.group}".replace(".", "_").upper()

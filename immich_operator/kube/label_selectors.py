@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""metav1.LabelSelector: does an object's set of labels match?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from immich_operator.kube.resources import mapping
+
+_OPERATORS: Final = {"In": True, "NotIn": True, "Exists": False, "DoesNotExist": False}  # value: needs `values`
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """One condition on one label."""
+
+    key: str
+    operator: str
+    values: frozenset[str] = frozenset()
+
+    def matches(self, labels: Mapping[str, Any]) -> bool:
+        present, value = self.key in labels, labels.get(self.key)
+        if self.operator == "Exists":
+            return present
+        if self.operator == "DoesNotExist":
+            return not present
+        # an object without the label satisfies NotIn: that is how the API server reads it
+        return (present and value in self.values) == (self.operator == "In")
+
+
+@dataclass(frozen=True, slots=True)
+class Selector:
+    """All requirements must hold; none at all matches everything."""
+
+    requirements: tuple[Requirement, ...] = ()
+
+    @classmethod
+    def from_manifest(cls, manifest: Mapping[str, Any]) -> Selector:
+        """Raises: ValueError naming what is wrong."""
+        if unknown := set(manifest) - {"matchLabels", "matchExpressions"}:
+            raise ValueError(f"a selector has matchLabels and matchExpressions, not {', '.join(sorted(unknown))}")
+        found = []
+        for key, value in mapping(manifest.get("matchLabels")).items():
+            if not isinstance(value, str):
+                raise ValueError(f"the value of label {key} must be a text; put it in quotes")  # noqa: TRY004 - of a file
+            found.append(Requirement(str(key), "In", frozenset({value})))
+        for expression in manifest.get("matchExpressions") or ():
+            key, operator = str(mapping(expression).get("key") or ""), str(mapping(expression).get("operator") or "")
+            values = frozenset(map(str, mapping(expression).get("values") or ()))
+            if not key or operator not in _OPERATORS or _OPERATORS[operator] != bool(values):
+                raise ValueError(
+                    f"a matchExpression needs a key, an operator of {', '.join(_OPERATORS)}, "
+                    "and values for In and NotIn only"
+                )
+            found.append(Requirement(key, operator, values))
+        return cls(tuple(found))
+
+    def matches(self, labels: Mapping[str, Any]) -> bool:
+        return all(requirement.matches(labels) for requirement in self.requirements)

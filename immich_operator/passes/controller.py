@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One pass over one custom resource: read it, run its play, tell what came of it, decide when to look again."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import shutil
+import threading
+import uuid
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final, Literal, Protocol
+
+from immich_operator.config.options import PassOptions, options_of
+from immich_operator.config.watches import Watch
+from immich_operator.engine.base import Engine, Play, PlayResult
+from immich_operator.engine.workspace import clean_up
+from immich_operator.errors import OperatorError, ParameterError
+from immich_operator.kube.resources import Manifest, ObjectRef, is_deleting, labels_of, metadata_of
+from immich_operator.passes.finalizers import Finalizers
+from immich_operator.passes.metrics import Metrics
+from immich_operator.passes.params import extra_vars
+from immich_operator.passes.settled import Observed, Settled
+from immich_operator.passes.status import StatusWriter
+from immich_operator.passes.workqueue import Item
+from immich_operator.watching.triggers import Key
+
+CLUSTER_SCOPE: Final = "_cluster"  # folder of objects without a namespace; no namespace can have this name
+Outcome = Literal["success", "requeue_after", "error"]  # labels of controller_runtime_reconcile_total
+
+
+class Requeue(Protocol):
+    """What a controller asks of the queue."""
+
+    def schedule(self, key: Key, delay_s: float, reason: str) -> None: ...
+    def retry(self, key: Key) -> float: ...
+    def succeeded(self, key: Key) -> None: ...
+    def forget(self, key: Key) -> None: ...
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class PlaySettings:
+    """What all plays of a controller have in common."""
+
+    folder: Path  # of this kind; a custom resource has <folder>/<namespace>/<name>
+    env: Mapping[str, str]
+    period_s: float
+    verbosity: int
+    timeout_s: float
+    ansible_args: str = ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Tools:
+    """What a controller acts with."""
+
+    engine: Engine
+    status: StatusWriter
+    finalizers: Finalizers
+    metrics: Metrics
+    settled: Settled
+    log: logging.Logger
+
+
+class Controller:
+    """Runs the passes of one entry of watches.yaml; `reconcile` may run in several threads for different keys."""
+
+    def __init__(
+        self,
+        name: str,
+        watch: Watch,
+        *,
+        read: Callable[[ObjectRef], Manifest | None],
+        plays: PlaySettings,
+        tools: Tools,
+    ) -> None:
+        """`read` gives a custom resource as the cache has it, None when it is gone."""
+        self.name = name
+        self.watch = watch
+        self._read = read
+        self._plays = plays
+        self._engine = tools.engine
+        self._status = tools.status
+        self._finalizers = tools.finalizers
+        self._metrics = tools.metrics
+        self.settled = tools.settled
+        self._log = tools.log
+
+    def reconcile(self, item: Item[Key], queue: Requeue, cancel: threading.Event) -> Outcome:
+        """One pass. A failure is reported here and leads to a retry; it is not raised.
+
+        Raises: only for faults of this program.
+        """
+        key = item.key
+        cr = self._read(key.ref)
+        if cr is None:
+            self._forget(key, queue)
+            return "success"
+        self._metrics.object_seen(self.watch.kind, key.ref, cr)
+        if not self.watch.selector.matches(labels_of(cr)) or not self._finalizers.wants_pass(cr):
+            queue.forget(key)
+            return "success"
+        pass_id = uuid.uuid4().hex[:12]
+        options = options_of(cr, self.watch, period_s=self._plays.period_s, verbosity=self._plays.verbosity)
+        fields = self._fields(cr, key.ref, pass_id, item)
+        for problem in options.problems:
+            self._log.warning("annotation ignored", extra={**fields, "error": problem})
+        if self.settled.holds(cr):
+            self._log.debug("nothing has changed since the last pass", extra=fields)
+            self._metrics.pass_skipped(self.watch.kind)
+            queue.succeeded(key)
+            if options.period_s:
+                queue.schedule(key, options.period_s, "period")
+            return "success"
+        epoch = self.settled.forget(key.ref)  # until this pass has ended well
+        try:
+            cr = self._finalizers.ensure(cr)
+            self._status.running(cr)
+            play = self._play(cr, key.ref, pass_id, options)
+            result = self._engine.run(play, cancel)
+            if result.ok() and is_deleting(cr):
+                self._finalizers.release(cr)
+            elif result.status != "canceled":
+                self._status.finished(cr, result)
+        except OperatorError as exc:
+            return self._could_not_run(cr, key, exc, queue, fields)
+        self._metrics.play_finished(self.watch.kind, ok=result.ok(), took_s=result.duration_s)
+        if result.ok() and result.requeue_after_s is None:
+            self.settled.remember(cr, Observed.from_report(result.report), since=epoch)
+        return self._requeue(key, result, options, queue, fields)
+
+    def clean_up(self) -> None:
+        """Remove what may be secret of plays that ran when an operator was killed. To be called before the first pass."""
+        for folder in self._plays.folder.glob("*/*"):
+            try:
+                clean_up(folder)
+            except OSError as exc:
+                self._log.warning("leftovers could not be removed", extra={"folder": str(folder), "error": str(exc)})
+
+    def sweep(self) -> None:
+        """Forget the custom resources that went while no operator was running, and remove their folders."""
+        for ref in self.settled.digests():
+            if self._read(ref) is None:
+                self.settled.forget(ref)
+        for folder in self._plays.folder.glob("*/*"):
+            namespace = "" if folder.parent.name == CLUSTER_SCOPE else folder.parent.name
+            if self._read(ObjectRef(namespace, folder.name)) is None:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def _forget(self, key: Key, queue: Requeue) -> None:
+        """The custom resource is gone: leave nothing of it behind."""
+        queue.forget(key)
+        self.settled.forget(key.ref)
+        self._metrics.object_gone(self.watch.kind, key.ref)
+        shutil.rmtree(self._folder(key.ref), ignore_errors=True)
+        self._log.info("gone", extra={"kind": self.watch.kind.kind, **key.ref._asdict()})
+
+    def _play(self, cr: Manifest, ref: ObjectRef, pass_id: str, options: PassOptions) -> Play:
+        watch = self.watch
+        role, playbook, static = watch.role, watch.playbook, dict(watch.vars)
+        if is_deleting(cr) and (finalizer := watch.finalizer):
+            static |= finalizer.vars
+            if finalizer.role or finalizer.playbook:
+                role, playbook = finalizer.role, finalizer.playbook
+        return Play(
+            ident=pass_id,
+            private_data_dir=self._folder(ref),
+            role=role,
+            playbook=playbook,
+            identity_only=watch.identity_only and not static,  # what the file's own `vars` say is checked
+            extra_vars=extra_vars(
+                cr,
+                watch.kind,
+                snake_case=watch.snake_case_parameters,
+                unsafe=watch.mark_unsafe,
+                identity_only=watch.identity_only,
+                static=static,
+            ),
+            env=self._plays.env,
+            verbosity=options.verbosity,
+            timeout_s=self._plays.timeout_s,
+            rotate_artifacts=options.artifacts,
+            ansible_args=self._plays.ansible_args,
+        )
+
+    def _requeue(
+        self, key: Key, result: PlayResult, options: PassOptions, queue: Requeue, fields: Mapping[str, Any]
+    ) -> Outcome:
+        fields = {
+            **fields,
+            "duration_s": round(result.duration_s, 3),
+            "result": result.status,
+            "changed": result.report.get("changed"),
+        }
+        if result.ok():
+            queue.succeeded(key)
+            if result.requeue_after_s is not None:
+                queue.schedule(key, result.requeue_after_s, "requeue_after")
+            elif options.period_s:
+                queue.schedule(key, options.period_s, "period")
+            self._log.info("pass finished", extra={**fields, "requeue_after_s": result.requeue_after_s})
+            return "success" if result.requeue_after_s is None else "requeue_after"
+        if result.status == "canceled":
+            self._log.warning("pass canceled", extra=fields)
+            return "error"
+        retry_in_s = queue.retry(key)
+        failures = list(result.failures) or [_without_failures(result)]
+        self._log.error("pass failed", extra={**fields, "failures": failures, "retry_in_s": round(retry_in_s, 1)})
+        return "error"
+
+    def _could_not_run(
+        self, cr: Manifest, key: Key, exc: OperatorError, queue: Requeue, fields: Mapping[str, Any]
+    ) -> Outcome:
+        if isinstance(exc, ParameterError):
+            self._status.refused(cr, str(exc))
+        retry_in_s = queue.retry(key)
+        self._log.error(
+            "pass failed", extra={**fields, "result": "error", "error": str(exc), "retry_in_s": round(retry_in_s, 1)}
+        )
+        return "error"
+
+    def _folder(self, ref: ObjectRef) -> Path:
+        return self._plays.folder / (ref.namespace or CLUSTER_SCOPE) / ref.name
+
+    def _fields(self, cr: Manifest, ref: ObjectRef, pass_id: str, item: Item[Key]) -> dict[str, Any]:
+        return {
+            "kind": self.watch.kind.kind,
+            **ref._asdict(),
+            "uid": metadata_of(cr).get("uid"),
+            "pass_id": pass_id,
+            "why": list(item.reasons),
+        }
+
+
+def _without_failures(result: PlayResult) -> str:
+    match result.status:
+        case "timeout":
+            return "the play took too long and was killed; see --play-timeout"
+        case "error":
+            return f"the play did not run to its end (exit status {result.rc}); its output is in the artifacts folder"
+        case _:
+            return f"the play ended with exit status {result.rc}"

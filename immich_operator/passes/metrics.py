@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Prometheus metrics in a registry of their own, named as controller-runtime and the Operator SDK name theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+
+from immich_operator import __version__
+from immich_operator.kube.client import RequestObserver
+from immich_operator.kube.resources import Kind, Manifest, ObjectRef, metadata_of
+from immich_operator.kube.timestamps import seconds_of
+from immich_operator.passes.workqueue import Observer
+
+# plays take 0.1 s to some minutes: controller-runtime's buckets, thinned out and carried on to ten minutes
+DURATION_BUCKETS: Final = (0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 7.5, 10, 20, 30, 60, 120, 300, 600)
+WAIT_BUCKETS: Final = (0.001, 0.01, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 300)
+_GVK: Final = ("group", "version", "kind")
+
+
+class Metrics:
+    """All metrics of one operator; thread-safe."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        build = Gauge("ansible_operator_build_info", "Build information.", ("commit", "version"), registry=registry)
+        build.labels("", __version__).set(1)
+        # the SDK's is a gauge too, although it only grows: dashboards ask for this name without _total
+        self._results = Gauge(
+            "ansible_operator_reconcile_result", "Finished passes.", (*_GVK, "result"), registry=registry
+        )
+        self._plays = Histogram(
+            "ansible_operator_reconciles",
+            "Time from the start of a play to its end, in seconds.",
+            _GVK,
+            buckets=DURATION_BUCKETS,
+            registry=registry,
+        )
+        self._skipped = Counter(
+            "operator_passes_skipped_total",
+            "Passes that were due but not run, because nothing had changed since the last good one.",
+            _GVK,
+            registry=registry,
+        )
+        self._created = Gauge(
+            "resource_created_at_seconds", "When it was created, Unix time.", ("name", "namespace", *_GVK),
+            registry=registry,
+        )  # fmt: skip
+        self._reconciles = Counter(
+            "controller_runtime_reconcile_total", "Finished passes.", ("controller", "result"), registry=registry
+        )
+        self._errors = Counter(
+            "controller_runtime_reconcile_errors_total", "Failed passes.", ("controller",), registry=registry
+        )
+        self._panics = Counter(
+            "controller_runtime_reconcile_panics_total",
+            "Passes ended by a fault of the operator itself.",
+            ("controller",),
+            registry=registry,
+        )
+        self._times = Histogram(
+            "controller_runtime_reconcile_time_seconds",
+            "Time of a whole pass.",
+            ("controller",),
+            buckets=DURATION_BUCKETS,
+            registry=registry,
+        )
+        self._max_workers = Gauge(
+            "controller_runtime_max_concurrent_reconciles",
+            "Passes that may run at a time, over all kinds.",
+            ("controller",),
+            registry=registry,
+        )
+        self._active = Gauge(
+            "controller_runtime_active_workers", "Passes that run now.", ("controller",), registry=registry
+        )
+        self._requests = Counter(
+            "rest_client_requests_total", "Answers of the API server to the operator's own requests.",
+            ("code", "method", "host"), registry=registry,
+        )  # fmt: skip
+        self._leader = Gauge(
+            "leader_election_master_status", "1 while this process leads.", ("name",), registry=registry
+        )
+
+    def controller_started(self, controller: str, workers: int) -> None:
+        """Make all series of a controller exist, so that rates begin at zero."""
+        for result in ("success", "error", "requeue_after"):
+            self._reconciles.labels(controller, result)
+        self._errors.labels(controller)
+        self._panics.labels(controller)
+        self._max_workers.labels(controller).set(workers)
+        self._active.labels(controller).set(0)
+
+    def pass_started(self, controller: str) -> None:
+        self._active.labels(controller).inc()
+
+    def pass_finished(self, controller: str, result: str, took_s: float) -> None:
+        """`result`: success, requeue_after or error."""
+        self._active.labels(controller).dec()
+        self._reconciles.labels(controller, result).inc()
+        self._times.labels(controller).observe(took_s)
+        if result == "error":
+            self._errors.labels(controller).inc()
+
+    def fault(self, controller: str) -> None:
+        self._panics.labels(controller).inc()
+
+    def play_finished(self, kind: Kind, *, ok: bool, took_s: float) -> None:
+        gvk = (kind.group, kind.version, kind.kind)
+        self._results.labels(*gvk, "succeeded" if ok else "failed").inc()
+        self._plays.labels(*gvk).observe(took_s)
+
+    def pass_skipped(self, kind: Kind) -> None:
+        self._skipped.labels(kind.group, kind.version, kind.kind).inc()
+
+    def object_seen(self, kind: Kind, ref: ObjectRef, obj: Manifest) -> None:
+        created = seconds_of(metadata_of(obj).get("creationTimestamp"))
+        if created is not None:
+            self._created.labels(ref.name, ref.namespace, kind.group, kind.version, kind.kind).set(created)
+
+    def object_gone(self, kind: Kind, ref: ObjectRef) -> None:
+        self._created.remove_by_labels(
+            {
+                "name": ref.name,
+                "namespace": ref.namespace,
+                "group": kind.group,
+                "version": kind.version,
+                "kind": kind.kind,
+            }
+        )
+
+    def leader(self, name: str, *, leading: bool) -> None:
+        self._leader.labels(name).set(int(leading))
+
+    def requests(self, host: str) -> RequestObserver:
+        """Counts the requests of one client."""
+        return _Requests(self._requests, host)
+
+    def queue(self, name: str) -> QueueMetrics:
+        """workqueue_* of one queue."""
+        return QueueMetrics(self.registry, name)
+
+
+class QueueMetrics(Observer):
+    """What client-go tells of a work queue."""
+
+    def __init__(self, registry: CollectorRegistry, name: str) -> None:
+        def counter(title: str, text: str) -> Counter:
+            return Counter(title, text, ("name",), registry=registry).labels(name)
+
+        def gauge(title: str, text: str) -> Gauge:
+            return Gauge(title, text, ("name",), registry=registry).labels(name)
+
+        self._adds = counter("workqueue_adds_total", "Keys that became waiting.")
+        self._retries = counter("workqueue_retries_total", "Passes repeated after a failure.")
+        self._depth = gauge("workqueue_depth", "Keys that wait.")
+        self._unfinished = gauge("workqueue_unfinished_work_seconds", "Sum over running passes of their time so far.")
+        self._longest = gauge("workqueue_longest_running_processor_seconds", "Age of the oldest running pass.")
+        self._wait = Histogram(
+            "workqueue_queue_duration_seconds", "Time a key waited, settle time included.", ("name",),
+            buckets=WAIT_BUCKETS, registry=registry,
+        ).labels(name)  # fmt: skip
+        self._work = Histogram(
+            "workqueue_work_duration_seconds", "Time a pass took.", ("name",),
+            buckets=DURATION_BUCKETS, registry=registry,
+        ).labels(name)  # fmt: skip
+
+    def ages(self, running: Callable[[], list[float]]) -> None:
+        """Where to ask for the ages of running passes, in seconds, when metrics are read."""
+        self._unfinished.set_function(lambda: sum(running()))
+        self._longest.set_function(lambda: max(running(), default=0.0))
+
+    def added(self) -> None:
+        self._adds.inc()
+
+    def depth(self, keys: int) -> None:
+        self._depth.set(keys)
+
+    def started(self, waited_s: float) -> None:
+        self._wait.observe(waited_s)
+
+    def finished(self, took_s: float) -> None:
+        self._work.observe(took_s)
+
+    def retried(self) -> None:
+        self._retries.inc()
+
+
+class _Requests(RequestObserver):
+    def __init__(self, counter: Counter, host: str) -> None:
+        self._counter = counter
+        self._host = host
+
+    def answered(self, method: str, code: str) -> None:
+        self._counter.labels(code, method, self._host).inc()

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writes what `conditions` decides to the API server: everything for entries of watches.yaml with `manageStatus`, else only
+that an object was refused."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from immich_operator.config.watches import Watch
+from immich_operator.engine.base import PlayResult
+from immich_operator.errors import ClusterError, ConflictError, NotFoundError
+from immich_operator.kube import events
+from immich_operator.kube.client import Client
+from immich_operator.kube.discovery import Discovery
+from immich_operator.kube.resources import Kind, Manifest, Resource, mapping, metadata_of
+from immich_operator.passes import conditions
+from immich_operator.passes.finalizers import object_path, object_title
+
+EVENT: Final = Resource(Kind("v1", "Event"), "events", namespaced=True)
+Decide = Callable[[Mapping[str, Any]], list[conditions.Condition]]
+
+
+class StatusWriter:
+    """Where the role keeps the status itself, this only says what the role can't know of. A status that cannot be
+    written is a warning, not a failure of the pass: the objects are what matters, and a CRD may lack the status
+    subresource."""
+
+    def __init__(
+        self,
+        watch: Watch,
+        client: Client,
+        discovery: Discovery,
+        log: logging.Logger,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._watch = watch
+        self._client = client
+        self._discovery = discovery
+        self._log = log
+        self._wall = wall
+
+    def running(self, cr: Manifest) -> None:
+        """A pass begins."""
+        if (
+            self._watch.manage_status
+            and conditions.patch(cr, conditions.running(mapping(cr.get("status")), self._wall())) is not None
+        ):
+            self._write(cr, lambda present: conditions.running(present, self._wall()))
+
+    def finished(self, cr: Manifest, result: PlayResult) -> None:
+        """A play has ended."""
+        if self._watch.manage_status:
+            self._write(cr, lambda present: conditions.finished(present, result, self._wall()))
+        elif conditions.patch(cr, conditions.without_refusal(mapping(cr.get("status")))) is not None:
+            self._write(cr, conditions.without_refusal)
+
+    def refused(self, cr: Manifest, message: str) -> None:
+        """No play can be made of the object; `message` names what to change."""
+        if self._watch.manage_status:
+            self._write(cr, lambda present: conditions.failed(present, message, self._wall()))
+            return
+        generation = metadata_of(cr).get("generation")
+        if self._write(
+            cr, lambda present: conditions.refused(present, message, generation, self._wall()), unready=True
+        ):
+            self._post(cr, message)
+
+    def _post(self, cr: Manifest, message: str) -> None:
+        event = events.warning(cr, conditions.REFUSED_REASON, conditions.REFUSED + message, self._wall())
+        try:
+            self._client.send(
+                "POST",
+                EVENT.path(event["metadata"]["namespace"]),
+                event,
+                what=f"post an Event about {object_title(cr)}",
+            )
+        except ClusterError as exc:
+            self._log.warning("event could not be posted", extra={"object": object_title(cr), "error": str(exc)})
+
+    def _write(self, cr: Manifest, decide: Decide, *, unready: bool = False) -> bool:
+        """Whether something was written."""
+        title = object_title(cr)
+        try:
+            path = object_path(cr, self._discovery.find(self._watch.kind), title)
+            try:
+                return self._attempt(path, cr, decide, unready)
+            except ConflictError:
+                # the role wrote its own status meanwhile: read that and try again
+                return self._attempt(path, cr, decide, unready)
+        except NotFoundError:
+            self._log.debug("no status written, the object is gone", extra={"object": title})
+        except ClusterError as exc:
+            self._log.warning("status could not be written", extra={"object": title, "error": str(exc)})
+        return False
+
+    def _attempt(self, path: str, cr: Manifest, decide: Decide, unready: bool) -> bool:
+        title = object_title(cr)
+        live = self._client.get(path, what=f"get {title}")
+        if metadata_of(live).get("uid") != metadata_of(cr).get("uid"):
+            return False  # made anew under the same name: its own pass is to come
+        change = conditions.patch(live, decide(mapping(live.get("status"))), unready=unready)
+        if change is None:
+            return False
+        self._client.send(
+            "PATCH",
+            f"{path}/status",
+            change,
+            what=f"write the status of {title}",
+            content_type="application/merge-patch+json",
+        )
+        return True

@@ -1,0 +1,289 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Leader election by Lease, field for field as client-go does it, so that a Go and a Python pod can hand it over.
+
+A Lease is taken to be held until its record has not changed for its duration *as seen by this process's own clock*:
+the times written in it come from other machines and are never compared. (client-go, tools/leaderelection.)
+"""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import math
+import random
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from immich_operator.errors import ClusterError, ConflictError, NotFoundError
+from immich_operator.kube.client import Client
+from immich_operator.kube.resources import Kind, Manifest, Resource, mapping
+
+LEASE: Final = Resource(Kind("coordination.k8s.io/v1", "Lease"), "leases", namespaced=True)
+JITTER: Final = 1.2  # client-go's JitterFactor of the retry period while waiting
+MIN_TIMEOUT_S: Final = 0.5  # the last try before the deadline gets at least this long
+
+
+def now_text() -> str:
+    """The time as metav1.MicroTime."""
+    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """Name and times of the Lease; seconds."""
+
+    namespace: str
+    name: str
+    identity: str
+    lease_s: float = 15.0
+    renew_deadline_s: float = 10.0
+    retry_s: float = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """The last different record seen, and when (monotonic seconds)."""
+
+    spec: Mapping[str, Any]
+    at: float
+
+
+def observe(known: Observed | None, spec: Mapping[str, Any], now: float) -> Observed:
+    """Keep the time of the first sight of an unchanged record."""
+    return known if known is not None and known.spec == spec else Observed(spec, now)
+
+
+def may_take(seen: Observed, identity: str, now: float) -> bool:
+    """Whether `identity` may write itself into the Lease: it holds it, nobody does, or the holder is silent."""
+    holder = seen.spec.get("holderIdentity") or ""
+    duration = seen.spec.get("leaseDurationSeconds")
+    lasts_s = float(duration) if isinstance(duration, int | float) else 0.0
+    return holder in ("", identity) or seen.at + lasts_s < now
+
+
+def claim(old: Mapping[str, Any], terms: Terms, wall: str) -> dict[str, Any]:
+    """The record that says this process holds the Lease; `wall` is the time as RFC 3339 with microseconds."""
+    mine = old.get("holderIdentity") == terms.identity
+    transitions = old.get("leaseTransitions")
+    transitions = transitions if isinstance(transitions, int) else 0
+    return {
+        "holderIdentity": terms.identity,
+        "leaseDurationSeconds": math.ceil(terms.lease_s),  # never less than this process relies on
+        "acquireTime": old.get("acquireTime", wall) if mine else wall,
+        "renewTime": wall,
+        # client-go counts a hand-over, not the very first holder
+        "leaseTransitions": transitions + (1 if old and not mine else 0),
+    }
+
+
+def released(old: Mapping[str, Any], wall: str) -> dict[str, Any]:
+    """The record that lets the next candidate in at once."""
+    return {
+        "holderIdentity": "",
+        "leaseDurationSeconds": 1,
+        "acquireTime": wall,
+        "renewTime": wall,
+        "leaseTransitions": old.get("leaseTransitions", 0),
+    }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Times:
+    """Clocks and chance; replaced in tests."""
+
+    monotonic: Callable[[], float] = time.monotonic
+    wall: Callable[[], str] = now_text
+    chance: Callable[[], float] = random.random  # 0 <= x < 1; spreads load, guards nothing
+
+
+class Elector:
+    """Run `run` in a thread; `leading` tells whether this process may work."""
+
+    def __init__(
+        self,
+        client: Client,
+        terms: Terms,
+        *,
+        stop: threading.Event,
+        log: logging.Logger,
+        on_change: Callable[[bool], None],
+        times: Times | None = None,
+    ) -> None:
+        self.leading = threading.Event()
+        self._client = client
+        self._terms = terms
+        self._stop = stop
+        self._log = log
+        self._on_change = on_change
+        times = times or Times()
+        self._clock = times.monotonic
+        self._wall = times.wall
+        self._chance = times.chance
+        self._finished = threading.Event()
+        self._writing = threading.Lock()  # held for a whole attempt: `finish` must not be undone by one under way
+        self._lease: Manifest = {}
+        self._seen: Observed | None = None
+        self._timeout_s = terms.renew_deadline_s
+
+    def run(self) -> None:
+        """Wait for the Lease, hold it until `finish`; returns early only when it is lost.
+
+        Raises:
+            ClusterError: the Lease could not be renewed in time, or someone else has it: the process has to end.
+        """
+        while True:
+            renewed = self._clock()  # the others count from when it was written, at the earliest
+            if self.attempt(self._terms.renew_deadline_s) and self._left(renewed):
+                break
+            # a candidate that stands by ends with the operator; a leader goes on until `finish`
+            if self._wait(self._terms.retry_s * (1 + (JITTER - 1) * self._chance())) or self._stop.is_set():
+                return
+        self._log.info("leading", extra=self._fields())
+        self.leading.set()
+        self._on_change(True)
+        try:
+            self._hold(renewed)
+        except BaseException:
+            self.leading.clear()
+            self._on_change(False)
+            raise
+
+    def attempt(self, timeout_s: float) -> bool:
+        """One try to get or renew the Lease; each of its requests (three at most, normally one) may take `timeout_s`.
+
+        False as well when there is nothing to try for any more.
+        """
+        with self._writing:
+            if self._finished.is_set():
+                return False
+            self._timeout_s = max(MIN_TIMEOUT_S, timeout_s)
+            try:
+                return self._renew() or self._take()
+            except ConflictError:
+                return False  # another candidate was quicker
+            except ClusterError as exc:
+                self._log.warning("the Lease could not be read or written", extra={**self._fields(), "error": str(exc)})
+                return False
+
+    def finish(self, *, release: bool = True) -> None:
+        """Hold the Lease no longer.
+
+        `release`: give it up, so that the next candidate needs no waiting. Only when nothing writes any more; else it
+        runs out.
+        """
+        self._finished.set()
+        if not self.leading.is_set():
+            return
+        self.leading.clear()
+        self._on_change(False)
+        if not release:
+            return
+        if not self._writing.acquire(timeout=self._terms.retry_s):
+            self._log.warning("the Lease could not be released", extra={**self._fields(), "error": "a renewal hangs"})
+            return
+        try:
+            self._timeout_s = self._terms.retry_s
+            self._write(released(self._spec(), self._wall()))
+        except ClusterError as exc:
+            self._log.warning("the Lease could not be released", extra={**self._fields(), "error": str(exc)})
+        else:
+            self._log.info("Lease released", extra=self._fields())
+        finally:
+            self._writing.release()
+
+    def _hold(self, renewed: float) -> None:
+        """Renew the Lease, last done at `renewed`, until `finish`. Raises ClusterError when it is lost."""
+        while not self._wait(min(self._terms.retry_s, self._left(renewed))):
+            started = self._clock()
+            if self._attempt_in_time(self._left(renewed)):
+                renewed = started
+            elif self._finished.is_set():
+                return
+            elif not self._left(renewed) or self._is_somebody_elses():
+                raise ClusterError(
+                    f"Lease {self._terms.namespace}/{self._terms.name} was lost; this process must not go on writing"
+                )
+
+    def _attempt_in_time(self, seconds: float) -> bool:
+        """`attempt`, but False after that time at the latest.
+
+        A request has a time limit for each of its parts only: an answer that comes in drops never reaches one. So the
+        attempt runs in a thread that may be left behind.
+        """
+        result: Future[bool] = Future()
+
+        def work() -> None:
+            try:
+                result.set_result(self.attempt(seconds))
+            except BaseException as exc:
+                result.set_exception(exc)
+
+        threading.Thread(target=work, name="renew the Lease", daemon=True).start()
+        try:
+            return result.result(max(MIN_TIMEOUT_S, seconds))
+        except TimeoutError:
+            self._log.warning("the Lease could not be renewed in time", extra=self._fields())
+            return False
+
+    def _renew(self) -> bool:
+        """Write to the Lease as it was when last seen. False when it was not ours then, or somebody has written to it."""
+        if self._spec().get("holderIdentity") != self._terms.identity:
+            return False
+        try:
+            return self._write(claim(self._spec(), self._terms, self._wall()))
+        except ConflictError:
+            return False
+
+    def _take(self) -> bool:
+        terms = self._terms
+        try:
+            lease = self._client.get(
+                LEASE.path(terms.namespace, terms.name),
+                what=f"get Lease {terms.namespace}/{terms.name}",
+                timeout_s=self._timeout_s,
+            )
+        except NotFoundError:
+            self._lease = {}
+            return self._write(claim({}, terms, self._wall()))
+        self._lease = lease
+        now = self._clock()
+        self._seen = observe(self._seen, self._spec(), now)
+        if not may_take(self._seen, terms.identity, now):
+            return False
+        return self._write(claim(self._spec(), terms, self._wall()))
+
+    def _write(self, spec: dict[str, Any]) -> Literal[True]:
+        terms = self._terms
+        metadata = dict(mapping(self._lease.get("metadata"))) or {"name": terms.name, "namespace": terms.namespace}
+        body = {"apiVersion": LEASE.kind.api_version, "kind": LEASE.kind.kind, "metadata": metadata, "spec": spec}
+        exists = bool(self._lease)
+        self._lease = self._client.send(
+            "PUT" if exists else "POST",
+            LEASE.path(terms.namespace, terms.name if exists else ""),
+            body,
+            what=f"{'renew' if exists else 'create'} Lease {terms.namespace}/{terms.name}",
+            timeout_s=self._timeout_s,
+        )
+        self._seen = observe(self._seen, self._spec(), self._clock())
+        return True
+
+    def _spec(self) -> Mapping[str, Any]:
+        return mapping(self._lease.get("spec"))
+
+    def _is_somebody_elses(self) -> bool:
+        """By what was read last: what could not be read proves nothing."""
+        return self._spec().get("holderIdentity") not in (None, "", self._terms.identity)
+
+    def _left(self, renewed: float) -> float:
+        """Seconds until the renew deadline, 0.0 when it has passed."""
+        return max(0.0, renewed + self._terms.renew_deadline_s - self._clock())
+
+    def _wait(self, seconds: float) -> bool:
+        return self._finished.wait(seconds)
+
+    def _fields(self) -> dict[str, str]:
+        return {"lease": f"{self._terms.namespace}/{self._terms.name}", "identity": self._terms.identity}

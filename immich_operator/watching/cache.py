@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the reflectors have seen, reduced to what the runtime needs, and the differences worth telling.
+
+A store keeps one entry per object. Primary objects are kept whole, because a pass needs them. Of all others only a
+`Trace` is kept, a few hundred bytes, so that tens of thousands of Secrets cost little memory and no secrecy.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, TypeVar
+
+from immich_operator.kube.resources import Manifest, ObjectRef, metadata_of, ref_of
+
+E = TypeVar("E")
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """An object that is not kept: enough to know that it changed and whose it was."""
+
+    resource_version: str
+    owner: ObjectRef | None
+
+
+@dataclass(frozen=True, slots=True)
+class Change(Generic[E]):
+    """One object before and after; `initial` = found by the first list, so it may have been there for long."""
+
+    verb: Literal["created", "changed", "deleted"]
+    ref: ObjectRef
+    old: E | None
+    new: E | None
+    initial: bool = False
+
+
+class Store(Generic[E]):
+    """Thread-safe map of one kind's objects in one scope; `listener` hears of each change outside the lock.
+
+    Args:
+        keep: reduces an object to the entry to store.
+        version: of an entry, to tell a change from a repetition.
+    """
+
+    def __init__(
+        self, keep: Callable[[Manifest], E], version: Callable[[E], str], listener: Callable[[Change[E]], None]
+    ) -> None:
+        self._keep = keep
+        self._version = version
+        self._listener = listener
+        self._lock = threading.Lock()
+        self._entries: dict[ObjectRef, E] = {}
+        self._filled = False
+
+    def replace(self, objects: Iterable[Manifest]) -> None:
+        """Take a complete list; whatever it lacks is gone."""
+        fresh = {ref: self._keep(obj) for obj in objects if (ref := ref_of(obj)) is not None}
+        with self._lock:
+            before, self._entries = self._entries, fresh
+            initial, self._filled = not self._filled, True
+        for ref, old in before.items():
+            if ref not in fresh:
+                self._listener(Change("deleted", ref, old, None))
+        for ref, new in fresh.items():
+            old_entry = before.get(ref)
+            if old_entry is None:
+                self._listener(Change("created", ref, None, new, initial))
+            elif self._version(old_entry) != self._version(new):
+                self._listener(Change("changed", ref, old_entry, new))
+
+    def put(self, obj: Manifest) -> None:
+        """Take one object that was added or modified."""
+        if (ref := ref_of(obj)) is None:
+            return
+        new = self._keep(obj)
+        with self._lock:
+            old = self._entries.get(ref)
+            self._entries[ref] = new
+        if old is None:
+            self._listener(Change("created", ref, None, new))
+        elif self._version(old) != self._version(new):
+            self._listener(Change("changed", ref, old, new))
+
+    def remove(self, obj: Manifest) -> None:
+        """Forget one object that was deleted."""
+        if (ref := ref_of(obj)) is None:
+            return
+        with self._lock:
+            old = self._entries.pop(ref, None)
+        if old is not None:
+            self._listener(Change("deleted", ref, old, None))
+
+    def get(self, ref: ObjectRef) -> E | None:
+        with self._lock:
+            return self._entries.get(ref)
+
+    def refs(self) -> list[ObjectRef]:
+        with self._lock:
+            return list(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+
+class Index:
+    """Many-to-many: which primary objects name which other object. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._named_by: defaultdict[ObjectRef, set[ObjectRef]] = defaultdict(set)
+        self._names: dict[ObjectRef, frozenset[ObjectRef]] = {}
+
+    def set(self, primary: ObjectRef, names: Iterable[ObjectRef]) -> None:
+        """Replace what `primary` names; nothing = forget it."""
+        fresh = frozenset(names)
+        with self._lock:
+            known = self._names.pop(primary, frozenset())
+            for name in known - fresh:
+                self._named_by[name].discard(primary)
+                if not self._named_by[name]:
+                    del self._named_by[name]
+            for name in fresh:
+                self._named_by[name].add(primary)
+            if fresh:
+                self._names[primary] = fresh
+
+    def named_by(self, name: ObjectRef) -> list[ObjectRef]:
+        """The primary objects that name `name`, in a fixed order."""
+        with self._lock:
+            return sorted(self._named_by.get(name, ()))
+
+
+def resource_version(obj: Mapping[str, Any]) -> str:
+    return str(metadata_of(obj).get("resourceVersion", ""))

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The reflectors of a whole process: one per scope, however many entries of watches.yaml are interested in it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+
+from immich_operator.kube.client import Client
+from immich_operator.kube.discovery import Discovery
+from immich_operator.kube.resources import Manifest
+from immich_operator.watching.reflector import Hooks, Reflector, Scope, Sink, Timing, Tools
+
+OnApi = Callable[[Scope, bool], None]
+
+
+class Fanout:
+    """A sink that hands everything on to several."""
+
+    def __init__(self, sinks: Sequence[Sink]) -> None:
+        self._sinks = sinks
+
+    def replace(self, objects: list[Manifest]) -> None:
+        for sink in self._sinks:
+            sink.replace(objects)
+
+    def put(self, obj: Manifest) -> None:
+        for sink in self._sinks:
+            sink.put(obj)
+
+    def remove(self, obj: Manifest) -> None:
+        for sink in self._sinks:
+            sink.remove(obj)
+
+
+class Informers:
+    """Collects who wants what, then makes the reflectors."""
+
+    def __init__(self) -> None:
+        self._wanted: dict[Scope, list[tuple[Sink, OnApi | None]]] = {}
+        self._reflectors: list[Reflector] = []
+
+    def subscribe(self, scope: Scope, sink: Sink, on_api: OnApi | None = None) -> None:
+        """Before `make`."""
+        self._wanted.setdefault(scope, []).append((sink, on_api))
+
+    def make(
+        self,
+        client: Client,
+        *,
+        stop: threading.Event,
+        log: logging.Logger,
+        on_attempt: Callable[[], None],
+        timing: Timing | None = None,
+    ) -> list[Reflector]:
+        """The reflectors, to be run by threads of their own."""
+        discovery = Discovery(client)
+        tools = Tools(client=client, discovery=discovery, stop=stop, log=log, timing=timing or Timing())
+        for scope, wanted in self._wanted.items():
+            listeners = [on_api for _, on_api in wanted if on_api is not None]
+            hooks = Hooks(on_api=_tell_all(listeners), on_attempt=on_attempt)
+            self._reflectors.append(Reflector(scope, Fanout([sink for sink, _ in wanted]), tools, hooks))
+        return self._reflectors
+
+    def attempted(self) -> bool:
+        """Whether each first list has succeeded or failed."""
+        return all(reflector.attempted() for reflector in self._reflectors)
+
+    def problems(self) -> list[str]:
+        """Why the caches cannot be relied on; empty when they can."""
+        return [problem for reflector in self._reflectors if (problem := reflector.problem()) is not None]
+
+    def reliable(self) -> bool:
+        """Whether the caches follow the cluster at this moment; `problems` waits whether a failure lasts."""
+        return all(reflector.reliable() for reflector in self._reflectors)
+
+    def wake(self) -> None:
+        """Make all reflectors notice a stop."""
+        for reflector in self._reflectors:
+            reflector.wake()
+
+
+def _tell_all(listeners: Sequence[OnApi]) -> OnApi:
+    def tell(scope: Scope, served: bool) -> None:
+        for listener in listeners:
+            listener(scope, served)
+
+    return tell

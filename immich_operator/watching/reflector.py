@@ -1,0 +1,299 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Keeps a store equal to what the API server holds of one kind in one scope: list once, then watch.
+
+Every way a watch can end has one answer: the server's timeout -> watch on from the last version; 410 -> list again;
+404 on the collection -> the API is gone, empty the store and look for it now and then; anything else -> back off,
+then watch on, or list again when the server goes on refusing. A kind that needs RBAC it does not have is tried on and
+on, and says which rule is missing.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from immich_operator.errors import (
+    ApiError,
+    ClusterError,
+    ForbiddenError,
+    GoneError,
+    MalformedAnswerError,
+    NotFoundError,
+    UnreachableError,
+)
+from immich_operator.kube.client import Client, WatchStream
+from immich_operator.kube.discovery import Discovery
+from immich_operator.kube.resources import Kind, Manifest, Resource, metadata_of, ref_of
+
+SHORT_WATCH_S: Final = 1.0  # a watch that ends sooner without any event is a fault, not a timeout
+RELIST_AFTER: Final = 3  # refusals in a row after which the version itself is suspected (etcd restored from a backup)
+FAILING_S: Final = 120.0  # how long failures are borne before they count as a problem
+
+
+class Sink(Protocol):
+    """Where a reflector puts what it reads; a `cache.Store` is one."""
+
+    def replace(self, objects: list[Manifest]) -> None: ...
+    def put(self, obj: Manifest) -> None: ...
+    def remove(self, obj: Manifest) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """What to watch. `namespace` None = all; `optional` = the API need not exist."""
+
+    kind: Kind
+    namespace: str | None = None
+    selector: str = ""
+    metadata_only: bool = True
+    optional: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.kind}" + (f" in {self.namespace}" if self.namespace else "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """Seconds. A watch lasts a random time in its range, so that many do not end together."""
+
+    backoff_first_s: float = 1.0
+    backoff_max_s: float = 30.0
+    discovery_s: float = 30.0
+    watch_s: tuple[int, int] = (300, 600)
+
+
+def _nothing(*_: object) -> None:
+    return
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hooks:
+    """`on_api(scope, served)`: the API of a kind appeared or went away. `on_attempt()`: the first list succeeded or
+    failed. Called in the reflector's thread."""
+
+    on_api: Callable[[Scope, bool], None] = _nothing
+    on_attempt: Callable[[], None] = _nothing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tools:
+    """What reflectors work with."""
+
+    client: Client
+    discovery: Discovery
+    stop: threading.Event
+    log: logging.Logger
+    timing: Timing = field(default_factory=Timing)
+    random_: random.Random = field(default_factory=random.Random)
+    clock: Callable[[], float] = time.monotonic
+
+
+class Reflector:
+    """Run it in a thread of its own; all other methods may be called from any thread."""
+
+    def __init__(self, scope: Scope, sink: Sink, tools: Tools, hooks: Hooks | None = None) -> None:
+        self.scope = scope
+        self._sink = sink
+        self._client = tools.client
+        self._discovery = tools.discovery
+        self._stop = tools.stop
+        self._log = tools.log
+        self._timing = tools.timing
+        self._random = tools.random_
+        self._clock = tools.clock
+        self._hooks = hooks or Hooks()
+        self._attempted = threading.Event()
+        self._synced = threading.Event()
+        self._problem = "first list not done"
+        self._logged = ""
+        self._failures = 0
+        self._refusals = 0
+        self._failing_since: float | None = None
+        self._opened: float | None = None
+        self._version = ""
+        self._plural: str | None = None
+        self._served: bool | None = None
+        self._stream: WatchStream | None = None
+
+    def problem(self) -> str | None:
+        """Why the store cannot be relied on, None when it can (an optional kind that is not served included).
+
+        Failures that do not last are none.
+        """
+        fine = self._synced.is_set() and not self._failing(FAILING_S)
+        return None if fine else f"{self.scope}: {self._problem}"
+
+    def reliable(self) -> bool:
+        """Whether the store follows the cluster at this moment."""
+        return self._synced.is_set() and not self._failing()
+
+    def attempted(self) -> bool:
+        """Whether the first list has succeeded or failed, so that there is no more to wait for."""
+        return self._attempted.is_set()
+
+    def run(self) -> None:
+        """Work until `stop` is set and `wake` was called."""
+        while not self._stop.is_set():
+            try:
+                resource = self._discovery.find(self.scope.kind)
+                if resource is None:
+                    self._version = ""
+                    self._api_missing()
+                    self._stop.wait(self._timing.discovery_s)
+                    continue
+                self._plural = resource.plural
+                if not self._version:
+                    self._version = self._list(resource)
+                self._watch(resource)
+            except GoneError:
+                self._log.info("watch is too far behind, listing again", extra={"kind": str(self.scope)})
+                self._version = ""
+                # every watcher of the cluster may be told 410 at once; they need not list in the same instant
+                self._stop.wait(self._timing.backoff_first_s * self._random.random())
+            except NotFoundError as exc:
+                self._discovery.forget(self.scope.kind)
+                self._back_off(exc)
+                self._version = ""
+            except ClusterError as exc:
+                self._back_off(exc)
+                if self._refusals >= RELIST_AFTER:
+                    self._version = ""
+
+    def wake(self) -> None:
+        """Make `run` notice that `stop` is set."""
+        if stream := self._stream:
+            stream.close()
+
+    def _list(self, resource: Resource) -> str:
+        scope = self.scope
+        objects, version = self._client.list_pages(
+            resource, scope.namespace, selector=scope.selector, metadata_only=scope.metadata_only
+        )
+        unusable = sum(ref_of(obj) is None for obj in objects)
+        if unusable:
+            self._log.warning("skipped entries without a name", extra={"kind": str(scope), "count": unusable})
+        self._sink.replace(objects)
+        if scope.optional and not self._served:
+            # Before anybody hears that the first attempt was made: from then on passes may begin.
+            self._hooks.on_api(scope, True)
+        if not self._refusals:  # else it is the watch that has to work again
+            self._recovered()
+        self._synced.set()
+        self._mark_attempted()
+        if self._served is False:
+            self._log.info("API is served now, watching it", extra={"kind": str(scope)})
+        self._served = True
+        return version
+
+    def _watch(self, resource: Resource) -> None:
+        """Follow one watch to its end; `_version` is then the one to go on from.
+
+        Raises: ClusterError.
+        """
+        scope = self.scope
+        stream = self._stream = self._client.watch(
+            resource,
+            scope.namespace,
+            resource_version=self._version,
+            timeout_s=self._random.randint(*self._timing.watch_s),
+            selector=scope.selector,
+            metadata_only=scope.metadata_only,
+        )
+        if self._stop.is_set():  # set before `wake` could see the stream
+            stream.close()
+        opened = self._opened = self._clock()
+        heard = False
+        try:
+            for event in stream:
+                subject = event["object"]
+                if event["type"] in {"ADDED", "MODIFIED"}:
+                    self._sink.put(subject)
+                elif event["type"] == "DELETED":
+                    self._sink.remove(subject)
+                self._version = str(metadata_of(subject).get("resourceVersion") or self._version)
+                heard = True
+                self._recovered()
+        except UnreachableError:
+            if self._clock() - opened >= SHORT_WATCH_S:  # it worked until the connection was cut
+                self._failures, self._failing_since = 0, None
+            raise
+        else:
+            if not heard and self._clock() - opened < SHORT_WATCH_S:
+                raise UnreachableError(f"watch {resource.title(scope.namespace)}: it ended as soon as it began")
+            self._recovered()
+        finally:
+            self._stream = self._opened = None
+
+    def _api_missing(self) -> None:
+        scope = self.scope
+        if self._served is not False:
+            if self._served:
+                self._log.info("API is not served any more", extra={"kind": str(scope)})
+                self._sink.replace([])
+                self._hooks.on_api(scope, False)
+            elif not scope.optional:
+                self._log.error(
+                    "the API server does not serve this kind: install its CRD; waiting for it",
+                    extra={"kind": str(scope), "apiVersion": scope.kind.api_version},
+                )
+            self._served = False
+        self._failures, self._refusals, self._failing_since, self._logged = 0, 0, None, ""
+        if scope.optional:
+            self._synced.set()
+        else:
+            self._synced.clear()
+            self._problem = "the API server does not serve this kind"
+        self._mark_attempted()
+
+    def _mark_attempted(self) -> None:
+        if not self._attempted.is_set():
+            self._attempted.set()
+            self._hooks.on_attempt()
+
+    def _failing(self, for_s: float = 0.0) -> bool:
+        """Whether nothing has worked for so long. A watch that is open and silent works."""
+        since, opened, now = self._failing_since, self._opened, self._clock()
+        is_open = opened is not None and now - opened >= SHORT_WATCH_S
+        return since is not None and not is_open and now - since >= for_s
+
+    def _recovered(self) -> None:
+        if self._logged:
+            self._log.info("watch works again", extra={"kind": str(self.scope)})
+        self._failures, self._refusals, self._failing_since, self._logged = 0, 0, None, ""
+
+    def _back_off(self, exc: ClusterError) -> None:
+        """Report and wait; the delay doubles with each failure in a row and ends early at a stop."""
+        if self._stop.is_set():
+            return
+        self._failures += 1
+        if self._version:  # it was the watch
+            self._refusals = self._refusals + 1 if isinstance(exc, ApiError | MalformedAnswerError) else 0
+        if self._failing_since is None:
+            self._failing_since = self._clock()
+        ceiling = min(self._timing.backoff_max_s, self._timing.backoff_first_s * 2.0 ** min(self._failures - 1, 30))
+        delay_s = ceiling * self._random.uniform(0.5, 1.0)
+        forbidden = isinstance(exc, ForbiddenError)
+        self._problem = missing_rule(self.scope, self._plural) if forbidden else str(exc)
+        # said once, not every 30 seconds: the same problem again is detail
+        level = logging.DEBUG if self._problem == self._logged else logging.ERROR if forbidden else logging.WARNING
+        self._logged = self._problem
+        sentence = "operator lacks a permission" if forbidden else "watch interrupted, trying again"
+        fields = {"kind": str(self.scope), "error": self._problem, "retry_in_s": round(delay_s, 1)}
+        self._log.log(level, sentence, extra=fields)
+        self._mark_attempted()
+        self._stop.wait(delay_s)
+
+
+def missing_rule(scope: Scope, plural: str | None = None) -> str:
+    """The RBAC rule to add, as a person would write it into a Role or ClusterRole."""
+    role = f"Role in namespace {scope.namespace}" if scope.namespace else "ClusterRole"
+    resource = plural or scope.kind.kind.lower() + "s"
+    return (
+        f"not allowed to list and watch {scope.kind}: add to the operator's {role} the rule "
+        f'{{apiGroups: ["{scope.kind.group}"], resources: ["{resource}"], verbs: ["list", "watch"]}}'
+    )

@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Immich's configuration file: what the operator knows, overlaid by what the user says, with Secrets filled in."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from ..kube.values import checksum, dig, is_deeper, merged
+from ..spec import names
+from ..spec.images import release_of
+from ..spec.immich_settings import OPERATOR, Finding, check_settings, converted
+from ..spec.immich_settings_schema import VERIFIED_RELEASES
+from ..spec.names import Component
+from .instance import Instance, Part, Surroundings
+from .reasons import Reason
+from .required import Used, secret_text
+
+PATH = "spec.immich.configuration"
+DEEPEST = 100
+"""Levels. No setting has more than five, and the file could not be written with some hundreds."""
+
+SECRET_SETTINGS = (
+    (("notifications", "smtp", "transport"), "passwordSecretRef", "password"),
+    (("oauth",), "clientSecretRef", "clientSecret"),
+)
+"""(where, the operator's key, Immich's key): the two secret values in Immich's settings."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigFile:
+    """Where the server finds its configuration, and the checksum that replaces its pods when that changes."""
+
+    kind: str
+    """ConfigMap, Secret, or None: no file at all."""
+    name: str
+    checksum: str | None
+
+
+def plan(instance: Instance, around: Surroundings) -> tuple[Part, ConfigFile | None]:
+    """The object that holds the file.
+
+    No ConfigFile when a Secret is missing, or when Immich would not start with the settings: then all stays as it is,
+    the old file too, which a pod that starts again would read.
+    """
+    part = Part(Component.CONFIG)
+    name = names.config_object(instance.name)
+    wanted_kind = dig(instance.spec, "immich", "configurationKind", default="ConfigMap")
+    users: Mapping[str, Any] = dig(instance.spec, "immich", "configuration", default={})
+    if is_deeper(users, DEEPEST):
+        part.blocks(Reason.SPEC_INVALID, f"{PATH} is nested more than {DEEPEST} levels deep; make it flatter")
+        return part, None
+    users = converted(users)
+    _tell_of_doubtful_settings(part, instance, around, users, wanted_kind)
+    if part.is_blocked:
+        return part, None
+    if wanted_kind == "None":
+        return part, ConfigFile("None", name, None)
+
+    settings = merged(generated_settings(instance), with_machine_learning_urls(users))
+    settings, has_secrets = _with_secrets(part, instance, around, settings)
+    if part.is_blocked:
+        return part, None
+    text = as_yaml(settings)
+    kind = "Secret" if has_secrets else wanted_kind
+    manifest = instance.manifest("v1", kind, name, part.component)
+    if kind == "Secret":
+        manifest["type"] = "Opaque"
+        manifest["data"] = {names.CONFIG_FILE: base64.b64encode(text.encode()).decode()}
+    else:
+        manifest["data"] = {names.CONFIG_FILE: text}
+    part.apply(manifest)
+    return part, ConfigFile(kind, name, checksum(f"{instance.namespace}/{instance.name}", text))
+
+
+def used_secrets(instance: Instance) -> list[Used]:
+    """The Secrets that end up in the file."""
+    users = dig(instance.spec, "immich", "configuration", default={})
+    references = [dig(users, *where, key) for where, key, _unused in SECRET_SETTINGS]
+    return [Used("Secret", reference["name"], reference.get("key")) for reference in references if reference]
+
+
+def machine_learning_url(instance: Instance) -> str | None:
+    """Where Immich finds machine learning: our Service, the user's address, or nowhere."""
+    if instance.is_enabled(Component.MACHINE_LEARNING):
+        return f"http://{names.workload_name(instance.name, Component.MACHINE_LEARNING)}:3003"
+    return instance.settings(Component.MACHINE_LEARNING).get("url") or None
+
+
+def generated_settings(instance: Instance) -> dict[str, Any]:
+    """What follows from the rest of the custom resource. Immich's key is the list `urls` and may not be empty."""
+    url = machine_learning_url(instance)
+    return {"machineLearning": {"enabled": True, "urls": [url]} if url else {"enabled": False}}
+
+
+def with_machine_learning_urls(users: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The user's settings with `machineLearning.url` put into Immich's list `urls`, unless that is given too."""
+    ours = users.get("machineLearning")
+    if not isinstance(ours, Mapping) or "url" not in ours:
+        return users
+    rest = {key: value for key, value in ours.items() if key != "url"}
+    urls = {"urls": [ours["url"]]} if ours["url"] else {}
+    return {**users, "machineLearning": {**urls, **rest}}
+
+
+def as_yaml(settings: Mapping[str, Any]) -> str:
+    """YAML that says the same to PyYAML (1.1) and to Immich's js-yaml (1.2): any doubtful string is quoted."""
+    return str(
+        yaml.dump(
+            settings, Dumper=_QuotingDumper, sort_keys=True, allow_unicode=True, default_flow_style=False, width=4096
+        )
+    )
+
+
+class _QuotingDumper(yaml.SafeDumper):
+    """Leaves plain only strings that no version of YAML takes for anything else ("1e3" is a float to 1.2 alone)."""
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - the base class's signature
+        return True
+
+
+_PLAIN = re.compile(r"[A-Za-z/][A-Za-z/_-]*")
+_WORDS = frozenset(["y", "n", "yes", "no", "on", "off", "true", "false", "null", "none", "nan", "inf"])
+
+
+def _string(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    is_plain = _PLAIN.fullmatch(text) and text.lower() not in _WORDS
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if is_plain else '"')
+
+
+_QuotingDumper.add_representer(str, _string)
+
+
+def _with_secrets(
+    part: Part, instance: Instance, around: Surroundings, settings: dict[str, Any]
+) -> tuple[dict[str, Any], bool]:
+    """The settings with the values of referenced Secrets in place of the references, and whether there were any."""
+    has_secrets = False
+    for where, reference_key, key in SECRET_SETTINGS:
+        holder = dig(settings, *where)
+        if not isinstance(holder, Mapping) or reference_key not in holder:
+            continue
+        has_secrets = True
+        path = ".".join((PATH, *where, reference_key))
+        value = secret_text(part, instance, around, dig(holder, reference_key, default={}), path)
+        rest = {name: entry for name, entry in holder.items() if name != reference_key}
+        settings = _replaced(settings, where, {**rest, key: value})
+    return settings, has_secrets
+
+
+def _replaced(settings: Mapping[str, Any], where: tuple[str, ...], value: Mapping[str, Any]) -> dict[str, Any]:
+    head, *rest = where
+    return {**settings, head: _replaced(settings[head], tuple(rest), value) if rest else value}
+
+
+def _tell_of_doubtful_settings(
+    part: Part, instance: Instance, around: Surroundings, users: Mapping[str, Any], kind: str
+) -> None:
+    if kind == "None":
+        if users:
+            part.warns(Reason.SETTING_IGNORED, f"{PATH} is not used, because spec.immich.configurationKind is None")
+        return
+    is_verified = release_of(_server_image(instance, around)) in VERIFIED_RELEASES
+    refused = []
+    for finding in check_settings(users):
+        message = f"{finding.path}: {finding.what}. {finding.remedy}"
+        if finding.refused_by == OPERATOR or (finding.refused_by and is_verified):
+            refused.append(message)
+        else:
+            part.warns(_reason(finding), message)
+    if refused:
+        part.blocks(Reason.INVALID_SETTING, f"{'; '.join(refused)}. {_until_then(instance, around)}")
+
+
+def _server_image(instance: Instance, around: Surroundings) -> str:
+    return str(instance.settings(Component.SERVER).get("image") or around.images.get(Component.SERVER) or "")
+
+
+def _until_then(instance: Instance, around: Surroundings) -> str:
+    if around.live("Deployment", names.workload_name(instance.name, Component.SERVER)):
+        return "Until then the server runs on with its former settings"
+    return "Until then the server is not started"
+
+
+def _reason(finding: Finding) -> Reason:
+    if finding.shows_secret:
+        return Reason.SECRET_IN_PLAIN_TEXT
+    return Reason.INVALID_SETTING if finding.fatal else Reason.UNKNOWN_SETTING

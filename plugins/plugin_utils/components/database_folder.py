@@ -1,0 +1,434 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where on its volume the database lies, and whose files they are: what the claim says, and what a pod has seen.
+
+Snapshots come back without the annotations of their claims, and only a pod can see what is on a volume. So each pod of
+the database looks first, says in its status what there is, and goes no further if PostgreSQL would start beside the
+database instead of on it. A later pass reads that, notes it on the claim, and the next pod starts in the right place.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..kube.readiness import is_ready
+from ..kube.values import Manifest, dig
+from ..spec import names
+from ..spec.names import Component
+from . import pods, volumes
+from .instance import Instance, Part, Surroundings
+from .reasons import Reason
+
+CLAIM = "PersistentVolumeClaim"
+VOLUME = "/var/lib/postgresql/data"
+TOP = "."
+SUBDIRECTORY = "pgdata"
+"""New volumes keep their data below their top, where file systems have a lost+found that initdb refuses."""
+
+LOOK = names.LOOK_AT_VOLUME
+GUESSED = "FOLDER_IS_A_GUESS"
+"""Set for a look while nothing says which of several databases on the volume is the right one."""
+
+LOOKS = 200
+"""How many folders a look goes into: each takes some milliseconds, and disks of all kinds of things have thousands."""
+
+LOOK_COMMAND = [
+    "sh",
+    "-c",
+    f"volume={VOLUME}\n"
+    'folder="${PGDATA:-$volume}"\n'
+    "me=$(id -u) found= closed= entries= number=0 looks=0 more= users= inside= refuse=\n"
+    'holds() { [ -s "$1/PG_VERSION" ] && [ -d "$1/global" ]; }\n'
+    "name() {\n"
+    "  shown=$(printf %s \"${1#./}\" | tr -c 'A-Za-z0-9._/-' '?')\n"
+    "  [ \"${#shown}\" -le 200 ] || shown='?'\n"
+    "}\n"
+    'is_closed() { ! (cd "$1" && ls) >/dev/null; }\n'
+    'refused() { name "$1"; closed="$closed $shown" users="$users $(stat -L -c %u "$1")"; }\n'
+    "look() {\n"
+    '  case "$1" in */lost+found) return ;; esac\n'
+    f'  if [ "$looks" -ge {LOOKS} ]; then more=yes; return; fi\n'
+    "  looks=$((looks + 1))\n"
+    '  if is_closed "$1"; then refused "$1"\n'
+    '  elif holds "$1"; then name "$1"; found="$found $shown"\n'
+    "  fi\n"
+    "}\n"
+    "look_around() {\n"
+    '  if ! cd "$volume"; then closed=. users=$(stat -L -c %u "$volume"); return; fi\n'
+    "  look .\n"
+    "  for top in ./*; do\n"
+    '    if [ ! -e "$top" ] && [ ! -L "$top" ] || [ "$top" = ./lost+found ]; then continue; fi\n'
+    '    if [ "$top" = "./${folder#"$volume"/}" ] && inside=$(ls -A "$top") && [ -z "$inside" ]; then continue; fi\n'
+    '    number=$((number + 1)); [ "$number" -gt 5 ] || { name "$top"; entries="$entries $shown"; }\n'
+    '    if [ ! -d "$top" ] || [ -L "$top" ]; then continue; fi\n'
+    '    if holds .; then ! holds "$top" || look "$top"; continue; fi\n'
+    '    look "$top"\n'
+    '    holds "$top" || for inner in "$top"/*; do\n'
+    '      [ -z "$more" ] || break\n'
+    '      if [ -d "$inner" ] && [ ! -L "$inner" ]; then look "$inner"; fi\n'
+    "    done\n"
+    "  done\n"
+    '  if ! inside=$(ls -A "$folder") && [ -z "$closed" ]; then\n'
+    "    above=$folder\n"
+    '    while [ -n "$above" ] && [ ! -e "$above" ]; do above=${above%/*}; done\n'
+    '    if is_closed "${above:-/}"; then refused "${above#"$volume"/}"; fi\n'
+    "  fi\n"
+    "}\n"
+    "{\n"
+    f'if [ -n "${{{GUESSED}:-}}" ] || [ ! -s "$folder/PG_VERSION" ]; then look_around; fi\n'
+    "set -f\n"  # names stand for themselves
+    'if [ -s "$folder/PG_VERSION" ]; then\n'
+    "  state=database users=\n"
+    '  [ -z "$closed$more" ] || refuse=yes\n'
+    "  set -- $found\n"
+    '  if [ "$#" -gt 1 ]; then state=several refuse=yes; fi\n'
+    '  owner=$(stat -L -c %u "$folder")\n'
+    '  if [ "$me" != 0 ] && [ "${owner:-$me}" != "$me" ]; then users=$owner refuse=yes; fi\n'
+    'elif [ -n "$found" ]; then state=elsewhere refuse=yes\n'
+    f'elif [ -n "$closed" ] || {{ [ -n "$more" ] && [ -n "${{{GUESSED}:-}}" ]; }}; then state=unknown refuse=yes\n'
+    "else\n"
+    '  if [ -n "$entries" ]; then state=other; else state=empty; fi\n'
+    '  if [ -n "$inside" ]; then refuse=yes; fi\n'
+    "  postgres=$(id -u postgres)\n"
+    f'  if [ "$me" = {pods.DATABASE_USER["runAsUser"]} ] && [ "${{postgres:-$me}}" != "$me" ]; then\n'
+    "    users=$postgres refuse=yes\n"
+    "  fi\n"
+    "fi\n"
+    "users=$(printf '%s\\n' $users | sort -u)\n"
+    "} 2>/dev/null\n"
+    "some() {\n"
+    "  word=$1 number=0\n"
+    "  shift\n"
+    '  for one; do number=$((number + 1)); [ "$number" -gt 5 ] || echo "$word $one"; done\n'
+    "}\n"
+    "{\n"
+    'echo "$state"\n'
+    "some at $found\n"
+    "some closed $closed\n"
+    "some has $entries\n"
+    "some user $users\n"
+    '[ -z "$more" ] || echo "more folders"\n'
+    "} >/dev/termination-log\n"
+    '[ -z "$refuse" ]\n',
+]
+"""Says in the status of the pod what is on the volume, and fails where PostgreSQL must not start: it would set up a
+database beside the one that is there, or can't use the files.
+
+The first line is one of STATES. Lines `at`, `closed` and `has` name folders of the volume, at most 5 each, because a
+status takes 4096 bytes. `user` says which uid can use it, `more` that there are folders that were not looked into.
+PostgreSQL runs on files of its own uid only, and initdb in an empty folder."""
+
+STATES = {
+    "database": "in PGDATA",
+    "several": "there and elsewhere",
+    "elsewhere": "not there, but in another folder",
+    "other": "files, but no database",
+    "empty": "nothing but a lost+found",
+    "unknown": "closed folders, or too many of them while nothing says where",
+}
+
+_FOLDER = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*|\.")
+_USUAL = re.compile(rf"\.|{SUBDIRECTORY}|\d+/docker")
+"""Where PostgreSQL's images and this operator keep a database that has its volume to itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a pod of the database found on its volume before PostgreSQL started."""
+
+    state: str
+    at: tuple[str, ...]
+    """The folders with a database, TOP for the volume's top."""
+    closed: tuple[str, ...]
+    has: tuple[str, ...]
+    """Some of the other files at the top."""
+    users: tuple[int, ...]
+    """The uids that the database or the closed folders need, where that is not the uid of the pod."""
+    is_cut_short: bool
+    """Whether there are more folders than it looked into."""
+    is_refused: bool
+    """Whether PostgreSQL was not started because of that."""
+    runs_as: int | None
+    """The uid of the pod, where that says it."""
+
+    @property
+    def is_without_database(self) -> bool:
+        return self.state in ("empty", "other")
+
+    @property
+    def knows_user(self) -> bool:
+        """Whether `users` is what the database needs, and not just the owners of closed folders."""
+        return self.state == "database" or self.is_without_database
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether there may be another database than those that were found."""
+        return bool(self.closed) or self.is_cut_short
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the database is to run, and as whom."""
+
+    folder: str
+    is_guess: bool
+    user: int | None
+    """None for the default."""
+    learned: Mapping[str, str]
+    """Annotations for the claim, which says from then on what a pod has seen."""
+
+    @property
+    def path(self) -> str:
+        return VOLUME if self.folder == TOP else f"{VOLUME}/{self.folder}"
+
+
+def seen_by(pod: Manifest) -> Seen | None:
+    """What that pod said, None when it has not looked yet."""
+    for status in dig(pod, "status", "initContainerStatuses", default=[]):
+        if status.get("name") != LOOK:
+            continue
+        ended = dig(status, "state", "terminated") or dig(status, "lastState", "terminated", default={})
+        state, *lines = (ended.get("message") or "").split("\n")
+        pairs = [line.split(" ", 1) for line in lines if " " in line]
+        of = {
+            word: tuple(value for key, value in pairs if key == word)
+            for word in ("at", "closed", "has", "user", "more")
+        }
+        if state.strip() in STATES:
+            return Seen(
+                state.strip(),
+                of["at"],
+                of["closed"],
+                of["has"],
+                users=tuple(int(value) for value in of["user"] if value.isdigit()),
+                is_cut_short=bool(of["more"]),
+                is_refused=bool(ended.get("exitCode")),
+                runs_as=dig(pod, "spec", "securityContext", "runAsUser"),
+            )
+    return None
+
+
+def choose(part: Part, instance: Instance, around: Surroundings, claim_name: str) -> Place:
+    """The folder and the user for the database on that claim; `part` gets the explanation where a person has to decide.
+
+    What the claim says comes first, then what a pod saw that could not start, then where the database runs now. A new
+    claim of ours says where from the beginning.
+    """
+    claim = around.live(CLAIM, claim_name)
+    seen = _seen_on(around, claim_name)
+    live_folder, live_is_guess = _live(instance, around, claim_name)
+    told_by = claim or _template(live_of(instance, around))
+    noted = dig(told_by, "metadata", "annotations", names.PGDATA_ANNOTATION)
+    learned: dict[str, str] = {}
+    if noted:
+        folder = str(noted)
+        if not _FOLDER.fullmatch(folder):
+            part.blocks(
+                Reason.VOLUME_UNCLEAR,
+                f"PersistentVolumeClaim {claim_name}: its annotation {names.PGDATA_ANNOTATION} has to be a folder of the "
+                f"volume, such as {SUBDIRECTORY}, or `{TOP}` for its top, not {folder!r}",
+            )
+    elif seen and seen.is_refused and not seen.is_doubtful and _is_beyond_doubt(seen.at, instance, claim_name):
+        folder = learned[names.PGDATA_ANNOTATION] = seen.at[0]
+    elif seen and seen.is_refused and seen.is_without_database and live_folder == TOP:
+        folder = learned[names.PGDATA_ANNOTATION] = SUBDIRECTORY  # initdb refuses the top, whatever is there
+    else:
+        folder = live_folder or SUBDIRECTORY
+    is_new = claim_name == names.database_claim(instance.name) and around.is_known_missing(CLAIM, claim_name)
+    is_guess = not (noted or live_folder or is_new)
+    if live_folder == folder and live_is_guess and not (noted and seen and seen.is_refused):
+        is_guess = True  # as it is, or the pod would be replaced only because the claim says it now
+    if learned:
+        is_guess = False
+    user = _user(instance, around, claim, seen, learned)
+    if seen and seen.is_refused:
+        is_former = user is not None and not _user_is_set(instance) and seen.runs_as not in (None, user)
+        if not is_former:
+            _explain(part, instance, claim_name, seen, folder, str(noted) if noted else None, learned)
+    return Place(folder, is_guess, user, learned)
+
+
+def _is_beyond_doubt(at: tuple[str, ...], instance: Instance, claim_name: str) -> bool:
+    """Whether the one database that was found is ours. A volume of the user's may hold those of other programs too."""
+    if len(at) != 1 or not _FOLDER.fullmatch(at[0]):
+        return False
+    return claim_name == names.database_claim(instance.name) or bool(_USUAL.fullmatch(at[0]))
+
+
+def remember(instance: Instance, around: Surroundings, claim_name: str) -> Part:
+    """Note on a claim that does not say it where the database is that runs on it. Nothing depends on that."""
+    part = Part("database-folder")
+    claim = around.live(CLAIM, claim_name)
+    live = live_of(instance, around)
+    seen, (folder, _is_guess) = _seen_on(around, claim_name), _live(instance, around, claim_name)
+    is_said = dig(claim, "metadata", "annotations", names.PGDATA_ANNOTATION)
+    if claim and not is_said and live and is_ready(live) and folder and seen and not seen.is_refused:
+        annotate(part, claim, {names.PGDATA_ANNOTATION: folder})
+    return part
+
+
+def annotate(part: Part, claim: Manifest, annotations: Mapping[str, str]) -> None:
+    """Patch what differs."""
+    found = dig(claim, "metadata", "annotations", default={})
+    new = {key: value for key, value in annotations.items() if found.get(key) != value}
+    if new:
+        # The uid makes the API server refuse it for a claim that has taken the place of the one that was read.
+        part.merge(claim, {"metadata": {"uid": claim["metadata"].get("uid"), "annotations": new}})
+
+
+def live_of(instance: Instance, around: Surroundings) -> Manifest | None:
+    return around.live("StatefulSet", names.workload_name(instance.name, Component.POSTGRES))
+
+
+def look(image: str, settings: Mapping[str, Any], place: Place) -> dict[str, Any]:
+    """The container that looks. It has the user of the database, and may not write."""
+    env = [pods.variable("PGDATA", place.path)]
+    if place.is_guess:
+        env.append(pods.variable(GUESSED, "yes"))
+    return pods.container(
+        LOOK,
+        image,
+        {**settings, "resources": pods.SMALL},
+        command=LOOK_COMMAND,
+        env=env,
+        volumeMounts=[{"name": "data", "mountPath": VOLUME, "readOnly": True}],
+    )
+
+
+def _seen_on(around: Surroundings, claim_name: str) -> Seen | None:
+    """What the present pod on that claim saw."""
+    on_claim = [pod for pod in around.pods if claim_name in volumes.claims_of_pods([pod], Component.POSTGRES)]
+    on_claim.sort(key=lambda pod: bool(dig(pod, "metadata", "deletionTimestamp")))
+    return next((seen for pod in on_claim if (seen := seen_by(pod))), None)
+
+
+def _live(instance: Instance, around: Surroundings, claim_name: str) -> tuple[str | None, bool]:
+    """(folder, was it a guess) of the StatefulSet on that claim; (None, False) where there is none."""
+    live = live_of(instance, around)
+    if live is None or claim_name not in volumes.mounted_claims(live):
+        return None, False
+    spec = dig(live, "spec", "template", "spec", default={})
+    containers = {entry.get("name"): entry for entry in (*spec.get("initContainers", ()), *spec.get("containers", ()))}
+    path = next(iter(_values(containers.get("postgres"), "PGDATA")), VOLUME)
+    folder = path.removeprefix(VOLUME).strip("/") or TOP
+    return folder, bool(_values(containers.get(LOOK), GUESSED))
+
+
+def _values(container: Mapping[str, Any] | None, name: str) -> list[str]:
+    return [
+        str(entry["value"]) for entry in dig(container, "env", default=[]) if entry["name"] == name and "value" in entry
+    ]
+
+
+def _template(live: Manifest | None) -> Manifest | None:
+    """What a claim is made from that is not there yet."""
+    templates = dig(live, "spec", "volumeClaimTemplates", default=[])
+    return templates[0] if templates else None
+
+
+def _user(
+    instance: Instance, around: Surroundings, claim: Manifest | None, seen: Seen | None, learned: dict[str, str]
+) -> int | None:
+    """The uid for the database: what a pod found that files or image need. A user's own setting comes on top of it.
+
+    Whose a database is that was seen always counts. The owner of closed folders is a guess, so that is made only once.
+    """
+    if around.is_openshift:
+        return None
+    noted = str(dig(claim, "metadata", "annotations", names.DATABASE_USER_ANNOTATION, default=""))
+    said = int(noted) if noted.isdigit() and int(noted) else None
+    if seen and seen.is_refused and len(seen.users) == 1 and not _user_is_set(instance):
+        [user] = seen.users
+        is_only_owner = seen.state == "unknown" and not seen.is_cut_short
+        may_be = is_only_owner and not said and user != pods.DATABASE_USER["runAsUser"]
+        if user and (seen.knows_user or may_be):
+            learned[names.DATABASE_USER_ANNOTATION] = str(user)
+            return user
+    return said
+
+
+def _user_is_set(instance: Instance) -> bool:
+    settings = instance.settings(Component.POSTGRES)
+    contexts = ("podSecurityContext", "securityContext")
+    return any(dig(settings, context, "runAsUser") is not None for context in contexts)
+
+
+def _explain(
+    part: Part,
+    instance: Instance,
+    claim: str,
+    seen: Seen,
+    folder: str,
+    noted: str | None,
+    learned: Mapping[str, str],
+) -> None:
+    """Say what a person has to decide. Nothing, where the next pod is going to start."""
+    key = names.PGDATA_ANNOTATION
+    annotate = f"kubectl annotate persistentvolumeclaim --namespace {instance.namespace} {claim} {key}"
+    where = f"PersistentVolumeClaim {claim}"
+    at, closed = " and ".join(map(_shown, seen.at)), " and ".join(map(_shown, seen.closed))
+    owners = " and ".join(str(user) for user in seen.users)
+    if seen.knows_user and 0 in seen.users:
+        message = (
+            f"{where}: the database on it belongs to root, as which PostgreSQL does not run. Give its files to uid "
+            f"{seen.runs_as or pods.DATABASE_USER['runAsUser']}, the user of the pod"
+        )
+    elif seen.knows_user and seen.users and names.DATABASE_USER_ANNOTATION not in learned:
+        message = (
+            f"{where}: only uid {owners} can use the database on it, and its pod runs as another one. Set "
+            f"spec.postgres.podSecurityContext.runAsUser to {owners}, or give the files to the user of the pod"
+        )
+    elif seen.at and noted and folder not in seen.at:
+        message = (
+            f"{where} says by its annotation {key} that the database is in {_shown(folder)}, but there is none, and "
+            f"there is one in {at}. So no new one is set up. If that is the right one, run `{annotate}={seen.at[0]} "
+            "--overwrite`"
+        )
+    elif len(seen.at) > 1 and not noted:
+        message = (
+            f"{where} holds several databases, in {at}, and does not say which one is to run, so none is started. Run "
+            f"`{annotate}=FOLDER` with the folder of the right one, `{TOP}` for the top of the volume"
+        )
+    elif (seen.at or seen.state == "database") and seen.is_doubtful and not noted:
+        doubt = f"nobody but uid {owners or 'of its owner'} may look into {closed}" if seen.closed else _MANY
+        message = (
+            f"{where} holds a database in {at or _shown(folder)}, but {doubt}, where another one may be. So none is started. "
+            f"Run `{annotate}=FOLDER` with the folder of the right one, `{TOP}` for the top of the volume"
+        )
+    elif seen.at and not noted and key not in learned:
+        message = f"{where} holds a database in {at}. "
+        message += (
+            f"That may be one of another program. If it is the right one, run `{annotate}={seen.at[0]}`; for a new one, "
+            "name a volume of its own"
+            if _FOLDER.fullmatch(seen.at[0])
+            else "Give that folder a name of letters and digits"
+        )
+    elif seen.state == "unknown" and seen.closed and names.DATABASE_USER_ANNOTATION not in learned:
+        owner = f"its owner, uid {owners}," if seen.users else "its owner"
+        message = (
+            f"{where}: nobody but {owner} may look into {closed}, where the database may be, so none is set up. Let the "
+            "user of the pod read it, or move it to another volume"
+        )
+    elif seen.state == "unknown" and seen.is_cut_short and not learned:
+        message = (
+            f"{where}: {_MANY}, where the database may be, so none is set up. Run `{annotate}=FOLDER` with the folder of the "
+            f"database, `{SUBDIRECTORY}` for a new one"
+        )
+    elif seen.is_without_database and not learned:
+        content = f"{', '.join(seen.has)} but " if seen.has else ""
+        message = (
+            f"{where} holds {content}no database, and none can be set up in {_shown(folder)}, because that is not empty. "
+            f"Take away what is there, or run `{annotate}={SUBDIRECTORY} --overwrite` for a folder of its own"
+        )
+    else:
+        return
+    part.explains(Reason.VOLUME_UNCLEAR, message)
+
+
+_MANY = f"it has more than the {LOOKS} folders that are looked into"
+
+
+def _shown(folder: str) -> str:
+    return "the top of its volume" if folder == TOP else f"its folder {folder}"

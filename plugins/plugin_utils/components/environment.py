@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The variables that a user gives a component, from `env` and from what `envFrom` reads, and what comes of them."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from ..kube.problems import Problem
+from ..kube.values import dig
+from ..spec.names import SPEC_KEYS, Component
+from ..spec.variables import Fixed, Variable, by_name, fixed_variables
+from . import pods
+from .instance import Instance, Part, Surroundings
+from .reasons import Reason
+
+SOURCES = (("configMapKeyRef", "ConfigMap"), ("secretKeyRef", "Secret"))
+ALL_KEYS = (("configMapRef", "ConfigMap"), ("secretRef", "Secret"))
+
+
+class Given(NamedTuple):
+    """One variable as the container would find it, but for what the operator itself puts over it."""
+
+    value: str | None
+    """None when it is not known here: a field of the pod, an object that may not be read. May be a secret."""
+    where: str
+    """The field, and the object with its key where the value comes from one."""
+    from_object: bool = False
+    from_pod: bool = False
+    in_env: bool = True
+    """False for a key that `envFrom` reads: any entry of the operator's counts more."""
+
+
+def given(instance: Instance, around: Surroundings, component: Component) -> dict[str, Given]:
+    """{name: what the user gives}: of several the one that Kubernetes takes."""
+    settings, path = instance.settings(component), f"spec.{SPEC_KEYS[component]}"
+    found: dict[str, Given] = {}
+    for index, entry in enumerate(settings.get("envFrom") or ()):
+        for key, kind in ALL_KEYS:
+            name = dig(entry, key, "name")
+            live = around.live(kind, name) if name else None
+            for held in (live or {}).get("data") or {}:
+                where = f"{path}.envFrom[{index}] (key {held} of {kind} {name})"
+                text = _text(kind, live, held)
+                found[f"{entry.get('prefix') or ''}{held}"] = Given(text, where, from_object=True, in_env=False)
+    for index, entry in enumerate(settings.get("env") or ()):
+        where = f"{path}.env[{index}]"
+        if "valueFrom" not in entry:
+            found[entry["name"]] = Given(entry.get("value") or "", where)
+            continue
+        for key, kind in SOURCES:
+            reference = dig(entry, "valueFrom", key)
+            if not reference:
+                continue
+            live = around.live(kind, reference.get("name", ""))
+            text = _text(kind, live, reference.get("key", ""))
+            if text is None and reference.get("optional"):
+                break  # then the container does not get it, or keeps what envFrom gives
+            where += f" (key {reference.get('key')} of {kind} {reference.get('name')})"
+            found[entry["name"]] = Given(text, where, from_object=True)
+            break
+        else:
+            found[entry["name"]] = Given(None, where, from_pod=True)
+    return found
+
+
+def _text(kind: str, live: Mapping[str, Any] | None, key: str) -> str | None:
+    value = dig(live, "data", key)
+    if not isinstance(value, str):
+        return None
+    if kind == "ConfigMap":
+        return value
+    try:
+        return base64.b64decode(value, validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        return None
+
+
+def check(
+    part: Part,
+    instance: Instance,
+    component: Component,
+    users: Mapping[str, Given],
+    ours: Iterable[Mapping[str, Any]],
+) -> None:
+    """Hold the component back where a variable moves what the operator relies on, and tell of what has no effect.
+
+    `ours` are the entries that the operator makes for this instance. The rules of the CRD have seen to values that
+    stand in `env` itself; here are those that come from elsewhere.
+    """
+    own = {entry["name"]: entry.get("value") for entry in ours}
+    for name, fixed in fixed_variables(component):
+        user = users.get(name)
+        if user is None or not fixed.when.holds(instance.spec) or (not user.in_env and name in own):
+            continue
+        if _is_wrong(user, fixed):
+            part.blocks(Reason.SPEC_INVALID, str(Problem(user.where, fixed.what(name), fixed.instead)))
+    known = by_name(component)
+    for name, user in users.items():
+        if not user.in_env and name in own and (own[name] is None or user.value != own[name]):
+            part.warns(Reason.SETTING_IGNORED, _without_effect(name, user, known.get(name)))
+
+
+def pinned(instance: Instance, component: Component, users: Mapping[str, Given]) -> list[dict[str, Any]]:
+    """Entries for what the operator relies on, where `envFrom` could bring another value before the next pass sees it."""
+    if not instance.settings(component).get("envFrom"):
+        return []
+    known = {name for name, user in users.items() if user.in_env or user.value is not None}
+    return [
+        pods.variable(name, fixed.values[0])
+        for name, fixed in fixed_variables(component)
+        if name not in known and fixed.when.holds(instance.spec) and not fixed.is_address
+    ]
+
+
+def _is_wrong(user: Given, fixed: Fixed) -> bool:
+    if user.from_pod:
+        return not fixed.is_address
+    if user.value is None:
+        return False  # not readable here: `check_environment` tells, or nobody can
+    if not user.from_object and not fixed.admits(user.value):
+        return False  # refused by the rule already
+    return not fixed.fits(user.value)
+
+
+def _without_effect(name: str, user: Given, variable: Variable | None) -> str:
+    what = f"{user.where} has no effect, because the operator sets {name} itself"
+    use = f"use {variable.field}, or " if variable and variable.field else ""
+    remedy = f"{use}name the key in env, or remove it"
+    return f"{what}; {remedy}"

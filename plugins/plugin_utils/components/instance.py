@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One Immich instance: its custom resource, and what is known of its surroundings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..kube.values import Manifest, dig
+from ..spec import names
+from ..spec.names import SPEC_KEYS, Component
+from .reasons import Effect, Notice, Reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instance:
+    """The custom resource, with the schema's defaults in its spec."""
+
+    name: str
+    namespace: str
+    uid: str | None
+    """None where the custom resource is only a file: then nothing can own the objects."""
+    generation: int
+    spec: Mapping[str, Any]
+
+    @classmethod
+    def from_cr(cls, cr: Mapping[str, Any]) -> Instance:
+        metadata = cr["metadata"]
+        return cls(
+            name=metadata["name"],
+            namespace=metadata.get("namespace") or "default",
+            uid=metadata.get("uid"),
+            generation=metadata.get("generation", 0),
+            spec=cr.get("spec") or {},
+        )
+
+    def settings(self, component: Component) -> Mapping[str, Any]:
+        """The part of the spec for a workload, {} when there is none."""
+        found = dig(self.spec, SPEC_KEYS[component], default={})
+        return found if isinstance(found, Mapping) else {}
+
+    def is_enabled(self, component: Component) -> bool:
+        return bool(self.settings(component).get("enabled", True))
+
+    def owner_references(self) -> list[dict[str, Any]]:
+        if not self.uid:
+            return []
+        return [
+            {
+                "apiVersion": names.API_VERSION,
+                "kind": names.KIND,
+                "name": self.name,
+                "uid": self.uid,
+                "controller": True,
+                "blockOwnerDeletion": True,
+            }
+        ]
+
+    def is_reference(self, owner: Mapping[str, Any]) -> bool:
+        """Whether an owner reference of an object in our namespace names this instance, or an earlier one of its name."""
+        group = str(owner.get("apiVersion", "")).partition("/")[0]
+        return (group, owner.get("kind"), owner.get("name")) == (names.GROUP, names.KIND, self.name)
+
+    def may_remove(self, live: Mapping[str, Any]) -> bool:
+        """True for an object with our labels that nobody else controls."""
+        found = dig(live, "metadata", "labels", default={})
+        mine = names.labels(self.name, found.get("app.kubernetes.io/component", ""))
+        owners = dig(live, "metadata", "ownerReferences", default=[])
+        controllers = {owner["uid"] for owner in owners if owner.get("controller")}
+        return all(found.get(key) == value for key, value in mine.items()) and controllers <= {self.uid}
+
+    def manifest(self, api_version: str, kind: str, name: str, component: str, *, owned: bool = True) -> Manifest:
+        """The frame of an object: type, name, labels and, unless its data has to outlive the instance, the owner."""
+        metadata: dict[str, Any] = {
+            "name": name,
+            "namespace": self.namespace,
+            "labels": names.labels(self.name, component),
+        }
+        if owned and self.uid:
+            metadata["ownerReferences"] = self.owner_references()
+        return {"apiVersion": api_version, "kind": kind, "metadata": metadata}
+
+
+class Surroundings:
+    """What `observe` saw, looked up by kind and name."""
+
+    def __init__(self, seen: Mapping[str, Any], images: Mapping[str, str]) -> None:
+        self.images = images
+        self.has_route_api = bool(dig(seen, "apis", "route"))
+        self.is_openshift = bool(seen.get("openshift"))
+        self.pods: list[Manifest] = list(seen.get("pods") or ())
+        self.database_mounted_by: list[str] = list(seen.get("database_mounted_by") or ())
+        self._live: dict[tuple[str, str], Manifest] = {}
+        self._forbidden: set[tuple[str, str]] = set()
+        for reference in seen.get("references") or ():
+            key = (reference["kind"], reference["name"])
+            if reference.get("forbidden"):
+                self._forbidden.add(key)
+            elif reference.get("object"):
+                self._live[key] = reference["object"]
+        for manifest in seen.get("objects") or ():
+            self._live[manifest["kind"], manifest["metadata"]["name"]] = manifest
+
+    def live(self, kind: str, name: str) -> Manifest | None:
+        return self._live.get((kind, name))
+
+    def is_known_missing(self, kind: str, name: str) -> bool:
+        """True when the API server said so; an object that may not be read is given the benefit of the doubt."""
+        return (kind, name) not in self._live and (kind, name) not in self._forbidden
+
+    def objects(self) -> Iterable[Manifest]:
+        return self._live.values()
+
+
+@dataclass(slots=True)
+class Part:
+    """What one component contributes to the plan."""
+
+    component: str
+    steps: list[dict[str, Any]] = field(default_factory=list)
+    notices: list[Notice] = field(default_factory=list)
+
+    def apply(self, manifest: Manifest, *, stage: int = 0) -> None:
+        self.steps.append({"verb": "apply", "component": str(self.component), "stage": stage, "object": manifest})
+
+    def create(self, manifest: Manifest, *, stage: int = 0) -> None:
+        self.steps.append({"verb": "create", "component": str(self.component), "stage": stage, "object": manifest})
+
+    def merge(self, target: Manifest, patch: Mapping[str, Any], *, stage: int = 0) -> None:
+        """Merge-patch a live object, for the few changes that server-side apply can't make."""
+        self.steps.append(
+            {
+                "verb": "merge",
+                "component": str(self.component),
+                "stage": stage,
+                "target": identity(target),
+                "patch": dict(patch),
+            }
+        )
+
+    def delete(self, target: Manifest, *, stage: int = 0) -> None:
+        self.steps.append(
+            {"verb": "delete", "component": str(self.component), "stage": stage, "target": identity(target)}
+        )
+
+    def blocks(self, reason: Reason, message: str, *, component: Component | None = None, retry: bool = False) -> None:
+        self.notices.append(Notice(component or self.component, Effect.BLOCKS, reason, message, retry))
+
+    def explains(self, reason: Reason, message: str, *, retry: bool = False) -> None:
+        self.notices.append(Notice(self.component, Effect.EXPLAINS, reason, message, retry))
+
+    def warns(self, reason: Reason, message: str) -> None:
+        self.notices.append(Notice(self.component, Effect.WARNS, reason, message))
+
+    @property
+    def is_blocked(self) -> bool:
+        return any(notice.effect is Effect.BLOCKS for notice in self.notices)
+
+
+def identity(manifest: Manifest) -> dict[str, Any]:
+    """{"apiVersion", "kind", "namespace", "name", "uid"} of a live object."""
+    metadata = manifest["metadata"]
+    return {
+        "apiVersion": manifest["apiVersion"],
+        "kind": manifest["kind"],
+        "namespace": metadata.get("namespace"),
+        "name": metadata["name"],
+        "uid": metadata.get("uid"),
+    }

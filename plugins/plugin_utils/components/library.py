@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The photo library: a claim of ours that outlives the instance, or one of the user's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..kube.values import dig
+from ..spec import names
+from ..spec.names import Component
+from . import volumes
+from .instance import Instance, Part, Surroundings
+
+PATH = "spec.immich.persistence.library"
+
+
+def persistence(instance: Instance) -> dict[str, Any]:
+    return dict(dig(instance.spec, "immich", "persistence", "library", default={}))
+
+
+def claim_name(instance: Instance) -> str:
+    return persistence(instance).get("existingClaim") or names.library_claim(instance.name)
+
+
+def is_shared(instance: Instance, around: Surroundings) -> bool:
+    """True when server pods on several nodes may write to the library at the same time."""
+    return volumes.is_shared(volumes.access_modes(around, claim_name(instance), persistence(instance)))
+
+
+def plan(instance: Instance, around: Surroundings) -> Part:
+    part = Part(Component.LIBRARY)
+    settings = persistence(instance)
+    if settings.get("existingClaim"):
+        volumes.check_existing_claim(part, instance, around, settings["existingClaim"], path=f"{PATH}.existingClaim")
+    else:
+        name = names.library_claim(instance.name)
+        volumes.managed_claim(part, instance, around, name, settings, path=PATH, owned=False)
+    return part

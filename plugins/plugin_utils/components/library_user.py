@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whose files the library holds: the server runs as their owner, where it could not work with them otherwise.
+
+The server has no capabilities, so that even as root it is bound to the rights of files. A library that another user
+filled is one that a container with the rights of a normal root could use. Only a pod can see that, so each pod of the
+server looks first, and a later pass reads what it said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..kube.values import Manifest, dig
+from ..spec import names
+from ..spec.names import Component
+from . import pods, volumes
+from .instance import Instance, Part, Surroundings
+from .reasons import Reason
+
+LOOK = names.LOOK_AT_LIBRARY
+FOLDER = "/data"
+FOLDERS = ("upload", "library", "thumbs", "encoded-video", "profile", "backups")
+"""Those that Immich reads and writes; it does not start without being allowed to."""
+
+UNCHECKED = "IMMICH_IGNORE_MOUNT_CHECK_ERRORS"
+"""The variable by which a user tells Immich to start all the same."""
+
+LOOK_COMMAND = [
+    "bash",
+    "-c",
+    "shopt -s nullglob\n"
+    "closed=() inner=() open=()\n"
+    "look() {\n"
+    '  if [[ -r $1 && -w $1 && -x $1 ]]; then open+=("$1")\n'
+    '  elif [[ $1 == */* || -r $1/.immich && -w $1/.immich ]]; then inner+=("$1")\n'
+    '  else closed+=("$1")\n'
+    "  fi\n"
+    "}\n"
+    "owners() {\n"
+    '  if (($# > 1)); then stat -L -c "%A $1 %u:%g" "${@:2}"; fi\n'
+    "}\n"
+    f"if cd {FOLDER}; then\n"
+    "  content=(*)\n"
+    "  if [[ -z ${content[*]#lost+found} ]]; then look .; fi\n"
+    f"  for folder in {' '.join(FOLDERS)}; do\n"
+    "    if [[ ! -d $folder ]]; then continue; fi\n"
+    '    look "$folder"\n'
+    "    if [[ $folder == backups ]]; then continue; fi\n"
+    '    for one in "$folder"/*/; do\n'
+    '      if [[ $one != */lost+found/ ]]; then look "${one%/}"; fi\n'
+    "    done\n"
+    "  done\n"
+    "else\n"
+    f"  cd / && closed=({FOLDER})\n"
+    "fi 2>/dev/null\n"
+    "{\n"
+    'if ((${#closed[@]})); then echo closed; at=("${closed[@]}")\n'
+    'elif ((${#inner[@]})); then echo partly; at=("${inner[@]}")\n'
+    "else echo open; at=()\n"
+    "fi\n"
+    'for folder in "${at[@]:0:5}"; do echo "at ${folder//[^A-Za-z0-9.\\/_-]/?}"; done\n'
+    "if ((${#at[@]})); then\n"
+    "  {\n"
+    '  owners owner "${at[@]}"\n'
+    '  ((${#closed[@]} == 0)) || owners other "${inner[@]}"\n'
+    '  owners other "${open[@]}" | grep -v "^........w"\n'  # what all may write tells nothing
+    "  } 2>/dev/null | cut -d ' ' -f 2- | sort -ru | head -n 10\n"
+    "fi\n"
+    "} >/dev/termination-log\n"
+    "((${#closed[@]} == 0))\n",
+]
+"""Says in the status of the pod which folders it may not use, and fails if Immich would not start because of that.
+
+Immich wants to read and write the file .immich in each of its own folders, or to make it. The first line is `closed` if it
+can't, `partly` if there are other folders that it may not use, all but those in `backups`, or `open`. Lines `at` name such
+folders, at most 5, `owner` says whose they are and `other` whose the rest is, as far as not all may write it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a pod of the server may not use of its library."""
+
+    is_refused: bool
+    """Whether the server was not started because of that."""
+    at: tuple[str, ...]
+    owners: tuple[str, ...]
+    """UID:GID of each owner."""
+    others: tuple[str, ...]
+    """UID:GID of the owners of folders that it may use, or that Immich can start without."""
+
+    @property
+    def owner(self) -> str | None:
+        """The one owner of all that it saw, None where there is more than one."""
+        users = {ids.partition(":")[0] for ids in (*self.owners, *self.others)}
+        return self.owners[0] if self.is_refused and len(self.owners) == 1 and len(users) == 1 else None
+
+
+def seen_by(pod: Manifest) -> Seen | None:
+    """What that pod was refused, None when it has not looked or may use all."""
+    for status in dig(pod, "status", "initContainerStatuses", default=[]):
+        ended = dig(status, "state", "terminated") or dig(status, "lastState", "terminated", default={})
+        lines = (ended.get("message") or "").split("\n")
+        if status.get("name") == LOOK and lines[0] in ("closed", "partly"):
+            of = {
+                word: tuple(line[len(word) + 1 :] for line in lines if line.startswith(f"{word} "))
+                for word in ("at", "owner", "other")
+            }
+            return Seen(lines[0] == "closed", of["at"], of["owner"], of["other"])
+    return None
+
+
+def security(part: Part, instance: Instance, around: Surroundings, claim_name: str) -> dict[str, int]:
+    """User and group for the server's pods, {} for those of the image; `part` gets what is to be noted and explained.
+
+    Where the user names one, or gives root the right to use all, the claim does not count.
+    """
+    claim = around.live("PersistentVolumeClaim", claim_name)
+    noted = _ids(dig(claim, "metadata", "annotations", names.LIBRARY_USER_ANNOTATION, default=""))
+    is_decided = around.is_openshift or _user_is_set(instance) or _may_use_all(instance)
+    if is_decided:
+        noted = {}
+    is_former_known = not (around.is_openshift or _user_is_set(instance))
+    seen = _seen_on(around, claim_name, noted if is_former_known else None)
+    if claim and seen and seen.owner and not (noted or is_decided):
+        noted = _ids(seen.owner)
+        if noted:
+            # Before the Deployment, which is held back if this fails: nothing else would tell the next pass.
+            annotations = {names.LIBRARY_USER_ANNOTATION: seen.owner}
+            part.merge(claim, {"metadata": {"uid": claim["metadata"].get("uid"), "annotations": annotations}})
+            return noted
+    if seen:
+        _explain(part, instance, claim_name, seen, noted)
+    return noted
+
+
+def look(
+    image: str, settings: Mapping[str, Any], mounts: list[dict[str, Any]], variables: Container[str]
+) -> list[dict[str, Any]]:
+    """The container that looks, with the user and the rights of the server; none where the user wants no such check.
+
+    `variables` are the names of those that the user gives.
+    """
+    if UNCHECKED in variables:
+        return []
+    library = [mount for mount in mounts if mount["name"] == "library"]
+    return [
+        pods.container(LOOK, image, {**settings, "resources": pods.SMALL}, command=LOOK_COMMAND, volumeMounts=library)
+    ]
+
+
+def _seen_on(around: Surroundings, claim_name: str, user: Mapping[str, int] | None) -> Seen | None:
+    """What a pod of that user was refused on that claim, {} for that of the image; of any user for None."""
+    for pod in around.pods:
+        runs_as = dig(pod, "spec", "securityContext", "runAsUser")
+        is_former = user is not None and runs_as is not None and runs_as != user.get("runAsUser")
+        if claim_name in volumes.claims_of_pods([pod], Component.SERVER) and not is_former and (seen := seen_by(pod)):
+            return seen
+    return None
+
+
+def _explain(part: Part, instance: Instance, claim_name: str, seen: Seen, noted: Mapping[str, int]) -> None:
+    at = ", ".join("its top" if folder in (".", FOLDER) else folder for folder in seen.at)
+    owners = " and ".join(seen.owners)
+    what = f"PersistentVolumeClaim {claim_name}: the server may not read and write {at}, which belongs to {owners}"
+    if not seen.is_refused:
+        part.warns(
+            Reason.LIBRARY_CLOSED,
+            f"{what} (user:group), so it can't show photos that are there. Give the folders to the user of the server",
+        )
+        return
+    remedy = (
+        "Set runAsUser and runAsGroup in spec.server.podSecurityContext to the owner of all files, or fsGroup, or let root "
+        "use all by `securityContext: {capabilities: {add: [DAC_OVERRIDE]}}` in spec.server"
+    )
+    others = [ids for ids in seen.others if ids not in seen.owners]
+    if others:
+        remedy = f"Other folders belong to {' and '.join(others)}. {remedy}"
+    if noted:
+        key = names.LIBRARY_USER_ANNOTATION
+        remedy = (
+            f"It runs as {noted['runAsUser']}:{noted['runAsGroup']}, because the claim says so in its annotation {key}; if "
+            f"that is wrong, run `kubectl annotate persistentvolumeclaim --namespace {instance.namespace} {claim_name} "
+            f"{key}-`. {remedy}"
+        )
+    part.explains(Reason.LIBRARY_CLOSED, f"{what} (user:group), so it is not started. {remedy}")
+
+
+def _ids(text: Any) -> dict[str, int]:
+    """{"runAsUser", "runAsGroup"} for "UID:GID"; {} for root, which the server is by default, and for anything else."""
+    user, _colon, group = str(text).partition(":")
+    if not (user.isdigit() and group.isdigit() and int(user)):
+        return {}
+    return {"runAsUser": int(user), "runAsGroup": int(group)}
+
+
+def _user_is_set(instance: Instance) -> bool:
+    settings = instance.settings(Component.SERVER)
+    contexts = ("podSecurityContext", "securityContext")
+    return any(dig(settings, context, "runAsUser") is not None for context in contexts)
+
+
+def _may_use_all(instance: Instance) -> bool:
+    added = dig(instance.settings(Component.SERVER), "securityContext", "capabilities", "add", default=[])
+    return not {"DAC_OVERRIDE", "CAP_DAC_OVERRIDE", "ALL"}.isdisjoint(added)

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The machine learning service: smart search, faces, duplicates, text recognition."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..kube.values import dig, without_none
+from ..spec import names
+from ..spec.names import Component
+from . import environment, pods, volumes
+from .instance import Instance, Part, Surroundings
+from .reasons import Reason
+from .required import check_environment, checksum_of_used, used_by_environment
+from .rollout import apply_deployment
+
+PATH = "spec.machineLearning"
+PORT = 3003
+CACHE = "/cache"
+
+CACHE_ENVIRONMENT = [
+    pods.variable("TRANSFORMERS_CACHE", CACHE),
+    pods.variable("HF_HOME", f"{CACHE}/hf-cache"),
+    pods.variable("HF_XET_CACHE", f"{CACHE}/huggingface-xet"),
+    pods.variable("MPLCONFIGDIR", f"{CACHE}/matplotlib-config"),
+]
+"""Everything that is downloaded goes to the volume. Up to 3.1 the image leaves HF_HOME to a home that may be read-only."""
+
+
+def plan(instance: Instance, around: Surroundings) -> Part:
+    part = Part(Component.MACHINE_LEARNING)
+    settings = instance.settings(Component.MACHINE_LEARNING)
+    if not instance.is_enabled(Component.MACHINE_LEARNING):
+        return part
+    if settings.get("url"):
+        part.warns(Reason.SETTING_IGNORED, f"{PATH}.url is not used, because {PATH}.enabled is true")
+    image = settings.get("image") or around.images.get(Component.MACHINE_LEARNING)
+    if not image:
+        return part
+    persistence = dig(settings, "persistence", default={})
+    claim = claim_name(instance)
+    if claim and persistence.get("existingClaim"):
+        volumes.check_existing_claim(part, instance, around, claim, path=f"{PATH}.persistence.existingClaim")
+    elif claim:
+        volumes.managed_claim(part, instance, around, claim, persistence, path=f"{PATH}.persistence", owned=True)
+    is_shared = claim is None or volumes.is_shared(volumes.access_modes(around, claim, persistence))
+    if not is_shared and settings.get("replicas", 1) > 1:
+        part.warns(
+            Reason.VOLUME_NOT_SHARED,
+            f"Deployment {names.workload_name(instance.name, part.component)} has {settings['replicas']} replicas, but "
+            f"PersistentVolumeClaim {claim} is not ReadWriteMany: all replicas have to fit on one node. Use a "
+            f"ReadWriteMany claim, or set {PATH}.persistence.enabled to false so that each pod has a cache of its own",
+        )
+    check_environment(part, instance, around, settings, PATH)
+    users = environment.given(instance, around, Component.MACHINE_LEARNING)
+    environment.check(part, instance, Component.MACHINE_LEARNING, users, CACHE_ENVIRONMENT)
+    pinned = environment.pinned(instance, Component.MACHINE_LEARNING, users)
+    apply_deployment(part, around, _deployment(instance, around, image, claim, pinned, recreate=not is_shared))
+    part.apply(pods.service(instance, Component.MACHINE_LEARNING, [("http", PORT)]))
+    return part
+
+
+def claim_name(instance: Instance) -> str | None:
+    """The claim that holds the models, None when each pod downloads them anew."""
+    persistence = dig(instance.settings(Component.MACHINE_LEARNING), "persistence", default={})
+    if not persistence.get("enabled", True):
+        return None
+    return persistence.get("existingClaim") or names.cache_claim(instance.name)
+
+
+def _deployment(
+    instance: Instance,
+    around: Surroundings,
+    image: str,
+    claim: str | None,
+    pinned: list[dict[str, Any]],
+    *,
+    recreate: bool,
+) -> dict[str, Any]:
+    settings = instance.settings(Component.MACHINE_LEARNING)
+    container = pods.container(
+        "machine-learning",
+        image,
+        settings,
+        env=pods.environment([*CACHE_ENVIRONMENT, *pinned], settings.get("env")),
+        envFrom=settings.get("envFrom") or None,
+        ports=[{"name": "http", "containerPort": PORT, "protocol": "TCP"}],
+        volumeMounts=[{"name": "cache", "mountPath": CACHE}],
+        **pods.http_probes("/ping"),
+    )
+    source = {"persistentVolumeClaim": {"claimName": claim}} if claim else {"emptyDir": {}}
+    checksums = {names.SECRETS_CHECKSUM_ANNOTATION: checksum_of_used(instance, around, used_by_environment(settings))}
+    template = pods.pod_template(
+        instance,
+        Component.MACHINE_LEARNING,
+        pod={"containers": [container], "volumes": [{"name": "cache", **source}]},
+        checksums=without_none(checksums),
+    )
+    return pods.deployment(
+        instance, Component.MACHINE_LEARNING, template, replicas=settings.get("replicas", 1), recreate=recreate
+    )

@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the pods of all components have in common: hardening, scheduling, environment, probes, waiting."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..kube.values import Manifest, merged, without_none
+from ..spec import names
+from ..spec.names import Component
+from .instance import Instance, Surroundings
+
+HARDENED_POD = {"seccompProfile": {"type": "RuntimeDefault"}}
+HARDENED_CONTAINER = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+DATABASE_USER = {"runAsUser": 999, "runAsGroup": 999, "runAsNonRoot": True}
+"""uid and gid that the images of PostgreSQL and Valkey (Debian) set up for their servers."""
+
+STARTUP_FAILURES = 360
+"""An hour of ten-second periods: migrations and reindexing happen before a port opens."""
+
+WAIT_SCRIPT = (
+    'until (exec 3<>"/dev/tcp/${WAIT_HOST}/${WAIT_PORT}") 2>/dev/null; do '
+    'echo "waiting for ${WAIT_HOST}:${WAIT_PORT}"; sleep 2; done; echo "${WAIT_HOST}:${WAIT_PORT} answers"'
+)
+"""For bash, which the image of the Immich server has; a constant, so that no user's string is ever part of a script."""
+
+
+def http_probes(path: str) -> dict[str, Any]:
+    """The three probes of a component that answers GET `path` on its port `http`."""
+    get = {"httpGet": {"path": path, "port": "http"}}
+    return {
+        "startupProbe": {**get, "periodSeconds": 10, "timeoutSeconds": 5, "failureThreshold": STARTUP_FAILURES},
+        "readinessProbe": {**get, "periodSeconds": 10, "timeoutSeconds": 5, "failureThreshold": 3},
+        "livenessProbe": {**get, "periodSeconds": 10, "timeoutSeconds": 5, "failureThreshold": 6},
+    }
+
+
+def environment(ours: Sequence[Mapping[str, Any]], users: Sequence[Mapping[str, Any]] | None) -> list[dict[str, Any]]:
+    """One list of variables; a user's entry takes the place of ours of the same name, of twins the last one counts."""
+    entries = {entry["name"]: dict(entry) for entry in (*ours, *(users or ()))}
+    return list(entries.values())
+
+
+def variable(name: str, value: object) -> dict[str, Any]:
+    return {"name": name, "value": str(value)}
+
+
+def secret_variable(name: str, secret: str, key: str) -> dict[str, Any]:
+    return {"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}}
+
+
+SMALL = {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"memory": "64Mi"}}
+"""Resources of init containers that only look at something."""
+
+
+def container(name: str, image: str, settings: Mapping[str, Any], **fields: Any) -> dict[str, Any]:
+    """A component's main container: `fields` are ours, the user's resources and security context are laid over them."""
+    return without_none(
+        {
+            "name": name,
+            "image": image,
+            "imagePullPolicy": settings.get("imagePullPolicy") or None,
+            **fields,
+            "resources": settings.get("resources") or None,
+            "securityContext": merged(HARDENED_CONTAINER, settings.get("securityContext") or {}),
+        }
+    )
+
+
+def wait_container(target: str, image: str, settings: Mapping[str, Any], host: str, port: object) -> dict[str, Any]:
+    """An init container that ends when `host`:`port` accepts connections. Image and context are those of the server."""
+    return container(
+        f"wait-for-{target}",
+        image,
+        {**settings, "resources": SMALL},
+        command=["bash", "-c", WAIT_SCRIPT],
+        env=[variable("WAIT_HOST", host), variable("WAIT_PORT", port)],
+    )
+
+
+def pod_template(
+    instance: Instance,
+    component: Component,
+    *,
+    pod: Mapping[str, Any],
+    security: Mapping[str, Any] | None = None,
+    checksums: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """The template of a component's pods: `pod` holds containers, volumes and the like.
+
+    A user's labels and annotations come first and ours on top, so that they can't break a selector or a rollout.
+    """
+    settings = instance.settings(component)
+    annotations = {**(settings.get("podAnnotations") or {}), **(checksums or {})}
+    context = merged({**HARDENED_POD, **(security or {})}, settings.get("podSecurityContext") or {})
+    if context.get("fsGroup") is not None:
+        # By default kubelet goes through all files at each start of a pod, which for a library takes hours.
+        context.setdefault("fsGroupChangePolicy", "OnRootMismatch")
+    spec = {
+        "enableServiceLinks": False,  # variables such as IMMICH_PORT=tcp://... keep Immich from starting
+        "automountServiceAccountToken": False,
+        "securityContext": context,
+        "imagePullSecrets": [{"name": entry["name"]} for entry in instance.spec.get("imagePullSecrets") or ()] or None,
+        "nodeSelector": settings.get("nodeSelector") or None,
+        "tolerations": settings.get("tolerations") or None,
+        "affinity": settings.get("affinity") or None,
+        **pod,
+    }
+    return {
+        "metadata": without_none(
+            {
+                "labels": {**(settings.get("podLabels") or {}), **names.labels(instance.name, component)},
+                "annotations": annotations or None,
+            }
+        ),
+        "spec": without_none(spec),
+    }
+
+
+def database_security(around: Surroundings, user: int | None = None) -> dict[str, Any]:
+    """Pod security context of PostgreSQL and Valkey; on OpenShift the platform assigns the ids.
+
+    `user` is a uid that takes the place of the usual one. The group stays, and with it what kubelet does to the volume.
+    """
+    if around.is_openshift:
+        return {}
+    ids = {**DATABASE_USER, **({"runAsUser": user} if user else {})}
+    return {**ids, "fsGroup": 999, "fsGroupChangePolicy": "OnRootMismatch"}
+
+
+def deployment(
+    instance: Instance, component: Component, template: Mapping[str, Any], *, replicas: int, recreate: bool
+) -> Manifest:
+    manifest = instance.manifest("apps/v1", "Deployment", names.workload_name(instance.name, component), component)
+    manifest["spec"] = {
+        "replicas": replicas,
+        "selector": {"matchLabels": names.selector(instance.name, component)},
+        "strategy": {"type": "Recreate" if recreate else "RollingUpdate"},
+        "template": template,
+    }
+    return manifest
+
+
+def service(
+    instance: Instance,
+    component: Component,
+    ports: Sequence[tuple[str, int]],
+    selector: Mapping[str, str] | None = None,
+) -> Manifest:
+    """A ClusterIP Service; `ports` are (name, number), the name being that of the container's port too."""
+    manifest = instance.manifest("v1", "Service", names.workload_name(instance.name, component), component)
+    manifest["spec"] = {
+        "type": "ClusterIP",
+        "ports": [{"name": name, "port": number, "protocol": "TCP", "targetPort": name} for name, number in ports],
+        "selector": dict(selector or names.selector(instance.name, component)),
+    }
+    return manifest

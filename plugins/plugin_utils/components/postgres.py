@@ -1,0 +1,318 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The built-in PostgreSQL: StatefulSet, Service, credentials, and what Immich needs to know of any database."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from typing import Any
+
+from ..kube.readiness import is_scaled_to_zero
+from ..kube.values import Manifest, dig, without_none
+from ..spec import names
+from ..spec.names import Component
+from . import database_folder, keeping, pods, volumes
+from .database_folder import Place
+from .instance import Instance, Part, Surroundings
+from .reasons import Reason
+from .required import Used, checksum_of_used, require
+from .rollout import replace_stuck_pods
+
+PATH = "spec.postgres"
+PORT = 5432
+
+KEEP_CLAIMS = {"persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain", "whenScaled": "Retain"}}
+"""Of a StatefulSet. The default of Kubernetes, said because somebody may have set another."""
+
+READY_COMMAND = ["sh", "-c", 'exec pg_isready -q -h 127.0.0.1 -p 5432 -U "$POSTGRES_USER" -d "$POSTGRES_DB"']
+"""By TCP: while the image sets up a new database, a temporary server answers on the socket only."""
+
+STARTUP_COMMAND = [
+    "sh",
+    "-c",
+    'pg_isready -q -h 127.0.0.1 -p 5432 -U "$POSTGRES_USER" -d "$POSTGRES_DB" || exit 1\n'
+    'export PGPASSWORD="$POSTGRES_PASSWORD"\n'
+    'psql -w -X -q -v ON_ERROR_STOP=1 -U "$POSTGRES_USER" -d "$POSTGRES_DB" <<"SQL"\n'
+    "\\set role `printenv POSTGRES_USER`\n"
+    "\\set password `printenv POSTGRES_PASSWORD`\n"
+    "set log_statement = 'none';\n"
+    "set log_min_error_statement = 'panic';\n"
+    "set log_min_duration_statement = -1;\n"
+    "alter role :\"role\" password :'password';\n"
+    "SQL\n",
+]
+"""Makes the password in the Secret the one in the database, so that a changed Secret takes effect. The image itself
+looks at POSTGRES_PASSWORD only when it makes a database. The password is in no argument and no log."""
+
+
+def plan(instance: Instance, around: Surroundings, new_password: str) -> Part:
+    """`new_password` is used only where neither a Secret nor a database is there yet."""
+    part = Part(Component.POSTGRES)
+    settings = instance.settings(Component.POSTGRES)
+    if not instance.is_enabled(Component.POSTGRES):
+        return part
+    if settings.get("urlSecretRef"):
+        part.warns(Reason.SETTING_IGNORED, f"{PATH}.urlSecretRef is not used, because {PATH}.enabled is true")
+    if settings.get("host"):
+        part.warns(Reason.SETTING_IGNORED, f"{PATH}.host is not used, because {PATH}.enabled is true")
+    image = settings.get("image") or around.images.get(Component.POSTGRES)
+    made = _credentials(part, instance, around, new_password)
+    if not image or part.is_blocked:
+        return part
+    persistence = dig(settings, "persistence", default={})
+    if persistence.get("existingClaim"):
+        path = f"{PATH}.persistence.existingClaim"
+        volumes.check_existing_claim(part, instance, around, persistence["existingClaim"], path=path, wait=True)
+    else:
+        _grow_claim(part, instance, around, persistence)
+    place = database_folder.choose(part, instance, around, claim_name(instance))
+    claim = around.live("PersistentVolumeClaim", claim_name(instance))
+    if claim:
+        database_folder.annotate(part, claim, place.learned)
+    if not _replaced_with_other_volumes(part, instance, around):
+        part.apply(_stateful_set(instance, around, image, place, made), stage=2)
+        live = database_folder.live_of(instance, around)
+        if live:
+            replace_stuck_pods(part, around, live)
+    part.apply(
+        pods.service(
+            instance, Component.POSTGRES, [("postgres", PORT)], names.labels(instance.name, Component.POSTGRES)
+        ),
+    )
+    return part
+
+
+def password_reference(instance: Instance) -> tuple[str, str]:
+    """(name, key) of the Secret with the database password: the user's, else the one of ours."""
+    reference = instance.settings(Component.POSTGRES).get("passwordSecretRef")
+    if reference:
+        return reference.get("name", ""), reference.get("key", "")
+    return names.database_credentials(instance.name), "password"
+
+
+def server_environment(instance: Instance) -> list[dict[str, Any]]:
+    """The variables by which the Immich server finds its database."""
+    settings = instance.settings(Component.POSTGRES)
+    is_ours = instance.is_enabled(Component.POSTGRES)
+    url = settings.get("urlSecretRef")
+    if url and not is_ours:
+        return [pods.secret_variable("DB_URL", url.get("name", ""), url.get("key", ""))]
+    host = names.workload_name(instance.name, Component.POSTGRES) if is_ours else settings.get("host", "")
+    return [
+        pods.variable("DB_HOSTNAME", host),
+        pods.variable("DB_PORT", PORT if is_ours else settings.get("port") or PORT),
+        pods.variable("DB_DATABASE_NAME", settings.get("database") or "immich"),
+        pods.variable("DB_USERNAME", settings.get("username") or "immich"),
+        pods.secret_variable("DB_PASSWORD", *password_reference(instance)),
+    ]
+
+
+def used_by_server(instance: Instance) -> Used:
+    """The Secret that the server's database variables come from."""
+    settings = instance.settings(Component.POSTGRES)
+    url = settings.get("urlSecretRef")
+    if url and not instance.is_enabled(Component.POSTGRES):
+        return Used("Secret", url.get("name", ""), url.get("key"))
+    return Used("Secret", *password_reference(instance))
+
+
+def claim_name(instance: Instance) -> str:
+    """The claim that holds the database."""
+    existing = dig(instance.settings(Component.POSTGRES), "persistence", "existingClaim")
+    return existing or names.database_claim(instance.name)
+
+
+def claim_to_start_on(instance: Instance, around: Surroundings) -> str | None:
+    """The claim that the database is to run on and does not run on now, None where there is none."""
+    if not instance.is_enabled(Component.POSTGRES):
+        return None
+    live = database_folder.live_of(instance, around)
+    name = claim_name(instance)
+    return None if runs_on(live, name) else name
+
+
+def runs_on(stateful_set: Manifest | None, claim: str) -> bool:
+    """Whether a database has its pod on that claim, or is about to get it."""
+    return bool(stateful_set and claim in volumes.mounted_claims(stateful_set) and not is_scaled_to_zero(stateful_set))
+
+
+def _credentials(
+    part: Part, instance: Instance, around: Surroundings, new_password: str
+) -> dict[str, Mapping[str, str]]:
+    """See to the password: the user's Secret is there, or ours is, or may be made. Returns what is made."""
+    settings = instance.settings(Component.POSTGRES)
+    reference = settings.get("passwordSecretRef")
+    if reference:
+        require(
+            part,
+            instance,
+            around,
+            "Secret",
+            reference.get("name", ""),
+            reference.get("key", ""),
+            f"{PATH}.passwordSecretRef",
+        )
+        return {}
+    name = names.database_credentials(instance.name)
+    claim = _claim_with_a_database(instance, around)
+    if not around.is_known_missing("Secret", name):
+        secret = around.live("Secret", name)
+        if secret and "password" not in (secret.get("data") or {}):
+            remedy = (
+                f"put back the password of the database in PersistentVolumeClaim {claim}"
+                if claim
+                else "add one, or delete the Secret and it is made anew"
+            )
+            part.blocks(Reason.CREDENTIALS_LOST, f"Secret {name} has no key password; {remedy}")
+        else:
+            _remember_credentials(part, instance, around, name)
+        return {}
+    if claim:
+        part.blocks(
+            Reason.CREDENTIALS_LOST,
+            f"Secret {name} is gone, but PersistentVolumeClaim {claim} still holds the database that its password opens. "
+            f"Restore the Secret (keys password, username, database), or name one in {PATH}.passwordSecretRef "
+            "with any new password: the database takes it over. No password is made up while the volume exists",
+        )
+        return {}
+    _remember_credentials(part, instance, around, name)
+    secret = instance.manifest("v1", "Secret", name, Component.POSTGRES, owned=False)
+    secret["metadata"]["annotations"] = keeping.annotations_for(None)
+    secret["type"] = "Opaque"
+    content = {
+        "password": new_password,
+        "username": settings.get("username") or "immich",
+        "database": settings.get("database") or "immich",
+    }
+    secret["data"] = {key: base64.b64encode(value.encode()).decode() for key, value in content.items()}
+    part.create(secret)
+    return {name: secret["data"]}
+
+
+def _claim_with_a_database(instance: Instance, around: Surroundings) -> str | None:
+    """The name of the claim on which a database was set up with a password before, as far as can be known."""
+    existing = dig(instance.settings(Component.POSTGRES), "persistence", "existingClaim")
+    if not existing:
+        name = names.database_claim(instance.name)
+        return name if around.live("PersistentVolumeClaim", name) else None
+    claim = around.live("PersistentVolumeClaim", existing)
+    return existing if dig(claim, "metadata", "annotations", names.CREDENTIALS_ANNOTATION) else None
+
+
+def _remember_credentials(part: Part, instance: Instance, around: Surroundings, name: str) -> None:
+    """Note on a claim of the user's that a password is in use, which a claim of ours tells by being there."""
+    existing = dig(instance.settings(Component.POSTGRES), "persistence", "existingClaim")
+    claim = around.live("PersistentVolumeClaim", existing) if existing else None
+    if claim and dig(claim, "metadata", "annotations", names.CREDENTIALS_ANNOTATION) != name:
+        part.merge(claim, {"metadata": {"annotations": {names.CREDENTIALS_ANNOTATION: name}}})
+
+
+def _grow_claim(part: Part, instance: Instance, around: Surroundings, persistence: Mapping[str, Any]) -> None:
+    """The StatefulSet's claim template can't change, so its claim is grown directly."""
+    name = names.database_claim(instance.name)
+    path = f"{PATH}.persistence"
+    claim = around.live("PersistentVolumeClaim", name)
+    volumes.check_storage_class(part, around, persistence, claim, path=path)
+    if claim is None:
+        return
+    volumes.warn_of_kept_settings(part, persistence, claim, path=path)
+    size = volumes.larger_size(persistence, claim["spec"])
+    if size != dig(claim, "spec", "resources", "requests", "storage"):
+        part.merge(claim, {"spec": {"resources": {"requests": {"storage": size}}}})
+
+
+def _live_claim_template(instance: Instance, around: Surroundings) -> Manifest | None:
+    live = database_folder.live_of(instance, around)
+    templates = dig(live, "spec", "volumeClaimTemplates", default=[])
+    return templates[0] if templates else None
+
+
+def _claim_template(instance: Instance, around: Surroundings, place: Place) -> Manifest:
+    """The live template as it is, because nobody can change it; else a new one."""
+    live = _live_claim_template(instance, around)
+    if live:
+        metadata = without_none({key: live["metadata"].get(key) for key in ("name", "labels", "annotations")})
+        return {"metadata": metadata, "spec": volumes.kept_claim_spec({"size": "0"}, live["spec"])}
+    persistence = dig(instance.settings(Component.POSTGRES), "persistence", default={})
+    annotations = keeping.annotations_for(None)
+    if not place.is_guess:
+        annotations[names.PGDATA_ANNOTATION] = place.folder
+    metadata = {"name": "data", "labels": names.labels(instance.name, Component.POSTGRES), "annotations": annotations}
+    return {"metadata": metadata, "spec": volumes.new_claim_spec(persistence)}
+
+
+def _replaced_with_other_volumes(part: Part, instance: Instance, around: Surroundings) -> bool:
+    """Take a StatefulSet away whose claim template has to come or go; the pass that its removal causes makes it anew.
+
+    Kubernetes lets nobody change the template of a live one. Claims and their data stay.
+    """
+    live = database_folder.live_of(instance, around)
+    existing = dig(instance.settings(Component.POSTGRES), "persistence", "existingClaim")
+    if live is None or bool(_live_claim_template(instance, around)) != bool(existing):
+        return False
+    if not instance.may_remove(live):
+        return False  # then the API server refuses the apply and says whose it is
+    part.delete(live, stage=2)
+    return True
+
+
+def _stateful_set(
+    instance: Instance, around: Surroundings, image: str, place: Place, made: Mapping[str, Mapping[str, str]]
+) -> Manifest:
+    settings = instance.settings(Component.POSTGRES)
+    secret, key = password_reference(instance)
+    env = [
+        pods.variable("POSTGRES_USER", settings.get("username") or "immich"),
+        pods.variable("POSTGRES_DB", settings.get("database") or "immich"),
+        pods.variable("POSTGRES_INITDB_ARGS", "--data-checksums"),
+        pods.secret_variable("POSTGRES_PASSWORD", secret, key),
+        pods.variable("PGDATA", place.path),
+    ]
+    ready = {"exec": {"command": READY_COMMAND}, "periodSeconds": 10, "timeoutSeconds": 5}
+    container = pods.container(
+        "postgres",
+        image,
+        settings,
+        env=env,
+        ports=[{"name": "postgres", "containerPort": PORT, "protocol": "TCP"}],
+        volumeMounts=[{"name": "data", "mountPath": database_folder.VOLUME}, {"name": "shm", "mountPath": "/dev/shm"}],  # noqa: S108
+        startupProbe={
+            "exec": {"command": STARTUP_COMMAND},
+            "periodSeconds": 5,
+            "timeoutSeconds": 10,
+            "failureThreshold": 2 * pods.STARTUP_FAILURES,
+        },
+        readinessProbe={**ready, "failureThreshold": 3},
+        livenessProbe={**ready, "failureThreshold": 6},
+    )
+    volume_list: list[dict[str, Any]] = [{"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "128Mi"}}]
+    existing = dig(settings, "persistence", "existingClaim")
+    if existing:
+        volume_list.insert(0, {"name": "data", "persistentVolumeClaim": {"claimName": existing}})
+    checksums = {
+        names.SECRETS_CHECKSUM_ANNOTATION: checksum_of_used(instance, around, [Used("Secret", secret, key)], made)
+    }
+    template = pods.pod_template(
+        instance,
+        Component.POSTGRES,
+        pod={
+            "initContainers": [database_folder.look(image, settings, place)],
+            "containers": [container],
+            "volumes": volume_list,
+            "terminationGracePeriodSeconds": 300,  # a checkpoint of a busy database takes its time
+        },
+        security=pods.database_security(around, place.user),
+        checksums=without_none(checksums),
+    )
+    name = names.workload_name(instance.name, Component.POSTGRES)
+    manifest = instance.manifest("apps/v1", "StatefulSet", name, Component.POSTGRES)
+    manifest["spec"] = {
+        "replicas": 1,
+        "serviceName": name,
+        "selector": {"matchLabels": names.labels(instance.name, Component.POSTGRES)},
+        "template": template,
+    }
+    manifest["spec"] |= KEEP_CLAIMS
+    if not existing:
+        manifest["spec"]["volumeClaimTemplates"] = [_claim_template(instance, around, place)]
+    return manifest

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reading Secrets and ConfigMaps that a custom resource refers to, and saying what is missing."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from ..kube.values import checksum
+from ..spec.references import env_references
+from .instance import Instance, Part, Surroundings
+from .reasons import Reason
+
+
+def secret_text(
+    part: Part, instance: Instance, around: Surroundings, reference: Mapping[str, Any], path: str
+) -> str | None:
+    """The value of a Secret's key as text, or None after telling why the component has to wait."""
+    name, key = reference.get("name", ""), reference.get("key", "")
+    if not require(part, instance, around, "Secret", name, key, path):
+        return None
+    secret = around.live("Secret", name)
+    encoded = (secret or {}).get("data", {}).get(key)
+    if encoded is None:
+        part.blocks(
+            Reason.SECRET_NOT_FOUND, f"Secret {name} named in {path} can't be read; allow the operator to get Secrets"
+        )
+        return None
+    try:
+        return base64.b64decode(encoded, validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        part.blocks(
+            Reason.SECRET_KEY_NOT_FOUND, f"Secret {name} named in {path}: key {key} is no text; store it as UTF-8"
+        )
+        return None
+
+
+def require(
+    part: Part, instance: Instance, around: Surroundings, kind: str, name: str, key: str | None, path: str
+) -> bool:
+    """True when the Secret or ConfigMap and its key are there; else the part says what is missing and how to mend it."""
+    reason = Reason.SECRET_NOT_FOUND if kind == "Secret" else Reason.CONFIG_MAP_NOT_FOUND
+    if around.is_known_missing(kind, name):
+        part.blocks(
+            reason,
+            f"{kind} {name} named in {path} does not exist in namespace {instance.namespace}; create it or correct the name",
+        )
+        return False
+    live = around.live(kind, name)
+    if live and key is not None and key not in {**(live.get("data") or {}), **(live.get("binaryData") or {})}:
+        reason = Reason.SECRET_KEY_NOT_FOUND if kind == "Secret" else Reason.CONFIG_MAP_NOT_FOUND
+        part.blocks(reason, f"{kind} {name} named in {path} has no key {key}; add the key or correct {path}")
+        return False
+    return True
+
+
+def check_environment(
+    part: Part, instance: Instance, around: Surroundings, settings: Mapping[str, Any], path: str
+) -> None:
+    """Tell of Secrets and ConfigMaps missing in env and envFrom: the pods wait for them, so their objects are applied."""
+    for kind, name, key, is_optional in env_references(settings):
+        if is_optional:
+            continue
+        probe = Part(part.component)
+        if not require(probe, instance, around, kind, name, key, f"{path}.{'envFrom' if key is None else 'env'}"):
+            notice = probe.notices[0]
+            part.explains(notice.reason, notice.message)
+
+
+class Used(NamedTuple):
+    """A Secret or ConfigMap that pods take values from; `key` is None when they take all of them."""
+
+    kind: str
+    name: str
+    key: str | None
+
+
+def used_by_environment(settings: Mapping[str, Any]) -> list[Used]:
+    return [Used(kind, name, key) for kind, name, key, _unused in env_references(settings)]
+
+
+def checksum_of_used(
+    instance: Instance, around: Surroundings, used: Iterable[Used], made: Mapping[str, Mapping[str, str]] | None = None
+) -> str | None:
+    """A checksum over the values that pods take from Secrets and ConfigMaps, None when there are none.
+
+    `made` holds the data of Secrets that this very plan writes ({name: data}), so that pods start with them at once and
+    are not replaced when the next pass sees them.
+    """
+    content: dict[str, Any] = {}
+    for kind, name, key in sorted(used, key=lambda entry: (entry.kind, entry.name, entry.key or "")):
+        written = (made or {}).get(name) if kind == "Secret" else None
+        data = written or (around.live(kind, name) or {}).get("data") or {}
+        content[f"{kind}/{name}/{key or '*'}"] = data if key is None else data.get(key)
+    return checksum(f"{instance.namespace}/{instance.name}", content) if content else None

@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Immich server: web, API and background jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..kube.values import dig, without_none
+from ..spec import names
+from ..spec.names import Component
+from . import configuration, environment, library, library_user, pods, postgres, valkey
+from .configuration import ConfigFile
+from .environment import Given
+from .instance import Instance, Part, Surroundings
+from .reasons import Reason
+from .required import Used, check_environment, checksum_of_used, require, used_by_environment
+from .rollout import apply_deployment
+
+PATH = "spec.server"
+PORT = 2283
+METRICS_PORTS = [("metrics-api", 8081), ("metrics-ms", 8082)]
+
+
+def plan(instance: Instance, around: Surroundings, config: ConfigFile, made: Mapping[str, Mapping[str, str]]) -> Part:
+    """`made` is the data of Secrets that the same plan writes, {name: {key: base64}}."""
+    part = Part(Component.SERVER)
+    settings = instance.settings(Component.SERVER)
+    if not instance.is_enabled(Component.SERVER):
+        return part
+    image = settings.get("image") or around.images.get(Component.SERVER)
+    _check_database_secret(part, instance, around)
+    if not image or part.is_blocked:
+        return part
+    is_shared = library.is_shared(instance, around)
+    if not is_shared and settings.get("replicas", 1) > 1:
+        part.warns(
+            Reason.VOLUME_NOT_SHARED,
+            f"Deployment {names.workload_name(instance.name, part.component)} has {settings['replicas']} replicas, but "
+            f"PersistentVolumeClaim {library.claim_name(instance)} is not ReadWriteMany: all replicas have to fit on one "
+            f"node. Use a ReadWriteMany claim in {library.PATH}, or one replica",
+        )
+    check_environment(part, instance, around, settings, PATH)
+    users = environment.given(instance, around, Component.SERVER)
+    environment.check(part, instance, Component.SERVER, users, _own_environment(instance, config))
+    security = library_user.security(part, instance, around, library.claim_name(instance))
+    checksums = _checksums(instance, around, config, made)
+    deployment = _deployment(instance, image, config, users, security, checksums, recreate=not is_shared)
+    apply_deployment(part, around, deployment)
+    part.apply(pods.service(instance, Component.SERVER, [("http", PORT), *_metrics_ports(instance)]))
+    return part
+
+
+def _check_database_secret(part: Part, instance: Instance, around: Surroundings) -> None:
+    """An external database's Secret; the built-in one sees to its own."""
+    if instance.is_enabled(Component.POSTGRES):
+        return
+    settings = instance.settings(Component.POSTGRES)
+    key = "urlSecretRef" if settings.get("urlSecretRef") else "passwordSecretRef"
+    reference = settings.get(key) or {}
+    require(
+        part, instance, around, "Secret", reference.get("name", ""), reference.get("key", ""), f"{postgres.PATH}.{key}"
+    )
+
+
+def _metrics_ports(instance: Instance) -> list[tuple[str, int]]:
+    return METRICS_PORTS if dig(instance.spec, "immich", "metrics", "enabled") else []
+
+
+def _own_environment(instance: Instance, config: ConfigFile) -> list[dict[str, Any]]:
+    env = [*valkey.server_environment(instance), *postgres.server_environment(instance)]
+    if config.kind != "None":
+        env.append(pods.variable("IMMICH_CONFIG_FILE", f"/config/{names.CONFIG_FILE}"))
+    else:
+        url = configuration.machine_learning_url(instance)
+        env.append(pods.variable("IMMICH_MACHINE_LEARNING_ENABLED", str(bool(url)).lower()))
+        if url:
+            env.append(pods.variable("IMMICH_MACHINE_LEARNING_URL", url))
+    if _metrics_ports(instance):
+        env.append(pods.variable("IMMICH_TELEMETRY_INCLUDE", "all"))
+    return env
+
+
+def _runs_the_api(users: Mapping[str, Given]) -> bool:
+    """False for pods that run background jobs only: they open no port that a probe could ask."""
+
+    def workers(name: str) -> list[str]:
+        text = (users[name].value if name in users else None) or ""
+        return [worker.strip() for worker in text.split(",") if worker.strip()]
+
+    included = workers("IMMICH_WORKERS_INCLUDE")
+    return (not included or "api" in included) and "api" not in workers("IMMICH_WORKERS_EXCLUDE")
+
+
+DATABASE_ELSEWHERE = ("DB_URL", "DB_URL_FILE", "DB_HOSTNAME_FILE", "CREDENTIALS_DIRECTORY")
+QUEUES_ELSEWHERE = ("REDIS_URL", "REDIS_SOCKET")
+"""Variables after which the host and port that the operator knows of may not be those that Immich uses."""
+
+
+def _waiters(
+    instance: Instance, image: str, env: list[dict[str, Any]], users: Mapping[str, Given]
+) -> list[dict[str, Any]]:
+    """Init containers for the database and the queues: without either the server ends, some seconds after a good ping.
+
+    A database given as URL is in a Secret that is not taken apart here; the server itself tries again until it is up.
+    So it does where the user's variables lead to a place that can't be told from here, or that a Secret holds.
+    """
+    settings = instance.settings(Component.SERVER)
+    values = {entry["name"]: entry.get("value") or "" for entry in env}
+    wanted = (
+        ("postgres", "DB_HOSTNAME", "DB_PORT", DATABASE_ELSEWHERE),
+        ("valkey", "REDIS_HOSTNAME", "REDIS_PORT", QUEUES_ELSEWHERE),
+    )
+    return [
+        pods.wait_container(target, image, settings, values[host], values[port])
+        for target, host, port, elsewhere in wanted
+        if not any(name in values or name in users for name in elsewhere)
+        and all(values.get(name) and "$(" not in values[name] for name in (host, port))
+    ]
+
+
+def _used_secrets(instance: Instance) -> list[Used]:
+    """What the server's environment comes from. The Secrets in the configuration file are in its own checksum."""
+    queue_password = valkey.used_by_server(instance)
+    return [
+        postgres.used_by_server(instance),
+        *([queue_password] if queue_password else []),
+        *used_by_environment(instance.settings(Component.SERVER)),
+    ]
+
+
+def _checksums(
+    instance: Instance, around: Surroundings, config: ConfigFile, made: Mapping[str, Mapping[str, str]]
+) -> dict[str, str]:
+    """The annotations that change with what the pods use."""
+    return without_none(
+        {
+            names.CONFIG_CHECKSUM_ANNOTATION: config.checksum,
+            names.SECRETS_CHECKSUM_ANNOTATION: checksum_of_used(instance, around, _used_secrets(instance), made),
+        }
+    )
+
+
+def _deployment(
+    instance: Instance,
+    image: str,
+    config: ConfigFile,
+    users: Mapping[str, Given],
+    security: Mapping[str, int],
+    checksums: Mapping[str, str],
+    *,
+    recreate: bool,
+) -> dict[str, Any]:
+    settings = instance.settings(Component.SERVER)
+    own = [*_own_environment(instance, config), *environment.pinned(instance, Component.SERVER, users)]
+    env = pods.environment(own, settings.get("env"))
+    mounts = [{"name": "library", "mountPath": "/data"}]
+    volumes: list[dict[str, Any]] = [
+        {"name": "library", "persistentVolumeClaim": {"claimName": library.claim_name(instance)}}
+    ]
+    if config.kind != "None":
+        mounts.append({"name": "config", "mountPath": "/config", "readOnly": True})  # type: ignore[dict-item]
+        source = (
+            {"configMap": {"name": config.name}}
+            if config.kind == "ConfigMap"
+            else {"secret": {"secretName": config.name}}
+        )
+        volumes.append({"name": "config", **source})
+    container = pods.container(
+        "server",
+        image,
+        settings,
+        env=env,
+        envFrom=settings.get("envFrom") or None,
+        ports=[
+            {"name": name, "containerPort": number, "protocol": "TCP"}
+            for name, number in [("http", PORT), *_metrics_ports(instance)]
+        ],
+        volumeMounts=mounts,
+        **(pods.http_probes("/api/server/ping") if _runs_the_api(users) else {}),
+    )
+    template = pods.pod_template(
+        instance,
+        Component.SERVER,
+        pod={
+            "initContainers": [
+                *library_user.look(image, settings, mounts, users),
+                *_waiters(instance, image, env, users),
+            ],
+            "containers": [container],
+            "volumes": volumes,
+        },
+        security=security,
+        checksums=checksums,
+    )
+    return pods.deployment(
+        instance, Component.SERVER, template, replicas=settings.get("replicas", 1), recreate=recreate
+    )

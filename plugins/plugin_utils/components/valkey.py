@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The built-in Valkey (job queues), and what Immich needs to know of any Redis-compatible server."""
+
+from __future__ import annotations
+
+import base64
+import re
+from typing import Any
+
+from ..kube.values import dig
+from ..spec import names
+from ..spec.names import Component
+from . import pods, volumes
+from .instance import Instance, Part, Surroundings
+from .reasons import Reason
+from .required import Used, require
+from .rollout import apply_deployment
+
+PATH = "spec.valkey"
+PORT = 6379
+
+SERVER = ["valkey-server", "--maxmemory-policy", "noeviction"]
+"""The queues of Immich (BullMQ) must not lose keys to eviction."""
+SAVE = ["--save", "60", "1", "--stop-writes-on-bgsave-error", "no"]
+"""A snapshot each minute. Not an append-only file: switching that on for a volume with a snapshot starts empty."""
+DO_NOT_SAVE = ["--save", ""]
+
+PING = {"exec": {"command": ["sh", "-c", "valkey-cli ping | grep PONG"]}, "periodSeconds": 10, "timeoutSeconds": 5}
+"""`valkey-cli ping` alone ends with 0 on error replies, too."""
+
+
+def plan(instance: Instance, around: Surroundings) -> Part:
+    part = Part(Component.VALKEY)
+    settings = instance.settings(Component.VALKEY)
+    if not instance.is_enabled(Component.VALKEY):
+        _plan_external(part, instance, around)
+        return part
+    for key in ("host", "password", "passwordSecretRef"):
+        if settings.get(key):
+            part.warns(Reason.SETTING_IGNORED, f"{PATH}.{key} is not used, because {PATH}.enabled is true")
+    image = settings.get("image") or around.images.get(Component.VALKEY)
+    if not image:
+        return part
+    persistence = dig(settings, "persistence", default={})
+    is_persistent = bool(persistence.get("enabled"))
+    if is_persistent and persistence.get("existingClaim"):
+        path = f"{PATH}.persistence.existingClaim"
+        volumes.check_existing_claim(part, instance, around, persistence["existingClaim"], path=path)
+    elif is_persistent:
+        claim = names.valkey_claim(instance.name)
+        volumes.managed_claim(part, instance, around, claim, persistence, path=f"{PATH}.persistence", owned=True)
+    if _keeps_user(instance, around):
+        part.warns(
+            Reason.NOT_HARDENED,
+            f"Deployment {names.workload_name(instance.name, Component.VALKEY)} keeps user and capabilities of its image "
+            f"{image}, with which it runs, because that is not known to work as uid 999. Set "
+            f"{PATH}.podSecurityContext, with runAsUser for example, to have it hardened",
+        )
+    apply_deployment(part, around, _deployment(instance, around, image, persistence if is_persistent else None))
+    part.apply(pods.service(instance, Component.VALKEY, [("redis", PORT)]))
+    return part
+
+
+def claim_name(instance: Instance) -> str | None:
+    """The claim that holds the data, None when it is not kept."""
+    persistence = dig(instance.settings(Component.VALKEY), "persistence", default={})
+    if not persistence.get("enabled"):
+        return None
+    return persistence.get("existingClaim") or names.valkey_claim(instance.name)
+
+
+def server_environment(instance: Instance) -> list[dict[str, Any]]:
+    """The variables by which the Immich server finds its queues."""
+    settings = instance.settings(Component.VALKEY)
+    is_ours = instance.is_enabled(Component.VALKEY)
+    env = [
+        pods.variable(
+            "REDIS_HOSTNAME",
+            names.workload_name(instance.name, Component.VALKEY) if is_ours else settings.get("host", ""),
+        ),
+        pods.variable("REDIS_PORT", PORT if is_ours else settings.get("port") or PORT),
+        pods.variable("REDIS_DBINDEX", settings.get("dbIndex") or 0),
+    ]
+    used = used_by_server(instance)
+    if used:
+        env.append(pods.secret_variable("REDIS_PASSWORD", used.name, used.key or ""))
+    return env
+
+
+def used_by_server(instance: Instance) -> Used | None:
+    """The Secret with the password of an external server, None when it has none."""
+    settings = instance.settings(Component.VALKEY)
+    reference = settings.get("passwordSecretRef")
+    if instance.is_enabled(Component.VALKEY):
+        return None
+    if reference:
+        return Used("Secret", reference.get("name", ""), reference.get("key", ""))
+    return Used("Secret", names.valkey_credentials(instance.name), "password") if settings.get("password") else None
+
+
+def _keeps_user(instance: Instance, around: Surroundings) -> bool:
+    """True for an image that nobody knows, whose pods run without a user given from outside: made by another operator."""
+    settings = instance.settings(Component.VALKEY)
+    image = settings.get("image")
+    is_known = image is None or _OWN_IMAGES.search(image) is not None
+    if is_known or around.is_openshift or any(settings.get(key) for key in ("podSecurityContext", "securityContext")):
+        return False
+    live = around.live("Deployment", names.workload_name(instance.name, Component.VALKEY))
+    return live is not None and dig(live, "spec", "template", "spec", "securityContext", "runAsUser") is None
+
+
+_OWN_IMAGES = re.compile(r"^([^/]*[.:][^/]*/|localhost/)?((valkey|library)/)?(valkey|redis)([:@]|$)")
+"""Images of Valkey and Redis themselves, whose servers run as uid 999; not those of others, such as bitnami/valkey."""
+
+
+def _plan_external(part: Part, instance: Instance, around: Surroundings) -> None:
+    settings = instance.settings(Component.VALKEY)
+    reference = settings.get("passwordSecretRef")
+    if reference:
+        path = f"{PATH}.passwordSecretRef"
+        require(part, instance, around, "Secret", reference.get("name", ""), reference.get("key", ""), path)
+        if settings.get("password"):
+            part.warns(Reason.SETTING_IGNORED, f"{PATH}.password is not used, because {path} is set")
+    elif settings.get("password"):
+        secret = instance.manifest("v1", "Secret", names.valkey_credentials(instance.name), Component.VALKEY)
+        secret["type"] = "Opaque"
+        secret["data"] = {"password": base64.b64encode(settings["password"].encode()).decode()}
+        part.apply(secret)
+
+
+def _deployment(
+    instance: Instance, around: Surroundings, image: str, persistence: dict[str, Any] | None
+) -> dict[str, Any]:
+    settings = instance.settings(Component.VALKEY)
+    container = pods.container(
+        "valkey",
+        image,
+        settings,
+        args=[*SERVER, *(SAVE if persistence is not None else DO_NOT_SAVE)],
+        ports=[{"name": "redis", "containerPort": PORT, "protocol": "TCP"}],
+        volumeMounts=[{"name": "data", "mountPath": "/data"}],
+        startupProbe={**PING, "periodSeconds": 5, "failureThreshold": 2 * pods.STARTUP_FAILURES},
+        readinessProbe={**PING, "failureThreshold": 3},
+        livenessProbe={**PING, "failureThreshold": 6},
+    )
+    claim = claim_name(instance)
+    source = {"persistentVolumeClaim": {"claimName": claim}} if claim else {"emptyDir": {}}
+    keeps_user = _keeps_user(instance, around)
+    if keeps_user:
+        container.pop("securityContext")
+    template = pods.pod_template(
+        instance,
+        Component.VALKEY,
+        pod={"containers": [container], "volumes": [{"name": "data", **source}]},
+        security={} if keeps_user else pods.database_security(around),
+    )
+    return pods.deployment(instance, Component.VALKEY, template, replicas=1, recreate=True)

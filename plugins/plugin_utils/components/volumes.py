@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Persistent volume claims: made once, grown when asked, never shrunk, never changed behind the data's back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ..kube.readiness import has_ended
+from ..kube.values import Manifest, dig, quantity, without_none
+from ..spec import names
+from . import keeping
+from .instance import Instance, Part, Surroundings
+from .reasons import Reason
+
+DEFAULT_SIZE = "10Gi"
+DEFAULT_ACCESS_MODES = ["ReadWriteOnce"]
+
+
+def new_claim_spec(persistence: Mapping[str, Any]) -> dict[str, Any]:
+    """The spec of a claim that is still to be made."""
+    return without_none(
+        {
+            "accessModes": list(persistence.get("accessModes") or DEFAULT_ACCESS_MODES),
+            "storageClassName": persistence.get("storageClass"),  # "" means no class at all
+            "resources": {"requests": {"storage": persistence.get("size") or DEFAULT_SIZE}},
+        }
+    )
+
+
+def kept_claim_spec(persistence: Mapping[str, Any], live: Mapping[str, Any]) -> dict[str, Any]:
+    """The spec of a claim that is there: what Kubernetes lets nobody change as it is, and the larger of the sizes."""
+    return without_none(
+        {
+            "accessModes": list(dig(live, "accessModes", default=DEFAULT_ACCESS_MODES)),
+            "storageClassName": dig(live, "storageClassName"),
+            "resources": {"requests": {"storage": larger_size(persistence, live)}},
+        }
+    )
+
+
+def larger_size(persistence: Mapping[str, Any], live: Mapping[str, Any]) -> str:
+    """The size that is asked for, or that of the live claim's spec if that is larger."""
+    size, held = persistence.get("size") or DEFAULT_SIZE, dig(live, "resources", "requests", "storage", default="0")
+    return str(size if quantity(size) > quantity(held) else held)
+
+
+def managed_claim(
+    part: Part,
+    instance: Instance,
+    around: Surroundings,
+    name: str,
+    persistence: Mapping[str, Any],
+    *,
+    path: str,
+    owned: bool,
+) -> None:
+    """Add the claim of a component to its plan; `path` is where its settings are in the custom resource."""
+    live = around.live("PersistentVolumeClaim", name)
+    manifest = instance.manifest("v1", "PersistentVolumeClaim", name, part.component, owned=owned)
+    if not owned:
+        manifest["metadata"]["annotations"] = keeping.annotations_for(live)
+    manifest["spec"] = kept_claim_spec(persistence, live["spec"]) if live else new_claim_spec(persistence)
+    if live and persistence.get("storageClass") is None and not _is_class_ours(live):
+        manifest["spec"].pop("storageClassName", None)  # the cluster's default class, which somebody else filled in
+    part.apply(manifest)
+    if live:
+        warn_of_kept_settings(part, persistence, live, path=path)
+    check_storage_class(part, around, persistence, live, path=path)
+
+
+def check_existing_claim(
+    part: Part, instance: Instance, around: Surroundings, name: str, *, path: str, wait: bool = False
+) -> None:
+    """Tell of a claim that does not exist. `wait`: nothing is started before it has been looked at."""
+    if around.is_known_missing("PersistentVolumeClaim", name):
+        tell = part.blocks if wait else part.explains
+        tell(
+            Reason.CLAIM_NOT_FOUND,
+            f"PersistentVolumeClaim {name} named in {path} does not exist in namespace {instance.namespace}; "
+            "create it or correct the name",
+        )
+
+
+def check_storage_class(
+    part: Part, around: Surroundings, persistence: Mapping[str, Any], live: Manifest | None, *, path: str
+) -> None:
+    """A class that does not exist keeps a claim waiting, the one that is about to be made and the one that is there."""
+    storage_class = persistence.get("storageClass")
+    if live and (dig(live, "status", "phase") == "Bound" or dig(live, "spec", "storageClassName") != storage_class):
+        return
+    if storage_class and around.is_known_missing("StorageClass", storage_class):
+        part.explains(
+            Reason.STORAGE_CLASS_NOT_FOUND,
+            f"StorageClass {storage_class} named in {path}.storageClass does not exist; "
+            "create it, or delete the claim that waits for it and name another",
+            retry=True,  # cluster-scoped, so not among what is watched for an instance
+        )
+
+
+def warn_of_kept_settings(part: Part, persistence: Mapping[str, Any], live: Manifest, *, path: str) -> None:
+    """Tell of each setting that a live claim no longer takes: it differs, and the claim goes on as it is."""
+    name, spec = live["metadata"]["name"], live["spec"]
+    size, held = persistence.get("size") or DEFAULT_SIZE, dig(spec, "resources", "requests", "storage", default="0")
+    if quantity(held) > quantity(size):
+        _warn_kept(part, name, f"{path}.size is {size}", f"its size stays {held}, because volumes can't shrink")
+    storage_class, held_class = persistence.get("storageClass"), dig(spec, "storageClassName")
+    if storage_class and held_class and storage_class != held_class:
+        _warn_kept(part, name, f"{path}.storageClass is {storage_class}", f"its class stays {held_class}")
+    modes, held_modes = persistence.get("accessModes"), list(dig(spec, "accessModes", default=[]))
+    if modes and sorted(modes) != sorted(held_modes):
+        _warn_kept(part, name, f"{path}.accessModes is {', '.join(modes)}", f"its modes stay {', '.join(held_modes)}")
+
+
+def mounted_claims(workload: Manifest | None) -> set[str]:
+    """The claims that pods of a Deployment mount, or the only pod of a StatefulSet."""
+    pod = f"{dig(workload, 'metadata', 'name')}-0"
+    templates = dig(workload, "spec", "volumeClaimTemplates", default=[])
+    made = {f"{template['metadata']['name']}-{pod}" for template in templates}
+    return claims_of_pod(dig(workload, "spec", "template", "spec", default={})) | made
+
+
+def claims_of_pod(spec: Mapping[str, Any]) -> set[str]:
+    """The claims that a pod of this spec mounts and can write to."""
+    sources = [dig(volume, "persistentVolumeClaim", default={}) for volume in dig(spec, "volumes", default=[])]
+    return {source["claimName"] for source in sources if source and not source.get("readOnly")}
+
+
+def claims_in_use(workload: Manifest | None, pods: Iterable[Manifest], component: str) -> set[str]:
+    """The claims of a component's workload, and those that its pods still use: after a change, old ones use others."""
+    return mounted_claims(workload) | claims_of_pods(pods, component)
+
+
+def claims_of_pods(pods: Iterable[Manifest], component: str) -> set[str]:
+    """The claims that pods of a component use, until they have ended."""
+    mine = (
+        pod
+        for pod in pods
+        if dig(pod, "metadata", "labels", "app.kubernetes.io/component") == component and not has_ended(pod)
+    )
+    return {claim for pod in mine for claim in claims_of_pod(dig(pod, "spec", default={}))}
+
+
+def is_being_deleted(claim: Manifest | None) -> bool:
+    return bool(dig(claim, "metadata", "deletionTimestamp"))
+
+
+def is_shared(access_modes: Sequence[str]) -> bool:
+    """True when pods on several nodes can write to a volume of these modes."""
+    return "ReadWriteMany" in access_modes
+
+
+def access_modes(around: Surroundings, name: str, persistence: Mapping[str, Any]) -> list[str]:
+    """The modes of the claim as it is, else as it is going to be made."""
+    live = around.live("PersistentVolumeClaim", name)
+    return list(dig(live, "spec", "accessModes") or persistence.get("accessModes") or DEFAULT_ACCESS_MODES)
+
+
+def _is_class_ours(live: Manifest) -> bool:
+    """True when an apply of ours set the class: leaving it out of the next one would mean to remove it."""
+    return any(
+        entry.get("manager") == names.FIELD_MANAGER
+        and "f:storageClassName" in dig(entry, "fieldsV1", "f:spec", default={})
+        for entry in dig(live, "metadata", "managedFields", default=[])
+    )
+
+
+def _warn_kept(part: Part, name: str, setting: str, held: str) -> None:
+    part.warns(Reason.VOLUME_NOT_CHANGED, f"PersistentVolumeClaim {name}: {setting}, but {held}")

@@ -1,0 +1,288 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Carry out the steps of a plan: stage by stage, at once within a stage, one outcome per step.
+
+A failed step holds back the later stages of its own component, what is to come after that component, and nothing else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol, TypeAlias
+
+from .api_error import ApiError, ObjectRef, TransportError, Unreachable
+from .difference import FIELD_MANAGER, needs_apply, without_nulls
+from .values import Manifest, dig, merged
+
+__all__ = ["VERBS", "Objects", "Outcome", "apply_steps", "explained", "misuse"]
+
+Step: TypeAlias = Mapping[str, Any]
+InParallel: TypeAlias = Callable[[Iterable[Callable[[], Any]]], list[Any]]
+
+VERBS = {"apply": "object", "create": "object", "merge": "target", "delete": "target"}
+"""What a step does, and the key under which it names its object."""
+
+IMMUTABLE = re.compile(
+    r"immutable|may not be changed|cannot be changed|updates to \w+ spec for fields other than", re.IGNORECASE
+)
+
+
+MANAGED_BY = "app.kubernetes.io/managed-by"
+
+
+class HeldBack(TransportError):  # noqa: N818 # reads as what is the case
+    """An earlier step of the same component failed, so this one was not tried."""
+
+
+class NameTaken(TransportError):  # noqa: N818 # reads as what is the case
+    """There is an object of the name that somebody else made."""
+
+
+class Objects(Protocol):
+    """Writes to the API server, and the read that settles a race."""
+
+    def find(self, ref: ObjectRef) -> Manifest | None: ...
+    def apply(self, manifest: Manifest) -> Manifest: ...
+    def create(self, manifest: Manifest) -> Manifest: ...
+    def merge(self, ref: ObjectRef, patch: Mapping[str, Any]) -> Manifest: ...
+    def delete(self, ref: ObjectRef, *, uid: str | None = None) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of one step. `object` is the API server's answer, or the live object where nothing had to be done."""
+
+    verb: str
+    component: str | None
+    ref: ObjectRef
+    before: Manifest | None
+    object: Manifest | None = None
+    changed: bool = False
+    error: TransportError | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The outcome as the action returns it."""
+        return {
+            "verb": self.verb,
+            "component": self.component,
+            "apiVersion": self.ref.api_version,
+            "kind": self.ref.kind,
+            "name": self.ref.name,
+            "changed": self.changed,
+            "error": explained(self.error, self.ref) if self.error else None,
+            "status_code": self.error.status_code if isinstance(self.error, ApiError) else None,
+            "object": self.object,
+        }
+
+
+def misuse(steps: Sequence[Any]) -> str | None:
+    """What is wrong with the steps themselves, or None. Checked before the first request is sent."""
+    for position, step in enumerate(steps):
+        where = f"steps[{position}]"
+        verb = step.get("verb") if isinstance(step, Mapping) else None
+        if verb not in VERBS:
+            return f"{where}.verb must be one of {', '.join(VERBS)}, not {verb!r}"
+        subject = step.get(VERBS[verb])
+        if not isinstance(subject, Mapping):
+            return f"{where}.{VERBS[verb]} must be a mapping"
+        ref = ObjectRef.of(subject)
+        if not (ref.api_version and ref.kind and ref.name):
+            return f"{where}.{VERBS[verb]} must have apiVersion, kind and a name"
+        if verb == "merge" and not isinstance(step.get("patch"), Mapping):
+            return f"{where}.patch must be a mapping"
+        if not isinstance(step.get("stage", 0), int):
+            return f"{where}.stage must be a number"
+    return None
+
+
+def apply_steps(
+    steps: Sequence[Step],
+    live: Iterable[Manifest] | None,
+    *,
+    objects_for: Callable[[ObjectRef], Objects],
+    in_parallel: InParallel,
+    field_manager: str = FIELD_MANAGER,
+    dry_run: bool = False,
+) -> list[Outcome]:
+    """One outcome per step, in the order of the steps.
+
+    `live` are the objects as they were read in this pass; None makes each step read its own. A refusal is an
+    outcome; Unreachable is raised only when no step at all got an answer.
+
+    An object that `live` lacks is looked up before it is applied for the first time: what somebody else has made
+    under its name is not overwritten.
+
+    `dry_run` says that `objects_for` writes nothing. The API server then judges each step by what is stored and not by
+    what the steps before it would have made of that. A refusal of an object that an earlier step changes is taken for
+    this, because such a step is there to make the later one possible.
+    """
+    known = None if live is None else {_identity(ObjectRef.of(item)): item for item in live}
+    outcomes: dict[int, Outcome] = {}
+    prepared: set[tuple[str, str, str]] = set()
+    for stage in sorted({step.get("stage", 0) for step in steps}):
+        failed = {outcome.component: outcome for outcome in outcomes.values() if outcome.component and outcome.error}
+        positions = []
+        for position, step in enumerate(steps):
+            cause = failed.get(str(step.get("component"))) or failed.get(str(step.get("after")))
+            if step.get("stage", 0) == stage and cause:
+                outcomes[position] = _held_back(step, cause)
+            elif step.get("stage", 0) == stage:
+                positions.append(position)
+        work = [
+            partial(_carry_out, steps[position], known, objects_for, field_manager, prepared) for position in positions
+        ]
+        outcomes.update(zip(positions, in_parallel(work), strict=True))
+        if dry_run:
+            prepared |= {_identity(outcomes[position].ref) for position in positions if outcomes[position].changed}
+        if known is not None:
+            _remember(known, [outcomes[position] for position in positions])
+    errors = [outcome.error for outcome in outcomes.values()]
+    if errors and all(isinstance(error, Unreachable | HeldBack) for error in errors):
+        raise next(error for error in errors if isinstance(error, Unreachable))
+    return [outcomes[position] for position in range(len(steps))]
+
+
+def _held_back(step: Step, cause: Outcome) -> Outcome:
+    ref = ObjectRef.of(step[VERBS[step["verb"]]])
+    error = HeldBack(f"{ref}: left as it is, because {cause.ref} could not be written")
+    return Outcome(verb=step["verb"], component=step["component"], ref=ref, before=None, error=error)
+
+
+def _remember(known: dict[tuple[str, str, str], Manifest], outcomes: Iterable[Outcome]) -> None:
+    """A later stage starts from what an earlier one left behind."""
+    for outcome in outcomes:
+        if outcome.error is None and outcome.object is not None:
+            known[_identity(outcome.ref)] = outcome.object
+        elif outcome.error is None:
+            known.pop(_identity(outcome.ref), None)
+
+
+def _carry_out(
+    step: Step,
+    known: Mapping[tuple[str, str, str], Manifest] | None,
+    objects_for: Callable[[ObjectRef], Objects],
+    field_manager: str,
+    prepared: Container[tuple[str, str, str]],
+) -> Outcome:
+    verb, component = step["verb"], step.get("component")
+    subject = step[VERBS[verb]]
+    ref = ObjectRef.of(subject)
+    before = None if known is None else known.get(_identity(ref))
+    try:
+        if (known is None and verb != "delete") or (before is None and verb == "apply"):
+            before = objects_for(ref).find(ref)
+        if known is not None and verb == "apply" and before is not None and _is_somebody_elses(before, subject):
+            raise NameTaken(_taken(ref, before))
+        if verb == "apply" and not needs_apply(without_nulls(subject), before, field_manager=field_manager):
+            return Outcome(verb=verb, component=component, ref=ref, before=before, object=before)
+        written, changed = _write(step, partial(objects_for, ref), ref, before)
+    except TransportError as exc:
+        if verb == "apply" and _identity(ref) in prepared and isinstance(exc, ApiError) and exc.status_code == 422:
+            after = merged(before or {}, without_nulls(subject))
+            return Outcome(verb=verb, component=component, ref=ref, before=before, object=after, changed=True)
+        return Outcome(verb=verb, component=component, ref=ref, before=before, object=before, error=exc)
+    return Outcome(verb=verb, component=component, ref=ref, before=before, object=written, changed=changed)
+
+
+def _write(
+    step: Step, objects: Callable[[], Objects], ref: ObjectRef, before: Manifest | None
+) -> tuple[Manifest | None, bool]:
+    """(the object afterwards, whether the API server changed anything). The client is made only if it is needed."""
+    if step["verb"] == "apply":
+        after = _applied(objects(), without_nulls(step["object"]), ref, before)
+        return after, _is_changed(before, after)
+    if step["verb"] == "create":
+        if before is not None:
+            return before, False
+        try:
+            return objects().create(without_nulls(step["object"])), True
+        except ApiError as exc:
+            if exc.status_code != 409 or (theirs := objects().find(ref)) is None:
+                raise
+            return theirs, False
+    if step["verb"] == "merge":
+        after = objects().merge(ref, step["patch"])
+        return after, _is_changed(before, after)
+    return None, objects().delete(ref, uid=step["target"].get("uid"))
+
+
+def _applied(objects: Objects, wanted: Manifest, ref: ObjectRef, before: Manifest | None) -> Manifest:
+    """The object after the apply, if need be without what others have put into its spec.
+
+    Apply leaves list items of others alone. Some clash with ours: after an edit of a Service's port number there would
+    be two ports of one name. Where the API server refuses the result, our lists take the place of what is there.
+    """
+    try:
+        return objects.apply(wanted)
+    except ApiError as exc:
+        if exc.status_code != 422 or before is None or "spec" not in wanted or IMMUTABLE.search(exc.message):
+            raise
+        try:
+            objects.merge(ref, {"spec": wanted["spec"]})
+        except ApiError:
+            raise exc from None  # the object is refused as such, which the first answer says better
+        return objects.apply(wanted)
+
+
+def _is_somebody_elses(live: Manifest, wanted: Manifest) -> bool:
+    """True for an object that neither has our mark nor our owner.
+
+    A claim that is to have no owner (library, database) is taken on: its data is what the instance is to find again.
+    """
+    if live.get("kind", wanted["kind"]) == "PersistentVolumeClaim" and not dig(wanted, "metadata", "ownerReferences"):
+        return False
+    ours = {owner.get("uid") for owner in dig(wanted, "metadata", "ownerReferences", default=[])}
+    owners = {owner.get("uid") for owner in dig(live, "metadata", "ownerReferences", default=[])}
+    mark = dig(wanted, "metadata", "labels", MANAGED_BY)
+    return bool(mark) and dig(live, "metadata", "labels", MANAGED_BY) != mark and not ours & owners
+
+
+def _taken(ref: ObjectRef, live: Manifest) -> str:
+    manager = dig(live, "metadata", "labels", MANAGED_BY)
+    made_by = f" ({MANAGED_BY}: {manager})" if manager else ""
+    return f"{ref} is there already and was made by somebody else{made_by}; remove it, or give the Immich another name"
+
+
+def _is_changed(before: Manifest | None, after: Manifest) -> bool:
+    """By what the API server answers. A dry run keeps the version, so the content has to tell."""
+    if before is None or before["metadata"].get("resourceVersion") != after["metadata"].get("resourceVersion"):
+        return True
+    return _content(before) != _content(after)
+
+
+def _content(manifest: Manifest) -> Manifest:
+    unstable = ("managedFields", "resourceVersion", "generation")
+    metadata = {key: value for key, value in manifest["metadata"].items() if key not in unstable}
+    return {**manifest, "metadata": metadata}
+
+
+def _identity(ref: ObjectRef) -> tuple[str, str, str]:
+    return ref.kind, ref.namespace, ref.name
+
+
+def explained(error: TransportError, ref: ObjectRef) -> str:
+    """The error with what to do about it, where that is known."""
+    remedy = _remedy(error, ref) if isinstance(error, ApiError) else None
+    return f"{str(error).rstrip('.')}. {remedy}" if remedy else str(error)
+
+
+def _remedy(error: ApiError, ref: ObjectRef) -> str | None:
+    place = f" -n {ref.namespace}" if ref.namespace else ""
+    if error.status_code == 422 and IMMUTABLE.search(error.message):
+        field = ", ".join(error.fields) or "The field"
+        if ref.kind == "PersistentVolumeClaim":
+            return f"{field} of a volume claim stays as it was made: set it back in the custom resource"
+        keep = " --cascade=orphan" if ref.kind in ("StatefulSet", "Deployment") else ""
+        command = f"kubectl delete {ref.kind.lower()} {ref.name}{place}{keep}"
+        return f"{field} of a live {ref.kind} cannot change: set it back, or run `{command}` and it is made anew"
+    if error.status_code == 409 and error.reason == "Conflict":
+        return "It was replaced or changed since it was read; the next pass looks at it again"
+    if error.status_code == 409:
+        return "It is still being deleted; the next pass makes it anew"
+    if error.status_code == 403 and "being terminated" in error.message:
+        return "Nothing can be made in a namespace that is being deleted"
+    if error.status_code == 403:
+        return "Allow it in the role of whoever runs this (config/rbac has the rules of the operator)"
+    return None

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Is a workload what it was last told to be? One predicate per kind, looking at generations."""
+
+from __future__ import annotations
+
+from .values import Manifest, dig
+
+
+def is_ready(workload: Manifest) -> bool:
+    """True when all pods of a Deployment or StatefulSet run its newest template and are available."""
+    status = workload.get("status") or {}
+    wanted = dig(workload, "spec", "replicas", default=1)
+    if dig(workload, "metadata", "deletionTimestamp"):
+        return False  # it stays until its pods have ended, when somebody deletes it in the foreground
+    if status.get("observedGeneration", 0) < dig(workload, "metadata", "generation", default=0):
+        return False
+    if wanted == 0:
+        return bool(status.get("replicas", 0) == 0)
+    counts = ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas")
+    if any(status.get(count, 0) != wanted for count in counts):
+        return False
+    is_stateful = workload["kind"] == "StatefulSet"
+    return not is_stateful or status.get("currentRevision") == status.get("updateRevision")
+
+
+def is_scaled_to_zero(workload: Manifest) -> bool:
+    return bool(dig(workload, "spec", "replicas", default=1) == 0)
+
+
+def lacks_pods(workload: Manifest) -> bool:
+    """True when there are fewer pods than wanted, in whatever state they are."""
+    return bool(dig(workload, "status", "replicas", default=0) < dig(workload, "spec", "replicas", default=1))
+
+
+def has_ended(pod: Manifest) -> bool:
+    """True for a pod whose containers run no more; one that was evicted stays as an object."""
+    return dig(pod, "status", "phase") in ("Succeeded", "Failed")

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Small operations on the JSON-like values that custom resources and manifests are made of."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any, TypeAlias
+
+from .quantities import quantity_value
+
+Manifest: TypeAlias = dict[str, Any]
+"""A Kubernetes object as the API server speaks it in JSON."""
+
+
+def plain(value: Any) -> Any:
+    """A deep copy out of built-in types: Ansible's marked strings and lazy containers become str, dict and list."""
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, Mapping):
+        return {plain(key): plain(item) for key, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, bytes):
+        return [plain(item) for item in value]
+    if isinstance(value, bool) or value is None:
+        return value
+    if isinstance(value, int):
+        return int(value)
+    return float(value) if isinstance(value, float) else value
+
+
+TEXT_MARK = "json:"
+"""Before each JSON text between tasks: ansible-core 2.18 turns a template's result that starts like JSON into a dict."""
+
+
+def text(value: Any) -> str:
+    """What travels from task to task: the JSON of a value, behind TEXT_MARK.
+
+    One text, because of a structure Ansible looks at each single value whenever an expression mentions it, which for a
+    whole instance takes longer than all the rest of a pass.
+    """
+    return TEXT_MARK + json.dumps(value)
+
+
+def structure(value: Any) -> Any:
+    """What a text of `text` (or plain JSON) holds; `plain(value)` of all that is no text. ValueError when it is no JSON."""
+    return json.loads(str.__str__(value).removeprefix(TEXT_MARK)) if isinstance(value, str) else plain(value)
+
+
+def mapping(value: Any) -> dict[str, Any] | None:
+    """`structure(value)` if that is a mapping, None if it is anything else or no JSON."""
+    try:
+        found = structure(value)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def dig(value: Any, *path: str, default: Any = None) -> Any:
+    """The value at a path of mapping keys, or `default` where a key is missing or null on the way."""
+    for key in path:
+        if not isinstance(value, Mapping) or value.get(key) is None:
+            return default
+        value = value[key]
+    return value
+
+
+def is_deeper(value: Any, levels: int) -> bool:
+    """Whether mappings and lists are nested in more levels than that. Without recursion, which such values may exceed."""
+    layer = [value]
+    for _unused in range(levels + 1):
+        layer = [
+            inner
+            for outer in layer
+            if isinstance(outer, Mapping | list)
+            for inner in (outer.values() if isinstance(outer, Mapping) else outer)
+        ]
+    return bool(layer)
+
+
+def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`over` laid on `base`: mappings are merged key by key, everything else (lists too) is replaced whole."""
+    result = dict(base)
+    for key, value in over.items():
+        held = result.get(key)
+        result[key] = merged(held, value) if isinstance(held, Mapping) and isinstance(value, Mapping) else value
+    return result
+
+
+def without_none(mapping: Mapping[str, Any]) -> dict[str, Any]:
+    """The mapping less its keys that are null: an absent field in a manifest, not an explicit null."""
+    return {key: value for key, value in mapping.items() if value is not None}
+
+
+def quantity(text: str | int | float) -> Decimal:
+    """The value of a Kubernetes quantity ("10Gi", "500m"). ValueError when it is none."""
+    value = quantity_value(text)
+    if value is None:
+        raise ValueError(f"{text!r} is no Kubernetes quantity")
+    return value
+
+
+def checksum(salt: str, content: Iterable[str] | Mapping[str, Any] | str) -> str:
+    """Sixteen hexadecimal digits that change with the content.
+
+    They end up in pod annotations, which more people may read than Secrets. Keyed with the instance's name, so that
+    a table of common passwords made for one place is of no use in another.
+    """
+    text = content if isinstance(content, str) else json.dumps(content, sort_keys=True)
+    return hmac.new(salt.encode(), text.encode(), hashlib.sha256).hexdigest()[:16]

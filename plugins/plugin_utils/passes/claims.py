@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What endangers the data on a claim: a second user that writes to it, or that it is being deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from ..components import library, postgres, valkey, volumes
+from ..components.instance import Instance, Surroundings
+from ..components.reasons import Effect, Notice, Reason
+from ..kube.values import dig
+from ..spec import names
+from ..spec.names import Component
+from ..spec.references import values_at
+
+PATHS = {
+    Component.LIBRARY: f"{library.PATH}.existingClaim",
+    Component.POSTGRES: f"{postgres.PATH}.persistence.existingClaim",
+    Component.VALKEY: f"{valkey.PATH}.persistence.existingClaim",
+}
+"""Not that of machine learning: a cache may be shared."""
+
+
+def may_be_shared(cr: Mapping[str, Any], neighbours: Iterable[Mapping[str, Any]]) -> bool:
+    """False when no instance of the namespace names a claim: those that they have by default are their own."""
+    return any(map(_names_one, (cr, *neighbours)))
+
+
+def worth_a_look(cr: Mapping[str, Any], neighbours: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Those of the other instances that may use a claim of this one: all if it names one, else those that name one."""
+    return [other for other in neighbours if _names_one(cr) or _names_one(other)]
+
+
+def _names_one(cr: Mapping[str, Any]) -> bool:
+    return any(name for path in PATHS.values() for name in values_at(cr, path))
+
+
+def notices(instance: Instance, around: Surroundings, neighbours: Iterable[Mapping[str, Any]]) -> list[Notice]:
+    """What endangers the data on the claims of an instance, and what waits or stays as it is because of that."""
+    return [
+        *_shared(instance, around, neighbours),
+        *_mounted_by_others(instance, around),
+        *_being_deleted(instance, around),
+    ]
+
+
+def used_by_others(neighbours: Iterable[Mapping[str, Any]]) -> set[str]:
+    """The claims that other instances write to."""
+    return {claim for other in map(Instance.from_cr, neighbours) for claim in _claims(other).values()}
+
+
+def _shared(instance: Instance, around: Surroundings, neighbours: Iterable[Mapping[str, Any]]) -> Iterator[Notice]:
+    """Claims with a second user: no second database is started on one, all else is a warning, whoever names it."""
+    start_on = postgres.claim_to_start_on(instance, around)
+    mine = _claims(instance)
+    others = {f"Immich {other.name}": set(_claims(other).values()) for other in map(Instance.from_cr, neighbours)}
+    for component, claim in mine.items():
+        users = sorted(other for other, claims in others.items() if claim in claims)
+        within = [f"{other} of the same Immich" for other, name in mine.items() if name == claim and other != component]
+        if not users and not within:
+            continue
+        used = f"PersistentVolumeClaim {claim}{_where_named(instance, component)} is used by "
+        used += f"{' and '.join([*users, *within])} too"
+        if component is Component.POSTGRES and claim == start_on and users:
+            why = "so no database is started on it, because that would destroy what is there"
+            remedy = "name another one in one of the two"
+            yield Notice(component, Effect.BLOCKS, Reason.CLAIM_IN_USE, f"{used}, {why}; {remedy}", retry=True)
+        else:
+            damage = "name another one in one of the two, or each damages the data of the other"
+            yield Notice(component, Effect.WARNS, Reason.CLAIM_IN_USE, f"{used}; {damage}")
+
+
+def _mounted_by_others(instance: Instance, around: Surroundings) -> Iterator[Notice]:
+    claim = postgres.claim_to_start_on(instance, around)
+    if claim and around.database_mounted_by:
+        yield Notice(
+            Component.POSTGRES,
+            Effect.BLOCKS,
+            Reason.CLAIM_IN_USE,
+            f"PersistentVolumeClaim {claim}{_where_named(instance, Component.POSTGRES)} is mounted by "
+            f"{', '.join(around.database_mounted_by)}, so no database is started on it: two that write to one volume "
+            "destroy it. Scale what mounts it down to 0, or delete the pod; then it goes on by itself",
+            retry=True,  # objects of others are not watched
+        )
+
+
+def _being_deleted(instance: Instance, around: Surroundings) -> Iterator[Notice]:
+    """Kubernetes deletes a claim when the last pod that uses it ends, so none of ours may be ended meanwhile."""
+    for component, kind, workload, wanted in (
+        (Component.LIBRARY, "Deployment", Component.SERVER, library.claim_name(instance)),
+        (Component.POSTGRES, "StatefulSet", Component.POSTGRES, postgres.claim_name(instance)),
+    ):
+        name = names.workload_name(instance.name, workload)
+        watched = {wanted, names.library_claim(instance.name), names.database_claim(instance.name)}
+        claims = volumes.claims_in_use(around.live(kind, name), around.pods, workload)
+        if instance.is_enabled(workload):
+            claims.add(wanted)
+        for claim in sorted(claims):
+            live = around.live("PersistentVolumeClaim", claim)
+            if volumes.is_being_deleted(live):
+                volume = dig(live, "spec", "volumeName")
+                keep = (
+                    f"To keep it, run `kubectl patch persistentvolume {volume} --patch "
+                    '\'{"spec":{"persistentVolumeReclaimPolicy":"Retain"}}\'` now. '
+                    if volume
+                    else ""
+                )
+                yield Notice(
+                    component,
+                    Effect.BLOCKS,
+                    Reason.CLAIM_BEING_DELETED,
+                    f"PersistentVolumeClaim {claim} is being deleted, and its data is lost when the last pod that uses it "
+                    f"ends, so {kind} {name} is left as it is. {keep}To go on without it, run `kubectl scale "
+                    f"{kind.lower()} {name} --namespace {instance.namespace} --replicas 0`",
+                    retry=claim not in watched,
+                )
+
+
+def _where_named(instance: Instance, component: Component) -> str:
+    path = PATHS[component]
+    return f" named in {path}" if any(values_at({"spec": instance.spec}, path)) else ""
+
+
+def _claims(instance: Instance) -> dict[Component, str]:
+    """The claims that an instance writes to, its own and those of the user's."""
+    found = {Component.LIBRARY: library.claim_name(instance)}
+    if instance.is_enabled(Component.POSTGRES):
+        found[Component.POSTGRES] = postgres.claim_name(instance)
+    if instance.is_enabled(Component.VALKEY) and (claim := valkey.claim_name(instance)):
+        found[Component.VALKEY] = claim
+    return found

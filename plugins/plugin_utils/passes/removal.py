@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Taking an instance away without an operator: everything but its data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..components import keeping
+from ..components.instance import Instance, Surroundings, identity
+from ..kube.values import Manifest, dig
+from ..spec import names
+from ..spec.references import NAMES
+from .planning import CLEAN_UP_STAGE, State
+
+
+def removal(cr: Mapping[str, Any], *, seen: Mapping[str, Any]) -> dict[str, Any]:
+    """{"state", "steps", "notices", "kept": ["PersistentVolumeClaim photos-library", ...]} for what `observe` saw.
+
+    The first three as in `Plan.as_dict`, so that the pass can be reported as any other.
+
+    Only what carries a name that we give is removed. The library, the database volume and its credentials stay, and so
+    do every other claim, whatever its labels, and what somebody else controls.
+    """
+    if seen.get("problem"):
+        return {"state": str(State.UNREAD), "steps": [], "notices": [], "kept": []}
+    instance = cr["metadata"]["name"]
+    objects = {(item["kind"], item["metadata"]["name"]): item for item in seen.get("objects") or ()}
+    references = {(item["kind"], item["name"]) for item in seen.get("references") or () if item.get("object")}
+    live_cr = seen.get("cr")
+    removable = _names_of_ours(instance) - references  # a claim that the custom resource names is the user's
+    removed = {key: item for key, item in objects.items() if key in removable and not _is_of_another(item)}
+    # First the custom resource: an operator must not bring the rest back meanwhile. What it owns goes with it.
+    targets = [(live_cr, 0)] if live_cr else []
+    targets += [(item, CLEAN_UP_STAGE) for item in removed.values()]
+    steps = keeping.without_owner(Instance.from_cr(cr), Surroundings(seen, {})).steps
+    steps += [
+        {
+            "verb": "delete",
+            "component": dig(target, "metadata", "labels", "app.kubernetes.io/component", default=""),
+            "stage": stage,
+            "after": keeping.COMPONENT,
+            "target": identity(target),
+        }
+        for target, stage in targets
+    ]
+    data = {(kind, name_of(instance)) for kind, functions in NAMES.items() for name_of in functions}
+    there = references | set(objects)
+    kept = {key for key in there - set(removed) if key in data or key[0] == "PersistentVolumeClaim"}
+    told = {"state": str(State.DELETING), "notices": [], "kept": sorted(f"{kind} {name}" for kind, name in kept)}
+    return {"steps": steps, **told}
+
+
+def _names_of_ours(instance: str) -> set[tuple[str, str]]:
+    """(kind, name) of all that an instance is made of and that can be made anew."""
+    workloads = {
+        (kind, names.workload_name(instance, component))
+        for kind in ("Deployment", "StatefulSet", "Service", "Ingress", "Route")
+        for component in names.SPEC_KEYS
+    }
+    return workloads | {
+        ("ConfigMap", names.config_object(instance)),
+        ("Secret", names.config_object(instance)),
+        ("Secret", names.valkey_credentials(instance)),
+        ("PersistentVolumeClaim", names.cache_claim(instance)),
+        ("PersistentVolumeClaim", names.valkey_claim(instance)),
+    }
+
+
+def _is_of_another(live: Manifest) -> bool:
+    owners = dig(live, "metadata", "ownerReferences", default=[])
+    return any(owner.get("controller") and owner["kind"] != names.KIND for owner in owners)

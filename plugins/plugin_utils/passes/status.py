@@ -1,0 +1,350 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From what a pass planned, did and saw to the status of the custom resource and the Events that tell of changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from ..components import exposure, library, machine_learning, postgres, valkey
+from ..components.instance import Instance
+from ..components.reasons import Effect, Notice, Reason
+from ..kube.readiness import has_ended, is_ready, is_scaled_to_zero, lacks_pods
+from ..kube.values import Manifest, dig
+from ..spec import names
+from ..spec.names import Component
+from .claims import may_be_shared
+from .diagnosis import diagnose
+from .planning import SERVER_DEPENDS_ON, State, blocked_components
+
+WORKLOADS = {
+    Component.SERVER: ("Deployment", "ServerReady", "serverReady"),
+    Component.MACHINE_LEARNING: ("Deployment", "MachineLearningReady", "machineLearningReady"),
+    Component.VALKEY: ("Deployment", "ValkeyReady", "valkeyReady"),
+    Component.POSTGRES: ("StatefulSet", "PostgresReady", "postgresReady"),
+}
+"""{component: (kind, condition, boolean in the status)}"""
+
+LOOK_AGAIN = "15s"
+"""When to look for the Event that tells why a StatefulSet's pod was refused: nothing that the loop watches tells of it."""
+
+TIME_HEALS = frozenset({Reason.WAITING_FOR_ROLLOUT, Reason.VOLUME_NOT_BOUND})
+"""Reasons that need nobody to act."""
+
+
+class Condition(NamedTuple):
+    type: str
+    is_true: bool
+    reason: str
+    message: str
+
+    def as_dict(self, generation: int) -> dict[str, Any]:
+        """As in `status.conditions`; the time of the last transition is set where it is written."""
+        return {
+            "type": self.type,
+            "status": "True" if self.is_true else "False",
+            "reason": str(self.reason),
+            "message": self.message,
+            "observedGeneration": generation,
+        }
+
+
+def report(plan: Mapping[str, Any], outcome: Mapping[str, Any], seen: Mapping[str, Any]) -> dict[str, Any]:
+    """{"status": {...} or None, "events", "failures", "changed", "observed", "requeue_after", "current"}.
+
+    `plan` is what `Plan.as_dict` gave, `outcome` the result of the action apply. `events` are {"type", "reason",
+    "message"}; `failures` are what the pass is to be tried again for; `changed` says in words what it did to which
+    object; `observed` is {"dependents": {"Deployment/photos-server": resource version, ...}, "references": {"Secret/x":
+    resource version or None, ...}}, by which the loop knows when nothing has changed since, or None when another pass
+    may have something to do all the same; `requeue_after` is when to look again at the latest, such as "15s", or None;
+    `current` is the custom resource as it was read. After a removal there is `kept` too.
+
+    Where `seen` or `outcome` hold a "problem" in the place of what was read or done, it is the failure.
+    """
+    results = list(outcome.get("results") or ())
+    notices = [Notice(**notice) for notice in plan["notices"]]
+    failures = [result["error"] for result in results if result.get("error")]
+    failures += [notice.message for notice in notices if notice.retry]
+    told: dict[str, Any] = {"failures": failures, "changed": _changes(results, seen), "current": seen.get("cr")}
+    told |= {"kept": plan["kept"]} if "kept" in plan else {}
+    nothing: dict[str, Any] = {"status": None, "events": [], "observed": None, "requeue_after": None}
+    if problem := seen.get("problem"):
+        return {**nothing, **told, "status": _unread_status(seen.get("cr"), problem), "failures": [problem]}
+    if problem := outcome.get("problem"):  # nobody there to write a status to
+        return {**nothing, **told, "failures": [problem]}
+    if plan["state"] != State.PRESENT:
+        return {**nothing, **told}
+    instance = Instance.from_cr(plan["cr"])
+    pods, live = list(seen.get("pods") or ()), _after(seen, results)
+    view = _View(instance, live, pods, notices, results, seen.get("refusals") or {})
+    components = {component: view.component_condition(component) for component in WORKLOADS}
+    errors = [result["error"] for result in results if result.get("error")]
+    conditions = [*_summary(components, notices, errors), *components.values()]
+    status = {
+        "observedGeneration": instance.generation,
+        "ready": conditions[0].is_true,
+        **{WORKLOADS[component][2]: condition.is_true for component, condition in components.items()},
+        "url": view.url(),
+        "conditions": [condition.as_dict(instance.generation) for condition in conditions],
+    }
+    events = _events(dig(plan["cr"], "status", "conditions", default=[]), conditions)
+    without_pods = [item for item in live.values() if item["kind"] == "StatefulSet" and lacks_pods(item)]
+    has_written = any(result.get("changed") and not _is_known_with_its_result(result) for result in results)
+    # What was deleted may have to be made anew, and what others do with a claim, the loop does not tell this instance.
+    settled = not (has_written or without_pods or may_be_shared(plan["cr"], seen.get("neighbours") or ()))
+    unexplained = [item for item in without_pods if item["metadata"]["name"] not in view.refusals]
+    return {
+        "status": status,
+        "events": events,
+        "observed": _observed(instance, seen, live, pods) if settled else None,
+        "requeue_after": LOOK_AGAIN if unexplained else None,
+        **told,
+    }
+
+
+def _unread_status(cr: Manifest | None, problem: str) -> dict[str, Any] | None:
+    """What is added to the status of an instance whose objects could not be read: all that is known of it stays."""
+    if cr is None or dig(cr, "metadata", "deletionTimestamp"):
+        return None
+    known = cr.get("status") or {}
+    types = ["Degraded"] if known.get("conditions") else ["Ready", "Degraded"]
+    conditions = [Condition(type_, type_ == "Degraded", Reason.READ_FAILED, problem) for type_ in types]
+    flags = ("ready", *(flag for _kind, _type, flag in WORKLOADS.values()))
+    return {
+        **{flag: False for flag in flags if flag not in known},
+        "conditions": [condition.as_dict(dig(cr, "metadata", "generation", default=0)) for condition in conditions],
+    }
+
+
+class _View:
+    """One instance after the pass's writes."""
+
+    def __init__(
+        self,
+        instance: Instance,
+        live: Mapping[tuple[str, str], Manifest],
+        pods: list[Manifest],
+        notices: list[Notice],
+        results: list[Mapping[str, Any]],
+        refusals: Mapping[str, str],
+    ) -> None:
+        self.instance, self.live, self.pods, self.notices, self.results = instance, live, pods, notices, results
+        self.refusals = refusals
+        self.blocked = blocked_components(notices)
+
+    def component_condition(self, component: Component) -> Condition:
+        kind, condition_type, _unused = WORKLOADS[component]
+        if not self.instance.is_enabled(component):
+            return Condition(condition_type, True, *self._absence(component))
+        why = self._hindrance(component)
+        if why:
+            return Condition(condition_type, False, *why)
+        name = names.workload_name(self.instance.name, component)
+        workload = self.live.get((kind, name))
+        if workload is None:
+            return Condition(condition_type, False, Reason.WAITING_FOR_ROLLOUT, f"{kind} {name}: waiting to be created")
+        if is_ready(workload):
+            if is_scaled_to_zero(workload):
+                if ending := sum(not has_ended(pod) for pod in self._pods_of(component)):
+                    # Their controller counts them no more, but until they have ended they serve and write.
+                    waiting = f"{kind} {name}: waiting for {ending} pod{'s' if ending > 1 else ''} to end"
+                    return Condition(condition_type, False, Reason.WAITING_FOR_ROLLOUT, waiting)
+                return Condition(
+                    condition_type, True, Reason.SCALED_TO_ZERO, f"{kind} {name} has no replicas, as asked"
+                )
+            return Condition(condition_type, True, Reason.READY, f"{kind} {name} is ready")
+        explained = [notice for notice in self._concerning(component) if notice.effect == Effect.EXPLAINS]
+        if explained:
+            return Condition(
+                condition_type, False, explained[0].reason, _joined(notice.message for notice in explained)
+            )
+        claims = [
+            (claim, self.live.get(("PersistentVolumeClaim", claim))) for claim in self._claims(component) if claim
+        ]
+        cause = diagnose(workload, self._pods_of(component), claims, self.refusals.get(name, ""))
+        return Condition(condition_type, False, cause.reason, cause.message)
+
+    def url(self) -> str:
+        name = names.workload_name(self.instance.name, Component.SERVER)
+        return exposure.url(self.live.get(("Route", name)), self.live.get(("Ingress", name)))
+
+    def _absence(self, component: Component) -> tuple[Reason, str]:
+        settings = self.instance.settings(component)
+        if component is Component.MACHINE_LEARNING and settings.get("url"):
+            return Reason.EXTERNAL, "machine learning is external"
+        if component in {Component.POSTGRES, Component.VALKEY}:
+            return Reason.EXTERNAL, f"{component} is external"
+        return Reason.DISABLED, f"{component} is switched off"
+
+    def _hindrance(self, component: Component) -> tuple[Reason, str] | None:
+        """What keeps the component from being what the custom resource says: a blocking notice or a refused write."""
+        own = [n for n in self._concerning(component) if n.effect == Effect.BLOCKS]
+        if own:
+            return Reason(own[0].reason), _joined(notice.message for notice in own)
+        parts = self._parts(component)
+        errors = [r["error"] for r in self.results if r.get("error") and r["component"] in parts and _is_needed(r)]
+        if errors:
+            return Reason.APPLY_FAILED, _joined(errors)
+        if component in self.blocked:
+            waits_for = sorted(other for other in self.blocked & SERVER_DEPENDS_ON if other != component)
+            return Reason.BLOCKED, f"{component} waits for {' and '.join(waits_for)}"
+        return None
+
+    def _concerning(self, component: Component) -> list[Notice]:
+        return [notice for notice in self.notices if notice.component in self._parts(component)]
+
+    def _parts(self, component: Component) -> set[str]:
+        """Library, configuration and external services have no condition that could tell: they are the server's."""
+        if component is not Component.SERVER:
+            return {component}
+        absent = {other for other in (Component.VALKEY, Component.POSTGRES) if not self.instance.is_enabled(other)}
+        return {component, Component.LIBRARY, Component.CONFIG, *absent}
+
+    def _pods_of(self, component: Component) -> list[Manifest]:
+        key = "app.kubernetes.io/component"
+        return [pod for pod in self.pods if dig(pod, "metadata", "labels", default={}).get(key) == component]
+
+    def _claims(self, component: Component) -> list[str | None]:
+        if component is Component.SERVER:
+            return [library.claim_name(self.instance)]
+        if component is Component.MACHINE_LEARNING:
+            return [machine_learning.claim_name(self.instance)]
+        if component is Component.VALKEY:
+            return [valkey.claim_name(self.instance)]
+        return [postgres.claim_name(self.instance)]
+
+
+def _is_known_with_its_result(result: Mapping[str, Any]) -> bool:
+    """True for a patch of a claim: `observed` has the version that came of it, and nothing follows from it."""
+    return bool(result["verb"] == "merge" and result["kind"] == "PersistentVolumeClaim")
+
+
+def _is_needed(result: Mapping[str, Any]) -> bool:
+    """False for a write that no component depends on: something is still to be removed, or a finalizer to be taken off."""
+    return bool(result["verb"] != "delete" and result["kind"] != names.KIND)
+
+
+def _summary(
+    components: Mapping[Component, Condition], notices: Iterable[Notice], errors: Iterable[str]
+) -> list[Condition]:
+    """The conditions Ready, Progressing, Degraded and Warning. What no component's condition tells is in Degraded."""
+    waiting = {component: condition for component, condition in components.items() if not condition.is_true}
+    failing = {component: condition for component, condition in waiting.items() if condition.reason not in TIME_HEALS}
+    moving = {component: condition for component, condition in waiting.items() if condition.reason in TIME_HEALS}
+    troubles = [
+        *((notice.reason, notice.message) for notice in notices if notice.effect != Effect.WARNS),
+        *((Reason.APPLY_FAILED, error) for error in errors),
+    ]
+    untold = [trouble for trouble in troubles if not any(trouble[1] in c.message for c in failing.values())]
+    warnings = [notice for notice in notices if notice.effect == Effect.WARNS]
+    degraded = [*(c.message for c in _first_causes(failing)), *(message for _unused, message in untold)]
+
+    if not waiting:
+        ready = Condition("Ready", True, Reason.ALL_COMPONENTS_READY, "All Immich components are ready")
+    else:
+        reason = _first_causes(failing)[0].reason if failing else Reason.COMPONENTS_NOT_READY
+        ready = Condition(
+            "Ready", False, reason, _joined(f"{c}: {condition.message}" for c, condition in waiting.items())
+        )
+    if moving:
+        progressing = Condition(
+            "Progressing", True, Reason.WAITING_FOR_ROLLOUT, _joined(c.message for c in moving.values())
+        )
+    elif failing:
+        progressing = Condition(
+            "Progressing", False, Reason.BLOCKED, "nothing goes on until somebody acts; see Degraded"
+        )
+    else:
+        progressing = Condition("Progressing", False, Reason.ROLLOUT_COMPLETE, "all components are as the spec says")
+    degraded_reason = _first_causes(failing)[0].reason if failing else untold[0][0] if untold else Reason.AS_EXPECTED
+    return [
+        ready,
+        progressing,
+        Condition("Degraded", bool(degraded), degraded_reason, _joined(degraded)),
+        Condition(
+            "Warning",
+            bool(warnings),
+            warnings[0].reason if warnings else Reason.NO_WARNINGS,
+            _joined(warning.message for warning in warnings),
+        ),
+    ]
+
+
+def _first_causes(failing: Mapping[Component, Condition]) -> list[Condition]:
+    """The failing conditions, those that only wait for another component last."""
+    return sorted(failing.values(), key=lambda condition: condition.reason == Reason.BLOCKED)
+
+
+def _events(before: Iterable[Mapping[str, Any]], conditions: Iterable[Condition]) -> list[dict[str, str]]:
+    """One Event for each transition that a person would want to know of; none for a state that goes on."""
+    old = {condition.get("type"): condition for condition in before}
+    events: dict[tuple[str, str, str], None] = {}
+    for condition in conditions:
+        was = old.get(condition.type, {})
+        is_new = (was.get("status"), was.get("reason")) != ("True" if condition.is_true else "False", condition.reason)
+        if condition.type == "Ready" and is_new and condition.is_true:
+            events["Normal", condition.reason, condition.message] = None
+        elif condition.type == "Ready" and was.get("status") == "True" and not condition.is_true:
+            events["Warning", condition.reason, condition.message] = None
+        elif condition.type == "Warning" and condition.is_true and was.get("message") != condition.message:
+            events["Warning", condition.reason, condition.message] = None
+        elif condition.type.endswith("Ready") and is_new and _is_for_somebody(condition):
+            events["Warning", condition.reason, condition.message] = None
+    return [{"type": kind, "reason": str(reason), "message": message} for kind, reason, message in events]
+
+
+def _is_for_somebody(condition: Condition) -> bool:
+    return not condition.is_true and condition.type != "Ready" and condition.reason not in {*TIME_HEALS, Reason.BLOCKED}
+
+
+def _after(seen: Mapping[str, Any], results: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], Manifest]:
+    """{(kind, name): object} as the pass left them."""
+    live = {(r["kind"], r["name"]): r["object"] for r in seen.get("references") or () if r.get("object")}
+    live |= {(manifest["kind"], manifest["metadata"]["name"]): manifest for manifest in seen.get("objects") or ()}
+    for result in results:
+        key = (result["kind"], result["name"])
+        if result["verb"] == "delete" and not result.get("error"):
+            live.pop(key, None)
+        elif result.get("object"):
+            live[key] = result["object"]
+    return live
+
+
+def _observed(
+    instance: Instance, seen: Mapping[str, Any], live: Mapping[tuple[str, str], Manifest], pods: Iterable[Manifest]
+) -> dict[str, Any]:
+    """The versions of everything that the loop watches for this instance."""
+    versions = {
+        f"{manifest['kind']}/{manifest['metadata']['name']}": manifest["metadata"].get("resourceVersion", "")
+        for manifest in (*live.values(), *pods)
+        if _carries_labels_of(instance, manifest)
+    }
+    references = {
+        f"{reference['kind']}/{reference['name']}": dig(
+            live.get((reference["kind"], reference["name"])), "metadata", "resourceVersion"
+        )
+        for reference in seen.get("references") or ()
+    }
+    return {"dependents": versions, "references": references}
+
+
+def _carries_labels_of(instance: Instance, manifest: Manifest) -> bool:
+    found = dig(manifest, "metadata", "labels", default={})
+    wanted = {"app.kubernetes.io/instance": instance.name, "app.kubernetes.io/managed-by": names.FIELD_MANAGER}
+    return all(found.get(key) == value for key, value in wanted.items())
+
+
+def _changes(results: Iterable[Mapping[str, Any]], seen: Mapping[str, Any]) -> list[str]:
+    before = _after(seen, ())
+    words = []
+    for result in results:
+        if not result.get("changed"):
+            continue
+        known = (result["kind"], result["name"]) in before or result["kind"] == names.KIND
+        verb = "removed" if result["verb"] == "delete" else "changed" if known else "created"
+        words.append(f"{verb} {result['kind']} {result['name']}")
+    return list(dict.fromkeys(words))
+
+
+def _joined(messages: Iterable[str]) -> str:
+    return "; ".join(dict.fromkeys(messages))

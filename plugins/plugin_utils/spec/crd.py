@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The CustomResourceDefinition beside this collection, applied to custom resources without an API server."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ..kube import schema
+from ..kube.problems import Problem
+from . import checks
+
+__all__ = ["API_VERSION", "KIND", "complete", "definition", "documents", "open_api_schema"]
+
+API_VERSION = "media.rm3l.org/v1alpha1"
+KIND = "Immich"
+_FILE = Path(__file__).resolve().parents[3] / "crds" / "media.rm3l.org_immiches.yaml"
+_OPEN = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster where PyYAML has libyaml
+_TIMESTAMP = "tag:yaml.org,2002:timestamp"
+
+
+class _KubernetesLoader(_Loader):  # type: ignore[misc]
+    """Reads YAML as kubectl does: what looks like a date is text, as JSON has no dates."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 - the name and shape are PyYAML's
+        first: [(tag, pattern) for tag, pattern in resolvers if tag != _TIMESTAMP]
+        for first, resolvers in _Loader.yaml_implicit_resolvers.items()
+    }
+
+
+@functools.cache
+def definition() -> dict[str, Any]:
+    """The whole CustomResourceDefinition; read once per process. Do not change what it returns."""
+    (loaded,) = documents(_FILE.read_text(encoding="utf-8"))
+    return dict(loaded)
+
+
+def documents(text: str) -> list[Any]:
+    """The documents in a YAML text, None for an empty one; yaml.YAMLError where it is none."""
+    return list(yaml.load_all(text, Loader=_KubernetesLoader))
+
+
+@functools.cache
+def open_api_schema() -> dict[str, Any]:
+    """The structural schema of the one version. Do not change what it returns."""
+    versions = {version["name"]: version for version in definition()["spec"]["versions"]}
+    found: dict[str, Any] = versions[API_VERSION.rpartition("/")[2]]["schema"]["openAPIV3Schema"]
+    return found
+
+
+def complete(cr: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
+    """(the custom resource with all defaults, what keeps it from working): what the API server would store or refuse.
+
+    Metadata and status are taken as they are, apart from the name.
+    """
+    full = schema.with_defaults(open_api_schema(), cr)
+    found = [
+        Problem(field, f"must be {wanted}", f"Set {field}: {wanted}")
+        for field, wanted in (("apiVersion", API_VERSION), ("kind", KIND))
+        if full.get(field) != wanted
+    ]
+    return full, [*found, *schema.problems(_user_schema(), full), *checks.check(full)]
+
+
+@functools.cache
+def _user_schema() -> dict[str, Any]:
+    """The schema of what users write: metadata is the API server's own business, the status the operator's."""
+    whole = open_api_schema()
+    return whole | {"properties": whole["properties"] | {"metadata": _OPEN, "status": {}}}

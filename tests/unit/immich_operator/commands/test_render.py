@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`immich-operator render`: manifests without a cluster, and mistakes named by their path."""
+
+from __future__ import annotations
+
+import base64
+import io
+
+import pytest
+
+from ansible_collections.media.immich.plugins.plugin_utils.spec.crd import documents
+from immich_operator.cli import main
+
+MINIMAL = "apiVersion: media.rm3l.org/v1alpha1\nkind: Immich\nmetadata: {name: photos, namespace: family}\n"
+
+
+@pytest.fixture
+def render(tmp_path, capsys, monkeypatch):
+    """render(text, *flags) -> (exit status, standard output, standard error)"""
+    for variable in ("immich", "machineLearning", "valkey", "postgres"):
+        monkeypatch.delenv(f"RELATED_IMAGE_{variable}", raising=False)
+
+    def run(text, *flags):
+        file = tmp_path / "cr.yaml"
+        file.write_text(text, encoding="utf-8")
+        status = main(["render", *flags, str(file)])
+        shown = capsys.readouterr()
+        return status, shown.out, shown.err
+
+    return run
+
+
+def names(output):
+    return {(item["kind"], item["metadata"]["name"]) for item in documents(output) if item}
+
+
+def test_a_custom_resource_without_spec_becomes_its_manifests_with_the_default_images(render):
+    status, output, errors = render(MINIMAL)
+
+    assert (status, errors) == (0, "")
+    assert ("Deployment", "photos-server") in names(output)
+    assert ("StatefulSet", "photos-postgres") in names(output)
+    assert "ghcr.io/immich-app/immich-server:v3.1.0" in output
+
+
+def test_the_same_file_gives_the_same_text(render):
+    assert render(MINIMAL) == render(MINIMAL)
+
+
+def test_the_credentials_are_left_out_with_a_word_unless_asked_for(render):
+    _, without, _ = render(MINIMAL)
+    _, included, _ = render(MINIMAL, "--with-credentials")
+
+    assert ("Secret", "photos-postgres-credentials") not in names(without)
+    assert "# Secret photos-postgres-credentials" in without
+    [secret] = [item for item in documents(included) if item and item["kind"] == "Secret"]
+    assert len(base64.b64decode(secret["data"]["password"])) == 32
+
+
+def test_a_value_that_only_a_secret_knows_is_shown_as_where_it_comes_from(render):
+    spec = "spec: {immich: {configuration: {oauth: {clientSecretRef: {name: sso, key: client}}}}}\n"
+
+    _, output, _ = render(MINIMAL + spec)
+
+    [secret] = [item for item in documents(output) if item and item["kind"] == "Secret"]
+    assert "<key client of Secret sso>" in base64.b64decode(secret["data"]["immich-config.yaml"]).decode()
+
+
+def test_what_looks_like_a_date_stays_text_as_for_kubectl(render):
+    _, output, _ = render(MINIMAL + "spec: {server: {podAnnotations: {checked: 2026-11-24}}}\n")
+
+    [server] = [item for item in documents(output) if item and item["metadata"]["name"] == "photos-server"][:1]
+    assert server["spec"]["template"]["metadata"]["annotations"]["checked"] == "2026-11-24"
+
+
+@pytest.mark.parametrize(
+    "word", ["1e3", "1.5e3", "0o17", "0x1F", "12", "1.0", ".5", "y", "no", "null", "2026-11-24", "1:20"]
+)
+def test_what_kubectl_would_take_for_something_else_is_in_quotes(render, word):
+    _, output, _ = render(MINIMAL + f"spec: {{server: {{podAnnotations: {{build: '{word}'}}}}}}\n")
+
+    [line] = {line.strip() for line in output.splitlines() if line.strip().startswith("build:")}
+    assert line in {f"build: '{word}'", f'build: "{word}"'}
+
+
+def test_images_come_from_the_environment_before_the_defaults(render, monkeypatch):
+    monkeypatch.setenv("RELATED_IMAGE_valkey", "mirror.example.com/valkey:9")
+
+    _, output, _ = render(MINIMAL)
+
+    assert "mirror.example.com/valkey:9" in output
+    assert "docker.io/valkey" not in output
+
+
+def test_a_route_is_rendered_for_a_cluster_that_has_the_api(render):
+    assert ("Route", "photos-server") not in names(render(MINIMAL)[1])
+    assert ("Route", "photos-server") in names(render(MINIMAL, "--route")[1])
+
+
+def test_a_warning_goes_to_standard_error_and_the_manifests_are_printed(render):
+    status, output, errors = render(MINIMAL + "spec: {server: {replicas: 3}}\n")
+
+    assert status == 0
+    assert "PersistentVolumeClaim photos-library is not ReadWriteMany" in errors
+    assert ("Deployment", "photos-server") in names(output)
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "message"),
+    [
+        pytest.param(
+            MINIMAL + "spec: {server: {replicas: -1}}\n", 1, "Immich photos: spec.server.replicas", id="value"
+        ),
+        pytest.param(MINIMAL + "spec: {sever: {}}\n", 1, "spec.sever", id="misspelt"),
+        pytest.param(MINIMAL + "spec: {valkey: {enabled: false}}\n", 1, "spec.valkey.host", id="missing"),
+        pytest.param(
+            MINIMAL + "spec: {immich: {configuration: {ffmpeg: {crf: 99}}}}\n", 1, "crf: 99 is not", id="held-back"
+        ),
+        pytest.param(MINIMAL.replace("Immich", "Imich"), 1, "must be Immich", id="another-kind"),
+        pytest.param("- a list\n", 1, "no Kubernetes object", id="no-object"),
+        pytest.param("", 1, "no custom resource in", id="empty"),
+        pytest.param("a: [", 2, "not YAML", id="not-yaml"),
+    ],
+)
+def test_a_mistake_is_named_and_nothing_is_printed(render, text, status, message):
+    done, output, errors = render(text)
+
+    assert (done, output) == (status, "")
+    assert message in errors
+    assert "cr.yaml" in errors or status == 2
+
+
+def test_one_bad_custom_resource_does_not_hide_the_others(render):
+    bad = MINIMAL.replace("photos", "bad") + "spec: {server: {replicas: -1}}\n"
+
+    status, output, errors = render(f"{bad}---\n{MINIMAL}")
+
+    assert status == 1
+    assert "Immich bad: spec.server.replicas" in errors
+    assert ("Deployment", "photos-server") in names(output)
+
+
+def test_a_file_that_is_not_there_is_named(capsys):
+    assert main(["render", "/nowhere/cr.yaml"]) == 2
+    assert "/nowhere/cr.yaml: No such file or directory" in capsys.readouterr().err
+
+
+def test_standard_input_is_read_for_a_dash(capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO(MINIMAL))
+
+    assert main(["render", "-"]) == 0
+    assert ("Deployment", "photos-server") in names(capsys.readouterr().out)

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Settings: flags, variables, defaults, and their reference page."""
+
+import argparse
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from immich_operator.cli import main
+from immich_operator.config.settings import Settings, add_arguments, markdown, resolve, without_effect
+from immich_operator.errors import SettingsError
+
+ROOT = Path(__file__).parents[4]
+
+
+def settings(*argv: str, **environ: str) -> Settings:
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    return resolve(parser.parse_args(argv), environ)
+
+
+def test_defaults_are_those_of_ansible_operator_run():
+    found = settings()
+
+    assert (found.watches_file, found.reconcile_period, found.ansible_verbosity) == (Path("watches.yaml"), 36000, 2)
+    assert (found.metrics_bind_address, found.health_probe_bind_address) == (("", 8443), ("", 6789))
+    assert (found.leader_elect, found.inject_owner_ref, found.ansible_log_events) == (False, True, "tasks")
+    assert (found.leader_elect_lease_duration, found.leader_elect_renew_deadline) == (15, 10)
+
+
+def test_a_flag_wins_over_its_variable_which_wins_over_the_default():
+    assert settings(OPERATOR_RECONCILE_PERIOD="5m").reconcile_period == 300
+    assert settings("--reconcile-period=1m", OPERATOR_RECONCILE_PERIOD="5m").reconcile_period == 60
+
+
+@pytest.mark.parametrize(
+    ("argv", "field", "value"),
+    [
+        (["--leader-elect"], "leader_elect", True),
+        (["--leader-elect=false"], "leader_elect", False),
+        (["--enable-leader-election"], "leader_elect", True),
+        (["--metrics-addr=127.0.0.1:9090"], "metrics_bind_address", ("127.0.0.1", 9090)),
+        (["--metrics-bind-address=0"], "metrics_bind_address", None),
+        (["--health-probe-bind-address=[::1]:81"], "health_probe_bind_address", ("::1", 81)),
+        (["--watch-namespace", "a, b,"], "watch_namespaces", ("a", "b")),
+        (["--zap-encoder=console"], "log_format", "text"),
+        (["--engine=process"], "engine", "process"),
+    ],
+)
+def test_flags_are_understood_in_all_their_spellings(argv, field, value):
+    assert getattr(settings(*argv), field) == value
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--reconcile-period=5"], "--reconcile-period: '5' is not a duration"),
+        (["--engine=turbo"], "--engine: 'turbo' is none of fork, process"),
+        (["--leader-elect=perhaps"], "--leader-elect: 'perhaps' is neither true nor false"),
+        (["--max-concurrent-reconciles=-1"], "--max-concurrent-reconciles: '-1' is not a whole number"),
+        (["--metrics-bind-address=8443"], "--metrics-bind-address: '8443' is not an address"),
+        (["--leader-elect", "--leader-elect-renew-deadline=20s"], "leader election needs lease duration > renew"),
+        (["--settle-time=2s"], "--settle-time must not be longer than --settle-time-max"),
+        (["--play-timeout=0s"], "--play-timeout must be longer than 0s"),
+    ],
+)
+def test_a_value_that_cannot_be_used_names_its_flag(argv, message):
+    with pytest.raises(SettingsError) as caught:
+        settings(*argv)
+
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("flag", ["--metrics-secure", "--metrics-require-rbac"])
+def test_protection_of_metrics_is_refused_rather_than_promised(flag):
+    assert settings(f"{flag}=false").metrics_bind_address == ("", 8443)
+    with pytest.raises(SettingsError, match=f"^{flag}: this operator can't do that: "):
+        settings(flag)
+
+
+def test_flags_of_the_operator_sdk_that_mean_nothing_here_are_taken_and_told():
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+
+    arguments = parser.parse_args(["--leader-elect-resource-lock=leases", "--zap-devel", "--engine=process"])
+
+    assert resolve(arguments, {}).engine == "process"
+    assert without_effect(arguments) == ["--leader-elect-resource-lock", "--zap-devel"]
+
+
+def test_a_variable_that_cannot_be_used_is_named():
+    with pytest.raises(SettingsError, match="OPERATOR_PLAY_TIMEOUT: 'soon' is not a duration"):
+        settings(OPERATOR_PLAY_TIMEOUT="soon")
+
+
+def test_the_number_of_workers_follows_the_processors_and_is_four_at_most():
+    assert 1 <= settings().workers <= 4
+    assert settings("--max-concurrent-reconciles=9").workers == 9
+
+
+def test_every_setting_has_help_and_a_variable_of_its_own():
+    metadata = [field.metadata for field in dataclasses.fields(Settings)]
+
+    assert all(entry["help"].endswith((".", "error.", "JSON.")) for entry in metadata)
+    assert len({entry["env"] for entry in metadata}) == len(metadata)
+
+
+def test_the_reference_page_is_up_to_date():
+    page = ROOT / "docs" / "reference" / "settings.md"
+
+    assert page.read_text() == markdown(), (
+        "run: python -m immich_operator.config.settings --markdown > docs/reference/settings.md"
+    )
+
+
+def test_a_wrong_setting_is_one_line_and_no_traceback(capsys):
+    status = main(["run", "--engine=turbo"])
+
+    assert status == 1
+    assert capsys.readouterr().err == "immich-operator: --engine: 'turbo' is none of fork, process\n"
+
+
+def test_a_missing_watches_file_is_named(capsys, tmp_path):
+    status = main(["run", f"--watches-file={tmp_path}/none.yaml"])
+
+    assert status == 1
+    assert f"{tmp_path}/none.yaml cannot be used" in capsys.readouterr().err
+
+
+def test_the_help_names_every_flag(capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["run", "--help"])
+
+    text = capsys.readouterr().out
+    assert caught.value.code == 0
+    assert all(field.metadata["env"] in text.replace("\n", "") for field in dataclasses.fields(Settings))
+
+
+def test_the_version_names_what_runs_the_plays(capsys):
+    assert main(["version"]) == 0
+
+    assert "ansible-runner" in capsys.readouterr().out

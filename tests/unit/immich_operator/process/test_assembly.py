@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What one entry of watches.yaml is connected to."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from immich_operator.config.watches import Reference, Watch
+from immich_operator.kube.resources import Kind, ObjectRef
+from immich_operator.passes.controller import Controller
+from immich_operator.passes.settled import Observed
+from immich_operator.process.assembly import Parts, connect_watch
+from immich_operator.watching.informers import Informers
+from immich_operator.watching.reflector import Reflector
+from immich_operator.watching.triggers import Key
+
+WIDGET, SECRET = Kind("example.org/v1", "Widget"), Kind("v1", "Secret")
+MAIN = ObjectRef("family", "main")
+
+
+class Added(list[tuple[Key, str]]):
+    def add(self, key: Key, reason: str, *, at_once: bool = False) -> None:  # noqa: ARG002
+        self.append((key, reason))
+
+
+def connected(*references: Reference) -> tuple[Controller, Informers, Added]:
+    added, informers = Added(), Informers()
+    settings = SimpleNamespace(
+        watch_namespaces=(), reconcile_period=60.0, ansible_verbosity=0, play_timeout=60.0, ansible_args=""
+    )
+    parts: dict[str, Any] = {
+        "settings": settings,
+        "client": None,
+        "engine": None,
+        "metrics": None,
+        "queue": added,
+    }
+    controller = connect_watch(
+        Watch(kind=WIDGET, role=Path("/roles/widget"), references=references),
+        "widget",
+        Parts(
+            **parts,
+            environ={},
+            informers=informers,
+            log=logging.getLogger("test"),
+            play_env={},
+            play_folder=Path("/nowhere"),
+            started=lambda: True,
+        ),
+    )
+    return controller, informers, added
+
+
+def a_widget(**spec: str) -> dict[str, Any]:
+    metadata = {"namespace": "family", "name": "main", "uid": "u1", "generation": 1, "resourceVersion": "1"}
+    return {"kind": "Widget", "metadata": metadata, "spec": spec}
+
+
+def reflectors(informers: Informers) -> list[Reflector]:
+    return informers.make(
+        None,  # type: ignore[arg-type] # nothing is asked for
+        stop=threading.Event(),
+        log=logging.getLogger("test"),
+        on_attempt=lambda: None,
+    )
+
+
+def test_nothing_counts_as_settled_before_every_cache_can_be_relied_on(monkeypatch):
+    controller, informers, _ = connected(Reference(SECRET, ("spec.secret",)))
+    settled = controller.settled
+    settled.remember(a_widget(secret="s"), Observed({}, {"Secret/s": None}), since=settled.forget(MAIN))
+    of_widgets, of_secrets = reflectors(informers)
+
+    monkeypatch.setattr(of_widgets, "reliable", lambda: True)
+    assert not settled.holds(a_widget(secret="s"))
+
+    monkeypatch.setattr(of_secrets, "reliable", lambda: True)
+    assert settled.holds(a_widget(secret="s"))
+
+
+def test_a_kind_that_is_named_in_two_places_is_kept_and_told_once():
+    _, informers, added = connected(Reference(SECRET, ("spec.secret",)), Reference(SECRET, ("spec.other",)))
+    of_widgets, of_secrets = reflectors(informers)
+    of_widgets._sink.put(a_widget(secret="s", other="t"))
+    added.clear()
+
+    of_secrets._sink.put({"metadata": {"namespace": "family", "name": "s", "resourceVersion": "2"}})
+
+    assert added == [(Key("widget", MAIN), "referenced Secret s created")]

@@ -1,0 +1,244 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What was settled survives the process that knew it, unless something about the program is different."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from immich_operator.config.watches import Watch
+from immich_operator.errors import api_error
+from immich_operator.kube.resources import Kind, ObjectRef
+from immich_operator.passes.settled import Digest
+from immich_operator.process.memory import MAX_BYTES, Memory, program_digest
+
+D1, D2 = Digest("1" * 24, 1_000_000), Digest("2" * 24, 1_000_001)
+MAIN, OTHER = ObjectRef("family", "main"), ObjectRef("family", "other")
+PATH = "/api/v1/namespaces/system/configmaps/immich-operator-settled"
+
+
+class Known:
+    """A controller's memory, as far as it is kept."""
+
+    def __init__(self, **digests: Digest) -> None:
+        self.known = {ObjectRef("family", name): digest for name, digest in digests.items()}
+
+    def digests(self) -> dict[ObjectRef, Digest]:
+        return dict(self.known)
+
+    def restore(self, digests: dict[ObjectRef, Digest]) -> None:
+        self.known = {**digests, **self.known}
+
+
+class Server:
+    """Holds one ConfigMap."""
+
+    def __init__(self) -> None:
+        self.data: dict[str, Any] | None = None
+        self.writes = 0
+        self.refuses = False
+        self.during_read: Callable[[], None] = lambda: None
+        self.before_write: Callable[[], None] = lambda: None
+
+    def get(self, path: str, *, what: str, timeout_s: float) -> dict[str, Any]:
+        assert path == PATH
+        assert timeout_s < 15, "the Lease would run out meanwhile"
+        self.during_read()
+        if self.refuses:
+            raise api_error(what, 403, "Forbidden", "no")
+        if self.data is None:
+            raise api_error(what, 404, "NotFound", "no such thing")
+        return {"data": self.data}
+
+    def send(
+        self, method: str, path: str, body: dict[str, Any], *, what: str, content_type: str, timeout_s: float
+    ) -> dict[str, Any]:
+        assert timeout_s < 15, "the Lease would run out meanwhile"
+        assert (method, path.partition("?")[0], content_type) == ("PATCH", PATH, "application/apply-patch+yaml")
+        if self.refuses:
+            raise api_error(what, 403, "Forbidden", "no")
+        self.before_write()
+        self.data = body["data"]
+        self.writes += 1
+        return body
+
+
+def a_memory(server: Server, known: Known, program: str = "p1") -> Memory:
+    return Memory(
+        server,  # type: ignore[arg-type]
+        namespace="system",
+        name="immich-operator-settled",
+        program=program,
+        settled={"immich": known},  # type: ignore[dict-item]
+        log=logging.getLogger("test"),
+    )
+
+
+def a_leader(server: Server, known: Known, program: str = "p1") -> Memory:
+    """A memory that has read what there is."""
+    memory = a_memory(server, known, program)
+    memory.load()
+    return memory
+
+
+@pytest.fixture
+def server() -> Server:
+    return Server()
+
+
+def test_the_next_process_knows_what_the_last_one_has_saved(server):
+    a_leader(server, Known(main=D1, other=D2)).save()
+    successor = Known()
+
+    a_memory(server, successor).load()
+
+    assert successor.known == {MAIN: D1, OTHER: D2}
+
+
+def test_another_program_knows_nothing_and_takes_over(server):
+    a_leader(server, Known(main=D1)).save()
+    successor = Known()
+
+    a_leader(server, successor, program="p2").save()
+
+    assert successor.known == {}
+    assert server.data == {"program": "p2", "settled": "{}"}
+
+
+def test_a_leader_that_ends_while_it_reads_leaves_the_digests_of_the_last_one(server):
+    a_leader(server, Known(main=D1)).save()
+    before, memory = server.data, a_memory(server, Known())
+    server.during_read = memory.save
+
+    memory.load()
+
+    assert (server.data, server.writes) == (before, 1)
+
+
+def test_a_leader_that_could_not_read_writes_only_when_there_is_something_to_say(server):
+    a_leader(server, Known(main=D1)).save()
+    known = Known()
+    server.refuses = True
+    memory = a_leader(server, known)
+    server.refuses = False
+
+    memory.save()
+    assert server.writes == 1
+
+    known.known[OTHER] = D2
+    memory.save()
+    assert server.writes == 2
+
+
+def test_the_last_of_two_saves_at_a_time_is_what_stays(server):
+    known, began, overtaken = Known(main=D1), threading.Event(), threading.Event()
+    memory = a_leader(server, known)
+
+    def is_overtaken_if_it_can_be() -> None:
+        server.before_write = lambda: None
+        began.set()
+        overtaken.wait(0.2)
+
+    server.before_write = is_overtaken_if_it_can_be
+    periodic = threading.Thread(target=memory.save)
+    periodic.start()
+    assert began.wait(5)
+    known.known[MAIN] = D2
+
+    memory.save()
+    overtaken.set()
+    periodic.join(5)
+
+    successor = Known()
+    a_memory(server, successor).load()
+    assert successor.known == {MAIN: D2}
+
+
+def test_what_is_as_it_was_saved_is_not_written_again(server):
+    known = Known(main=D1)
+    memory = a_leader(server, known)
+    memory.save()
+    memory.save()
+    assert server.writes == 1
+
+    known.known[MAIN] = D2
+    memory.save()
+
+    assert server.writes == 2
+
+
+def test_what_was_loaded_is_not_written_again(server):
+    a_leader(server, Known(main=D1)).save()
+
+    a_leader(server, Known()).save()
+
+    assert server.writes == 1
+
+
+def test_without_permission_all_is_as_if_nothing_were_known(server, caplog):
+    server.refuses = True
+    known = Known(main=D1)
+    memory = a_memory(server, known)
+
+    memory.load()
+    memory.save()
+
+    assert known.known == {MAIN: D1}
+    assert "could not be read; every resource gets a pass" in caplog.text
+    assert "could not be written" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [None, "", "[]", "{", '{"immich": 1}', '{"immich": {"no-slash": ["d", 1]}}', '{"immich": {"a/b": ["x", 1]}}', "7"],
+)
+def test_what_cannot_be_understood_is_nothing(server, text):
+    server.data = {"program": "p1", "settled": text}
+    known = Known()
+
+    a_memory(server, known).load()
+
+    assert known.known == {}
+
+
+def test_more_than_an_object_can_hold_is_cut(server):
+    a_leader(server, Known(**{f"n{number:06}": D1 for number in range(30_000)})).save()
+
+    assert MAX_BYTES * 0.8 < len(server.data["settled"]) <= MAX_BYTES
+
+
+@pytest.fixture
+def watch(tmp_path: Path) -> Watch:
+    role = tmp_path / "ansible_collections" / "media" / "immich" / "roles" / "immich"
+    for folder in (role / "tasks", role.parents[1] / "plugins", role.parents[1] / "docs"):
+        folder.mkdir(parents=True)
+    (role / "tasks" / "main.yml").write_text("---\n")
+    return Watch(kind=Kind("example.org/v1", "Widget"), role=role)
+
+
+@pytest.mark.parametrize(
+    ("change", "matters"),
+    [
+        pytest.param(lambda root, _: (root / "roles/immich/tasks/main.yml").write_text("- x:\n"), True, id="role"),
+        pytest.param(lambda root, _: (root / "plugins/new.py").write_text("x"), True, id="plugin"),
+        pytest.param(lambda _, env: env.update(RELATED_IMAGE_immich="other:1"), True, id="default-image"),
+        pytest.param(lambda root, _: (root / "docs/page.md").write_text("x"), False, id="documentation"),
+        pytest.param(lambda _, env: env.update(HOSTNAME="pod-2"), False, id="name-of-the-pod"),
+    ],
+)
+def test_whatever_decides_what_a_pass_does_makes_another_program(watch, change, matters):
+    root, environ = watch.role.parents[1], {"RELATED_IMAGE_immich": "server:1", "HOSTNAME": "pod-1"}
+    before = program_digest([watch], environ, "")
+
+    change(root, environ)
+
+    assert (program_digest([watch], environ, "") != before) is matters
+
+
+def test_other_arguments_of_plays_make_another_program(watch):
+    assert program_digest([watch], {}, "") != program_digest([watch], {}, "--diff")

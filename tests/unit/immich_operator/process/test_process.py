@@ -1,0 +1,314 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What holds the process together: log lines, supervised threads, probes, private folders, connection."""
+
+import io
+import json
+import logging
+import subprocess
+import sys
+import threading
+from functools import partial
+from pathlib import Path
+
+import pytest
+from kubernetes.client.configuration import Configuration
+
+from immich_operator.config.watches import Watch
+from immich_operator.errors import ConnectionConfigError, SettingsError
+from immich_operator.kube import connection
+from immich_operator.kube.resources import Kind
+from immich_operator.passes.metrics import Metrics
+from immich_operator.process import logs as log_lines
+from immich_operator.process.assembly import controller_names
+from immich_operator.process.endpoints import Server, metrics_page, probe_page
+from immich_operator.process.runtime import private_folder
+from immich_operator.process.supervisor import Supervisor
+from support.operating import fetch
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_line_is_json_with_a_sentence_and_fields_whatever_their_names():
+    out = io.StringIO()
+
+    log_lines.set_up("info", "auto", out).info("pass finished", extra={"name": "photos", "thread": 1, "none": None})
+
+    line = json.loads(out.getvalue())
+    assert {key: line[key] for key in ("level", "msg", "name", "thread")} == {
+        "level": "info", "msg": "pass finished", "name": "photos", "thread": 1,
+    }  # fmt: skip
+    assert "none" not in line
+    assert line["ts"].endswith("Z")
+
+
+def test_a_terminal_gets_text():
+    out = Terminal()
+
+    log_lines.set_up("info", "auto", out).warning(
+        "pass failed", extra={"why": ["created", "retry 1"], "error": "two words"}
+    )
+
+    assert 'pass failed  why=[created, retry 1]  error="two words"' in out.getvalue()
+
+
+def crash() -> None:
+    raise RuntimeError("a bug")
+
+
+def test_a_traceback_is_part_of_the_line():
+    out = io.StringIO()
+    log = log_lines.set_up("info", "json", out)
+
+    try:
+        crash()
+    except RuntimeError:
+        log.exception("thread failed")
+
+    assert "RuntimeError: a bug" in json.loads(out.getvalue())["traceback"]
+
+
+def test_the_level_keeps_detail_away():
+    out = io.StringIO()
+
+    log_lines.set_up("warning", "json", out).info("detail")
+
+    assert out.getvalue() == ""
+
+
+def waits_for(event: threading.Event) -> None:
+    event.wait(5)
+
+
+def a_supervisor() -> tuple[Supervisor, threading.Event]:
+    stop = threading.Event()
+    return Supervisor(stop, logging.Logger("test", logging.CRITICAL + 1)), stop
+
+
+def test_a_thread_that_fails_stops_everything_and_is_the_reason():
+    supervisor, stop = a_supervisor()
+
+    supervisor.start("reflect", crash)
+
+    assert stop.wait(5)
+    assert supervisor.join(5) == []
+    assert str(supervisor.failure) == "thread 'reflect' failed: RuntimeError: a bug"
+    assert supervisor.dead() == ["reflect"]
+
+
+def test_a_thread_that_ends_early_stops_everything():
+    supervisor, stop = a_supervisor()
+
+    supervisor.start("reflect", lambda: None)
+
+    assert stop.wait(5)
+    assert str(supervisor.failure) == "thread 'reflect' ended although the operator runs"
+
+
+def test_a_thread_that_may_end_is_forgotten_when_it_has():
+    supervisor, stop = a_supervisor()
+    done = threading.Event()
+
+    supervisor.start("begin", done.set, ends=True)
+
+    assert done.wait(5)
+    assert supervisor.join(5) == []
+    assert (supervisor.dead(), supervisor.failure, stop.is_set()) == ([], None, False)
+
+
+def test_a_thread_that_is_being_started_is_neither_dead_nor_impossible_to_wait_for(monkeypatch):
+    supervisor, stop = a_supervisor()
+    asked, go, start = threading.Event(), threading.Event(), threading.Thread.start
+
+    def late(thread):
+        if thread.name == "worker 1":
+            asked.set()
+            go.wait(5)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", late)
+    starter = threading.Thread(target=supervisor.start, args=("worker 1", partial(waits_for, stop)))
+    starter.start()
+    assert asked.wait(5)
+    seen = []
+    looker = threading.Thread(target=lambda: seen.extend([supervisor.join(0, prefix="worker"), supervisor.dead()]))
+    looker.start()
+
+    go.set()
+    looker.join(5)
+    starter.join(5)
+
+    assert seen in ([["worker 1"], []], [[], []]), "not yet there, or running"
+    stop.set()
+    assert supervisor.join(5) == []
+
+
+def test_threads_that_end_after_a_stop_are_no_failure():
+    supervisor, stop = a_supervisor()
+    supervisor.start("reflect", partial(waits_for, stop))
+
+    stop.set()
+
+    assert supervisor.join(5) == []
+    assert supervisor.failure is None
+
+
+def test_joining_names_who_does_not_end():
+    supervisor, stop = a_supervisor()
+    release = threading.Event()
+    supervisor.start("worker 1", partial(waits_for, release))
+    supervisor.start("reflect", partial(waits_for, release))
+    stop.set()
+
+    assert supervisor.join(0.01, prefix="worker") == ["worker 1"]
+
+    release.set()
+    assert supervisor.join(5) == []
+
+
+def test_probes_answer_ok_or_every_reason_why_not():
+    problems: list[str] = []
+    server = Server(("", 0), {"/readyz": probe_page(lambda: problems)}, setting="--x")
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        assert fetch(server.port, "/readyz") == (200, "ok\n")
+        problems += ["Pod: first list not done", "Secret: first list not done"]
+        assert fetch(server.port, "/readyz?verbose") == (500, "Pod: first list not done\nSecret: first list not done\n")
+        assert fetch(server.port, "/nowhere")[0] == 404
+    finally:
+        server.close()
+        thread.join(5)
+
+
+def test_metrics_are_served_from_their_own_registry():
+    page = metrics_page(Metrics().registry)()
+
+    assert page.status == 200
+    assert b"ansible_operator_build_info" in page.body
+
+
+def test_two_operators_may_live_in_one_process():
+    first, second = Metrics(), Metrics()
+    first.queue("passes").added()
+
+    assert first.registry.get_sample_value("workqueue_adds_total", {"name": "passes"}) == 1
+    assert second.registry.get_sample_value("workqueue_adds_total", {"name": "passes"}) is None
+
+
+def test_a_port_in_use_names_the_flag():
+    server = Server(("127.0.0.1", 0), {}, setting="--metrics-bind-address")
+
+    with pytest.raises(
+        SettingsError, match=r"--metrics-bind-address: cannot listen on 127\.0\.0\.1:\d+ \(Address already"
+    ):
+        Server(("127.0.0.1", server.port), {}, setting="--metrics-bind-address")
+
+    server.close()
+
+
+def test_the_run_folder_is_private(tmp_path):
+    folder = private_folder(tmp_path / "run")
+
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert private_folder(tmp_path / "run") == folder, "a second start uses it again"
+
+
+def test_a_run_folder_that_others_could_enter_is_refused(tmp_path):
+    private_folder(tmp_path).chmod(0o755)
+
+    with pytest.raises(SettingsError, match="is not a folder that only this user can enter; remove it"):
+        private_folder(tmp_path)
+
+
+def test_a_run_folder_that_is_a_link_is_refused(tmp_path):
+    folder = private_folder(tmp_path)
+    folder.rename(tmp_path / "elsewhere")
+    folder.symlink_to(tmp_path / "elsewhere")
+
+    with pytest.raises(SettingsError, match="remove it"):
+        private_folder(tmp_path)
+
+
+def test_inside_a_cluster_the_play_gets_a_private_kubeconfig_that_copies_no_token(tmp_path):
+    inside = connection.Connection(Configuration(host="https://10.96.0.1:443"), None)
+
+    env = connection.play_environment(inside, tmp_path)
+
+    path = Path(env["KUBECONFIG"])
+    document = json.loads(path.read_text())
+    assert env == {"KUBECONFIG": str(path), "K8S_AUTH_KUBECONFIG": str(path)}
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert document["users"][0]["user"] == {"tokenFile": "/var/run/secrets/kubernetes.io/serviceaccount/token"}
+    assert document["clusters"][0]["cluster"]["server"] == "https://10.96.0.1:443"
+
+
+def test_outside_a_cluster_the_play_gets_the_same_file(tmp_path):
+    outside = connection.Connection(Configuration(), "/home/me/config")
+
+    assert connection.play_environment(outside, tmp_path)["K8S_AUTH_KUBECONFIG"] == "/home/me/config"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_any_configuration_it_says_what_to_set(tmp_path):
+    with pytest.raises(
+        ConnectionConfigError, match=r"cannot connect by kubeconfig .*/none: .*Set KUBECONFIG or --kubeconfig"
+    ):
+        connection.connect(str(tmp_path / "none"), "", {})
+
+
+def test_controllers_have_the_names_of_the_operator_sdk_and_the_group_only_when_needed():
+    def names(*kinds: tuple[str, str]) -> list[str]:
+        return controller_names([Watch(kind=Kind(*kind), role=Path("/r")) for kind in kinds])
+
+    assert names(("a.org/v1", "Widget")) == ["widget-v1-controller"]
+    assert names(("a.org/v1", "Widget"), ("b.org/v1", "Widget")) == [
+        "widget-a.org-v1-controller",
+        "widget-b.org-v1-controller",
+    ]
+
+
+INTERRUPTED = """
+import faulthandler, logging, os, signal, sys, threading
+from immich_operator.process import runtime
+
+class Operator:
+    def __init__(self, _settings, _environ, _log, stop):
+        self.stop = stop
+
+    def run(self):
+        {interrupt}
+        return 0 if self.stop.wait(10) else 1
+
+    def in_the_middle_of_a_wait(self):
+        with self.stop._cond:  # as every `stop.wait()` does, for an instant
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def where_it_does_not_wake_up(self):
+        while not self.stop._cond._waiters:
+            pass
+        signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+
+faulthandler.dump_traceback_later(20, exit=True)
+runtime.Operator = Operator
+sys.exit(runtime.run(None, {}, logging.getLogger()))
+"""
+
+
+@pytest.mark.parametrize(
+    "interrupt",
+    [
+        pytest.param("self.in_the_middle_of_a_wait()", id="while-it-holds-a-lock"),
+        pytest.param(
+            "threading.Thread(target=self.where_it_does_not_wake_up, daemon=True).start()", id="without-waking-it"
+        ),
+    ],
+)
+def test_a_signal_is_heard_at_whatever_place_it_finds_the_main_thread(interrupt):
+    program = INTERRUPTED.replace("{interrupt}", interrupt)
+
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+
+    assert ended.returncode == 0, ended.stderr

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Caches: what is kept, and which differences are told."""
+
+import pytest
+
+from immich_operator.kube.resources import Manifest, ObjectRef
+from immich_operator.watching.cache import Change, Index, Store, resource_version
+
+
+def an_object(name: str, version: str = "1") -> Manifest:
+    return {"metadata": {"name": name, "namespace": "family", "resourceVersion": version}}
+
+
+@pytest.fixture
+def changes() -> list[tuple[str, str, bool]]:
+    return []
+
+
+@pytest.fixture
+def store(changes: list[tuple[str, str, bool]]) -> Store[Manifest]:
+    def note(change: Change[Manifest]) -> None:
+        changes.append((change.verb, change.ref.name, change.initial))
+
+    return Store(lambda obj: obj, resource_version, note)
+
+
+def test_the_first_list_is_told_as_such(store, changes):
+    store.replace([an_object("a"), an_object("b")])
+
+    assert changes == [("created", "a", True), ("created", "b", True)]
+
+
+def test_a_later_list_tells_only_the_differences(store, changes):
+    store.replace([an_object("same"), an_object("edited"), an_object("lost")])
+    changes.clear()
+
+    store.replace([an_object("same"), an_object("edited", "2"), an_object("new")])
+
+    assert changes == [("deleted", "lost", False), ("changed", "edited", False), ("created", "new", False)]
+
+
+def test_an_event_that_repeats_what_is_known_is_told_to_nobody(store, changes):
+    store.replace([an_object("a")])
+    changes.clear()
+
+    store.put(an_object("a"))
+
+    assert changes == []
+
+
+def test_events_are_told_one_by_one(store, changes):
+    store.put(an_object("a"))
+    store.put(an_object("a", "2"))
+    store.remove(an_object("a", "3"))
+    store.remove(an_object("a", "3"))
+
+    assert changes == [("created", "a", False), ("changed", "a", False), ("deleted", "a", False)]
+    assert store.get(ObjectRef("family", "a")) is None
+
+
+@pytest.mark.parametrize("nonsense", [{}, {"metadata": None}, {"metadata": {"name": 5}}, "text", None])
+def test_an_entry_without_a_name_is_passed_over_and_the_others_are_kept(nonsense, store):
+    store.replace([nonsense, an_object("a")])
+    store.put(nonsense)
+    store.remove(nonsense)
+
+    assert store.refs() == [ObjectRef("family", "a")]
+
+
+def test_the_index_follows_what_an_object_names():
+    index = Index()
+    photos, music, secret = ObjectRef("f", "photos"), ObjectRef("f", "music"), ObjectRef("f", "secret")
+
+    index.set(photos, [secret, secret])
+    index.set(music, [secret])
+    assert index.named_by(secret) == [music, photos]
+
+    index.set(photos, [ObjectRef("f", "other")])
+    assert index.named_by(secret) == [music]
+
+    index.set(music, [])
+    assert index.named_by(secret) == []

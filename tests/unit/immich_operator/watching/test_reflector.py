@@ -1,0 +1,542 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The reflector's answer to every way in which a list or a watch can end. The API server's side is a script."""
+
+import logging
+import random
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from immich_operator.errors import (
+    ApiError,
+    ClusterError,
+    ForbiddenError,
+    GoneError,
+    MalformedAnswerError,
+    NotFoundError,
+    UnreachableError,
+)
+from immich_operator.kube.resources import Kind, Manifest, Resource, ref_of
+from immich_operator.watching.reflector import (
+    FAILING_S,
+    SHORT_WATCH_S,
+    Hooks,
+    Reflector,
+    Scope,
+    Timing,
+    Tools,
+    missing_rule,
+)
+
+ROUTE = Kind("route.openshift.io/v1", "Route")
+FAST = Timing(backoff_first_s=0.001, backoff_max_s=0.002, discovery_s=0.001)
+
+
+def an_object(name: str, version: str) -> Manifest:
+    return {"metadata": {"name": name, "namespace": "ns", "resourceVersion": version}}
+
+
+def an_event(type_: str, name: str, version: str) -> Manifest:
+    return {"type": type_, "object": an_object(name, version)}
+
+
+class Stream:
+    def __init__(self, events: list[Any]) -> None:
+        self._events = events
+
+    def __iter__(self) -> Iterator[Manifest]:
+        for event in self._events:
+            if isinstance(event, Exception):
+                raise event
+            if callable(event):
+                event()
+            else:
+                yield event
+
+    def close(self) -> None:
+        return
+
+
+class Script:
+    """Client and discovery in one: answers in turn, then sets `stop`. An answer that is an exception is raised.
+
+    Steps: ("list", objects, version), ("watch", events), ("find", served). `calls` notes what was asked. A function
+    among steps or events is called when its turn comes.
+    """
+
+    def __init__(self, *steps: Any, served: bool = True) -> None:
+        self.stop = threading.Event()
+        self.calls: list[str] = []
+        self._steps = list(steps)
+        self._served = served
+
+    def find(self, kind: Kind) -> Resource | None:
+        self._call_functions()
+        if self._steps and self._steps[0][0] == "find":
+            answer = self._next("find")[0]
+            if isinstance(answer, Exception):
+                raise answer
+            self._served = bool(answer)
+        elif not self._steps:
+            self.stop.set()
+        return Resource(kind, "routes", namespaced=True) if self._served else None
+
+    def forget(self, _kind: Kind) -> None:
+        self.calls.append("forget")
+
+    def list_pages(self, *_: Any, **__: Any) -> tuple[list[Manifest], str]:
+        self.calls.append("list")
+        answer = self._next("list")
+        if answer and isinstance(answer[0], Exception):
+            raise answer[0]
+        return (answer[0], answer[1]) if answer else ([], "0")
+
+    def watch(self, *_: Any, resource_version: str, **__: Any) -> Stream:
+        self.calls.append(f"watch {resource_version}")
+        answer = self._next("watch")
+        if answer and isinstance(answer[0], Exception):
+            raise answer[0]
+        return Stream(answer[0] if answer else [])
+
+    def _call_functions(self) -> None:
+        while self._steps and callable(self._steps[0]):
+            self._steps.pop(0)()
+
+    def _next(self, kind: str) -> tuple[Any, ...]:
+        self._call_functions()
+        if not self._steps:
+            self.stop.set()
+            return ()
+        step = self._steps.pop(0)
+        assert step[0] == kind, f"the reflector did {kind!r} where {step} was expected, after {self.calls}"
+        return step[1:]
+
+
+class Notes(logging.Handler):
+    """A sink, the hooks and a log in one list of what happened."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[Any] = []
+        self.lines: list[tuple[str, str]] = []
+
+    def replace(self, objects: list[Manifest]) -> None:
+        self.seen.append(("replace", [ref.name for obj in objects if (ref := ref_of(obj)) is not None]))
+
+    def put(self, obj: Manifest) -> None:
+        self.seen.append(("put", obj["metadata"]["name"]))
+
+    def remove(self, obj: Manifest) -> None:
+        self.seen.append(("remove", obj["metadata"]["name"]))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append((record.levelname, str(vars(record).get("error", record.getMessage()))))
+
+
+class Clock:
+    """Stands still until it is told to go on."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def go(self, seconds: float) -> Callable[[], None]:
+        def later() -> None:
+            self.now += seconds
+
+        return later
+
+
+def play(
+    script: Script,
+    *,
+    optional: bool = False,
+    clock: Any = None,
+    at_attempt: Callable[[str | None], None] | None = None,
+    observe: Callable[[Reflector], None] = lambda _: None,
+) -> tuple[Notes, Reflector]:
+    """Run the script; `at_attempt` gets the reflector's problem at the moment of its first attempt, `observe` the
+    reflector before it runs."""
+
+    def attempted() -> None:
+        notes.seen.append("attempted")
+        if at_attempt is not None:
+            at_attempt(reflector.problem())
+
+    notes = Notes()
+    log = logging.Logger("test", logging.DEBUG)
+    log.addHandler(notes)
+    reflector = Reflector(
+        Scope(kind=ROUTE, optional=optional),
+        notes,
+        Tools(
+            client=script,  # type: ignore[arg-type]
+            discovery=script,  # type: ignore[arg-type]
+            stop=script.stop,
+            log=log,
+            timing=FAST,
+            random_=random.Random(1),  # noqa: S311 - the same delays each time
+            clock=clock or iter(range(0, 10**6, 10)).__next__,
+        ),
+        Hooks(
+            on_api=lambda _, served: notes.seen.append(("api", served)),
+            on_attempt=attempted,
+        ),
+    )
+    observe(reflector)
+    reflector.run()
+    return notes, reflector
+
+
+class Watcher:
+    """Somebody who asks the reflector how it is, in the middle of a script."""
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.problems: list[str | None] = []
+        self.reliable: list[bool] = []
+        self._reflector: list[Reflector] = []
+
+    def after(self, seconds: float) -> Callable[[], None]:
+        def ask() -> None:
+            self.clock.now += seconds
+            self.problems.append(self._reflector[0].problem())
+            self.reliable.append(self._reflector[0].reliable())
+
+        return ask
+
+    def play(self, *steps: Any, optional: bool = False) -> Script:
+        script = Script(*steps)
+        play(script, clock=self.clock, optional=optional, observe=self._reflector.append)
+        return script
+
+
+def test_the_list_fills_the_store_and_the_watch_goes_on_from_its_version():
+    script = Script(
+        ("list", [an_object("a", "5")], "7"),
+        ("watch", [an_event("ADDED", "b", "8"), an_event("MODIFIED", "a", "9"), an_event("DELETED", "b", "10")]),
+    )
+
+    notes, reflector = play(script)
+
+    assert notes.seen == [("replace", ["a"]), "attempted", ("put", "b"), ("put", "a"), ("remove", "b")]
+    assert script.calls[:2] == ["list", "watch 7"]
+    assert reflector.problem() is None
+
+
+def test_a_watch_that_has_ended_is_resumed_without_a_list():
+    script = Script(
+        ("list", [], "7"), ("watch", [an_event("ADDED", "a", "8")]), ("watch", [an_event("ADDED", "b", "9")])
+    )
+
+    play(script)
+
+    assert script.calls == ["list", "watch 7", "watch 8", "watch 9"]
+
+
+def test_a_bookmark_moves_the_version_and_touches_no_object():
+    bookmark = {"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "20"}}}
+    script = Script(("list", [], "7"), ("watch", [bookmark]))
+
+    notes, _ = play(script)
+
+    assert script.calls == ["list", "watch 7", "watch 20"]
+    assert notes.seen == [("replace", []), "attempted"]
+
+
+def gone() -> GoneError:
+    return GoneError("watch", status=410, reason="Expired")
+
+
+@pytest.mark.parametrize(
+    "watch",
+    [pytest.param([an_event("ADDED", "a", "8"), gone()], id="as-an-event"), pytest.param(gone(), id="as-an-answer")],
+)
+def test_410_leads_to_a_new_list(watch):
+    script = Script(("list", [], "7"), ("watch", watch), ("list", [an_object("a", "8")], "30"))
+
+    notes, _ = play(script)
+
+    assert script.calls == ["list", "watch 7", "list", "watch 30"]
+    assert ("replace", ["a"]) in notes.seen
+
+
+@pytest.mark.parametrize(
+    "fault", [UnreachableError("cut"), MalformedAnswerError("nonsense"), ApiError("w", status=500)]
+)
+def test_a_fault_in_the_middle_of_a_watch_is_reported_and_the_watch_resumed(fault):
+    script = Script(("list", [], "7"), ("watch", [an_event("ADDED", "a", "8"), fault]), ("watch", []))
+
+    notes, _ = play(script)
+
+    assert script.calls == ["list", "watch 7", "watch 8", "watch 8"]
+    assert [level for level, _ in notes.lines] == ["WARNING", "INFO"]
+
+
+def test_a_server_that_refuses_a_version_again_and_again_is_asked_for_a_list():
+    refusal = ApiError("watch", status=504, reason="Timeout", message="Too large resource version")
+    script = Script(
+        ("list", [], "900"),
+        ("watch", refusal),
+        ("watch", refusal),
+        ("watch", refusal),
+        ("list", [], "5"),
+        ("watch", []),
+    )
+
+    play(script)
+
+    assert script.calls[:6] == ["list", "watch 900", "watch 900", "watch 900", "list", "watch 5"]
+
+
+@pytest.mark.parametrize("fault", [MalformedAnswerError("nonsense"), ApiError("watch", status=500)])
+def test_a_server_that_fails_in_the_stream_of_a_version_again_and_again_is_asked_for_a_list(fault):
+    script = Script(
+        ("list", [], "7"), ("watch", [fault]), ("watch", [fault]), ("watch", [fault]), ("list", [], "9"), ("watch", [])
+    )
+
+    play(script)
+
+    assert script.calls[:6] == ["list", "watch 7", "watch 7", "watch 7", "list", "watch 9"]
+
+
+def test_a_server_that_nobody_reaches_is_not_asked_for_a_list_when_it_is_back():
+    cut = UnreachableError("down")
+    script = Script(("list", [], "7"), *[("watch", cut)] * 5, ("watch", ApiError("watch", status=503)), ("watch", []))
+
+    play(script)
+
+    assert script.calls.count("list") == 1
+
+
+REFUSED = ("watch", ForbiddenError("watch", status=403, reason="Forbidden"))
+CUT = ("watch", UnreachableError("watch routes: no answer"))
+
+
+def test_a_store_is_not_relied_on_from_the_first_failure_of_its_watch_until_an_event_comes():
+    watcher = Watcher()
+
+    watcher.play(
+        ("list", [], "7"),
+        watcher.after(0),
+        CUT,
+        watcher.after(0),
+        ("watch", [an_event("ADDED", "a", "8"), watcher.after(0)]),
+    )
+
+    assert watcher.reliable == [True, False, True]
+    assert watcher.problems == [None, None, None], "readiness does not change for a moment"
+
+
+def test_a_watch_that_fails_for_minutes_is_a_problem_although_the_first_list_succeeded():
+    watcher = Watcher()
+
+    watcher.play(
+        ("list", [], "7"),
+        ("watch", [watcher.clock.go(300)]),
+        CUT,
+        watcher.after(FAILING_S - 1),
+        CUT,
+        watcher.after(1),
+    )
+
+    assert watcher.problems == [None, "Route.route.openshift.io: watch routes: no answer"]
+
+
+def test_a_server_that_is_back_after_an_outage_is_no_problem_although_nothing_happens_there():
+    watcher = Watcher()
+
+    watcher.play(
+        ("list", [], "7"),
+        CUT,
+        watcher.after(FAILING_S),
+        ("watch", [watcher.after(0), watcher.after(SHORT_WATCH_S), watcher.clock.go(300)]),
+        CUT,
+        watcher.after(FAILING_S - 1),
+    )
+
+    assert [problem is None for problem in watcher.problems] == [False, False, True, True]
+    assert watcher.reliable == [False, False, True, False]
+
+
+def test_a_list_does_not_make_up_for_a_watch_that_is_refused():
+    watcher = Watcher()
+
+    script = watcher.play(
+        ("list", [], "7"),
+        REFUSED,
+        REFUSED,
+        REFUSED,
+        watcher.clock.go(FAILING_S),
+        ("list", [], "8"),
+        REFUSED,
+        watcher.after(0),
+    )
+
+    assert script.calls[4:6] == ["list", "watch 8"]
+    assert watcher.problems[0] is not None
+    assert "not allowed to list and watch Route" in watcher.problems[0]
+    assert watcher.reliable == [False]
+
+
+def test_a_list_that_succeeds_at_last_can_be_relied_on():
+    watcher = Watcher()
+
+    watcher.play(("list", ForbiddenError("list", status=403)), watcher.after(0), ("list", [], "7"), watcher.after(0))
+
+    assert watcher.reliable == [False, True]
+
+
+def test_a_proxy_that_cuts_each_watch_after_a_while_is_no_problem():
+    watcher = Watcher()
+    minute = ("watch", [watcher.clock.go(60), UnreachableError("the connection broke")])
+
+    watcher.play(("list", [], "7"), minute, minute, minute, watcher.after(1))
+
+    assert watcher.problems == [None]
+
+
+def test_a_store_of_an_api_that_went_away_is_relied_on():
+    watcher = Watcher()
+
+    watcher.play(
+        ("list", [], "7"),
+        ("watch", NotFoundError("watch", status=404)),
+        watcher.after(0),
+        ("find", False),
+        watcher.after(FAILING_S),
+        optional=True,
+    )
+
+    assert watcher.reliable == [False, True]
+    assert watcher.problems == [None, None]
+
+
+def test_a_watch_that_ends_as_soon_as_it_begins_does_not_spin():
+    script = Script(("list", [], "7"), ("watch", []))
+
+    notes, _ = play(script, clock=lambda: 0.0)
+
+    assert notes.lines[0] == ("WARNING", "watch routes.route.openshift.io: it ended as soon as it began")
+
+
+def test_a_missing_permission_is_an_error_that_names_the_rule_and_is_said_once():
+    refusal = ForbiddenError("list", status=403, reason="Forbidden")
+    script = Script(("list", refusal), ("list", refusal), ("list", [], "7"), ("watch", [an_event("ADDED", "a", "8")]))
+
+    notes, reflector = play(script)
+
+    rule = (
+        "not allowed to list and watch Route.route.openshift.io: add to the operator's ClusterRole the rule "
+        '{apiGroups: ["route.openshift.io"], resources: ["routes"], verbs: ["list", "watch"]}'
+    )
+    assert notes.lines[:2] == [("ERROR", rule), ("DEBUG", rule)]
+    assert ("INFO", "watch works again") in notes.lines
+    assert notes.seen[0] == "attempted", "passes of other kinds need not wait for it"
+    assert reflector.problem() is None
+
+
+def test_a_missing_permission_in_a_namespace_asks_for_a_role():
+    assert "add to the operator's Role in namespace family the rule" in missing_rule(
+        Scope(kind=ROUTE, namespace="family")
+    )
+
+
+def test_not_being_ready_has_a_reason():
+    problems: list[str | None] = []
+
+    play(Script(("list", UnreachableError("list routes: no answer"))), at_attempt=problems.append)
+
+    assert problems == ["Route.route.openshift.io: list routes: no answer"]
+
+
+def test_an_optional_kind_is_watched_from_the_moment_its_api_exists():
+    script = Script(("find", False), ("find", False), ("find", True), ("list", [an_object("a", "1")], "7"))
+
+    notes, reflector = play(script, optional=True)
+
+    assert notes.seen == ["attempted", ("replace", ["a"]), ("api", True)]
+    assert reflector.problem() is None
+
+
+def test_an_api_that_goes_away_empties_the_store_and_may_come_back():
+    script = Script(
+        ("list", [an_object("a", "1")], "7"),
+        ("watch", NotFoundError("watch", status=404)),
+        ("find", False),
+        ("find", True),
+        ("list", [an_object("b", "9")], "9"),
+    )
+
+    notes, _ = play(script, optional=True)
+
+    assert notes.seen == [
+        ("replace", ["a"]),
+        ("api", True),
+        "attempted",
+        ("replace", []),
+        ("api", False),
+        ("replace", ["b"]),
+        ("api", True),
+    ]
+    assert "forget" in script.calls
+
+
+def test_a_required_kind_that_is_not_served_says_what_to_install_and_is_not_ready():
+    script = Script(("find", False), ("find", False))
+    script._served = False
+
+    notes, reflector = play(script)
+
+    assert notes.lines == [("ERROR", "the API server does not serve this kind: install its CRD; waiting for it")]
+    assert reflector.problem() == "Route.route.openshift.io: the API server does not serve this kind"
+    assert notes.seen == ["attempted"], "other kinds need not wait for it"
+
+
+def test_discovery_that_fails_is_tried_again():
+    script = Script(("find", UnreachableError("down")), ("list", [], "7"))
+
+    play(script)
+
+    assert script.calls[:1] == ["list"]
+
+
+def test_entries_without_a_name_are_counted_and_skipped():
+    script = Script(("list", ["nonsense", {"metadata": None}, an_object("a", "1")], "7"))
+
+    notes, _ = play(script)
+
+    assert notes.lines[0] == ("WARNING", "skipped entries without a name")
+
+
+def test_delays_grow_to_their_cap_with_jitter():
+    timing, delays = Timing(), []
+
+    class Stop(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            delays.append(timeout)
+            return False
+
+    script = Script(*[("list", UnreachableError("down"))] * 8)
+    script.stop = Stop()
+    reflector = Reflector(
+        Scope(kind=ROUTE),
+        Notes(),
+        Tools(
+            client=script,  # type: ignore[arg-type]
+            discovery=script,  # type: ignore[arg-type]
+            stop=script.stop,
+            log=logging.Logger("test"),
+            timing=timing,
+            random_=random.Random(1),  # noqa: S311 - the same delays each time
+        ),
+    )
+    for _ in range(8):
+        reflector._back_off(ClusterError("down"))
+
+    ceilings = [1, 2, 4, 8, 16, 30, 30, 30]
+    assert all(ceiling / 2 <= delay <= ceiling for delay, ceiling in zip(delays, ceilings, strict=True))

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A list comes whole and ends, whatever the server makes of pages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from ansible_collections.media.immich.plugins.plugin_utils.kube.api_error import ApiError, ObjectRef
+from ansible_collections.media.immich.plugins.plugin_utils.kube.api_objects import MAX_PAGES, ApiObjects
+
+SECRETS = ObjectRef("v1", "Secret", namespace="default")
+
+
+class Server:
+    """Answers the list of Secrets by a function of the token asked for; counts the requests."""
+
+    def __init__(self, answer: Callable[[str | None], tuple[list[str], str | None]]) -> None:
+        self.answer = answer
+        self.asked: list[str | None] = []
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        subject: ObjectRef | str = "",
+        query: Mapping[str, str] | None = None,
+        body: Any = None,
+        content_type: str = "application/json",
+    ) -> dict[str, Any]:
+        del subject, body, content_type
+        assert (method, path) == ("GET", "/api/v1/namespaces/default/secrets")
+        token = (query or {}).get("continue")
+        self.asked.append(token)
+        names, following = self.answer(token)
+        items = [{"metadata": {"name": name, "namespace": "default"}} for name in names]
+        return {"items": items, "metadata": {"continue": following} if following else {}}
+
+    def names(self) -> list[str]:
+        return [item["metadata"]["name"] for item in ApiObjects(self).list(SECRETS)]
+
+
+def test_pages_are_put_together() -> None:
+    pages = {None: (["a", "b"], "second"), "second": (["c"], "third"), "third": (["d"], None)}
+    server = Server(pages.__getitem__)
+
+    assert server.names() == ["a", "b", "c", "d"]
+    assert server.asked == [None, "second", "third"]
+
+
+def test_a_list_out_of_the_operator_sdk_s_cache_is_whole_with_its_first_answer() -> None:
+    """Its proxy ignores `limit` and `continue`, and says so by this token."""
+    server = Server(lambda _: (["a", "b"], "continue-not-supported"))
+
+    assert server.names() == ["a", "b"]
+    assert server.asked == [None]
+
+
+def test_a_server_that_ignores_tokens_is_asked_twice_and_nothing_is_there_twice() -> None:
+    server = Server(lambda _: (["a", "b"], "the same again"))
+
+    assert server.names() == ["a", "b"]
+    assert server.asked == [None, "the same again"]
+
+
+def test_tokens_that_go_round_in_a_circle_end_the_list() -> None:
+    server = Server(lambda token: ([token or "first"], {"x": "y"}.get(token or "", "x")))
+
+    assert server.names() == ["first", "x", "y"]
+    assert server.asked == [None, "x", "y"]
+
+
+def test_a_list_that_never_ends_is_an_error_that_names_it() -> None:
+    server = Server(lambda token: (["a"], str(int(token or 0) + 1)))
+
+    with pytest.raises(ApiError, match=rf"^Secret default: 500 TooManyPages: the list has more than {MAX_PAGES} pages"):
+        server.names()
+    assert len(server.asked) == MAX_PAGES

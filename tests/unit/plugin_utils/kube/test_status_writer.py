@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whose status is written when the object changes or is replaced under the writer's hands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ansible_collections.media.immich.plugins.plugin_utils.kube.api_error import ApiError, ObjectRef
+from ansible_collections.media.immich.plugins.plugin_utils.kube.status_writer import write_status
+
+REF = ObjectRef("media.rm3l.org/v1alpha1", "Immich", "photos", "family")
+
+
+def an_instance(uid: str, version: str) -> dict[str, Any]:
+    return {"metadata": {"name": "photos", "namespace": "family", "uid": uid, "resourceVersion": version}}
+
+
+class OneObject:
+    """An API server that holds one object, and takes patches of its present version only."""
+
+    def __init__(self, live: dict[str, Any]) -> None:
+        self.live = live
+        self.patches: list[Mapping[str, Any]] = []
+
+    def find(self, _ref: ObjectRef) -> dict[str, Any]:
+        return self.live
+
+    def post(self, manifest: dict[str, Any]) -> dict[str, Any]:
+        return manifest
+
+    def merge(self, ref: ObjectRef, patch: Mapping[str, Any], *, subresource: str = "") -> dict[str, Any]:
+        if patch["metadata"]["resourceVersion"] != self.live["metadata"]["resourceVersion"]:
+            raise ApiError(409, "Conflict", "the object has been modified", subject=str(ref))
+        self.patches.append(patch["status"])
+        return {
+            **self.live,
+            subresource: patch["status"],
+            "metadata": {**self.live["metadata"], "resourceVersion": "9"},
+        }
+
+
+def test_an_object_that_was_changed_meanwhile_is_read_again_and_written():
+    objects = OneObject(an_instance("a", "2"))
+
+    write = write_status(REF, an_instance("a", "1"), lambda _: {"ready": True}, objects)
+
+    assert write.changed
+    assert objects.patches == [{"ready": True}]
+
+
+def test_an_object_made_anew_under_the_same_name_does_not_get_the_status_of_the_former():
+    objects = OneObject(an_instance("b", "2"))
+
+    write = write_status(REF, an_instance("a", "1"), lambda _: {"ready": True}, objects)
+
+    assert objects.patches == []
+    assert (write.changed, write.current) == (False, None), "without an object, no Event is posted about it either"
+    assert write.skipped_reason == f"{REF} was deleted and made anew meanwhile"

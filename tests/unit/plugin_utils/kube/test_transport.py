@@ -1,0 +1,365 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the transport does when the network or the API server misbehaves, in front of a server made to do so."""
+
+from __future__ import annotations
+
+import json
+import ssl
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from urllib3.exceptions import SSLError
+
+from ansible_collections.media.immich.plugins.plugin_utils.kube import transport as module
+from ansible_collections.media.immich.plugins.plugin_utils.kube.api_error import (
+    ApiError,
+    Misconfigured,
+    ObjectRef,
+    Unreachable,
+    api_error,
+)
+from ansible_collections.media.immich.plugins.plugin_utils.kube.connection_settings import ConnectionSettings
+from ansible_collections.media.immich.plugins.plugin_utils.kube.transport import COLLECTION_VERSION, Transport, connect
+
+ROOT = Path(__file__).parents[4]
+SECRET = ObjectRef("v1", "Secret", "photos-postgres-credentials", "default")
+CUT = None
+"""An answer that is no answer: the connection is closed."""
+
+
+class Scripted(ThreadingHTTPServer):
+    """Answers requests by the script: (status code, headers, body) each, or CUT. Then {} for ever."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.script: list[tuple[int, dict[str, str], bytes] | None] = []
+        self.requests: list[tuple[str, str, dict[str, str]]] = []
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def answer(self) -> None:
+        server = self.server
+        assert isinstance(server, Scripted)
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        server.requests.append((self.command, self.path, {key.lower(): value for key, value in self.headers.items()}))
+        step = server.script.pop(0) if server.script else (200, {}, b"{}")
+        if step is CUT:
+            self.close_connection = True
+            return
+        status, headers, body = step
+        self.send_response(status)
+        for name, value in {"Content-Length": str(len(body)), **headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_GET = do_POST = do_PATCH = do_DELETE = answer  # noqa: N815 # names that http.server calls
+
+    def log_message(self, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def server() -> Iterator[Scripted]:
+    with Scripted() as running:
+        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield running
+        running.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def transport(server: Scripted, monkeypatch: pytest.MonkeyPatch) -> Iterator[Transport]:
+    monkeypatch.setattr(module, "FIRST_DELAY_S", 0.001)
+    with connect(ConnectionSettings(host=server.address, api_key="s3cr3t-token"), {}) as running:
+        yield running
+
+
+BUSY: tuple[int, dict[str, str], bytes] = (503, {}, b"")
+
+
+@pytest.mark.parametrize(
+    ("method", "script", "requests"),
+    [
+        pytest.param("GET", [BUSY, BUSY], 3, id="read-from-a-busy-server"),
+        pytest.param("GET", [CUT, CUT], 3, id="read-over-a-cut-connection"),
+        pytest.param("PATCH", [BUSY, CUT], 3, id="apply"),
+        pytest.param("DELETE", [(429, {"Retry-After": "0"}, b"")], 2, id="delete"),
+        pytest.param("POST", [(429, {"Retry-After": "0"}, b"")], 2, id="create-that-was-turned-away"),
+    ],
+)
+def test_what_can_be_repeated_without_harm_is_repeated(
+    method: str, script: list[Any], requests: int, server: Scripted, transport: Transport
+) -> None:
+    server.script = script
+
+    assert transport.request(method, "/api") == {}
+    assert len(server.requests) == requests
+
+
+@pytest.mark.parametrize("fault", [pytest.param(BUSY, id="busy"), pytest.param(CUT, id="cut")])
+def test_a_create_that_may_have_happened_is_not_repeated(fault: Any, server: Scripted, transport: Transport) -> None:
+    server.script = [fault]
+
+    with pytest.raises((ApiError, Unreachable)):
+        transport.request("POST", "/api", body={})
+
+    assert len(server.requests) == 1
+
+
+def test_a_tls_handshake_that_failed_is_tried_again(transport: Transport) -> None:
+    faults = [SSLError(ssl.SSLError(1, "[SSL: TLSV1_ALERT_DECODE_ERROR] tlsv1 alert decode error"))]
+
+    def send() -> tuple[int, str, dict[str, str], bytes]:
+        if faults:
+            raise faults.pop()
+        return 200, "OK", {}, b"{}"
+
+    assert transport.retrying("GET", send, SECRET) == (200, "OK", b"{}")
+
+
+def test_a_server_that_stays_busy_is_given_up(server: Scripted, transport: Transport) -> None:
+    server.script = [BUSY] * 10
+
+    with pytest.raises(ApiError, match=r"^/api: 503 Service Unavailable$"):
+        transport.request("GET", "/api")
+
+    assert len(server.requests) == module.ATTEMPTS
+
+
+def test_a_wait_that_the_server_asks_for_beyond_the_budget_is_not_waited(
+    server: Scripted, transport: Transport
+) -> None:
+    server.script = [(429, {"Retry-After": "60"}, b"")] * 2
+
+    with pytest.raises(ApiError, match="429"):
+        transport.request("GET", "/api")
+
+    assert len(server.requests) == 1
+
+
+def test_closing_ends_the_wait_for_the_next_attempt(server: Scripted, transport: Transport) -> None:
+    server.script = [(503, {"Retry-After": "9"}, b"")] * 2
+    threading.Timer(0.1, transport.close).start()
+
+    with pytest.raises(Unreachable, match="was closed while waiting"):
+        transport.request("GET", "/api")
+
+
+def test_nobody_listening_is_told_in_words_without_the_token(server: Scripted, transport: Transport) -> None:
+    address = server.address
+    server.shutdown()
+    server.server_close()
+
+    with pytest.raises(Unreachable) as raised:
+        transport.request("GET", "/api", subject=SECRET)
+
+    assert str(raised.value) == (
+        f"Secret default/photos-postgres-credentials: API server {address}: cannot connect: Connection refused"
+    )
+
+
+def test_a_redirect_is_not_followed_with_our_token(server: Scripted, transport: Transport) -> None:
+    server.script = [(302, {"Location": "http://elsewhere.example/"}, b"")]
+
+    with pytest.raises(ApiError, match="302"):
+        transport.request("GET", "/api")
+
+
+def test_a_server_that_speaks_no_json_is_no_api_server(server: Scripted, transport: Transport) -> None:
+    server.script = [(200, {}, b"<html>")]
+
+    with pytest.raises(Unreachable, match="is it an API server"):
+        transport.request("GET", "/api")
+
+
+def test_requests_say_who_we_are(server: Scripted, transport: Transport) -> None:
+    transport.request("PATCH", "/api", query={"dryRun": "All"}, body={"a": 1}, content_type="application/x")
+
+    method, path, headers = server.requests[0]
+    assert (method, path) == ("PATCH", "/api?dryRun=All")
+    assert headers["user-agent"] == f"immich-operator/{COLLECTION_VERSION} (pass)"
+    assert headers["authorization"] == "Bearer s3cr3t-token"
+    assert headers["content-type"] == "application/x"
+
+
+def test_requests_run_in_parallel_and_answer_in_order(transport: Transport) -> None:
+    together = threading.Barrier(module.PARALLEL, timeout=10)
+
+    def one(number: int) -> int:
+        together.wait()
+        return number
+
+    assert transport.parallel(one, range(module.PARALLEL)) == list(range(module.PARALLEL))
+
+
+def test_an_error_of_a_parallel_request_is_raised(transport: Transport) -> None:
+    def one(number: int) -> int:
+        if number == 1:
+            raise Unreachable("gone")
+        return number
+
+    with pytest.raises(Unreachable, match="gone"):
+        transport.parallel(one, [0, 1, 2])
+
+
+STATUS = {
+    "kind": "Status",
+    "reason": "Invalid",
+    "message": "m" * 2000,
+    "details": {"causes": [{"field": "spec.a", "reason": "x"}, {"field": "spec.a"}, {"field": "spec.b"}]},
+}
+
+
+def test_an_api_error_keeps_a_cut_message_and_the_fields_of_a_status() -> None:
+    error = api_error(422, "Unprocessable Entity", json.dumps(STATUS).encode(), ObjectRef("v1", "Service", "s", "n"))
+
+    assert str(error).startswith("Service n/s: 422 Invalid: mmm")
+    assert len(error.message) < 700
+    assert error.fields == ("spec.a", "spec.b")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b"password=hunter2", id="text"),
+        pytest.param(b'{"data": "hunter2"}', id="another-object"),
+        pytest.param(b'["hunter2"]', id="list"),
+        pytest.param(None, id="nothing"),
+    ],
+)
+def test_a_body_that_is_no_status_never_shows(body: bytes | None) -> None:
+    assert str(api_error(502, "Bad Gateway", body, "x")) == "x: 502 Bad Gateway"
+
+
+def test_a_refused_secret_does_not_show_its_content() -> None:
+    body = json.dumps({**STATUS, "message": 'data.password: Invalid value: "hunter2"'}).encode()
+
+    error = api_error(422, "", body, SECRET)
+
+    assert "hunter2" not in f"{error!s} {error!r}"
+    assert "spec.a, spec.b" in str(error)
+
+
+def test_the_version_is_that_of_the_collection() -> None:
+    assert yaml.safe_load((ROOT / "galaxy.yml").read_text(encoding="utf-8"))["version"] == COLLECTION_VERSION
+
+
+def kubeconfig(server: str, **user: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "one",
+        "clusters": [
+            {"name": "c", "cluster": {"server": server}},
+            {"name": "d", "cluster": {"server": "http://two.example"}},
+        ],
+        "users": [{"name": "u", "user": user}],
+        "contexts": [
+            {"name": "one", "context": {"cluster": "c", "user": "u"}},
+            {"name": "two", "context": {"cluster": "d", "user": "u"}},
+        ],
+    }
+
+
+@pytest.fixture
+def config_file(tmp_path: Path) -> Path:
+    target = tmp_path / "config"
+    target.write_text(yaml.safe_dump(kubeconfig("http://file.example", token="t")), encoding="utf-8")
+    return target
+
+
+def server_of(arguments: dict[str, Any], environment: dict[str, str]) -> str:
+    with connect(ConnectionSettings.from_arguments(arguments, environment), environment) as transport:
+        return str(transport.server)
+
+
+def test_the_server_is_found_where_kubernetes_core_looks_for_it(config_file: Path) -> None:
+    file, other = str(config_file), {"K8S_AUTH_KUBECONFIG": "/nowhere", "KUBECONFIG": "/nowhere"}
+
+    assert server_of({"kubeconfig": file}, other) == "http://file.example"
+    assert server_of({"kubeconfig": kubeconfig("http://inline.example")}, other) == "http://inline.example"
+    assert server_of({}, {"K8S_AUTH_KUBECONFIG": file, "KUBECONFIG": "/nowhere"}) == "http://file.example"
+    assert server_of({}, {"KUBECONFIG": file}) == "http://file.example"
+    assert server_of({"context": "two"}, {"KUBECONFIG": file}) == "http://two.example"
+    assert server_of({}, {"KUBECONFIG": file, "K8S_AUTH_CONTEXT": "two"}) == "http://two.example"
+    assert server_of({"host": "http://arg.example"}, {"KUBECONFIG": file}) == "http://arg.example"
+    assert server_of({}, {"K8S_AUTH_HOST": "http://var.example", "K8S_AUTH_API_KEY": "t"}) == "http://var.example"
+
+
+def test_a_connection_that_nobody_configured_says_what_to_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+    with pytest.raises(Misconfigured, match=r"Set kubeconfig \(or KUBECONFIG\), or host and api_key"):
+        server_of({}, {})
+
+
+def test_credentials_in_an_address_are_neither_used_nor_shown(server: Scripted) -> None:
+    address = server.address.replace("http://", "http://eyJhcGk:x@")
+    settings = ConnectionSettings(kubeconfig=kubeconfig(address, username="owner", password="unused"))
+
+    with connect(settings, {}) as transport:
+        transport.request("GET", "/api")
+
+    assert "eyJhcGk" not in transport.server
+    assert server.requests[0][2]["authorization"].startswith("Basic ")
+
+
+def test_settings_never_show_their_values() -> None:
+    settings = ConnectionSettings(host="h", api_key="s3cr3t", password="hunter2")
+
+    assert repr(settings) == "ConnectionSettings(host, api_key, password)"
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("no", False), ("False", False), ("0", False), ("true", True), ("1", True)]
+)
+def test_a_switch_can_be_a_variable(text: str, value: bool) -> None:
+    assert ConnectionSettings.from_arguments({}, {"K8S_AUTH_VERIFY_SSL": text}).validate_certs is value
+
+
+def test_tasks_of_one_process_share_a_connection_as_long_as_they_ask_for_the_same(monkeypatch):
+    monkeypatch.setattr(module, "_kept", None)
+    first = ConnectionSettings(host="https://127.0.0.1:1", api_key="a")
+    other = ConnectionSettings(host="https://127.0.0.1:1", api_key="b")
+
+    shared = module.connected(first, {"A": "1"})
+
+    assert module.connected(first, {"A": "1"}) is shared
+    assert module.connected(first, {"A": "2"}) is not shared, "another environment"
+    assert module.connected(other, {"A": "2"}).configuration.api_key["authorization"] == "Bearer b"
+
+
+def test_a_forked_process_has_a_connection_of_its_own(monkeypatch):
+    monkeypatch.setattr(module, "_kept", None)
+    settings = ConnectionSettings(host="https://127.0.0.1:1", api_key="a")
+    parents = module.connected(settings, {})
+
+    monkeypatch.setattr(module.os, "getpid", lambda: -1)
+
+    assert module.connected(settings, {}) is not parents
+    assert not parents._closed.is_set(), "the parent goes on using it"
+
+
+def test_a_connection_that_cannot_be_set_up_leaves_no_closed_one_behind(monkeypatch, tmp_path):
+    monkeypatch.setattr(module, "_kept", None)
+    settings = ConnectionSettings(host="https://127.0.0.1:1", api_key="a")
+    module.connected(settings, {})
+    with pytest.raises(Misconfigured):
+        module.connected(ConnectionSettings(kubeconfig=str(tmp_path / "none")), {})
+
+    assert not module.connected(settings, {})._closed.is_set()

@@ -1,0 +1,441 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From what kubelet, scheduler and API server say of pods to a cause and what to do about it."""
+
+import pytest
+
+from ansible_collections.media.immich.plugins.plugin_utils.components.reasons import Reason
+from ansible_collections.media.immich.plugins.plugin_utils.passes.diagnosis import diagnose
+
+POD = "photos-server-5d8c7b9f6d-x2x7q"
+IMAGE = "ghcr.io/immich-app/immich-server:v9.9.9"
+SERVER = {
+    "kind": "Deployment",
+    "metadata": {"name": "photos-server", "generation": 2},
+    "spec": {"replicas": 1},
+    "status": {"observedGeneration": 2, "replicas": 1, "updatedReplicas": 1},
+}
+
+
+def waiting(reason, message="", **container):
+    return {"name": "server", "state": {"waiting": {"reason": reason, "message": message}}, **container}
+
+
+def ended(code, reason="Error"):
+    return {"terminated": {"exitCode": code, "reason": reason}}
+
+
+def a_pod(*containers, init=(), scheduled=None, name=POD, **metadata):
+    conditions = (
+        []
+        if scheduled is None
+        else [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": scheduled}]
+    )
+    spec = {
+        "initContainers": [{"name": "wait-for-postgres", "image": IMAGE}],
+        "containers": [{"name": "server", "image": IMAGE}],
+    }
+    status = {"containerStatuses": list(containers), "initContainerStatuses": list(init), "conditions": conditions}
+    return {"metadata": {"name": name, "namespace": "family", **metadata}, "spec": spec, "status": status}
+
+
+def a_claim(phase="Pending", storage_class="local-path"):
+    return {"spec": {"storageClassName": storage_class} if storage_class else {}, "status": {"phase": phase}}
+
+
+def cause(*pods, workload=SERVER, claims=(), refusal=""):
+    return diagnose(workload, list(pods), list(claims), refusal)
+
+
+PULLS = [
+    pytest.param(
+        "ErrImagePull",
+        f'rpc error: code = NotFound desc = failed to pull and unpack image "{IMAGE}": failed to resolve '
+        f'reference "{IMAGE}": {IMAGE}: not found',
+        "the registry has no such image or tag",
+        id="containerd-no-such-tag",
+    ),
+    pytest.param(
+        "ImagePullBackOff",
+        f'Back-off pulling image "{IMAGE}": ErrImagePull: rpc error: code = NotFound desc = failed to '
+        f'resolve reference "{IMAGE}": {IMAGE}: not found',
+        "the registry has no such image or tag",
+        id="back-off-with-the-cause",
+    ),
+    pytest.param(
+        "ErrImagePull",
+        f'failed to pull and unpack image "{IMAGE}": failed to resolve reference "{IMAGE}": failed to '
+        "authorize: failed to fetch anonymous token: "
+        "unexpected status from GET request to https://registry.example.com/token: 403 Forbidden",
+        "the registry refuses access; name a pull secret in spec.imagePullSecrets",
+        id="forbidden",
+    ),
+    pytest.param(
+        "ErrImagePull",
+        f'failed to resolve reference "{IMAGE}": unexpected status from HEAD request to '
+        "https://registry.example.com/v2/x: 401 Unauthorized",
+        "the registry refuses access; name a pull secret in spec.imagePullSecrets",
+        id="unauthorized",
+    ),
+    pytest.param(
+        "ErrImagePull",
+        'failed to resolve reference "docker.io/me/private:1": pull access denied, repository does not '
+        "exist or may require authorization: "
+        "server message: insufficient_scope: authorization failed",
+        "the registry has no such image, or wants a pull secret in spec.imagePullSecrets",
+        id="private-or-absent",
+    ),
+    pytest.param(
+        "ErrImagePull",
+        "429 Too Many Requests - Server message: toomanyrequests: You have reached your unauthenticated "
+        "pull rate limit.",
+        "the registry limits the rate of pulls; name a pull secret in spec.imagePullSecrets",
+        id="rate-limit",
+    ),
+    pytest.param(
+        "ErrImagePull",
+        'failed to do request: Head "https://ghcr.io/v2/x": dial tcp: lookup ghcr.io on 10.96.0.10:53: '
+        f"no such host ({IMAGE})",
+        "the registry can't be reached from the node",
+        id="no-such-host",
+    ),
+    pytest.param(
+        "ErrImagePull",
+        'failed to do request: Head "https://ghcr.io/v2/x": dial tcp 192.0.2.1:443: i/o timeout',
+        "the registry can't be reached from the node",
+        id="timeout",
+    ),
+    pytest.param(
+        "InvalidImageName",
+        'Failed to apply default image tag "Nope:": couldn\'t parse image name "Nope:": invalid reference format',
+        "the reference is malformed",
+        id="malformed",
+    ),
+    pytest.param(
+        "ImagePullBackOff",
+        f'Back-off pulling image "{IMAGE}"',
+        "check the name, spec.imagePullSecrets and the registry",
+        id="no-cause-given",
+    ),
+    pytest.param(
+        "ErrImageNeverPull",
+        f'Container image "{IMAGE}" is not present with pull policy of Never',
+        "check the name",
+        id="never-pulled",
+    ),
+]
+
+
+@pytest.mark.parametrize(("reason", "message", "advice"), PULLS)
+def test_an_image_that_cannot_be_pulled_is_named_with_advice(reason, message, advice):
+    found = cause(a_pod(waiting(reason, message)))
+
+    assert found.reason == Reason.IMAGE_PULL_FAILED
+    assert found.message.startswith(f"Deployment photos-server: image {IMAGE} of container server can't be pulled: ")
+    assert advice in found.message
+
+
+def test_init_containers_are_looked_at_too():
+    status = {"name": "wait-for-postgres", "state": {"waiting": {"reason": "ErrImagePull", "message": "not found"}}}
+
+    found = cause(a_pod(waiting("PodInitializing"), init=[status]))
+
+    assert (found.reason, "container wait-for-postgres" in found.message) == (Reason.IMAGE_PULL_FAILED, True)
+
+
+CRASHES = [
+    pytest.param(waiting("CrashLoopBackOff", "back-off 10s", lastState=ended(1)), "exit code 1 (Error)", id="error"),
+    pytest.param(
+        waiting("CrashLoopBackOff", "back-off 10s", lastState=ended(137, "OOMKilled")),
+        "exit code 137 (OOMKilled: it needs a higher memory limit in resources)",
+        id="out-of-memory",
+    ),
+    pytest.param(
+        waiting("CrashLoopBackOff", lastState=ended(0, "Completed")), "exit code 0 (Completed)", id="ends-without-error"
+    ),
+    pytest.param(
+        {"name": "server", "state": {"running": {}}, "restartCount": 3, "ready": False, "lastState": ended(143)},
+        "exit code 143 (Error)",
+        id="running-again-for-now",
+    ),
+    pytest.param(
+        {"name": "server", "state": ended(137, "OOMKilled"), "restartCount": 2, "ready": False},
+        "OOMKilled",
+        id="ended-and-about-to-restart",
+    ),
+]
+
+
+@pytest.mark.parametrize(("status", "words"), CRASHES)
+def test_a_crash_loop_tells_how_the_container_ended_and_where_its_log_is(status, words):
+    found = cause(a_pod(status))
+
+    assert found.reason == Reason.CRASH_LOOPING
+    assert words in found.message
+    assert "kubectl logs -n family deployment/photos-server -c server --previous" in found.message
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        pytest.param({"name": "server", "state": {"running": {}}, "restartCount": 0, "ready": False}, id="starting"),
+        pytest.param(
+            {"name": "server", "state": {"running": {}}, "restartCount": 1, "ready": False, "lastState": ended(1)},
+            id="one-restart",
+        ),
+        pytest.param(
+            {"name": "server", "state": {"running": {}}, "restartCount": 9, "ready": True, "lastState": ended(1)},
+            id="ready-again",
+        ),
+        pytest.param(waiting("ContainerCreating"), id="being-made"),
+        pytest.param(waiting("PodInitializing"), id="waiting-for-init-containers"),
+    ],
+)
+def test_what_time_heals_is_no_crash(status):
+    assert cause(a_pod(status)).reason == Reason.WAITING_FOR_ROLLOUT
+
+
+STARTS = [
+    pytest.param("CreateContainerConfigError", 'secret "db" not found', 'secret "db" not found', id="no-secret"),
+    pytest.param(
+        "CreateContainerConfigError",
+        "couldn't find key p in Secret family/db",
+        "couldn't find key p in Secret family/db",
+        id="no-key",
+    ),
+    pytest.param(
+        "CreateContainerConfigError",
+        "container has runAsNonRoot and image will run as root (pod: "
+        f'"{POD}_family(0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0)", container: server)',
+        'image will run as root (pod: "POD_family(ID)", container: server)',
+        id="root",
+    ),
+    pytest.param(
+        "CreateContainerError",
+        f'failed to reserve container name "server_{POD}_family_0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0_3": '
+        f'name is reserved for "{"0a" * 32}"',
+        'failed to reserve container name "server_POD_family_ID": name is reserved for "ID"',
+        id="random-ids",
+    ),
+    pytest.param(
+        "RunContainerError",
+        "failed to create containerd task: exec format error",
+        "exec format error",
+        id="wrong-architecture",
+    ),
+]
+
+
+@pytest.mark.parametrize(("reason", "message", "words"), STARTS)
+def test_a_container_that_cannot_be_started_says_why_without_random_text(reason, message, words):
+    found = cause(a_pod(waiting(reason, message)))
+
+    assert found.reason == Reason.CONTAINER_NOT_STARTED
+    assert words in found.message
+
+
+SCHEDULING = [
+    pytest.param(
+        "0/3 nodes are available: 3 Insufficient memory.",
+        (),
+        Reason.POD_UNSCHEDULABLE,
+        "3 Insufficient memory",
+        id="memory",
+    ),
+    pytest.param(
+        "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector.",
+        [("photos-library", a_claim())],
+        Reason.POD_UNSCHEDULABLE,
+        "node affinity/selector",
+        id="no-node-though-the-claim-waits-for-one",
+    ),
+    pytest.param(
+        "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims. preemption: 0/1 "
+        "nodes are available.",
+        [("photos-library", a_claim())],
+        Reason.VOLUME_NOT_BOUND,
+        "PersistentVolumeClaim photos-library is waiting for a volume; StorageClass local-path has to provide one",
+        id="unbound-claim",
+    ),
+    pytest.param(
+        'running PreBind plugin "VolumeBinding": binding volumes: context deadline exceeded',
+        [("photos-library", a_claim())],
+        Reason.VOLUME_NOT_BOUND,
+        "photos-library",
+        id="provisioner-does-not-answer",
+    ),
+    pytest.param(
+        "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims.",
+        [("photos-library", a_claim(storage_class=None))],
+        Reason.VOLUME_NOT_BOUND,
+        "it names no StorageClass and the cluster has no default one",
+        id="no-default-class",
+    ),
+]
+
+
+@pytest.mark.parametrize(("message", "claims", "reason", "words"), SCHEDULING)
+def test_a_pod_without_a_node_tells_whether_the_node_or_the_volume_is_missing(message, claims, reason, words):
+    found = cause(a_pod(scheduled=message), claims=claims)
+
+    assert found.reason == reason
+    assert words in found.message
+
+
+@pytest.mark.parametrize(
+    "claims", [[], [("photos-library", None)], [("photos-library", a_claim("Bound"))]], ids=["none", "unknown", "bound"]
+)
+def test_claims_that_are_bound_or_unknown_are_no_cause(claims):
+    assert cause(a_pod(), claims=claims).reason == Reason.WAITING_FOR_ROLLOUT
+
+
+REFUSALS = [
+    pytest.param(
+        'pods "photos-server-5d8c7b9f6d-x2x7q" is forbidden: exceeded quota: compute, requested: '
+        "limits.memory=4Gi, used: limits.memory=7Gi, limited: limits.memory=8Gi",
+        "its pod is forbidden: exceeded quota: compute",
+        id="quota",
+    ),
+    pytest.param(
+        'pods "photos-server-5d8c7b9f6d-" is forbidden: violates PodSecurity "restricted:latest": '
+        'runAsNonRoot != true (pod or container "server" must set securityContext.runAsNonRoot=true)',
+        'its pod is forbidden: violates PodSecurity "restricted:latest": runAsNonRoot != true',
+        id="pod-security",
+    ),
+    pytest.param('admission webhook "policy.example.com" denied the request: no', "denied the request", id="webhook"),
+]
+
+
+@pytest.mark.parametrize(("message", "words"), REFUSALS)
+def test_pods_that_the_api_server_refuses_are_told_without_their_random_names(message, words):
+    refused = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": message}
+    workload = {**SERVER, "status": {**SERVER["status"], "conditions": [refused]}}
+
+    found = cause(workload=workload)
+
+    assert found.reason == Reason.POD_REFUSED
+    assert words in found.message
+    assert "5d8c7b9f6d" not in found.message
+
+
+def test_a_refusal_that_only_events_tell_of_is_told_while_there_is_no_pod():
+    refusal = 'pods "photos-postgres-0" is forbidden: exceeded quota: compute'
+
+    found = cause(refusal=refusal)
+
+    assert found.reason == Reason.POD_REFUSED
+    assert "refuses its pods: its pod is forbidden: exceeded quota: compute" in found.message
+    assert cause(a_pod(), refusal=refusal).reason == Reason.WAITING_FOR_ROLLOUT, "Events stay for an hour"
+
+
+def test_pods_on_their_way_out_are_no_cause():
+    assert (
+        cause(a_pod(waiting("ErrImagePull"), deletionTimestamp="2026-11-24T10:00:00Z")).reason
+        == Reason.WAITING_FOR_ROLLOUT
+    )
+
+
+def test_what_somebody_has_to_mend_comes_before_what_time_may_heal():
+    crash, pull = a_pod(waiting("CrashLoopBackOff", lastState=ended(1))), a_pod(waiting("ErrImagePull"))
+
+    assert cause(crash, pull, claims=[("photos-library", a_claim())]).reason == Reason.IMAGE_PULL_FAILED
+    assert cause(pull, crash).reason == Reason.IMAGE_PULL_FAILED
+    assert cause(crash, claims=[("photos-library", a_claim())]).reason == Reason.CRASH_LOOPING
+
+
+PROGRESS = [
+    pytest.param(
+        {"observedGeneration": 1}, 1, "waiting for its controller to take up the last change", id="not-seen-yet"
+    ),
+    pytest.param({}, 1, "waiting for its controller to take up the last change", id="no-status-yet"),
+    pytest.param(
+        {"observedGeneration": 2, "updatedReplicas": 1, "replicas": 3},
+        3,
+        "1 of 3 pods run the newest version",
+        id="rolling",
+    ),
+    pytest.param(
+        {"observedGeneration": 2, "updatedReplicas": 3, "replicas": 3, "availableReplicas": 2},
+        3,
+        "2 of 3 pods are available",
+        id="starting",
+    ),
+    pytest.param(
+        {"observedGeneration": 2, "updatedReplicas": 1, "replicas": 2, "availableReplicas": 2},
+        1,
+        "former pods that have still to end: 1",
+        id="old-pods",
+    ),
+    pytest.param(
+        {"observedGeneration": 2, "replicas": 2, "updatedReplicas": 2},
+        0,
+        "former pods that have still to end: 2",
+        id="scaling-to-zero",
+    ),
+]
+
+
+@pytest.mark.parametrize(("status", "replicas", "words"), PROGRESS)
+def test_without_a_cause_the_progress_is_told(status, replicas, words):
+    found = cause(workload={**SERVER, "spec": {"replicas": replicas}, "status": status})
+
+    assert found == (Reason.WAITING_FOR_ROLLOUT, f"Deployment photos-server: {words}")
+
+
+def test_a_workload_that_is_being_deleted_says_so():
+    metadata = {**SERVER["metadata"], "deletionTimestamp": "2026-01-01T00:00:00Z"}
+
+    found = cause(workload={**SERVER, "metadata": metadata})
+
+    assert found == (
+        Reason.WAITING_FOR_ROLLOUT,
+        "Deployment photos-server: it is being deleted and will be made anew",
+    )
+
+
+def stable_twins():
+    """Pods in the same trouble a moment later, or another pod of the same template."""
+    for parameters in (PULLS, STARTS):
+        for entry in parameters:
+            reason, message, _ = entry.values
+            other = (
+                message.replace(POD, "photos-server-5d8c7b9f6d-aaaaa")
+                .replace('_3"', '_4"')
+                .replace("0a" * 32, "bc" * 32)
+            )
+            yield pytest.param(
+                a_pod(waiting(reason, message, restartCount=1)),
+                a_pod(waiting(reason, other, restartCount=7), name="photos-server-5d8c7b9f6d-aaaaa"),
+                id=entry.id,
+            )
+    for entry in CRASHES[:3]:
+        yield pytest.param(
+            a_pod(entry.values[0]), a_pod({**entry.values[0], "restartCount": 8}, name="other"), id=f"crash-{entry.id}"
+        )
+
+
+@pytest.mark.parametrize(("one", "other"), [*stable_twins()])
+def test_messages_hold_still_while_nothing_changes(one, other):
+    assert cause(one) == cause(other)
+
+
+def test_long_messages_are_cut():
+    assert len(cause(a_pod(waiting("CreateContainerError", "x " * 1000))).message) < 400
+
+
+def saying(state, message):
+    return {"terminated": {**state["terminated"], "message": message}}
+
+
+@pytest.mark.parametrize("look", ["look-at-library", "look-at-volume"])
+def test_an_image_without_the_program_for_a_look_is_a_crash_and_what_the_look_itself_says_is_not(look):
+    crash = {"name": look, "restartCount": 3, "state": {"waiting": {"reason": "CrashLoopBackOff"}}}
+    no_bash = 'exec: "bash": executable file not found in $PATH'
+
+    said = cause(a_pod(waiting("PodInitializing"), init=[{**crash, "lastState": saying(ended(1), "closed")}]))
+    missing = cause(
+        a_pod(waiting("PodInitializing"), init=[{**crash, "lastState": saying(ended(128, "StartError"), no_bash)}])
+    )
+
+    assert said.reason == Reason.WAITING_FOR_ROLLOUT
+    assert missing.reason == Reason.CRASH_LOOPING
+    assert f"container {look} keeps ending with exit code 128 (StartError)" in missing.message

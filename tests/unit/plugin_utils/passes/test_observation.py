@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a pass reads only when there is a reason to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ansible_collections.media.immich.plugins.plugin_utils.kube.api_error import ApiError, ObjectRef
+from ansible_collections.media.immich.plugins.plugin_utils.passes.observation import observe
+from support.instances import a_claim, a_cr, an_instance_at_work, with_status
+
+REFUSED = 'pods "photos-postgres-0" is forbidden: exceeded quota: compute'
+
+
+def failed(second: int, why: str = REFUSED) -> dict[str, Any]:
+    message = f"create Pod photos-postgres-0 in StatefulSet photos-postgres failed error: {why}"
+    return {"reason": "FailedCreate", "lastTimestamp": f"2026-01-01T00:00:0{second}Z", "message": message}
+
+
+def made(second: int) -> dict[str, Any]:
+    message = "create Claim data-photos-postgres-0 Pod photos-postgres-0 in StatefulSet photos-postgres success"
+    return {"reason": "SuccessfulCreate", "lastTimestamp": f"2026-01-01T00:00:0{second}Z", "message": message}
+
+
+class Cluster:
+    """Objects by kind; remembers which kinds were listed, and with which field selector."""
+
+    def __init__(self, cr: dict[str, Any], objects: list[dict[str, Any]]) -> None:
+        self.cr, self.objects = cr, objects
+        self.listed: dict[str, str] = {}
+        self.may_list_events = True
+        self.events = [failed(2), failed(1, "an older one")]
+        self.others: list[dict[str, Any]] = []
+
+    def api_groups(self) -> dict[str, list[str]]:
+        return {"media.rm3l.org": ["v1alpha1"]}
+
+    def find(self, ref: ObjectRef) -> dict[str, Any] | None:
+        return self.cr if ref.kind == "Immich" else None
+
+    def list(self, ref: ObjectRef, *, selector: str = "", fields: str = "") -> list[dict[str, Any]]:
+        self.listed[ref.kind] = fields or selector
+        if ref.kind == "Event":
+            if not self.may_list_events:
+                raise ApiError(403, "Forbidden", "events is forbidden", subject="Event")
+            return self.events
+        if ref.kind == "Immich":
+            return [self.cr, *self.others]
+        return [item for item in self.objects if item["kind"] == ref.kind]
+
+
+def seen_in(cluster: Cluster) -> dict[str, Any]:
+    return observe(cluster.cr, cluster, in_parallel=lambda reads: [read() for read in reads])  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def healthy() -> Cluster:
+    cr = a_cr()
+    return Cluster(cr, an_instance_at_work(cr))
+
+
+def without_its_pod(cluster: Cluster) -> Cluster:
+    cluster.objects = with_status(cluster.objects, "StatefulSet", "photos-postgres", replicas=0)
+    return cluster
+
+
+def test_a_pass_over_a_healthy_instance_reads_no_events(healthy: Cluster) -> None:
+    seen = seen_in(healthy)
+
+    assert "Event" not in healthy.listed
+    assert seen["refusals"] == {}
+
+
+def test_events_tell_why_a_stateful_set_lacks_its_pod(healthy: Cluster) -> None:
+    seen = seen_in(without_its_pod(healthy))
+
+    assert seen["refusals"] == {"photos-postgres": REFUSED}
+    assert healthy.listed["Event"] == "involvedObject.uid=uid-StatefulSet-photos-postgres"
+
+
+@pytest.mark.parametrize(
+    ("events", "refusals"),
+    [
+        pytest.param([], {}, id="not-told-yet"),
+        pytest.param([failed(1), made(2)], {}, id="mended-since"),
+        pytest.param([made(3), failed(2)], {}, id="mended-since-in-another-order"),
+        pytest.param([made(1), failed(2)], {"photos-postgres": REFUSED}, id="refused-again"),
+        pytest.param([made(2), failed(2)], {"photos-postgres": REFUSED}, id="right-after-its-claim-was-made"),
+    ],
+)
+def test_a_refusal_that_is_over_is_not_told(
+    healthy: Cluster, events: list[dict[str, Any]], refusals: dict[str, str]
+) -> None:
+    healthy.events = events
+
+    assert seen_in(without_its_pod(healthy))["refusals"] == refusals
+
+
+def test_events_that_may_not_be_read_are_done_without(healthy: Cluster) -> None:
+    healthy.may_list_events = False
+
+    assert seen_in(without_its_pod(healthy))["refusals"] == {}
+
+
+NAMES_A_CLAIM: dict[str, Any] = {"immich": {"persistence": {"library": {"existingClaim": "photos-library"}}}}
+
+
+@pytest.mark.parametrize(
+    ("mine", "seen"),
+    [
+        pytest.param({}, ["third"], id="that-name-one-as-this-one-has-claims-of-its-own-only"),
+        pytest.param(NAMES_A_CLAIM, ["second", "third"], id="all-as-this-one-names-a-claim-that-may-be-that-of-any"),
+    ],
+)
+def test_of_the_other_instances_those_are_seen_that_may_use_the_same_claim(
+    mine: dict[str, Any], seen: list[str]
+) -> None:
+    cr = a_cr(mine)
+    specs: dict[str, dict[str, Any]] = {"second": {"server": {"replicas": 2}}, "third": NAMES_A_CLAIM}
+    cluster = Cluster(cr, an_instance_at_work(cr))
+    cluster.others = [
+        {"metadata": {"name": name, "uid": name}, "spec": spec, "status": {}} for name, spec in specs.items()
+    ]
+
+    assert seen_in(cluster)["neighbours"] == [{"metadata": {"name": name}, "spec": specs[name]} for name in seen]
+
+
+OURS = {"app.kubernetes.io/instance": "photos", "app.kubernetes.io/managed-by": "immich-operator"}
+
+
+def that_mounts(
+    kind: str, name: str, claim: str = "nas", *, labels: dict[str, str] | None = None, **fields: Any
+) -> dict[str, Any]:
+    """A pod or workload of somebody's; `fields` are of the volume's source, or `replicas` and `phase`."""
+    replicas, phase = fields.pop("replicas", 1), fields.pop("phase", "Running")
+    spec = {"volumes": [{"name": "d", "persistentVolumeClaim": {"claimName": claim, **fields}}]}
+    whole = spec if kind == "Pod" else {"replicas": replicas, "template": {"spec": spec}}
+    metadata = {"name": name, "namespace": "family", "labels": labels or {}}
+    return {"kind": kind, "metadata": metadata, "spec": whole, "status": {"phase": phase, "replicas": replicas}}
+
+
+def a_database_that_is_to_start() -> Cluster:
+    return Cluster(a_cr({"postgres": {"persistence": {"existingClaim": "nas"}}}), [a_claim("nas")])
+
+
+@pytest.mark.parametrize(
+    ("others", "told"),
+    [
+        pytest.param([], [], id="nobody"),
+        pytest.param([that_mounts("Pod", "old-0")], ["Pod old-0"], id="a-pod"),
+        pytest.param([that_mounts("Pod", "old-0", phase="Pending")], ["Pod old-0"], id="a-pod-that-starts"),
+        pytest.param([that_mounts("StatefulSet", "old")], ["StatefulSet old"], id="a-workload-whose-pod-is-away"),
+        pytest.param([that_mounts("Deployment", "old")], ["Deployment old"], id="another-kind-of-workload"),
+        pytest.param([that_mounts("StatefulSet", "old", replicas=0)], [], id="a-workload-without-pods"),
+        pytest.param([that_mounts("Pod", "old-0", phase="Succeeded")], [], id="a-pod-that-has-ended"),
+        pytest.param([that_mounts("Pod", "backup", readOnly=True)], [], id="a-pod-that-cannot-write"),
+        pytest.param([that_mounts("Pod", "old-0", "other")], [], id="of-another-claim"),
+        pytest.param([that_mounts("Pod", "photos-postgres-0")], [], id="a-pod-of-the-databases-name"),
+        pytest.param([that_mounts("Pod", "photos-server-x", labels=OURS)], [], id="another-component-of-the-instance"),
+    ],
+)
+def test_before_a_database_is_started_on_a_claim_it_is_known_who_else_mounts_it(
+    others: list[dict[str, Any]], told: list[str]
+) -> None:
+    cluster = a_database_that_is_to_start()
+    cluster.objects += others
+
+    assert seen_in(cluster)["database_mounted_by"] == told
+
+
+def test_of_a_database_that_runs_nobody_asks_who_else_mounts_its_claim(healthy: Cluster) -> None:
+    healthy.objects.append(that_mounts("Pod", "backup", "data-photos-postgres-0"))
+
+    assert seen_in(healthy)["database_mounted_by"] == []
+
+
+def test_a_claim_that_is_mounted_is_read_although_another_one_is_named_by_now() -> None:
+    cr = a_cr({"postgres": {"persistence": {"existingClaim": "old"}}})
+    cluster = Cluster(a_cr(), an_instance_at_work(cr, [a_claim("old")]))
+
+    names = [reference["name"] for reference in seen_in(cluster)["references"]]
+
+    assert "old" in names

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Taking an instance away keeps its data."""
+
+import pytest
+from ansible.errors import AnsibleFilterError
+
+from ansible_collections.media.immich.plugins.filter.removal import removal as removal_filter
+from ansible_collections.media.immich.plugins.plugin_utils.passes.removal import removal
+from support.instances import a_claim, a_cr, an_instance_at_work, seen_with
+
+KEPT = [
+    "PersistentVolumeClaim data-photos-postgres-0",
+    "PersistentVolumeClaim photos-library",
+    "Secret photos-postgres-credentials",
+]
+
+
+def removed(result):
+    return [(step["target"]["kind"], step["target"]["name"]) for step in result["steps"]]
+
+
+def test_everything_but_the_data_is_removed():
+    cr = a_cr({"valkey": {"persistence": {"enabled": True}}})
+    live = an_instance_at_work(cr, route=True)
+
+    result = removal(a_cr(), seen=seen_with(cr, live, route=True))
+
+    assert result["kept"] == KEPT
+    names = {(m["kind"], m["metadata"]["name"]) for m in live} - {tuple(entry.split()) for entry in KEPT}
+    assert set(removed(result)) == {("Immich", "photos"), *names}
+    assert {step["verb"] for step in result["steps"]} == {"delete"}
+
+
+def test_the_custom_resource_goes_first_so_that_no_operator_brings_the_rest_back():
+    result = removal(a_cr(), seen=seen_with(a_cr(), an_instance_at_work(a_cr())))
+
+    first, *rest = result["steps"]
+    assert first["target"]["kind"] == "Immich"
+    assert all(step["stage"] > first["stage"] for step in rest)
+
+
+def test_every_removal_is_for_the_very_object_that_was_seen():
+    result = removal(a_cr(), seen=seen_with(a_cr(), an_instance_at_work(a_cr())))
+
+    assert all(step["target"]["uid"] for step in result["steps"])
+
+
+def test_what_stays_loses_an_owner_that_goes_before_that_goes():
+    owner = {"apiVersion": "media.rm3l.org/v1alpha1", "kind": "Immich", "name": "photos", "uid": "u"}
+    live = an_instance_at_work(a_cr())
+    [secret] = [item for item in live if item["metadata"]["name"] == "photos-postgres-credentials"]
+    secret["metadata"]["ownerReferences"] = [owner]
+
+    first, *rest = removal(a_cr(), seen=seen_with(a_cr(), live))["steps"]
+
+    assert (first["verb"], first["target"]["name"]) == ("merge", "photos-postgres-credentials")
+    assert first["patch"]["metadata"]["ownerReferences"] is None
+    assert all(step["after"] == first["component"] for step in rest), "none goes if that was refused"
+
+
+def test_without_a_custom_resource_the_rest_is_removed_all_the_same():
+    seen = {**seen_with(a_cr(), an_instance_at_work(a_cr())), "cr": None}
+
+    result = removal(a_cr(), seen=seen)
+
+    assert ("Immich", "photos") not in removed(result)
+    assert ("Deployment", "photos-server") in removed(result)
+
+
+def test_data_without_our_labels_is_told_as_kept_too():
+    seen = seen_with(a_cr(), [a_claim("photos-library")])
+    seen["objects"] = []
+
+    assert removal(a_cr(), seen=seen)["kept"] == ["PersistentVolumeClaim photos-library"]
+
+
+def test_claims_of_the_users_own_are_not_touched():
+    cr = a_cr({"immich": {"persistence": {"library": {"existingClaim": "nas"}}}})
+    seen = seen_with(cr, [a_claim("nas")])
+    seen["objects"] = []  # it has no labels of ours, so it comes as a reference only
+
+    assert removed(removal(a_cr(), seen=seen)) == [("Immich", "photos")]
+
+
+def test_objects_that_somebody_else_controls_are_not_touched():
+    live = an_instance_at_work(a_cr())
+    for manifest in live:
+        if (manifest["kind"], manifest["metadata"]["name"]) == ("ConfigMap", "photos-immich-config"):
+            manifest["metadata"]["ownerReferences"] = [
+                {"kind": "Other", "name": "o", "uid": "other", "controller": True}
+            ]
+
+    result = removal(a_cr(), seen=seen_with(a_cr(), live))
+
+    assert ("ConfigMap", "photos-immich-config") not in removed(result)
+
+
+def test_nothing_there_nothing_to_do():
+    seen = {**seen_with(a_cr()), "cr": None}
+
+    assert removal(a_cr(), seen=seen) == {"state": "deleting", "steps": [], "notices": [], "kept": []}
+
+
+def test_the_filter_takes_the_whole_custom_resource():
+    seen = seen_with(a_cr(), an_instance_at_work(a_cr()))
+
+    assert removal_filter(a_cr(), seen) == removal(a_cr(), seen=seen)
+    with pytest.raises(AnsibleFilterError, match="give the whole custom resource as a mapping, not str"):
+        removal_filter("photos", seen)
+
+
+def test_a_claim_of_the_users_stays_even_when_it_carries_the_instances_labels():
+    """A copy of a claim, made to move the library to another class, has the labels of the original."""
+    cr = a_cr({"immich": {"persistence": {"library": {"existingClaim": "photos-library-big"}}}})
+    labels = {"app.kubernetes.io/instance": "photos", "app.kubernetes.io/managed-by": "immich-operator"}
+    copy = a_claim("photos-library-big", labels={**labels, "app.kubernetes.io/component": "library"})
+    cache = a_cr({"machineLearning": {"persistence": {"existingClaim": "photos-ml-cache"}}})
+
+    result = removal(a_cr(), seen=seen_with(cr, [*an_instance_at_work(cr), copy]))
+    with_cache = removal(a_cr(), seen=seen_with(cache, [a_claim("photos-ml-cache", labels=labels)]))
+
+    assert ("PersistentVolumeClaim", "photos-library-big") not in removed(result)
+    assert "PersistentVolumeClaim photos-library-big" in result["kept"]
+    assert ("PersistentVolumeClaim", "photos-ml-cache") not in removed(with_cache)

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Admission of volumes, database, Valkey and machine learning."""
+
+from __future__ import annotations
+
+from tests.unit.plugin_utils.spec import admission_case as say
+from tests.unit.plugin_utils.spec.admission_case import EXTERNAL_DATABASE, PASSWORD, accepted, library, refused
+
+VOLUMES = [
+    accepted("library-of-100Gi", library(size="100Gi")),
+    accepted("library-size-as-bytes", library(size=10737418240)),
+    accepted("library-size-zero-as-unset", library(size="0")),
+    accepted("library-with-empty-optional-fields", library(existingClaim="", storageClass="", accessModes=[])),
+    accepted("library-for-several-pods", library(size="1.5Ti", accessModes=["ReadWriteMany"])),
+    accepted("library-claim-of-the-user", library(existingClaim="nas")),
+    accepted("library-claim-with-dots", library(existingClaim="nas.family-2.0")),
+    refused(
+        "library-claim-above",
+        library(existingClaim=".."),
+        ("spec.immich.persistence.library.existingClaim", say.MALFORMED),
+    ),
+    refused(
+        "library-claim-elsewhere",
+        library(existingClaim="a/b"),
+        ("spec.immich.persistence.library.existingClaim", say.MALFORMED),
+    ),
+    refused("library-size-with-space", library(size="100 Gi"), ("spec.immich.persistence.library.size", say.MALFORMED)),
+    refused("library-size-in-GB", library(size="100GB"), ("spec.immich.persistence.library.size", say.MALFORMED)),
+    refused("library-size-negative", library(size="-1Gi"), ("spec.immich.persistence.library.size", say.MALFORMED)),
+    refused("library-size-empty", library(size=""), ("spec.immich.persistence.library.size", say.MALFORMED)),
+    refused(
+        "library-mode-unknown",
+        library(accessModes=["RWX"]),
+        ("spec.immich.persistence.library.accessModes[0]", say.WRONG_CHOICE),
+    ),
+    refused(
+        "library-modes-as-text",
+        library(accessModes="ReadWriteOnce"),
+        ("spec.immich.persistence.library.accessModes", say.WRONG_TYPE),
+    ),
+    refused(
+        "library-class-misspelt",
+        library(storageClassName="fast"),
+        ("spec.immich.persistence.library.storageClassName", "unknown field"),
+    ),
+    accepted("cache-without-volume", {"machineLearning": {"persistence": {"enabled": False}}}),
+    accepted(
+        "persistent-valkey", {"valkey": {"persistence": {"enabled": True, "size": "1Gi", "storageClass": "fast"}}}
+    ),
+    refused(
+        "database-has-no-volume-switch",
+        {"postgres": {"persistence": {"enabled": False}}},
+        ("spec.postgres.persistence.enabled", "unknown field"),
+    ),
+    refused(
+        "database-size-malformed",
+        {"postgres": {"persistence": {"size": "ten"}}},
+        ("spec.postgres.persistence.size", say.MALFORMED),
+    ),
+]
+
+DATABASE = [
+    accepted("own-password-for-the-built-in-database", {"postgres": {"passwordSecretRef": PASSWORD}}),
+    accepted(
+        "external-database-by-parts", {"postgres": EXTERNAL_DATABASE | {"port": 6432, "database": "p", "username": "u"}}
+    ),
+    accepted(
+        "external-database-by-url", {"postgres": {"enabled": False, "urlSecretRef": {"name": "db", "key": "url"}}}
+    ),
+    refused(
+        "external-database-without-anything",
+        {"postgres": {"enabled": False}},
+        ("spec.postgres.host", say.DATABASE_HOST),
+        ("spec.postgres.passwordSecretRef", say.DATABASE_PASSWORD),
+    ),
+    refused(
+        "external-database-without-host",
+        {"postgres": {"enabled": False, "passwordSecretRef": PASSWORD}},
+        ("spec.postgres.host", say.DATABASE_HOST),
+    ),
+    refused(
+        "external-database-with-empty-host",
+        {"postgres": EXTERNAL_DATABASE | {"host": ""}},
+        ("spec.postgres.host", say.DATABASE_HOST),
+    ),
+    refused(
+        "external-database-without-password",
+        {"postgres": {"enabled": False, "host": "db"}},
+        ("spec.postgres.passwordSecretRef", say.DATABASE_PASSWORD),
+    ),
+    accepted("database-port-zero-as-unset", {"postgres": {"port": 0}}),
+    refused("database-port-negative", {"postgres": {"port": -1}}, ("spec.postgres.port", "greater than or equal to 0")),
+    refused(
+        "database-port-too-large",
+        {"postgres": EXTERNAL_DATABASE | {"port": 65536}},
+        ("spec.postgres.port", "less than or equal to 65535"),
+    ),
+    refused("database-port-as-text", {"postgres": {"port": "5432"}}, ("spec.postgres.port", say.WRONG_TYPE)),
+    refused(
+        "password-secret-without-key",
+        {"postgres": {"passwordSecretRef": {"name": "db"}}},
+        ("spec.postgres.passwordSecretRef.key", "Required value"),
+    ),
+    refused(
+        "password-secret-with-empty-name",
+        {"postgres": {"passwordSecretRef": {"name": "", "key": "k"}}},
+        ("spec.postgres.passwordSecretRef.name", "at least 1 char"),
+    ),
+    refused(
+        "password-secret-as-text",
+        {"postgres": {"passwordSecretRef": "db"}},
+        ("spec.postgres.passwordSecretRef", say.WRONG_TYPE),
+    ),
+    refused(
+        "url-secret-without-name",
+        {"postgres": {"enabled": False, "urlSecretRef": {"key": "url"}}},
+        ("spec.postgres.urlSecretRef.name", "Required value"),
+    ),
+]
+
+VALKEY = [
+    accepted(
+        "external-valkey", {"valkey": {"enabled": False, "host": "cache", "dbIndex": 15, "passwordSecretRef": PASSWORD}}
+    ),
+    accepted("external-valkey-with-plain-password", {"valkey": {"enabled": False, "host": "cache", "password": "x"}}),
+    refused("external-valkey-without-host", {"valkey": {"enabled": False}}, ("spec.valkey.host", say.VALKEY_HOST)),
+    refused(
+        "external-valkey-with-empty-host",
+        {"valkey": {"enabled": False, "host": ""}},
+        ("spec.valkey.host", say.VALKEY_HOST),
+    ),
+    refused("db-index-too-large", {"valkey": {"dbIndex": 16}}, ("spec.valkey.dbIndex", "less than or equal to 15")),
+    refused("db-index-negative", {"valkey": {"dbIndex": -1}}, ("spec.valkey.dbIndex", "greater than or equal to 0")),
+    refused("valkey-port-too-large", {"valkey": {"port": 70000}}, ("spec.valkey.port", "less than or equal to 65535")),
+    refused("valkey-password-as-number", {"valkey": {"password": 1234}}, ("spec.valkey.password", say.WRONG_TYPE)),
+    accepted("no-machine-learning", {"machineLearning": {"enabled": False}}),
+    accepted("external-machine-learning", {"machineLearning": {"enabled": False, "url": "http://ml:3003"}}),
+    refused(
+        "machine-learning-url-as-list",
+        {"machineLearning": {"url": ["http://ml:3003"]}},
+        ("spec.machineLearning.url", say.WRONG_TYPE),
+    ),
+]

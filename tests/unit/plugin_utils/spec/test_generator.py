@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The CRD file: fresh, small, and documented."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.media.immich.plugins.plugin_utils.spec import crd
+from hack.crd import generate
+
+ROOT = Path(__file__).parents[4]
+
+
+def own_fields(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """The fields that are ours: an object without descriptions inside is a Kubernetes type."""
+    for name, field in schema.get("properties", {}).items():
+        yield f"{path}.{name}", field
+        inner = field.get("items", field)
+        if any("description" in child for child in inner.get("properties", {}).values()):
+            yield from own_fields(inner, f"{path}.{name}")
+
+
+def test_the_committed_crd_is_what_its_source_says() -> None:
+    done = subprocess.run([sys.executable, "hack/crd/generate.py", "--check"], cwd=ROOT, check=False)
+
+    assert done.returncode == 0
+
+
+def test_a_stale_crd_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stale = tmp_path / "crd.yaml"
+    stale.write_text("kind: CustomResourceDefinition\n", encoding="utf-8")
+    monkeypatch.setattr(generate, "OUTPUT", stale)
+
+    status = generate.main(["--check"])
+
+    assert status == 1
+    assert "run python hack/crd/generate.py" in capsys.readouterr().err
+
+
+def test_client_side_apply_can_store_the_crd_in_an_annotation() -> None:
+    compact = json.dumps(crd.definition(), separators=(",", ":"))
+
+    assert len(compact.encode()) < 150_000
+
+
+@pytest.mark.parametrize("part", ["spec", "status"])
+def test_every_field_of_ours_has_a_description(part: str) -> None:
+    schema = crd.open_api_schema()["properties"][part]
+
+    silent = [path for path, field in own_fields(schema, part) if "description" not in field]
+
+    assert silent == []
+
+
+def test_a_description_ends_with_the_default() -> None:
+    fields = dict(own_fields(crd.open_api_schema()["properties"]["spec"]))
+
+    assert fields[".server.replicas"]["description"].endswith("Default: 1.")
+    assert fields[".immich.persistence.library.accessModes"]["description"].endswith('Default: ["ReadWriteOnce"].')
+    assert fields[".server.ingress.enabled"]["description"].endswith("Default: false.")
+
+
+def test_kubernetes_types_carry_structure_but_no_descriptions() -> None:
+    components = crd.open_api_schema()["properties"]["spec"]["properties"]
+    shared = ("affinity", "podSecurityContext", "resources", "securityContext", "tolerations")
+
+    for component in ("server", "machineLearning", "valkey", "postgres"):
+        for name in shared:
+            field = components[component]["properties"][name]
+            described = [path for path, inner in own_fields(field.get("items", field)) if "description" in inner]
+            assert described == []
+            assert field.get("items", field)["properties"]
+
+
+def test_a_word_that_is_no_keyword_is_refused_with_its_path() -> None:
+    expander = generate.Expander(shared={}, core={})
+
+    with pytest.raises(ValueError, match=r"\.spec\.size: requred is no keyword"):
+        expander.expand({"properties": {"spec": {"properties": {"size": {"type": "string", "requred": True}}}}}, "")
+
+
+def test_what_stands_beside_use_wins_over_what_is_used() -> None:
+    shared = {"port": {"type": "integer", "minimum": 1, "default": 80}}
+    expander = generate.Expander(shared=shared, core={})
+
+    field = expander.expand({"use": "port", "default": 5432}, "")
+
+    assert field == {"type": "integer", "minimum": 1, "default": 5432}

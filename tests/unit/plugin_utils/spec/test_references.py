@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which other objects are read and watched for an instance."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ansible_collections.media.immich.plugins.plugin_utils.spec.references import (
+    NAMES,
+    PATHS,
+    STORAGE_CLASS_PATHS,
+    references,
+    values_at,
+)
+from support.instances import a_cr
+
+WATCHES = Path(__file__).resolve().parents[4] / "watches.yaml"
+ALWAYS = [
+    ("Secret", "photos-postgres-credentials"),
+    ("PersistentVolumeClaim", "photos-library"),
+    ("PersistentVolumeClaim", "data-photos-postgres-0"),
+]
+
+
+def named(cr):
+    return [(reference["kind"], reference["name"]) for reference in references(cr)]
+
+
+def nested(path, value):
+    """A custom resource with a value at a path of PATHS."""
+    *keys, last = path.split(".")
+    result = {last.removesuffix("[]"): [value] if last.endswith("[]") else value}
+    for key in reversed(keys):
+        result = {key.removesuffix("[]"): [result] if key.endswith("[]") else result}
+    return {"metadata": {"name": "photos"}, **result}
+
+
+def test_what_outlives_an_instance_is_always_read_by_name():
+    assert named(a_cr()) == ALWAYS
+
+
+ALL_PATHS = [(kind, path) for kind, paths in (*PATHS.items(), ("StorageClass", STORAGE_CLASS_PATHS)) for path in paths]
+
+
+@pytest.mark.parametrize(("kind", "path"), [pytest.param(*entry, id=entry[1]) for entry in ALL_PATHS])
+def test_every_path_leads_to_a_reference(kind, path):
+    cr = nested(path, "theirs")
+
+    assert named(cr) == [*ALWAYS, (kind, "theirs")]
+
+
+def test_api_versions_fit_the_kinds():
+    cr = a_cr(
+        {"immich": {"persistence": {"library": {"storageClass": "fast"}}}, "imagePullSecrets": [{"name": "registry"}]}
+    )
+
+    assert {reference["kind"]: reference["apiVersion"] for reference in references(cr)} == {
+        "Secret": "v1",
+        "PersistentVolumeClaim": "v1",
+        "StorageClass": "storage.k8s.io/v1",
+    }
+
+
+def test_an_object_named_twice_is_read_once():
+    source = {"secretKeyRef": {"name": "shared", "key": "a"}}
+    env = [{"name": "A", "valueFrom": source}, {"name": "B", "valueFrom": source}]
+
+    cr = a_cr({"server": {"env": env, "envFrom": [{"secretRef": {"name": "shared"}}]}, "machineLearning": {"env": env}})
+
+    assert named(cr) == [*ALWAYS, ("Secret", "shared")]
+
+
+def test_empty_names_are_not_read():
+    assert named(a_cr({"immich": {"persistence": {"library": {"existingClaim": "", "storageClass": ""}}}})) == ALWAYS
+
+
+@pytest.mark.parametrize(
+    ("value", "path", "found"),
+    [
+        pytest.param({"a": {"b": "x"}}, "a.b", ["x"], id="plain"),
+        pytest.param({"a": [{"b": "x"}, {"b": "y"}]}, "a[].b", ["x", "y"], id="each-item"),
+        pytest.param({"a": ["x", "y"]}, "a[]", ["x", "y"], id="items-themselves"),
+        pytest.param({"a": [{"b": "x"}, {"c": "y"}, "z", None]}, "a[].b", ["x"], id="items-without-the-key"),
+        pytest.param({"a": [{"b": [{"c": "x"}]}, {"b": [{"c": "y"}]}]}, "a[].b[].c", ["x", "y"], id="lists-in-lists"),
+        pytest.param({"a": {"b": 1}}, "a.b", [], id="no-string"),
+        pytest.param({"a": {"b": "x"}}, "a[].b", [], id="a-mapping-is-no-list"),
+        pytest.param({"a": [{"b": "x"}]}, "a.b", [], id="a-list-is-no-mapping"),
+        pytest.param({"a": None}, "a.b.c", [], id="null-on-the-way"),
+        pytest.param({}, "a[].b", [], id="nothing"),
+        pytest.param("text", "a", [], id="text"),
+    ],
+)
+def test_a_path_finds_all_strings_that_it_leads_to(value, path, found):
+    assert list(values_at(value, path)) == found
+
+
+def test_the_loop_watches_what_passes_read():
+    [watch] = yaml.safe_load(WATCHES.read_text(encoding="utf-8"))
+
+    assert {entry["kind"]: tuple(entry["paths"]) for entry in watch["references"]} == PATHS
+    assert {entry["apiVersion"] for entry in watch["references"]} == {"v1"}
+    assert {entry["kind"]: entry["names"] for entry in watch["references"] if "names" in entry} == {
+        kind: [name_of("{name}") for name_of in functions] for kind, functions in NAMES.items()
+    }

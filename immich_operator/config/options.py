@@ -13,6 +13,8 @@ from immich_operator.kube.resources import Kind, Manifest, annotations_of
 
 PREFIX: Final = "ansible.sdk.operatorframework.io/"
 MAX_VERBOSITY: Final = 7
+LONGEST_NUMBER: Final = 9  # characters; Python refuses to read thousands of digits
+SHOWN: Final = 40  # characters of an annotation that is refused
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,9 +36,9 @@ def options_of(cr: Manifest, watch: Watch, *, period_s: float, verbosity: int) -
         text = annotations.get(PREFIX + name)
         if text is None:
             return default
-        if isinstance(text, str) and text.strip().isdecimal():
+        if isinstance(text, str) and len(text) <= LONGEST_NUMBER and text.strip().isdecimal():
             return int(text)
-        problems.append(f"annotation {PREFIX}{name}: {text!r} is not a whole number")
+        problems.append(f"annotation {PREFIX}{name}: {str(text)[:SHOWN]!r} is not a whole number below 10^9")
         return default
 
     period = period_s if watch.reconcile_period_s is None else watch.reconcile_period_s

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from typing import Any
 
+from immich_operator.config import durations
 from immich_operator.engine.base import PlayResult, Status
 
 __all__ = ["Outcome", "merge_reports", "seconds"]
@@ -21,8 +22,6 @@ HIDDEN_OUTPUT = "failed: [localhost] => (hidden, because the task has no_log)"
 MAX_MESSAGE_CHARS = 2000
 """A condition's message may have 32 KiB in Kubernetes; several failures must fit in one."""
 
-_DURATION_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
-_UNIT_S = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _ERROR = re.compile(r"^(ERROR!|\[ERROR\]:).*", re.MULTILINE | re.DOTALL)
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
@@ -135,18 +134,14 @@ def merge_reports(into: dict[str, Any], more: Mapping[str, Any]) -> None:
 
 def seconds(period: object) -> float | None:
     """Seconds of a duration as Go writes it (`1h30m`, `1.5s`), or of a plain number; None when it is neither."""
-    if isinstance(period, bool):
+    if isinstance(period, str):
+        try:
+            return durations.parse(period)
+        except ValueError:
+            return None
+    if isinstance(period, bool) or not isinstance(period, int | float):
         return None
-    if isinstance(period, int | float):
-        return float(period) if period >= 0 else None
-    if not isinstance(period, str) or not period:
-        return None
-    if period == "0":
-        return 0.0
-    parts = list(_DURATION_PART.finditer(period))
-    if "".join(part.group() for part in parts) != period:
-        return None
-    return sum(float(part[1]) * _UNIT_S[part[2]] for part in parts)
+    return float(period) if 0 <= period <= durations.LONGEST_S else None
 
 
 def _failure(data: Mapping[str, Any], of_items: Sequence[str]) -> str:

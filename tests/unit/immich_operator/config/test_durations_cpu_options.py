@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Small conversions: durations, addresses, processors, selectors, paths, annotations."""
+"""Small conversions: addresses, processors, selectors, paths, annotations."""
 
+import time
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from immich_operator.config import durations
 from immich_operator.config.cpu import usable_cpus
 from immich_operator.config.options import options_of, verbosity_for, workers_for
 from immich_operator.config.watches import Watch
@@ -16,40 +16,6 @@ from immich_operator.kube.resources import Kind, Resource, owner_of, ref_of, val
 from immich_operator.kube.timestamps import seconds_of, text_of
 
 WATCH = Watch(kind=Kind("example.org/v1", "Widget"), role=Path("/roles/widget"))
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [
-        ("10h", 36000),
-        ("1h30m", 5400),
-        ("1.5s", 1.5),
-        ("300ms", 0.3),
-        ("0", 0),
-        ("0s", 0),
-        (".5m", 30),
-        ("1m0.5s", 60.5),
-    ],
-)
-def test_durations_are_read_as_go_reads_them(text, seconds):
-    assert durations.parse(text) == pytest.approx(seconds)
-
-
-@pytest.mark.parametrize("text", ["9999999h", "1" * 400 + "s"])
-def test_a_duration_that_go_could_not_hold_is_refused(text):
-    with pytest.raises(ValueError, match="longer than a duration can be"):
-        durations.parse(text)
-
-
-@pytest.mark.parametrize("text", ["", "10", "-5s", "5 s", "5x", "s", "1h!", "٣s"])
-def test_a_text_that_is_no_duration_is_refused_with_an_example(text):
-    with pytest.raises(ValueError, match="write it like 30s, 5m or 1h30m"):
-        durations.parse(text)
-
-
-@given(st.integers(min_value=0, max_value=10**7))
-def test_a_duration_written_and_read_again_is_the_same(seconds):
-    assert durations.parse(durations.text(seconds)) == seconds
 
 
 @pytest.mark.parametrize(
@@ -206,6 +172,18 @@ def test_an_annotation_that_cannot_be_read_is_named_and_ignored():
         "annotation ansible.sdk.operatorframework.io/reconcile-period",
         "annotation ansible.sdk.operatorframework.io/verbosity",
     ]
+
+
+@pytest.mark.parametrize("name", ["reconcile-period", "verbosity", "max-runner-artifacts"])
+def test_an_annotation_of_any_length_is_refused_at_once_and_in_few_words(name):
+    annotation = {f"ansible.sdk.operatorframework.io/{name}": "1" * 20_000}
+    started = time.process_time()
+
+    options = options_of({"metadata": {"annotations": annotation}}, WATCH, period_s=60, verbosity=2)
+
+    assert time.process_time() - started < 0.1
+    assert (options.period_s, options.verbosity, options.artifacts) == (60, 2, WATCH.max_runner_artifacts)
+    assert [len(problem) < 200 for problem in options.problems] == [True]
 
 
 @pytest.mark.parametrize(("text", "verbosity"), [("4", 4), ("0", 0), ("8", 2), ("-1", 2), ("x", 2), ("", 2)])

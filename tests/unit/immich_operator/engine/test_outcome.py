@@ -19,26 +19,21 @@ def stats(**of_localhost: int) -> dict[str, Any]:
     return {"event": "playbook_on_stats", "event_data": counted}
 
 
-DURATIONS = [
-    pytest.param("30s", 30.0, id="seconds"),
-    pytest.param("1h2m3s", 3723.0, id="all-units"),
-    pytest.param("1.5h", 5400.0, id="fraction"),
-    pytest.param(".5s", 0.5, id="no-leading-zero"),
-    pytest.param("250ms", 0.25, id="milliseconds"),
-    pytest.param("0", 0.0, id="zero-needs-no-unit"),
+PERIODS = [
+    pytest.param("1.5h", 5400.0, id="duration"),
     pytest.param(45, 45.0, id="number"),
-    pytest.param("", None, id="empty"),
-    pytest.param("5", None, id="no-unit"),
     pytest.param("5 minutes", None, id="words"),
-    pytest.param("-5s", None, id="negative"),
     pytest.param(-1, None, id="negative-number"),
+    pytest.param(float("inf"), None, id="infinite"),
+    pytest.param(float("nan"), None, id="not-a-number"),
+    pytest.param(10**400, None, id="longer-than-a-duration-can-be"),
     pytest.param(True, None, id="boolean"),
     pytest.param(None, None, id="nothing"),
 ]
 
 
-@pytest.mark.parametrize(("period", "expected"), DURATIONS)
-def test_a_period_is_read_as_go_reads_durations(period: object, expected: float | None) -> None:
+@pytest.mark.parametrize(("period", "expected"), PERIODS)
+def test_a_period_is_a_duration_or_a_number_of_seconds(period: object, expected: float | None) -> None:
     assert seconds(period) == expected
 
 

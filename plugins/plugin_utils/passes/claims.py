@@ -33,7 +33,7 @@ def worth_a_look(cr: Mapping[str, Any], neighbours: Iterable[Mapping[str, Any]])
 
 
 def _names_one(cr: Mapping[str, Any]) -> bool:
-    return any(name for path in PATHS.values() for name in values_at(cr, path))
+    return any(any(values_at(cr, path)) for path in PATHS.values())
 
 
 def notices(instance: Instance, around: Surroundings, neighbours: Iterable[Mapping[str, Any]]) -> list[Notice]:

@@ -176,7 +176,7 @@ def _missing_images(instance: Instance, around: Surroundings) -> list[Notice]:
 
 def _missing_pull_secrets(instance: Instance, around: Surroundings) -> list[Notice]:
     """A warning for each, because kubelet goes on without a missing one: a public or cached image starts all the same."""
-    pull_secrets = [name for name in values_at(instance.spec, "imagePullSecrets[].name") if name]
+    pull_secrets = list(values_at(instance.spec, "imagePullSecrets[].name"))
     return [
         Notice(
             Component.SERVER,

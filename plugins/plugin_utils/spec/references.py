@@ -57,7 +57,7 @@ def references(cr: Mapping[str, Any]) -> list[dict[str, str]]:
     }
     for kind, paths in (*PATHS.items(), ("StorageClass", STORAGE_CLASS_PATHS)):
         for path in paths:
-            wanted.update(((kind, name), None) for name in values_at(cr, path) if name)
+            wanted.update(((kind, name), None) for name in values_at(cr, path))
     return [
         {"apiVersion": "storage.k8s.io/v1" if kind == "StorageClass" else "v1", "kind": kind, "name": name}
         for kind, name in wanted
@@ -79,7 +79,10 @@ def env_references(component: Mapping[str, Any]) -> Iterator[tuple[str, str, str
 
 
 def values_at(value: Any, path: str) -> Iterable[str]:
-    """All strings at a path such as `spec.server.env[].valueFrom.secretKeyRef.name`; [] stands for each item."""
+    """Non-empty strings at a path such as `spec.server.env[].valueFrom.secretKeyRef.name`; [] stands for each item.
+
+    The rule is that of `values_at` of the loop, which may not import this collection: one table tests both.
+    """
     head, _unused, rest = path.partition(".")
     key = head.removesuffix("[]")
     found = value.get(key) if isinstance(value, Mapping) else None
@@ -87,5 +90,5 @@ def values_at(value: Any, path: str) -> Iterable[str]:
     for item in items:
         if rest:
             yield from values_at(item, rest)
-        elif isinstance(item, str):
+        elif isinstance(item, str) and item:
             yield item

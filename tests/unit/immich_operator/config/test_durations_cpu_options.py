@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Small conversions: addresses, processors, selectors, paths, annotations."""
+"""Small conversions: addresses, processors, selectors, annotations."""
 
 import time
 from pathlib import Path
@@ -12,7 +12,7 @@ from immich_operator.config.cpu import usable_cpus
 from immich_operator.config.options import options_of, verbosity_for, workers_for
 from immich_operator.config.watches import Watch
 from immich_operator.kube.label_selectors import Selector
-from immich_operator.kube.resources import Kind, Resource, owner_of, ref_of, values_at
+from immich_operator.kube.resources import Kind, Resource, owner_of, ref_of
 from immich_operator.kube.timestamps import seconds_of, text_of
 
 WATCH = Watch(kind=Kind("example.org/v1", "Widget"), role=Path("/roles/widget"))
@@ -72,35 +72,6 @@ def test_selectors_match_as_the_api_server_reads_them(selector, matches):
 def test_a_selector_that_cannot_work_is_refused(selector):
     with pytest.raises(ValueError, match=r"selector|quotes|matchExpression"):
         Selector.from_manifest(selector)
-
-
-@pytest.mark.parametrize(
-    ("path", "found"),
-    [
-        ("spec.secret.name", ["s"]),
-        ("spec.env[].valueFrom.secretKeyRef.name", ["x", "y"]),
-        ("spec.names[]", ["p"]),
-        ("spec.env.valueFrom", []),
-        ("spec.secret.name.more", []),
-        ("spec.secret[].name", []),
-        ("status.name", []),
-    ],
-)
-def test_a_path_finds_texts_and_passes_over_what_does_not_fit(path, found):
-    obj = {
-        "spec": {
-            "secret": {"name": "s"},
-            "env": [
-                {"valueFrom": {"secretKeyRef": {"name": "x"}}},
-                "nonsense",
-                {"valueFrom": {"secretKeyRef": {"name": "y"}}},
-                {"valueFrom": {"secretKeyRef": {"name": 7}}},
-            ],
-            "names": ["p", "", None],
-        }
-    }
-
-    assert values_at(obj, path) == found
 
 
 @pytest.mark.parametrize(

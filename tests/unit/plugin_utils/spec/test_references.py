@@ -11,7 +11,6 @@ from ansible_collections.media.immich.plugins.plugin_utils.spec.references impor
     PATHS,
     STORAGE_CLASS_PATHS,
     references,
-    values_at,
 )
 from support.instances import a_cr
 
@@ -73,26 +72,6 @@ def test_an_object_named_twice_is_read_once():
 
 def test_empty_names_are_not_read():
     assert named(a_cr({"immich": {"persistence": {"library": {"existingClaim": "", "storageClass": ""}}}})) == ALWAYS
-
-
-@pytest.mark.parametrize(
-    ("value", "path", "found"),
-    [
-        pytest.param({"a": {"b": "x"}}, "a.b", ["x"], id="plain"),
-        pytest.param({"a": [{"b": "x"}, {"b": "y"}]}, "a[].b", ["x", "y"], id="each-item"),
-        pytest.param({"a": ["x", "y"]}, "a[]", ["x", "y"], id="items-themselves"),
-        pytest.param({"a": [{"b": "x"}, {"c": "y"}, "z", None]}, "a[].b", ["x"], id="items-without-the-key"),
-        pytest.param({"a": [{"b": [{"c": "x"}]}, {"b": [{"c": "y"}]}]}, "a[].b[].c", ["x", "y"], id="lists-in-lists"),
-        pytest.param({"a": {"b": 1}}, "a.b", [], id="no-string"),
-        pytest.param({"a": {"b": "x"}}, "a[].b", [], id="a-mapping-is-no-list"),
-        pytest.param({"a": [{"b": "x"}]}, "a.b", [], id="a-list-is-no-mapping"),
-        pytest.param({"a": None}, "a.b.c", [], id="null-on-the-way"),
-        pytest.param({}, "a[].b", [], id="nothing"),
-        pytest.param("text", "a", [], id="text"),
-    ],
-)
-def test_a_path_finds_all_strings_that_it_leads_to(value, path, found):
-    assert list(values_at(value, path)) == found
 
 
 def test_the_loop_watches_what_passes_read():

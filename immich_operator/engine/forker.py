@@ -14,9 +14,10 @@ from typing import NamedTuple
 from immich_operator.engine import wire
 from immich_operator.engine.processes import kill_play
 
-__all__ = ["MAX_CONTROL_BYTES", "Forker", "Handed", "descriptors"]
+__all__ = ["Forker", "Handed", "descriptors"]
 
-MAX_CONTROL_BYTES = 1 << 16
+SIGNALS = 1 << 16
+"""Read at once; they arrive as a byte each."""
 
 
 class Handed(NamedTuple):
@@ -97,14 +98,14 @@ class Forker:
 
     def _receive(self) -> tuple[bytes, list[int]]:
         try:
-            message, files, _, _ = socket.recv_fds(self.control, MAX_CONTROL_BYTES, 2, flags=socket.MSG_CMSG_CLOEXEC)
+            message, files, _, _ = socket.recv_fds(self.control, wire.MAX_CONTROL_BYTES, 2, flags=socket.MSG_CMSG_CLOEXEC)
         except ConnectionResetError:
             return b"", []
         return message, files
 
     def _reap(self) -> None:
         with suppress(BlockingIOError):
-            self._wakeup.recv(MAX_CONTROL_BYTES)
+            self._wakeup.recv(SIGNALS)
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)

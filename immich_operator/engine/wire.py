@@ -8,7 +8,7 @@ import socket
 import struct
 from typing import Any
 
-__all__ = ["DRAIN", "PARKED", "PLAY", "receive", "send"]
+__all__ = ["DRAIN", "MAX_CONTROL_BYTES", "PARKED", "PLAY", "receive", "send"]
 
 PLAY = b"play"
 """Control message with two descriptors: the socket on which the play is described, and the pipe for its output.
@@ -19,6 +19,9 @@ PARKED = b"parked"
 """Answer of a process that has come to where it forks for plays; after it a JSON list of the files that it has loaded."""
 DRAIN = b"drain"
 """Control message: take no more plays, end when the running ones have ended."""
+
+MAX_CONTROL_BYTES = 1 << 20
+"""Of one message on a control socket, at either end: a zygote names all files that it has loaded in one."""
 
 _LENGTH = struct.Struct("!I")
 

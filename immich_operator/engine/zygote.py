@@ -204,7 +204,7 @@ def _when_parked(control: socket.socket) -> list[str]:
     """
     control.settimeout(PARK_S)
     try:
-        answer = control.recv(MAX_LESSON_BYTES)
+        answer = control.recv(wire.MAX_CONTROL_BYTES)
     except TimeoutError:
         raise _CannotParkError(f"it has not come to its first task within {PARK_S:.0f} s") from None
     except OSError as problem:

@@ -28,7 +28,6 @@ POLL_S = 0.05
 GRACE_S = 5.0
 RETRY_S = 30.0
 """A zygote that cannot be started is not tried again for this long; meanwhile plays get processes of their own."""
-MAX_CONTROL_BYTES = 1 << 20
 CLOSED = "the engine is closed"
 
 
@@ -90,7 +89,7 @@ class _Zygote:
         """Take note of what the zygote has said since the last time. Raises ZygoteDiedError."""
         while True:
             try:
-                message = self._control.recv(MAX_CONTROL_BYTES, socket.MSG_DONTWAIT)
+                message = self._control.recv(wire.MAX_CONTROL_BYTES, socket.MSG_DONTWAIT)
             except BlockingIOError:
                 return
             except OSError as problem:

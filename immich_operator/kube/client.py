@@ -22,11 +22,11 @@ from kubernetes.client.rest import RESTClientObject
 from kubernetes.config import ConfigException
 from urllib3.connection import HTTPConnection
 
-from immich_operator import __version__
+from immich_operator import NAME, __version__
 from immich_operator.errors import ApiError, MalformedAnswerError, UnreachableError, api_error
 from immich_operator.kube.resources import Manifest, Resource
 
-USER_AGENT: Final = f"immich-operator/{__version__}"
+USER_AGENT: Final = f"{NAME}/{__version__}"
 PAGE: Final = 500  # what client-go's pager asks for
 CONNECT_S: Final = 5.0
 READ_S: Final = 30.0

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from immich_operator import NAME
 from immich_operator.kube.resources import Manifest, metadata_of
 from immich_operator.kube.timestamps import text_of
 
-COMPONENT: Final = "immich-operator"
 MAX_MESSAGE: Final = 1024  # the API server refuses longer ones
 MAX_PREFIX: Final = 200  # the API server adds a random end to the name
 
@@ -30,9 +30,9 @@ def warning(involved: Manifest, reason: str, message: str, now: float) -> Manife
         "type": "Warning",
         "reason": reason,
         "message": message[:MAX_MESSAGE],
-        "source": {"component": COMPONENT},
-        "reportingComponent": COMPONENT,
-        "reportingInstance": COMPONENT,
+        "source": {"component": NAME},
+        "reportingComponent": NAME,
+        "reportingInstance": NAME,
         "firstTimestamp": text_of(now),
         "lastTimestamp": text_of(now),
         "count": 1,

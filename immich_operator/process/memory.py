@@ -17,7 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
-from immich_operator import __version__
+from immich_operator import NAME, __version__
 from immich_operator.config.watches import Watch
 from immich_operator.errors import NotFoundError, OperatorError
 from immich_operator.kube.client import Client
@@ -107,11 +107,11 @@ class Memory:
             "metadata": {
                 "name": self._name,
                 "namespace": self._namespace,
-                "labels": {"app.kubernetes.io/name": "immich-operator", "app.kubernetes.io/component": "memory"},
+                "labels": {"app.kubernetes.io/name": NAME, "app.kubernetes.io/component": "memory"},
             },
             "data": {"program": self._program, "settled": content},
         }
-        path = f"/api/v1/namespaces/{self._namespace}/configmaps/{self._name}?fieldManager=immich-operator&force=true"
+        path = f"/api/v1/namespaces/{self._namespace}/configmaps/{self._name}?fieldManager={NAME}&force=true"
         try:
             self._client.send(
                 "PATCH",

@@ -11,11 +11,11 @@ from ansible.errors import AnsibleActionFail
 
 from ..plugin_utils.api_action import ApiAction
 from ..plugin_utils.kube.api_error import Misconfigured, ObjectRef, TransportError
-from ..plugin_utils.kube.api_objects import FIELD_MANAGER, ApiObjects
+from ..plugin_utils.kube.api_objects import ApiObjects
 from ..plugin_utils.kube.applying import Objects, apply_steps, misuse
 from ..plugin_utils.kube.manifest_diff import object_diff
 from ..plugin_utils.kube.transport import Transport
-from ..plugin_utils.kube.values import structure, text
+from ..plugin_utils.kube.values import FIELD_MANAGER, structure, text
 
 ROUTE_GROUP = "route.openshift.io/"
 

@@ -10,11 +10,10 @@ from typing import Any, Protocol
 
 from .api_error import ApiError, ObjectRef
 from .resource_paths import BUILT_IN, Resource, path_of
-from .values import Manifest
+from .values import FIELD_MANAGER, Manifest
 
-__all__ = ["FIELD_MANAGER", "ApiObjects", "Requests"]
+__all__ = ["ApiObjects", "Requests"]
 
-FIELD_MANAGER = "immich-operator"
 APPLY_PATCH = "application/apply-patch+yaml"
 MERGE_PATCH = "application/merge-patch+json"
 PAGE_SIZE = 500

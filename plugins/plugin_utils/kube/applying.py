@@ -13,8 +13,8 @@ from functools import partial
 from typing import Any, Protocol, TypeAlias
 
 from .api_error import ApiError, ObjectRef, TransportError, Unreachable
-from .difference import FIELD_MANAGER, needs_apply, without_nulls
-from .values import Manifest, dig, merged
+from .difference import needs_apply, without_nulls
+from .values import FIELD_MANAGER, Manifest, dig, merged
 
 __all__ = ["VERBS", "Objects", "Outcome", "apply_steps", "explained", "misuse"]
 

@@ -24,10 +24,9 @@ from typing import Any, Final, TypeAlias
 
 from . import merge_keys
 from .quantities import quantity_value
+from .values import FIELD_MANAGER
 
 __all__ = ["needs_apply", "without_nulls"]
-
-FIELD_MANAGER = "immich-operator"
 
 Record: TypeAlias = Mapping[str, Any]
 """The part of fieldsV1 that belongs to a value: {"f:name": ..., "k:{...}": ..., "v:...": ..., ".": {}}."""

@@ -20,9 +20,9 @@ else:
     _lacking = None
 
 from .api_error import ApiError, ObjectRef, api_error
-from .api_objects import FIELD_MANAGER, MERGE_PATCH
+from .api_objects import MERGE_PATCH
 from .transport import CONNECT_TIMEOUT_S, READ_TIMEOUT_S, Transport
-from .values import Manifest
+from .values import FIELD_MANAGER, Manifest
 
 __all__ = ["ROUTE_GROUP", "RouteObjects"]
 

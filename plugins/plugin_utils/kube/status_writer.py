@@ -9,11 +9,10 @@ from typing import Any, Protocol
 
 from .api_error import ApiError, ObjectRef, TransportError
 from .status_merge import merge_patch, patched
-from .values import Manifest
+from .values import FIELD_MANAGER, Manifest
 
 __all__ = ["StatusObjects", "StatusWrite", "event", "post_events", "write_status"]
 
-COMPONENT = "immich-operator"
 EVENT_MESSAGE_LENGTH = 1024
 """The API server refuses longer messages (core/v1 Event validation)."""
 ATTEMPTS = 2
@@ -112,9 +111,9 @@ def event(involved: Manifest, given: Mapping[str, Any], *, now: str) -> Manifest
         "type": given.get("type") or "Normal",
         "reason": given["reason"],
         "message": message if len(message) <= EVENT_MESSAGE_LENGTH else f"{message[: EVENT_MESSAGE_LENGTH - 3]}...",
-        "source": {"component": COMPONENT},
-        "reportingComponent": COMPONENT,
-        "reportingInstance": COMPONENT,
+        "source": {"component": FIELD_MANAGER},
+        "reportingComponent": FIELD_MANAGER,
+        "reportingInstance": FIELD_MANAGER,
         "firstTimestamp": now,
         "lastTimestamp": now,
         "count": 1,

@@ -15,6 +15,9 @@ from .quantities import quantity_value
 Manifest: TypeAlias = dict[str, Any]
 """A Kubernetes object as the API server speaks it in JSON."""
 
+FIELD_MANAGER = "immich-operator"
+"""The name under which objects, their fields and Events are the operator's."""
+
 
 def plain(value: Any) -> Any:
     """A deep copy out of built-in types: Ansible's marked strings and lazy containers become str, dict and list."""

@@ -101,7 +101,7 @@ def observe(cr: Mapping[str, Any], api: Reader, *, in_parallel: InParallel, is_c
     seen = {
         "cr": live_cr,
         "deleting": bool(live_cr and live_cr["metadata"].get("deletionTimestamp")),
-        "apis": {"immich": "v1alpha1" in groups.get(names.GROUP, ()), "route": route_is_served},
+        "apis": {"immich": names.VERSION in groups.get(names.GROUP, ()), "route": route_is_served},
         "openshift": "security.openshift.io" in groups,
         "objects": [*objects, *routes],
         "pods": pods,

@@ -13,11 +13,10 @@ import yaml
 from ..kube import schema
 from ..kube.problems import Problem
 from . import checks
+from .names import API_VERSION, KIND, VERSION
 
 __all__ = ["API_VERSION", "KIND", "complete", "definition", "documents", "open_api_schema"]
 
-API_VERSION = "media.rm3l.org/v1alpha1"
-KIND = "Immich"
 _FILE = Path(__file__).resolve().parents[3] / "crds" / "media.rm3l.org_immiches.yaml"
 _OPEN = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster where PyYAML has libyaml
@@ -49,7 +48,7 @@ def documents(text: str) -> list[Any]:
 def open_api_schema() -> dict[str, Any]:
     """The structural schema of the one version. Do not change what it returns."""
     versions = {version["name"]: version for version in definition()["spec"]["versions"]}
-    found: dict[str, Any] = versions[API_VERSION.rpartition("/")[2]]["schema"]["openAPIV3Schema"]
+    found: dict[str, Any] = versions[VERSION]["schema"]["openAPIV3Schema"]
     return found
 
 

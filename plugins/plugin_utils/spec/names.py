@@ -5,10 +5,13 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from ..kube import values
+
 GROUP = "media.rm3l.org"
-API_VERSION = f"{GROUP}/v1alpha1"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
 KIND = "Immich"
-FIELD_MANAGER = "immich-operator"
+FIELD_MANAGER = values.FIELD_MANAGER
 
 FORMER_FINALIZER = f"{GROUP}/finalizer"
 """Left on custom resources by the operator written in Go. Owner references do its work here, so it is taken off."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -88,6 +88,7 @@ class Watch:
     reconcile_period_s: float | None = None  # None = the flag's
     manage_status: bool = True
     watch_dependent_resources: bool = True
+    watch_cluster_scoped_resources: bool = False
     snake_case_parameters: bool = True
     watch_annotations_changes: bool = False
     mark_unsafe: bool = True
@@ -135,6 +136,28 @@ def load(path: Path, environ: Mapping[str, str] | None = None) -> tuple[Watch, .
     return tuple(found)
 
 
+def without_effect(watches: Sequence[Watch]) -> list[dict[str, str]]:
+    """{"entry", "key", "remedy"} of each wish for watches that this loop does not start: it watches what is listed only.
+
+    The Operator SDK's proxy sees what a play makes and watches its kind; here is no proxy.
+    """
+    found = []
+    for number, watch in enumerate(watches, start=1):
+        wishes = {
+            "watchDependentResources": watch.watch_dependent_resources,
+            "watchClusterScopedResources": watch.watch_cluster_scoped_resources,
+        }
+        for key in [] if watch.dependents.kinds else [key for key, is_wished in wishes.items() if is_wished]:
+            found.append(
+                {
+                    "entry": f"{number} ({watch.kind.api_version} {watch.kind.kind})",
+                    "key": f"{key}: true",
+                    "remedy": f"list the kinds that the role makes under 'dependents', or set {key}: false",
+                }
+            )
+    return found
+
+
 def _watch(entry: Entry, search: RoleSearch) -> Watch | None:
     """None when the entry is not usable at all; lesser problems are noted and a value is made up."""
     kind = _kind(entry)
@@ -150,6 +173,7 @@ def _watch(entry: Entry, search: RoleSearch) -> Watch | None:
         reconcile_period_s=entry.duration("reconcilePeriod") or None,  # 0s equals unset, as in the Operator SDK
         manage_status=entry.boolean("manageStatus", default=True),
         watch_dependent_resources=entry.boolean("watchDependentResources", default=True),
+        watch_cluster_scoped_resources=entry.boolean("watchClusterScopedResources", default=False),
         snake_case_parameters=entry.boolean("snakeCaseParameters", default=True),
         watch_annotations_changes=entry.boolean("watchAnnotationsChanges", default=False),
         mark_unsafe=entry.boolean("markUnsafe", default=True),
@@ -160,7 +184,6 @@ def _watch(entry: Entry, search: RoleSearch) -> Watch | None:
         former_finalizer=entry.text("formerFinalizer") or None,
         identity_only=entry.boolean("identityOnly", default=False),
     )
-    entry.boolean("watchClusterScopedResources", default=False)  # only what `dependents` lists is watched
     entry.anything("blacklist")  # concerns the Operator SDK's proxy, which does not exist here
     entry.reject_unknown()
     return watch if kind.kind and kind.version else None

@@ -98,7 +98,9 @@ class Forker:
 
     def _receive(self) -> tuple[bytes, list[int]]:
         try:
-            message, files, _, _ = socket.recv_fds(self.control, wire.MAX_CONTROL_BYTES, 2, flags=socket.MSG_CMSG_CLOEXEC)
+            message, files, _, _ = socket.recv_fds(
+                self.control, wire.MAX_CONTROL_BYTES, 2, flags=socket.MSG_CMSG_CLOEXEC
+            )
         except ConnectionResetError:
             return b"", []
         return message, files

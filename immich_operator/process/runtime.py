@@ -59,6 +59,10 @@ class Operator:
         self._settings = settings
         self._log = log
         self._watches = watches_file.load(settings.watches_file, _with_paths(settings, environ))
+        for wish in watches_file.without_effect(self._watches):
+            log.warning(
+                "what the role makes is not watched: a key has no effect", extra={"file": settings.watches_file, **wish}
+            )
         connection = connect(settings.kubeconfig, settings.context, environ)
         run_dir = private_folder(settings.run_dir)
         self._metrics = Metrics()

@@ -3,6 +3,7 @@
 
 import argparse
 import dataclasses
+import json
 from pathlib import Path
 
 import pytest
@@ -141,3 +142,15 @@ def test_the_version_names_what_runs_the_plays(capsys):
     assert main(["version"]) == 0
 
     assert "ansible-runner" in capsys.readouterr().out
+
+
+def test_a_watch_that_has_no_effect_is_warned_of_before_anything_else(capsys, tmp_path):
+    (tmp_path / "play.yml").write_text("[]")
+    watches = tmp_path / "watches.yaml"
+    watches.write_text(f"- {{version: v1, group: example.org, kind: Widget, playbook: {tmp_path}/play.yml}}\n")
+
+    main(["run", f"--watches-file={watches}", f"--kubeconfig={tmp_path}/none", "--log-format=json"])
+
+    line = json.loads(capsys.readouterr().err.splitlines()[0])
+    assert (line["level"], line["file"], line["entry"]) == ("warning", str(watches), "1 (example.org/v1 Widget)")
+    assert "set watchDependentResources: false" in line["remedy"]

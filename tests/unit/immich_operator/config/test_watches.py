@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from immich_operator.config.watches import Dependent, Reference, Watch, expand, load
+from immich_operator.config.watches import Dependent, Reference, Watch, expand, load, without_effect
 from immich_operator.errors import WatchesError
 from immich_operator.kube.resources import Kind
 
@@ -58,6 +58,7 @@ def test_every_key_is_understood(folder):
 
     assert (watch.vars, watch.max_runner_artifacts, watch.reconcile_period_s) == ({"a": 1}, 3, 5400)
     assert not any((watch.manage_status, watch.watch_dependent_resources, watch.snake_case_parameters))
+    assert watch.watch_cluster_scoped_resources
     assert watch.watch_annotations_changes
     assert not watch.mark_unsafe
     assert watch.selector.matches({"a": "b"})
@@ -73,6 +74,44 @@ def test_every_key_is_understood(folder):
     cr = {"metadata": {"name": "main"}, "spec": {"a": "one", "b": [{"c": "two"}]}}
     assert watch.references[0].named_by(cr) == ["one", "two", "main-x"]
     assert (watch.former_finalizer, watch.identity_only) == ("predecessor.org/finalizer", True)
+
+
+@pytest.mark.parametrize(
+    ("keys", "without"),
+    [
+        pytest.param("", ["watchDependentResources: true"], id="default"),
+        pytest.param("  watchDependentResources: true\n", ["watchDependentResources: true"], id="true"),
+        pytest.param("  watchDependentResources: false\n", [], id="false"),
+        pytest.param("  dependents: {kinds: [{apiVersion: v1, kind: Pod}]}\n", [], id="kinds-are-listed"),
+        pytest.param("  dependents: {selector: a=b}\n", ["watchDependentResources: true"], id="no-kind-is-listed"),
+        pytest.param(
+            "  watchDependentResources: false\n  watchClusterScopedResources: true\n",
+            ["watchClusterScopedResources: true"],
+            id="cluster-scoped",
+        ),
+    ],
+)
+def test_a_wish_for_watches_without_a_list_of_kinds_has_no_effect(keys, without):
+    assert [wish["key"] for wish in without_effect(read(ENTRY + keys))] == without
+
+
+def test_what_has_no_effect_is_told_with_its_entry_and_what_to_do():
+    quiet = ENTRY + "  watchDependentResources: false\n"
+
+    [wish] = without_effect(read(quiet + ENTRY.replace("Widget", "Gadget")))
+
+    assert wish == {
+        "entry": "2 (example.org/v1 Gadget)",
+        "key": "watchDependentResources: true",
+        "remedy": "list the kinds that the role makes under 'dependents', or set watchDependentResources: false",
+    }
+
+
+def test_the_operators_own_file_asks_for_nothing_that_has_no_effect():
+    root = Path(__file__).resolve().parents[4]
+    text = (root / "watches.yaml").read_text().replace("media.immich.immich", str(root / "roles/immich"))
+
+    assert without_effect(read(text)) == []
 
 
 def test_the_case_of_keys_does_not_matter():

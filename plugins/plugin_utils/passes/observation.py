@@ -55,8 +55,8 @@ def observe(cr: Mapping[str, Any], api: Reader, *, in_parallel: InParallel, is_c
     round has not brought, and Events of a StatefulSet that lacks pods. Before a database is started on a claim that is
     there already, a third round tells what else mounts it. Raises ApiError and Unreachable.
 
-    `is_current`: `cr` is what is stored, or would be, were this not check mode. So it is not read; one without a uid is
-    not stored at all.
+    What is stored of the custom resource comes with the list of its kind. `is_current`: `cr` is what is stored already, or
+    would be, were this not check mode; one without a uid is not stored at all.
     """
     name, namespace = cr["metadata"]["name"], cr["metadata"]["namespace"]
     selector = f"app.kubernetes.io/instance={name},app.kubernetes.io/managed-by={names.FIELD_MANAGER}"
@@ -64,17 +64,17 @@ def observe(cr: Mapping[str, Any], api: Reader, *, in_parallel: InParallel, is_c
     def listing(api_version: str, kind: str) -> Callable[[], list[Manifest]]:
         return partial(api.list, ObjectRef(api_version, kind, namespace=namespace), selector=selector)
 
-    live_cr, instances, groups, pods, *owned = in_parallel(
+    instances, groups, pods, *owned = in_parallel(
         [
-            partial(_as_given, cr)
-            if is_current
-            else partial(api.find, ObjectRef(names.API_VERSION, names.KIND, name, namespace)),
             partial(api.list, ObjectRef(names.API_VERSION, names.KIND, namespace=namespace)),
             api.api_groups,
             listing(*POD),
             *(listing(*kind) for kind in OWNED_KINDS),
         ]
     )
+    # A list is as fresh as a GET, and any neighbour may name a claim of this instance: so the list is what is needed.
+    stored = (one for one in instances if one["metadata"]["name"] == name)
+    live_cr = _as_given(cr) if is_current else next(stored, None)
     route_is_served = "v1" in groups.get("route.openshift.io", ())
     objects = [item for items in owned for item in items]
     known = {(item["kind"], item["metadata"]["name"]): item for item in objects}

@@ -25,11 +25,12 @@ def made(second: int) -> dict[str, Any]:
 
 
 class Cluster:
-    """Objects by kind; remembers which kinds were listed, and with which field selector."""
+    """Objects by kind; remembers which kinds were read by name, and which were listed, and with which selector."""
 
     def __init__(self, cr: dict[str, Any], objects: list[dict[str, Any]]) -> None:
         self.cr, self.objects = cr, objects
         self.listed: dict[str, str] = {}
+        self.found: list[str] = []
         self.may_list_events = True
         self.events = [failed(2), failed(1, "an older one")]
         self.others: list[dict[str, Any]] = []
@@ -38,7 +39,8 @@ class Cluster:
         return {"media.rm3l.org": ["v1alpha1"]}
 
     def find(self, ref: ObjectRef) -> dict[str, Any] | None:
-        return self.cr if ref.kind == "Immich" else None
+        self.found.append(ref.kind)
+        return None
 
     def list(self, ref: ObjectRef, *, selector: str = "", fields: str = "") -> list[dict[str, Any]]:
         self.listed[ref.kind] = fields or selector
@@ -51,8 +53,9 @@ class Cluster:
         return [item for item in self.objects if item["kind"] == ref.kind]
 
 
-def seen_in(cluster: Cluster) -> dict[str, Any]:
-    return observe(cluster.cr, cluster, in_parallel=lambda reads: [read() for read in reads])  # type: ignore[arg-type]
+def seen_in(cluster: Cluster, cr: dict[str, Any] | None = None, *, is_current: bool = False) -> dict[str, Any]:
+    at_once = lambda reads: [read() for read in reads]  # noqa: E731
+    return observe(cr or cluster.cr, cluster, in_parallel=at_once, is_current=is_current)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -71,6 +74,27 @@ def test_a_pass_over_a_healthy_instance_reads_no_events(healthy: Cluster) -> Non
 
     assert "Event" not in healthy.listed
     assert seen["refusals"] == {}
+
+
+def test_the_custom_resource_comes_with_the_list_of_its_kind(healthy: Cluster) -> None:
+    healthy.others = [{"metadata": {"name": name, "uid": name}, "spec": {}} for name in ("photo", "photos2")]
+
+    seen = seen_in(healthy, {"metadata": {"name": "photos", "namespace": "family"}})
+
+    assert seen["cr"] == healthy.cr, "what is stored, and not what the pass was started for"
+    assert "Immich" not in healthy.found
+
+
+def test_a_custom_resource_that_is_not_stored_is_not_there(healthy: Cluster) -> None:
+    seen = seen_in(healthy, a_cr(name="new"))
+
+    assert (seen["cr"], seen["deleting"]) == (None, False)
+
+
+def test_a_custom_resource_that_is_current_is_taken_as_it_is(healthy: Cluster) -> None:
+    given = a_cr({"server": {"replicas": 2}})
+
+    assert seen_in(healthy, given, is_current=True)["cr"] == given
 
 
 def test_events_tell_why_a_stateful_set_lacks_its_pod(healthy: Cluster) -> None:

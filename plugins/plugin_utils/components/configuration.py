@@ -50,8 +50,7 @@ def plan(instance: Instance, around: Surroundings) -> tuple[Part, ConfigFile | N
     """
     part = Part(Component.CONFIG)
     name = names.config_object(instance.name)
-    wanted_kind = dig(instance.spec, "immich", "configurationKind", default="ConfigMap")
-    users: Mapping[str, Any] = dig(instance.spec, "immich", "configuration", default={})
+    wanted_kind, users = instance.spec.immich.configuration_kind, instance.spec.immich.configuration
     if is_deeper(users, DEEPEST):
         part.blocks(Reason.SPEC_INVALID, f"{PATH} is nested more than {DEEPEST} levels deep; make it flatter")
         return part, None
@@ -80,16 +79,16 @@ def plan(instance: Instance, around: Surroundings) -> tuple[Part, ConfigFile | N
 
 def used_secrets(instance: Instance) -> list[Used]:
     """The Secrets that end up in the file."""
-    users = dig(instance.spec, "immich", "configuration", default={})
+    users = instance.spec.immich.configuration
     references = [dig(users, *where, key) for where, key, _unused in SECRET_SETTINGS]
     return [Used("Secret", reference["name"], reference.get("key")) for reference in references if reference]
 
 
 def machine_learning_url(instance: Instance) -> str | None:
     """Where Immich finds machine learning: our Service, the user's address, or nowhere."""
-    if instance.is_enabled(Component.MACHINE_LEARNING):
+    if instance.spec.machine_learning.enabled:
         return f"http://{names.workload_name(instance.name, Component.MACHINE_LEARNING)}:3003"
-    return instance.settings(Component.MACHINE_LEARNING).get("url") or None
+    return instance.spec.machine_learning.url or None
 
 
 def generated_settings(instance: Instance) -> dict[str, Any]:
@@ -178,7 +177,7 @@ def _tell_of_doubtful_settings(
 
 
 def _server_image(instance: Instance, around: Surroundings) -> str:
-    return str(instance.settings(Component.SERVER).get("image") or around.images.get(Component.SERVER) or "")
+    return str(instance.spec.server.image or around.images.get(Component.SERVER) or "")
 
 
 def _until_then(instance: Instance, around: Surroundings) -> str:

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..kube.readiness import is_ready
 from ..kube.values import Manifest, dig
 from ..spec import names
+from ..spec.fields import Workload
 from ..spec.names import Component
 from . import pods, volumes
 from .instance import Instance, Part, Surroundings
@@ -282,7 +283,7 @@ def live_of(instance: Instance, around: Surroundings) -> Manifest | None:
     return around.live("StatefulSet", names.workload_name(instance.name, Component.POSTGRES))
 
 
-def look(image: str, settings: Mapping[str, Any], place: Place) -> dict[str, Any]:
+def look(image: str, settings: Workload, place: Place) -> dict[str, Any]:
     """The container that looks. It has the user of the database, and may not write."""
     env = [pods.variable("PGDATA", place.path)]
     if place.is_guess:
@@ -290,7 +291,7 @@ def look(image: str, settings: Mapping[str, Any], place: Place) -> dict[str, Any
     return pods.container(
         LOOK,
         image,
-        {**settings, "resources": pods.SMALL},
+        replace(settings, resources=pods.SMALL),
         command=LOOK_COMMAND,
         env=env,
         volumeMounts=[{"name": "data", "mountPath": VOLUME, "readOnly": True}],
@@ -350,9 +351,8 @@ def _user(
 
 
 def _user_is_set(instance: Instance) -> bool:
-    settings = instance.settings(Component.POSTGRES)
-    contexts = ("podSecurityContext", "securityContext")
-    return any(dig(settings, context, "runAsUser") is not None for context in contexts)
+    settings = instance.spec.postgres
+    return any(at.get("runAsUser") is not None for at in (settings.pod_security_context, settings.security_context))
 
 
 def _explain(

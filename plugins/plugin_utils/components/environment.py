@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 from ..kube.problems import Problem
 from ..kube.values import dig
-from ..spec.names import SPEC_KEYS, Component
+from ..spec.fields import ImmichWorkload
+from ..spec.names import Component
 from ..spec.variables import Fixed, Variable, by_name, fixed_variables
 from . import pods
 from .instance import Instance, Part, Surroundings
@@ -33,11 +34,10 @@ class Given(NamedTuple):
     """False for a key that `envFrom` reads: any entry of the operator's counts more."""
 
 
-def given(instance: Instance, around: Surroundings, component: Component) -> dict[str, Given]:
-    """{name: what the user gives}: of several the one that Kubernetes takes."""
-    settings, path = instance.settings(component), f"spec.{SPEC_KEYS[component]}"
+def given(around: Surroundings, settings: ImmichWorkload, path: str) -> dict[str, Given]:
+    """{name: what the user gives}: of several the one that Kubernetes takes. `path` is where the settings are."""
     found: dict[str, Given] = {}
-    for index, entry in enumerate(settings.get("envFrom") or ()):
+    for index, entry in enumerate(settings.env_from):
         for key, kind in ALL_KEYS:
             name = dig(entry, key, "name")
             live = around.live(kind, name) if name else None
@@ -45,7 +45,7 @@ def given(instance: Instance, around: Surroundings, component: Component) -> dic
                 where = f"{path}.envFrom[{index}] (key {held} of {kind} {name})"
                 text = _text(kind, live, held)
                 found[f"{entry.get('prefix') or ''}{held}"] = Given(text, where, from_object=True, in_env=False)
-    for index, entry in enumerate(settings.get("env") or ()):
+    for index, entry in enumerate(settings.env):
         where = f"{path}.env[{index}]"
         if "valueFrom" not in entry:
             found[entry["name"]] = Given(entry.get("value") or "", where)
@@ -103,9 +103,11 @@ def check(
             part.warns(Reason.SETTING_IGNORED, _without_effect(name, user, known.get(name)))
 
 
-def pinned(instance: Instance, component: Component, users: Mapping[str, Given]) -> list[dict[str, Any]]:
+def pinned(
+    instance: Instance, settings: ImmichWorkload, component: Component, users: Mapping[str, Given]
+) -> list[dict[str, Any]]:
     """Entries for what the operator relies on, where `envFrom` could bring another value before the next pass sees it."""
-    if not instance.settings(component).get("envFrom"):
+    if not settings.env_from:
         return []
     known = {name for name, user in users.items() if user.in_env or user.value is not None}
     return [

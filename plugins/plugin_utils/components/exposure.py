@@ -8,6 +8,7 @@ from typing import Any
 
 from ..kube.values import Manifest, dig, without_none
 from ..spec import names
+from ..spec.fields import IngressPath
 from ..spec.names import Component
 from .instance import Instance, Part, Surroundings
 from .reasons import Reason
@@ -20,15 +21,13 @@ PATH_TYPES = ("Prefix", "Exact", "ImplementationSpecific")
 
 
 def wants_ingress(instance: Instance) -> bool:
-    server = instance.settings(Component.SERVER)
-    return instance.is_enabled(Component.SERVER) and bool(dig(server, "ingress", "enabled"))
+    return instance.spec.server.enabled and instance.spec.server.ingress.enabled
 
 
 def wants_route(instance: Instance, around: Surroundings) -> bool:
     """Where the Route API exists, unless it is switched off."""
-    server = instance.settings(Component.SERVER)
-    is_on = dig(server, "route", "enabled", default=True)
-    return instance.is_enabled(Component.SERVER) and bool(is_on) and around.has_route_api
+    server = instance.spec.server
+    return server.enabled and server.route.enabled is not False and around.has_route_api
 
 
 def plan(instance: Instance, around: Surroundings) -> Part:
@@ -38,7 +37,7 @@ def plan(instance: Instance, around: Surroundings) -> Part:
         part.apply(ingress(instance))
     if wants_route(instance, around):
         part.apply(route(instance))
-    elif instance.is_enabled(Component.SERVER) and dig(instance.settings(Component.SERVER), "route", "enabled"):
+    elif instance.spec.server.enabled and instance.spec.server.route.enabled:
         part.warns(
             Reason.ROUTE_UNAVAILABLE,
             f"spec.server.route.enabled is true, but this cluster has no API {ROUTE_API}; "
@@ -48,51 +47,49 @@ def plan(instance: Instance, around: Surroundings) -> Part:
 
 
 def ingress(instance: Instance) -> Manifest:
-    settings: Mapping[str, Any] = dig(instance.settings(Component.SERVER), "ingress", default={})
+    settings = instance.spec.server.ingress
     name = names.workload_name(instance.name, Component.SERVER)
     manifest = instance.manifest(INGRESS_API, "Ingress", name, Component.SERVER)
-    if settings.get("annotations"):
-        manifest["metadata"]["annotations"] = dict(settings["annotations"])
+    if settings.annotations:
+        manifest["metadata"]["annotations"] = dict(settings.annotations)
     backend = {"service": {"name": name, "port": {"name": "http"}}}
     rules = [
         without_none(
             {
-                "host": host.get("host") or None,
+                "host": host.host or None,
                 "http": {
                     "paths": [
                         {
-                            "path": path.get("path") or "/",
+                            "path": path.path,
                             "pathType": _path_type(path),
                             "backend": backend,
                         }
-                        for path in host.get("paths") or ()
+                        for path in host.paths
                     ]
                 },
             }
         )
-        for host in settings.get("hosts") or ()
+        for host in settings.hosts
     ]
     tls = [
-        without_none({"hosts": entry.get("hosts") or None, "secretName": entry.get("secretName") or None})
-        for entry in settings.get("tls") or ()
+        without_none({"hosts": list(entry.hosts) or None, "secretName": entry.secret_name or None})
+        for entry in settings.tls
     ]
     manifest["spec"] = without_none(
-        {"ingressClassName": settings.get("ingressClassName") or None, "rules": rules, "tls": tls or None}
+        {"ingressClassName": settings.ingress_class_name or None, "rules": rules, "tls": tls or None}
     )
     return manifest
 
 
-def _path_type(path: Mapping[str, Any]) -> str:
+def _path_type(path: IngressPath) -> str:
     """The operator written in Go took whatever it did not know for Prefix, and so do its custom resources mean it."""
-    given = path.get("pathType")
-    return str(given) if given in PATH_TYPES else "Prefix"
+    return path.path_type if path.path_type in PATH_TYPES else "Prefix"
 
 
 def _warn_of_path_types(part: Part, instance: Instance) -> None:
-    hosts = dig(instance.settings(Component.SERVER), "ingress", "hosts", default=[])
-    for index, host in enumerate(hosts):
-        for position, path in enumerate(host.get("paths") or ()):
-            given = str(path.get("pathType") or "Prefix")
+    for index, host in enumerate(instance.spec.server.ingress.hosts):
+        for position, path in enumerate(host.paths):
+            given = path.path_type
             if given not in PATH_TYPES and given.lower() != "prefix":
                 part.warns(
                     Reason.SETTING_IGNORED,
@@ -102,26 +99,31 @@ def _warn_of_path_types(part: Part, instance: Instance) -> None:
 
 
 def route(instance: Instance) -> Manifest:
-    settings: Mapping[str, Any] = dig(instance.settings(Component.SERVER), "route", default={})
+    settings = instance.spec.server.route
     name = names.workload_name(instance.name, Component.SERVER)
     manifest = instance.manifest(ROUTE_API, "Route", name, Component.SERVER)
     metadata = manifest["metadata"]
-    metadata["labels"] = {**(settings.get("labels") or {}), **metadata["labels"]}
-    if settings.get("annotations"):
-        metadata["annotations"] = dict(settings["annotations"])
-    given: Mapping[str, Any] = settings.get("tls") or {}
-    tls = {"termination": "edge", "insecureEdgeTerminationPolicy": "Redirect"}
-    tls |= {key: value for key, value in given.items() if value}
-    if tls["insecureEdgeTerminationPolicy"] == "Disable":
-        tls["insecureEdgeTerminationPolicy"] = "None"  # the CRD takes both spellings, the Route API only this one
+    metadata["labels"] = {**settings.labels, **metadata["labels"]}
+    if settings.annotations:
+        metadata["annotations"] = dict(settings.annotations)
+    insecure = settings.tls.insecure_edge_termination_policy
+    tls = {
+        "termination": settings.tls.termination,
+        # the CRD takes both spellings, the Route API only this one
+        "insecureEdgeTerminationPolicy": "None" if insecure == "Disable" else insecure,
+        "certificate": settings.tls.certificate or None,
+        "key": settings.tls.key or None,
+        "caCertificate": settings.tls.ca_certificate or None,
+        "destinationCACertificate": settings.tls.destination_ca_certificate or None,
+    }
     manifest["spec"] = without_none(
         {
-            "host": settings.get("host") or None,
-            "path": settings.get("path") or None,
-            "wildcardPolicy": settings.get("wildcardPolicy") or None,
+            "host": settings.host or None,
+            "path": settings.path or None,
+            "wildcardPolicy": settings.wildcard_policy,
             "to": {"kind": "Service", "name": name, "weight": 100},
             "port": {"targetPort": "http"},
-            "tls": tls,
+            "tls": without_none(tls),
         }
     )
     return manifest

@@ -9,20 +9,21 @@ from typing import Any
 
 from ..kube.values import Manifest, dig
 from ..spec import names
-from ..spec.names import SPEC_KEYS, Component
+from ..spec.fields import Spec, Workload, read
+from ..spec.names import Component
 from .reasons import Effect, Notice, Reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instance:
-    """The custom resource, with the schema's defaults in its spec."""
+    """What a custom resource says."""
 
     name: str
     namespace: str
     uid: str | None
     """None where the custom resource is only a file: then nothing can own the objects."""
     generation: int
-    spec: Mapping[str, Any]
+    spec: Spec
 
     @classmethod
     def from_cr(cls, cr: Mapping[str, Any]) -> Instance:
@@ -32,16 +33,21 @@ class Instance:
             namespace=metadata.get("namespace") or "default",
             uid=metadata.get("uid"),
             generation=metadata.get("generation", 0),
-            spec=cr.get("spec") or {},
+            spec=read(Spec, cr.get("spec")),
         )
 
-    def settings(self, component: Component) -> Mapping[str, Any]:
-        """The part of the spec for a workload, {} when there is none."""
-        found = dig(self.spec, SPEC_KEYS[component], default={})
-        return found if isinstance(found, Mapping) else {}
+    def settings(self, component: Component) -> Workload:
+        """The part of the spec for a workload."""
+        workloads: dict[Component, Workload] = {
+            Component.SERVER: self.spec.server,
+            Component.MACHINE_LEARNING: self.spec.machine_learning,
+            Component.VALKEY: self.spec.valkey,
+            Component.POSTGRES: self.spec.postgres,
+        }
+        return workloads[component]
 
     def is_enabled(self, component: Component) -> bool:
-        return bool(self.settings(component).get("enabled", True))
+        return self.settings(component).enabled
 
     def owner_references(self) -> list[dict[str, Any]]:
         if not self.uid:

@@ -3,10 +3,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from ..kube.values import dig
 from ..spec import names
+from ..spec.fields import Persistence
 from ..spec.names import Component
 from . import volumes
 from .instance import Instance, Part, Surroundings
@@ -14,12 +12,12 @@ from .instance import Instance, Part, Surroundings
 PATH = "spec.immich.persistence.library"
 
 
-def persistence(instance: Instance) -> dict[str, Any]:
-    return dict(dig(instance.spec, "immich", "persistence", "library", default={}))
+def persistence(instance: Instance) -> Persistence:
+    return instance.spec.immich.persistence.library
 
 
 def claim_name(instance: Instance) -> str:
-    return persistence(instance).get("existingClaim") or names.library_claim(instance.name)
+    return persistence(instance).existing_claim or names.library_claim(instance.name)
 
 
 def is_shared(instance: Instance, around: Surroundings) -> bool:
@@ -30,8 +28,8 @@ def is_shared(instance: Instance, around: Surroundings) -> bool:
 def plan(instance: Instance, around: Surroundings) -> Part:
     part = Part(Component.LIBRARY)
     settings = persistence(instance)
-    if settings.get("existingClaim"):
-        volumes.check_existing_claim(part, instance, around, settings["existingClaim"], path=f"{PATH}.existingClaim")
+    if settings.existing_claim:
+        volumes.check_existing_claim(part, instance, around, settings.existing_claim, path=f"{PATH}.existingClaim")
     else:
         name = names.library_claim(instance.name)
         volumes.managed_claim(part, instance, around, name, settings, path=PATH, owned=False)

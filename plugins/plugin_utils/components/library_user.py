@@ -9,11 +9,12 @@ server looks first, and a later pass reads what it said.
 from __future__ import annotations
 
 from collections.abc import Container, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..kube.values import Manifest, dig
 from ..spec import names
+from ..spec.fields import Workload
 from ..spec.names import Component
 from . import pods, volumes
 from .instance import Instance, Part, Surroundings
@@ -136,7 +137,7 @@ def security(part: Part, instance: Instance, around: Surroundings, claim_name: s
 
 
 def look(
-    image: str, settings: Mapping[str, Any], mounts: list[dict[str, Any]], variables: Container[str]
+    image: str, settings: Workload, mounts: list[dict[str, Any]], variables: Container[str]
 ) -> list[dict[str, Any]]:
     """The container that looks, with the user and the rights of the server; none where the user wants no such check.
 
@@ -146,7 +147,7 @@ def look(
         return []
     library = [mount for mount in mounts if mount["name"] == "library"]
     return [
-        pods.container(LOOK, image, {**settings, "resources": pods.SMALL}, command=LOOK_COMMAND, volumeMounts=library)
+        pods.container(LOOK, image, replace(settings, resources=pods.SMALL), command=LOOK_COMMAND, volumeMounts=library)
     ]
 
 
@@ -196,11 +197,10 @@ def _ids(text: Any) -> dict[str, int]:
 
 
 def _user_is_set(instance: Instance) -> bool:
-    settings = instance.settings(Component.SERVER)
-    contexts = ("podSecurityContext", "securityContext")
-    return any(dig(settings, context, "runAsUser") is not None for context in contexts)
+    settings = instance.spec.server
+    return any(at.get("runAsUser") is not None for at in (settings.pod_security_context, settings.security_context))
 
 
 def _may_use_all(instance: Instance) -> bool:
-    added = dig(instance.settings(Component.SERVER), "securityContext", "capabilities", "add", default=[])
+    added = dig(instance.spec.server.security_context, "capabilities", "add", default=[])
     return not {"DAC_OVERRIDE", "CAP_DAC_OVERRIDE", "ALL"}.isdisjoint(added)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..kube.values import dig, without_none
+from ..kube.values import without_none
 from ..spec import names
 from ..spec.names import Component
 from . import environment, pods, volumes
@@ -29,32 +29,32 @@ CACHE_ENVIRONMENT = [
 
 def plan(instance: Instance, around: Surroundings) -> Part:
     part = Part(Component.MACHINE_LEARNING)
-    settings = instance.settings(Component.MACHINE_LEARNING)
-    if not instance.is_enabled(Component.MACHINE_LEARNING):
+    settings = instance.spec.machine_learning
+    if not settings.enabled:
         return part
-    if settings.get("url"):
+    if settings.url:
         part.warns(Reason.SETTING_IGNORED, f"{PATH}.url is not used, because {PATH}.enabled is true")
-    image = settings.get("image") or around.images.get(Component.MACHINE_LEARNING)
+    image = settings.image or around.images.get(Component.MACHINE_LEARNING)
     if not image:
         return part
-    persistence = dig(settings, "persistence", default={})
+    persistence = settings.persistence
     claim = claim_name(instance)
-    if claim and persistence.get("existingClaim"):
+    if claim and persistence.existing_claim:
         volumes.check_existing_claim(part, instance, around, claim, path=f"{PATH}.persistence.existingClaim")
     elif claim:
         volumes.managed_claim(part, instance, around, claim, persistence, path=f"{PATH}.persistence", owned=True)
     is_shared = claim is None or volumes.is_shared(volumes.access_modes(around, claim, persistence))
-    if not is_shared and settings.get("replicas", 1) > 1:
+    if not is_shared and settings.replicas > 1:
         part.warns(
             Reason.VOLUME_NOT_SHARED,
-            f"Deployment {names.workload_name(instance.name, part.component)} has {settings['replicas']} replicas, but "
+            f"Deployment {names.workload_name(instance.name, part.component)} has {settings.replicas} replicas, but "
             f"PersistentVolumeClaim {claim} is not ReadWriteMany: all replicas have to fit on one node. Use a "
             f"ReadWriteMany claim, or set {PATH}.persistence.enabled to false so that each pod has a cache of its own",
         )
     check_environment(part, instance, around, settings, PATH)
-    users = environment.given(instance, around, Component.MACHINE_LEARNING)
+    users = environment.given(around, settings, PATH)
     environment.check(part, instance, Component.MACHINE_LEARNING, users, CACHE_ENVIRONMENT)
-    pinned = environment.pinned(instance, Component.MACHINE_LEARNING, users)
+    pinned = environment.pinned(instance, settings, Component.MACHINE_LEARNING, users)
     apply_deployment(part, around, _deployment(instance, around, image, claim, pinned, recreate=not is_shared))
     part.apply(pods.service(instance, Component.MACHINE_LEARNING, [("http", PORT)]))
     return part
@@ -62,10 +62,10 @@ def plan(instance: Instance, around: Surroundings) -> Part:
 
 def claim_name(instance: Instance) -> str | None:
     """The claim that holds the models, None when each pod downloads them anew."""
-    persistence = dig(instance.settings(Component.MACHINE_LEARNING), "persistence", default={})
-    if not persistence.get("enabled", True):
+    persistence = instance.spec.machine_learning.persistence
+    if not persistence.enabled:
         return None
-    return persistence.get("existingClaim") or names.cache_claim(instance.name)
+    return persistence.existing_claim or names.cache_claim(instance.name)
 
 
 def _deployment(
@@ -77,13 +77,13 @@ def _deployment(
     *,
     recreate: bool,
 ) -> dict[str, Any]:
-    settings = instance.settings(Component.MACHINE_LEARNING)
+    settings = instance.spec.machine_learning
     container = pods.container(
         "machine-learning",
         image,
         settings,
-        env=pods.environment([*CACHE_ENVIRONMENT, *pinned], settings.get("env")),
-        envFrom=settings.get("envFrom") or None,
+        env=pods.environment([*CACHE_ENVIRONMENT, *pinned], settings.env),
+        envFrom=list(settings.env_from) or None,
         ports=[{"name": "http", "containerPort": PORT, "protocol": "TCP"}],
         volumeMounts=[{"name": "cache", "mountPath": CACHE}],
         **pods.http_probes("/ping"),
@@ -97,5 +97,5 @@ def _deployment(
         checksums=without_none(checksums),
     )
     return pods.deployment(
-        instance, Component.MACHINE_LEARNING, template, replicas=settings.get("replicas", 1), recreate=recreate
+        instance, Component.MACHINE_LEARNING, template, replicas=settings.replicas, recreate=recreate
     )

@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ..kube.values import Manifest, merged, without_none
 from ..spec import names
+from ..spec.fields import Workload
 from ..spec.names import Component
 from .instance import Instance, Surroundings
 
@@ -36,9 +38,9 @@ def http_probes(path: str) -> dict[str, Any]:
     }
 
 
-def environment(ours: Sequence[Mapping[str, Any]], users: Sequence[Mapping[str, Any]] | None) -> list[dict[str, Any]]:
+def environment(ours: Sequence[Mapping[str, Any]], users: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """One list of variables; a user's entry takes the place of ours of the same name, of twins the last one counts."""
-    entries = {entry["name"]: dict(entry) for entry in (*ours, *(users or ()))}
+    entries = {entry["name"]: dict(entry) for entry in (*ours, *users)}
     return list(entries.values())
 
 
@@ -54,26 +56,26 @@ SMALL = {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"memory": "64M
 """Resources of init containers that only look at something."""
 
 
-def container(name: str, image: str, settings: Mapping[str, Any], **fields: Any) -> dict[str, Any]:
+def container(name: str, image: str, settings: Workload, **fields: Any) -> dict[str, Any]:
     """A component's main container: `fields` are ours, the user's resources and security context are laid over them."""
     return without_none(
         {
             "name": name,
             "image": image,
-            "imagePullPolicy": settings.get("imagePullPolicy") or None,
+            "imagePullPolicy": settings.image_pull_policy or None,
             **fields,
-            "resources": settings.get("resources") or None,
-            "securityContext": merged(HARDENED_CONTAINER, settings.get("securityContext") or {}),
+            "resources": settings.resources or None,
+            "securityContext": merged(HARDENED_CONTAINER, settings.security_context),
         }
     )
 
 
-def wait_container(target: str, image: str, settings: Mapping[str, Any], host: str, port: object) -> dict[str, Any]:
+def wait_container(target: str, image: str, settings: Workload, host: str, port: object) -> dict[str, Any]:
     """An init container that ends when `host`:`port` accepts connections. Image and context are those of the server."""
     return container(
         f"wait-for-{target}",
         image,
-        {**settings, "resources": SMALL},
+        replace(settings, resources=SMALL),
         command=["bash", "-c", WAIT_SCRIPT],
         env=[variable("WAIT_HOST", host), variable("WAIT_PORT", port)],
     )
@@ -92,8 +94,8 @@ def pod_template(
     A user's labels and annotations come first and ours on top, so that they can't break a selector or a rollout.
     """
     settings = instance.settings(component)
-    annotations = {**(settings.get("podAnnotations") or {}), **(checksums or {})}
-    context = merged({**HARDENED_POD, **(security or {})}, settings.get("podSecurityContext") or {})
+    annotations = {**settings.pod_annotations, **(checksums or {})}
+    context = merged({**HARDENED_POD, **(security or {})}, settings.pod_security_context)
     if context.get("fsGroup") is not None:
         # By default kubelet goes through all files at each start of a pod, which for a library takes hours.
         context.setdefault("fsGroupChangePolicy", "OnRootMismatch")
@@ -101,16 +103,16 @@ def pod_template(
         "enableServiceLinks": False,  # variables such as IMMICH_PORT=tcp://... keep Immich from starting
         "automountServiceAccountToken": False,
         "securityContext": context,
-        "imagePullSecrets": [{"name": entry["name"]} for entry in instance.spec.get("imagePullSecrets") or ()] or None,
-        "nodeSelector": settings.get("nodeSelector") or None,
-        "tolerations": settings.get("tolerations") or None,
-        "affinity": settings.get("affinity") or None,
+        "imagePullSecrets": [{"name": entry.name} for entry in instance.spec.image_pull_secrets] or None,
+        "nodeSelector": settings.node_selector or None,
+        "tolerations": list(settings.tolerations) or None,
+        "affinity": settings.affinity or None,
         **pod,
     }
     return {
         "metadata": without_none(
             {
-                "labels": {**(settings.get("podLabels") or {}), **names.labels(instance.name, component)},
+                "labels": {**settings.pod_labels, **names.labels(instance.name, component)},
                 "annotations": annotations or None,
             }
         ),

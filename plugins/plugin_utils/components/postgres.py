@@ -10,6 +10,7 @@ from typing import Any
 from ..kube.readiness import is_scaled_to_zero
 from ..kube.values import Manifest, dig, without_none
 from ..spec import names
+from ..spec.fields import Persistence
 from ..spec.names import Component
 from . import database_folder, keeping, pods, volumes
 from .database_folder import Place
@@ -48,23 +49,22 @@ looks at POSTGRES_PASSWORD only when it makes a database. The password is in no 
 def plan(instance: Instance, around: Surroundings, new_password: str) -> Part:
     """`new_password` is used only where neither a Secret nor a database is there yet."""
     part = Part(Component.POSTGRES)
-    settings = instance.settings(Component.POSTGRES)
-    if not instance.is_enabled(Component.POSTGRES):
+    settings = instance.spec.postgres
+    if not settings.enabled:
         return part
-    if settings.get("urlSecretRef"):
+    if settings.url_secret_ref:
         part.warns(Reason.SETTING_IGNORED, f"{PATH}.urlSecretRef is not used, because {PATH}.enabled is true")
-    if settings.get("host"):
+    if settings.host:
         part.warns(Reason.SETTING_IGNORED, f"{PATH}.host is not used, because {PATH}.enabled is true")
-    image = settings.get("image") or around.images.get(Component.POSTGRES)
+    image = settings.image or around.images.get(Component.POSTGRES)
     made = _credentials(part, instance, around, new_password)
     if not image or part.is_blocked:
         return part
-    persistence = dig(settings, "persistence", default={})
-    if persistence.get("existingClaim"):
+    if settings.persistence.existing_claim:
         path = f"{PATH}.persistence.existingClaim"
-        volumes.check_existing_claim(part, instance, around, persistence["existingClaim"], path=path, wait=True)
+        volumes.check_existing_claim(part, instance, around, settings.persistence.existing_claim, path=path, wait=True)
     else:
-        _grow_claim(part, instance, around, persistence)
+        _grow_claim(part, instance, around)
     place = database_folder.choose(part, instance, around, claim_name(instance))
     claim = around.live("PersistentVolumeClaim", claim_name(instance))
     if claim:
@@ -84,47 +84,44 @@ def plan(instance: Instance, around: Surroundings, new_password: str) -> Part:
 
 def password_reference(instance: Instance) -> tuple[str, str]:
     """(name, key) of the Secret with the database password: the user's, else the one of ours."""
-    reference = instance.settings(Component.POSTGRES).get("passwordSecretRef")
+    reference = instance.spec.postgres.password_secret_ref
     if reference:
-        return reference.get("name", ""), reference.get("key", "")
+        return reference.name, reference.key
     return names.database_credentials(instance.name), "password"
 
 
 def server_environment(instance: Instance) -> list[dict[str, Any]]:
     """The variables by which the Immich server finds its database."""
-    settings = instance.settings(Component.POSTGRES)
-    is_ours = instance.is_enabled(Component.POSTGRES)
-    url = settings.get("urlSecretRef")
+    settings = instance.spec.postgres
+    is_ours, url = settings.enabled, settings.url_secret_ref
     if url and not is_ours:
-        return [pods.secret_variable("DB_URL", url.get("name", ""), url.get("key", ""))]
-    host = names.workload_name(instance.name, Component.POSTGRES) if is_ours else settings.get("host", "")
+        return [pods.secret_variable("DB_URL", url.name, url.key)]
+    host = names.workload_name(instance.name, Component.POSTGRES) if is_ours else settings.host
     return [
         pods.variable("DB_HOSTNAME", host),
-        pods.variable("DB_PORT", PORT if is_ours else settings.get("port") or PORT),
-        pods.variable("DB_DATABASE_NAME", settings.get("database") or "immich"),
-        pods.variable("DB_USERNAME", settings.get("username") or "immich"),
+        pods.variable("DB_PORT", PORT if is_ours else settings.port),
+        pods.variable("DB_DATABASE_NAME", settings.database),
+        pods.variable("DB_USERNAME", settings.username),
         pods.secret_variable("DB_PASSWORD", *password_reference(instance)),
     ]
 
 
 def used_by_server(instance: Instance) -> Used:
     """The Secret that the server's database variables come from."""
-    settings = instance.settings(Component.POSTGRES)
-    url = settings.get("urlSecretRef")
-    if url and not instance.is_enabled(Component.POSTGRES):
-        return Used("Secret", url.get("name", ""), url.get("key"))
+    url = instance.spec.postgres.url_secret_ref
+    if url and not instance.spec.postgres.enabled:
+        return Used("Secret", url.name, url.key)
     return Used("Secret", *password_reference(instance))
 
 
 def claim_name(instance: Instance) -> str:
     """The claim that holds the database."""
-    existing = dig(instance.settings(Component.POSTGRES), "persistence", "existingClaim")
-    return existing or names.database_claim(instance.name)
+    return instance.spec.postgres.persistence.existing_claim or names.database_claim(instance.name)
 
 
 def claim_to_start_on(instance: Instance, around: Surroundings) -> str | None:
     """The claim that the database is to run on and does not run on now, None where there is none."""
-    if not instance.is_enabled(Component.POSTGRES):
+    if not instance.spec.postgres.enabled:
         return None
     live = database_folder.live_of(instance, around)
     name = claim_name(instance)
@@ -140,18 +137,10 @@ def _credentials(
     part: Part, instance: Instance, around: Surroundings, new_password: str
 ) -> dict[str, Mapping[str, str]]:
     """See to the password: the user's Secret is there, or ours is, or may be made. Returns what is made."""
-    settings = instance.settings(Component.POSTGRES)
-    reference = settings.get("passwordSecretRef")
+    settings = instance.spec.postgres
+    reference = settings.password_secret_ref
     if reference:
-        require(
-            part,
-            instance,
-            around,
-            "Secret",
-            reference.get("name", ""),
-            reference.get("key", ""),
-            f"{PATH}.passwordSecretRef",
-        )
+        require(part, instance, around, "Secret", reference.name, reference.key, f"{PATH}.passwordSecretRef")
         return {}
     name = names.database_credentials(instance.name)
     claim = _claim_with_a_database(instance, around)
@@ -181,8 +170,8 @@ def _credentials(
     secret["type"] = "Opaque"
     content = {
         "password": new_password,
-        "username": settings.get("username") or "immich",
-        "database": settings.get("database") or "immich",
+        "username": settings.username,
+        "database": settings.database,
     }
     secret["data"] = {key: base64.b64encode(value.encode()).decode() for key, value in content.items()}
     part.create(secret)
@@ -191,7 +180,7 @@ def _credentials(
 
 def _claim_with_a_database(instance: Instance, around: Surroundings) -> str | None:
     """The name of the claim on which a database was set up with a password before, as far as can be known."""
-    existing = dig(instance.settings(Component.POSTGRES), "persistence", "existingClaim")
+    existing = instance.spec.postgres.persistence.existing_claim
     if not existing:
         name = names.database_claim(instance.name)
         return name if around.live("PersistentVolumeClaim", name) else None
@@ -201,15 +190,15 @@ def _claim_with_a_database(instance: Instance, around: Surroundings) -> str | No
 
 def _remember_credentials(part: Part, instance: Instance, around: Surroundings, name: str) -> None:
     """Note on a claim of the user's that a password is in use, which a claim of ours tells by being there."""
-    existing = dig(instance.settings(Component.POSTGRES), "persistence", "existingClaim")
+    existing = instance.spec.postgres.persistence.existing_claim
     claim = around.live("PersistentVolumeClaim", existing) if existing else None
     if claim and dig(claim, "metadata", "annotations", names.CREDENTIALS_ANNOTATION) != name:
         part.merge(claim, {"metadata": {"annotations": {names.CREDENTIALS_ANNOTATION: name}}})
 
 
-def _grow_claim(part: Part, instance: Instance, around: Surroundings, persistence: Mapping[str, Any]) -> None:
+def _grow_claim(part: Part, instance: Instance, around: Surroundings) -> None:
     """The StatefulSet's claim template can't change, so its claim is grown directly."""
-    name = names.database_claim(instance.name)
+    name, persistence = names.database_claim(instance.name), instance.spec.postgres.persistence
     path = f"{PATH}.persistence"
     claim = around.live("PersistentVolumeClaim", name)
     volumes.check_storage_class(part, around, persistence, claim, path=path)
@@ -232,13 +221,12 @@ def _claim_template(instance: Instance, around: Surroundings, place: Place) -> M
     live = _live_claim_template(instance, around)
     if live:
         metadata = without_none({key: live["metadata"].get(key) for key in ("name", "labels", "annotations")})
-        return {"metadata": metadata, "spec": volumes.kept_claim_spec({"size": "0"}, live["spec"])}
-    persistence = dig(instance.settings(Component.POSTGRES), "persistence", default={})
+        return {"metadata": metadata, "spec": volumes.kept_claim_spec(Persistence(size="0"), live["spec"])}
     annotations = keeping.annotations_for(None)
     if not place.is_guess:
         annotations[names.PGDATA_ANNOTATION] = place.folder
     metadata = {"name": "data", "labels": names.labels(instance.name, Component.POSTGRES), "annotations": annotations}
-    return {"metadata": metadata, "spec": volumes.new_claim_spec(persistence)}
+    return {"metadata": metadata, "spec": volumes.new_claim_spec(instance.spec.postgres.persistence)}
 
 
 def _replaced_with_other_volumes(part: Part, instance: Instance, around: Surroundings) -> bool:
@@ -247,7 +235,7 @@ def _replaced_with_other_volumes(part: Part, instance: Instance, around: Surroun
     Kubernetes lets nobody change the template of a live one. Claims and their data stay.
     """
     live = database_folder.live_of(instance, around)
-    existing = dig(instance.settings(Component.POSTGRES), "persistence", "existingClaim")
+    existing = instance.spec.postgres.persistence.existing_claim
     if live is None or bool(_live_claim_template(instance, around)) != bool(existing):
         return False
     if not instance.may_remove(live):
@@ -259,11 +247,11 @@ def _replaced_with_other_volumes(part: Part, instance: Instance, around: Surroun
 def _stateful_set(
     instance: Instance, around: Surroundings, image: str, place: Place, made: Mapping[str, Mapping[str, str]]
 ) -> Manifest:
-    settings = instance.settings(Component.POSTGRES)
+    settings = instance.spec.postgres
     secret, key = password_reference(instance)
     env = [
-        pods.variable("POSTGRES_USER", settings.get("username") or "immich"),
-        pods.variable("POSTGRES_DB", settings.get("database") or "immich"),
+        pods.variable("POSTGRES_USER", settings.username),
+        pods.variable("POSTGRES_DB", settings.database),
         pods.variable("POSTGRES_INITDB_ARGS", "--data-checksums"),
         pods.secret_variable("POSTGRES_PASSWORD", secret, key),
         pods.variable("PGDATA", place.path),
@@ -286,7 +274,7 @@ def _stateful_set(
         livenessProbe={**ready, "failureThreshold": 6},
     )
     volume_list: list[dict[str, Any]] = [{"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "128Mi"}}]
-    existing = dig(settings, "persistence", "existingClaim")
+    existing = settings.persistence.existing_claim
     if existing:
         volume_list.insert(0, {"name": "data", "persistentVolumeClaim": {"claimName": existing}})
     checksums = {

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from ..kube.values import checksum
+from ..spec.fields import ImmichWorkload
 from ..spec.references import env_references
 from .instance import Instance, Part, Surroundings
 from .reasons import Reason
@@ -57,7 +58,7 @@ def require(
 
 
 def check_environment(
-    part: Part, instance: Instance, around: Surroundings, settings: Mapping[str, Any], path: str
+    part: Part, instance: Instance, around: Surroundings, settings: ImmichWorkload, path: str
 ) -> None:
     """Tell of Secrets and ConfigMaps missing in env and envFrom: the pods wait for them, so their objects are applied."""
     for kind, name, key, is_optional in env_references(settings):
@@ -77,7 +78,7 @@ class Used(NamedTuple):
     key: str | None
 
 
-def used_by_environment(settings: Mapping[str, Any]) -> list[Used]:
+def used_by_environment(settings: ImmichWorkload) -> list[Used]:
     return [Used(kind, name, key) for kind, name, key, _unused in env_references(settings)]
 
 

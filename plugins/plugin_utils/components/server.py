@@ -6,8 +6,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..kube.values import dig, without_none
+from ..kube.values import without_none
 from ..spec import names
+from ..spec.fields import SecretKey
 from ..spec.names import Component
 from . import configuration, environment, library, library_user, pods, postgres, valkey
 from .configuration import ConfigFile
@@ -25,23 +26,23 @@ METRICS_PORTS = [("metrics-api", 8081), ("metrics-ms", 8082)]
 def plan(instance: Instance, around: Surroundings, config: ConfigFile, made: Mapping[str, Mapping[str, str]]) -> Part:
     """`made` is the data of Secrets that the same plan writes, {name: {key: base64}}."""
     part = Part(Component.SERVER)
-    settings = instance.settings(Component.SERVER)
-    if not instance.is_enabled(Component.SERVER):
+    settings = instance.spec.server
+    if not settings.enabled:
         return part
-    image = settings.get("image") or around.images.get(Component.SERVER)
+    image = settings.image or around.images.get(Component.SERVER)
     _check_database_secret(part, instance, around)
     if not image or part.is_blocked:
         return part
     is_shared = library.is_shared(instance, around)
-    if not is_shared and settings.get("replicas", 1) > 1:
+    if not is_shared and settings.replicas > 1:
         part.warns(
             Reason.VOLUME_NOT_SHARED,
-            f"Deployment {names.workload_name(instance.name, part.component)} has {settings['replicas']} replicas, but "
+            f"Deployment {names.workload_name(instance.name, part.component)} has {settings.replicas} replicas, but "
             f"PersistentVolumeClaim {library.claim_name(instance)} is not ReadWriteMany: all replicas have to fit on one "
             f"node. Use a ReadWriteMany claim in {library.PATH}, or one replica",
         )
     check_environment(part, instance, around, settings, PATH)
-    users = environment.given(instance, around, Component.SERVER)
+    users = environment.given(around, settings, PATH)
     environment.check(part, instance, Component.SERVER, users, _own_environment(instance, config))
     security = library_user.security(part, instance, around, library.claim_name(instance))
     checksums = _checksums(instance, around, config, made)
@@ -53,18 +54,16 @@ def plan(instance: Instance, around: Surroundings, config: ConfigFile, made: Map
 
 def _check_database_secret(part: Part, instance: Instance, around: Surroundings) -> None:
     """An external database's Secret; the built-in one sees to its own."""
-    if instance.is_enabled(Component.POSTGRES):
+    settings = instance.spec.postgres
+    if settings.enabled:
         return
-    settings = instance.settings(Component.POSTGRES)
-    key = "urlSecretRef" if settings.get("urlSecretRef") else "passwordSecretRef"
-    reference = settings.get(key) or {}
-    require(
-        part, instance, around, "Secret", reference.get("name", ""), reference.get("key", ""), f"{postgres.PATH}.{key}"
-    )
+    key = "urlSecretRef" if settings.url_secret_ref else "passwordSecretRef"
+    reference = settings.url_secret_ref or settings.password_secret_ref or SecretKey()
+    require(part, instance, around, "Secret", reference.name, reference.key, f"{postgres.PATH}.{key}")
 
 
 def _metrics_ports(instance: Instance) -> list[tuple[str, int]]:
-    return METRICS_PORTS if dig(instance.spec, "immich", "metrics", "enabled") else []
+    return METRICS_PORTS if instance.spec.immich.metrics.enabled else []
 
 
 def _own_environment(instance: Instance, config: ConfigFile) -> list[dict[str, Any]]:
@@ -105,7 +104,7 @@ def _waiters(
     A database given as URL is in a Secret that is not taken apart here; the server itself tries again until it is up.
     So it does where the user's variables lead to a place that can't be told from here, or that a Secret holds.
     """
-    settings = instance.settings(Component.SERVER)
+    settings = instance.spec.server
     values = {entry["name"]: entry.get("value") or "" for entry in env}
     wanted = (
         ("postgres", "DB_HOSTNAME", "DB_PORT", DATABASE_ELSEWHERE),
@@ -125,7 +124,7 @@ def _used_secrets(instance: Instance) -> list[Used]:
     return [
         postgres.used_by_server(instance),
         *([queue_password] if queue_password else []),
-        *used_by_environment(instance.settings(Component.SERVER)),
+        *used_by_environment(instance.spec.server),
     ]
 
 
@@ -151,9 +150,9 @@ def _deployment(
     *,
     recreate: bool,
 ) -> dict[str, Any]:
-    settings = instance.settings(Component.SERVER)
-    own = [*_own_environment(instance, config), *environment.pinned(instance, Component.SERVER, users)]
-    env = pods.environment(own, settings.get("env"))
+    settings = instance.spec.server
+    own = [*_own_environment(instance, config), *environment.pinned(instance, settings, Component.SERVER, users)]
+    env = pods.environment(own, settings.env)
     mounts = [{"name": "library", "mountPath": "/data"}]
     volumes: list[dict[str, Any]] = [
         {"name": "library", "persistentVolumeClaim": {"claimName": library.claim_name(instance)}}
@@ -171,7 +170,7 @@ def _deployment(
         image,
         settings,
         env=env,
-        envFrom=settings.get("envFrom") or None,
+        envFrom=list(settings.env_from) or None,
         ports=[
             {"name": name, "containerPort": number, "protocol": "TCP"}
             for name, number in [("http", PORT), *_metrics_ports(instance)]
@@ -193,6 +192,4 @@ def _deployment(
         security=security,
         checksums=checksums,
     )
-    return pods.deployment(
-        instance, Component.SERVER, template, replicas=settings.get("replicas", 1), recreate=recreate
-    )
+    return pods.deployment(instance, Component.SERVER, template, replicas=settings.replicas, recreate=recreate)

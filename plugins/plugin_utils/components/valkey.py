@@ -31,22 +31,22 @@ PING = {"exec": {"command": ["sh", "-c", "valkey-cli ping | grep PONG"]}, "perio
 
 def plan(instance: Instance, around: Surroundings) -> Part:
     part = Part(Component.VALKEY)
-    settings = instance.settings(Component.VALKEY)
-    if not instance.is_enabled(Component.VALKEY):
+    settings = instance.spec.valkey
+    if not settings.enabled:
         _plan_external(part, instance, around)
         return part
-    for key in ("host", "password", "passwordSecretRef"):
-        if settings.get(key):
+    unused = {"host": settings.host, "password": settings.password, "passwordSecretRef": settings.password_secret_ref}
+    for key, given in unused.items():
+        if given:
             part.warns(Reason.SETTING_IGNORED, f"{PATH}.{key} is not used, because {PATH}.enabled is true")
-    image = settings.get("image") or around.images.get(Component.VALKEY)
+    image = settings.image or around.images.get(Component.VALKEY)
     if not image:
         return part
-    persistence = dig(settings, "persistence", default={})
-    is_persistent = bool(persistence.get("enabled"))
-    if is_persistent and persistence.get("existingClaim"):
+    persistence = settings.persistence
+    if persistence.enabled and persistence.existing_claim:
         path = f"{PATH}.persistence.existingClaim"
-        volumes.check_existing_claim(part, instance, around, persistence["existingClaim"], path=path)
-    elif is_persistent:
+        volumes.check_existing_claim(part, instance, around, persistence.existing_claim, path=path)
+    elif persistence.enabled:
         claim = names.valkey_claim(instance.name)
         volumes.managed_claim(part, instance, around, claim, persistence, path=f"{PATH}.persistence", owned=True)
     if _keeps_user(instance, around):
@@ -56,30 +56,30 @@ def plan(instance: Instance, around: Surroundings) -> Part:
             f"{image}, with which it runs, because that is not known to work as uid 999. Set "
             f"{PATH}.podSecurityContext, with runAsUser for example, to have it hardened",
         )
-    apply_deployment(part, around, _deployment(instance, around, image, persistence if is_persistent else None))
+    apply_deployment(part, around, _deployment(instance, around, image))
     part.apply(pods.service(instance, Component.VALKEY, [("redis", PORT)]))
     return part
 
 
 def claim_name(instance: Instance) -> str | None:
     """The claim that holds the data, None when it is not kept."""
-    persistence = dig(instance.settings(Component.VALKEY), "persistence", default={})
-    if not persistence.get("enabled"):
+    persistence = instance.spec.valkey.persistence
+    if not persistence.enabled:
         return None
-    return persistence.get("existingClaim") or names.valkey_claim(instance.name)
+    return persistence.existing_claim or names.valkey_claim(instance.name)
 
 
 def server_environment(instance: Instance) -> list[dict[str, Any]]:
     """The variables by which the Immich server finds its queues."""
-    settings = instance.settings(Component.VALKEY)
-    is_ours = instance.is_enabled(Component.VALKEY)
+    settings = instance.spec.valkey
+    is_ours = settings.enabled
     env = [
         pods.variable(
             "REDIS_HOSTNAME",
-            names.workload_name(instance.name, Component.VALKEY) if is_ours else settings.get("host", ""),
+            names.workload_name(instance.name, Component.VALKEY) if is_ours else settings.host,
         ),
-        pods.variable("REDIS_PORT", PORT if is_ours else settings.get("port") or PORT),
-        pods.variable("REDIS_DBINDEX", settings.get("dbIndex") or 0),
+        pods.variable("REDIS_PORT", PORT if is_ours else settings.port),
+        pods.variable("REDIS_DBINDEX", settings.db_index),
     ]
     used = used_by_server(instance)
     if used:
@@ -89,21 +89,21 @@ def server_environment(instance: Instance) -> list[dict[str, Any]]:
 
 def used_by_server(instance: Instance) -> Used | None:
     """The Secret with the password of an external server, None when it has none."""
-    settings = instance.settings(Component.VALKEY)
-    reference = settings.get("passwordSecretRef")
-    if instance.is_enabled(Component.VALKEY):
+    settings = instance.spec.valkey
+    reference = settings.password_secret_ref
+    if settings.enabled:
         return None
     if reference:
-        return Used("Secret", reference.get("name", ""), reference.get("key", ""))
-    return Used("Secret", names.valkey_credentials(instance.name), "password") if settings.get("password") else None
+        return Used("Secret", reference.name, reference.key)
+    return Used("Secret", names.valkey_credentials(instance.name), "password") if settings.password else None
 
 
 def _keeps_user(instance: Instance, around: Surroundings) -> bool:
     """True for an image that nobody knows, whose pods run without a user given from outside: made by another operator."""
-    settings = instance.settings(Component.VALKEY)
-    image = settings.get("image")
+    settings = instance.spec.valkey
+    image = settings.image
     is_known = image is None or _OWN_IMAGES.search(image) is not None
-    if is_known or around.is_openshift or any(settings.get(key) for key in ("podSecurityContext", "securityContext")):
+    if is_known or around.is_openshift or settings.pod_security_context or settings.security_context:
         return False
     live = around.live("Deployment", names.workload_name(instance.name, Component.VALKEY))
     return live is not None and dig(live, "spec", "template", "spec", "securityContext", "runAsUser") is None
@@ -114,36 +114,33 @@ _OWN_IMAGES = re.compile(r"^([^/]*[.:][^/]*/|localhost/)?((valkey|library)/)?(va
 
 
 def _plan_external(part: Part, instance: Instance, around: Surroundings) -> None:
-    settings = instance.settings(Component.VALKEY)
-    reference = settings.get("passwordSecretRef")
+    settings = instance.spec.valkey
+    reference = settings.password_secret_ref
     if reference:
         path = f"{PATH}.passwordSecretRef"
-        require(part, instance, around, "Secret", reference.get("name", ""), reference.get("key", ""), path)
-        if settings.get("password"):
+        require(part, instance, around, "Secret", reference.name, reference.key, path)
+        if settings.password:
             part.warns(Reason.SETTING_IGNORED, f"{PATH}.password is not used, because {path} is set")
-    elif settings.get("password"):
+    elif settings.password:
         secret = instance.manifest("v1", "Secret", names.valkey_credentials(instance.name), Component.VALKEY)
         secret["type"] = "Opaque"
-        secret["data"] = {"password": base64.b64encode(settings["password"].encode()).decode()}
+        secret["data"] = {"password": base64.b64encode(settings.password.encode()).decode()}
         part.apply(secret)
 
 
-def _deployment(
-    instance: Instance, around: Surroundings, image: str, persistence: dict[str, Any] | None
-) -> dict[str, Any]:
-    settings = instance.settings(Component.VALKEY)
+def _deployment(instance: Instance, around: Surroundings, image: str) -> dict[str, Any]:
+    settings, claim = instance.spec.valkey, claim_name(instance)
     container = pods.container(
         "valkey",
         image,
         settings,
-        args=[*SERVER, *(SAVE if persistence is not None else DO_NOT_SAVE)],
+        args=[*SERVER, *(SAVE if claim else DO_NOT_SAVE)],
         ports=[{"name": "redis", "containerPort": PORT, "protocol": "TCP"}],
         volumeMounts=[{"name": "data", "mountPath": "/data"}],
         startupProbe={**PING, "periodSeconds": 5, "failureThreshold": 2 * pods.STARTUP_FAILURES},
         readinessProbe={**PING, "failureThreshold": 3},
         livenessProbe={**PING, "failureThreshold": 6},
     )
-    claim = claim_name(instance)
     source = {"persistentVolumeClaim": {"claimName": claim}} if claim else {"emptyDir": {}}
     keeps_user = _keeps_user(instance, around)
     if keeps_user:

@@ -9,39 +9,37 @@ from typing import Any
 from ..kube.readiness import has_ended
 from ..kube.values import Manifest, dig, quantity, without_none
 from ..spec import names
+from ..spec.fields import Persistence
 from . import keeping
 from .instance import Instance, Part, Surroundings
 from .reasons import Reason
 
-DEFAULT_SIZE = "10Gi"
-DEFAULT_ACCESS_MODES = ["ReadWriteOnce"]
 
-
-def new_claim_spec(persistence: Mapping[str, Any]) -> dict[str, Any]:
+def new_claim_spec(persistence: Persistence) -> dict[str, Any]:
     """The spec of a claim that is still to be made."""
     return without_none(
         {
-            "accessModes": list(persistence.get("accessModes") or DEFAULT_ACCESS_MODES),
-            "storageClassName": persistence.get("storageClass"),  # "" means no class at all
-            "resources": {"requests": {"storage": persistence.get("size") or DEFAULT_SIZE}},
+            "accessModes": list(persistence.access_modes),
+            "storageClassName": persistence.storage_class,  # "" means no class at all
+            "resources": {"requests": {"storage": persistence.size}},
         }
     )
 
 
-def kept_claim_spec(persistence: Mapping[str, Any], live: Mapping[str, Any]) -> dict[str, Any]:
+def kept_claim_spec(persistence: Persistence, live: Mapping[str, Any]) -> dict[str, Any]:
     """The spec of a claim that is there: what Kubernetes lets nobody change as it is, and the larger of the sizes."""
     return without_none(
         {
-            "accessModes": list(dig(live, "accessModes", default=DEFAULT_ACCESS_MODES)),
+            "accessModes": list(dig(live, "accessModes", default=Persistence().access_modes)),
             "storageClassName": dig(live, "storageClassName"),
             "resources": {"requests": {"storage": larger_size(persistence, live)}},
         }
     )
 
 
-def larger_size(persistence: Mapping[str, Any], live: Mapping[str, Any]) -> str:
+def larger_size(persistence: Persistence, live: Mapping[str, Any]) -> str:
     """The size that is asked for, or that of the live claim's spec if that is larger."""
-    size, held = persistence.get("size") or DEFAULT_SIZE, dig(live, "resources", "requests", "storage", default="0")
+    size, held = persistence.size, dig(live, "resources", "requests", "storage", default="0")
     return str(size if quantity(size) > quantity(held) else held)
 
 
@@ -50,7 +48,7 @@ def managed_claim(
     instance: Instance,
     around: Surroundings,
     name: str,
-    persistence: Mapping[str, Any],
+    persistence: Persistence,
     *,
     path: str,
     owned: bool,
@@ -61,7 +59,7 @@ def managed_claim(
     if not owned:
         manifest["metadata"]["annotations"] = keeping.annotations_for(live)
     manifest["spec"] = kept_claim_spec(persistence, live["spec"]) if live else new_claim_spec(persistence)
-    if live and persistence.get("storageClass") is None and not _is_class_ours(live):
+    if live and persistence.storage_class is None and not _is_class_ours(live):
         manifest["spec"].pop("storageClassName", None)  # the cluster's default class, which somebody else filled in
     part.apply(manifest)
     if live:
@@ -83,10 +81,10 @@ def check_existing_claim(
 
 
 def check_storage_class(
-    part: Part, around: Surroundings, persistence: Mapping[str, Any], live: Manifest | None, *, path: str
+    part: Part, around: Surroundings, persistence: Persistence, live: Manifest | None, *, path: str
 ) -> None:
     """A class that does not exist keeps a claim waiting, the one that is about to be made and the one that is there."""
-    storage_class = persistence.get("storageClass")
+    storage_class = persistence.storage_class
     if live and (dig(live, "status", "phase") == "Bound" or dig(live, "spec", "storageClassName") != storage_class):
         return
     if storage_class and around.is_known_missing("StorageClass", storage_class):
@@ -98,17 +96,17 @@ def check_storage_class(
         )
 
 
-def warn_of_kept_settings(part: Part, persistence: Mapping[str, Any], live: Manifest, *, path: str) -> None:
+def warn_of_kept_settings(part: Part, persistence: Persistence, live: Manifest, *, path: str) -> None:
     """Tell of each setting that a live claim no longer takes: it differs, and the claim goes on as it is."""
     name, spec = live["metadata"]["name"], live["spec"]
-    size, held = persistence.get("size") or DEFAULT_SIZE, dig(spec, "resources", "requests", "storage", default="0")
+    size, held = persistence.size, dig(spec, "resources", "requests", "storage", default="0")
     if quantity(held) > quantity(size):
         _warn_kept(part, name, f"{path}.size is {size}", f"its size stays {held}, because volumes can't shrink")
-    storage_class, held_class = persistence.get("storageClass"), dig(spec, "storageClassName")
+    storage_class, held_class = persistence.storage_class, dig(spec, "storageClassName")
     if storage_class and held_class and storage_class != held_class:
         _warn_kept(part, name, f"{path}.storageClass is {storage_class}", f"its class stays {held_class}")
-    modes, held_modes = persistence.get("accessModes"), list(dig(spec, "accessModes", default=[]))
-    if modes and sorted(modes) != sorted(held_modes):
+    modes, held_modes = persistence.access_modes, list(dig(spec, "accessModes", default=[]))
+    if sorted(modes) != sorted(held_modes):
         _warn_kept(part, name, f"{path}.accessModes is {', '.join(modes)}", f"its modes stay {', '.join(held_modes)}")
 
 
@@ -150,10 +148,10 @@ def is_shared(access_modes: Sequence[str]) -> bool:
     return "ReadWriteMany" in access_modes
 
 
-def access_modes(around: Surroundings, name: str, persistence: Mapping[str, Any]) -> list[str]:
+def access_modes(around: Surroundings, name: str, persistence: Persistence) -> list[str]:
     """The modes of the claim as it is, else as it is going to be made."""
     live = around.live("PersistentVolumeClaim", name)
-    return list(dig(live, "spec", "accessModes") or persistence.get("accessModes") or DEFAULT_ACCESS_MODES)
+    return list(dig(live, "spec", "accessModes") or persistence.access_modes)
 
 
 def _is_class_ours(live: Manifest) -> bool:

@@ -118,8 +118,12 @@ def _being_deleted(instance: Instance, around: Surroundings) -> Iterator[Notice]
 
 
 def _where_named(instance: Instance, component: Component) -> str:
-    path = PATHS[component]
-    return f" named in {path}" if any(values_at({"spec": instance.spec}, path)) else ""
+    named = {
+        Component.LIBRARY: library.persistence(instance),
+        Component.POSTGRES: instance.spec.postgres.persistence,
+        Component.VALKEY: instance.spec.valkey.persistence,
+    }
+    return f" named in {PATHS[component]}" if named[component].existing_claim else ""
 
 
 def _claims(instance: Instance) -> dict[Component, str]:

@@ -28,7 +28,6 @@ from ..spec import names
 from ..spec.checks import check
 from ..spec.images import IMAGE_VARIABLES
 from ..spec.names import SPEC_KEYS, Component
-from ..spec.references import values_at
 from . import claims, pairing
 
 SERVER_DEPENDS_ON = frozenset({Component.LIBRARY, Component.CONFIG, Component.POSTGRES, Component.VALKEY})
@@ -169,14 +168,13 @@ def _missing_images(instance: Instance, around: Surroundings) -> list[Notice]:
         )
         for component, variable in IMAGE_VARIABLES.items()
         if instance.is_enabled(component)
-        and not instance.settings(component).get("image")
+        and not instance.settings(component).image
         and not around.images.get(component)
     ]
 
 
 def _missing_pull_secrets(instance: Instance, around: Surroundings) -> list[Notice]:
     """A warning for each, because kubelet goes on without a missing one: a public or cached image starts all the same."""
-    pull_secrets = list(values_at(instance.spec, "imagePullSecrets[].name"))
     return [
         Notice(
             Component.SERVER,
@@ -185,8 +183,8 @@ def _missing_pull_secrets(instance: Instance, around: Surroundings) -> list[Noti
             f"Secret {name} named in spec.imagePullSecrets does not exist in namespace {instance.namespace}; "
             "create it or correct the name",
         )
-        for name in pull_secrets
-        if around.is_known_missing("Secret", name)
+        for name in (entry.name for entry in instance.spec.image_pull_secrets)
+        if name and around.is_known_missing("Secret", name)
     ]
 
 

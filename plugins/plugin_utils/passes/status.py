@@ -169,8 +169,7 @@ class _View:
         return exposure.url(self.live.get(("Route", name)), self.live.get(("Ingress", name)))
 
     def _absence(self, component: Component) -> tuple[Reason, str]:
-        settings = self.instance.settings(component)
-        if component is Component.MACHINE_LEARNING and settings.get("url"):
+        if component is Component.MACHINE_LEARNING and self.instance.spec.machine_learning.url:
             return Reason.EXTERNAL, "machine learning is external"
         if component in {Component.POSTGRES, Component.VALKEY}:
             return Reason.EXTERNAL, f"{component} is external"

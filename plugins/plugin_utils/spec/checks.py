@@ -14,6 +14,7 @@ from typing import Any
 
 from ..kube.problems import Problem
 from . import variables
+from .fields import Spec, read
 from .names import SPEC_KEYS, Component
 
 __all__ = ["check"]
@@ -61,9 +62,10 @@ def _name(cr: Mapping[str, Any], spec: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def _environment(spec: Mapping[str, Any]) -> Iterator[Problem]:
+    fields = read(Spec, spec)
     for kind in (Component.SERVER, Component.MACHINE_LEARNING):
         component = SPEC_KEYS[kind]
-        yield from variables.problems(kind, component, _items(_mapping(spec, component), "env"), spec)
+        yield from variables.problems(kind, component, _items(_mapping(spec, component), "env"), fields)
         for index, entry in enumerate(_list(_mapping(spec, component), "env")):
             path = f"spec.{component}.env[{index}]"
             if entry.get("value") and "valueFrom" in entry:

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..kube.values import dig
 from . import names
+from .fields import ImmichWorkload
 
 SECRET_PATHS = (
     "spec.imagePullSecrets[].name",
@@ -64,15 +65,15 @@ def references(cr: Mapping[str, Any]) -> list[dict[str, str]]:
     ]
 
 
-def env_references(component: Mapping[str, Any]) -> Iterator[tuple[str, str, str | None, bool]]:
+def env_references(component: ImmichWorkload) -> Iterator[tuple[str, str, str | None, bool]]:
     """(kind, name, key or None for all keys, is it optional) of each Secret and ConfigMap in env and envFrom."""
     sources = (("Secret", "secretKeyRef", "secretRef"), ("ConfigMap", "configMapKeyRef", "configMapRef"))
     for kind, one_key, all_keys in sources:
-        for entry in component.get("env") or ():
+        for entry in component.env:
             reference = dig(entry, "valueFrom", one_key)
             if reference:
                 yield kind, reference.get("name", ""), reference.get("key"), bool(reference.get("optional"))
-        for entry in component.get("envFrom") or ():
+        for entry in component.env_from:
             reference = entry.get(all_keys)
             if reference:
                 yield kind, reference.get("name", ""), None, bool(reference.get("optional"))

@@ -14,8 +14,8 @@ from enum import StrEnum
 from typing import Any
 
 from ..kube.problems import Problem
-from ..kube.values import dig
 from . import names
+from .fields import Spec
 from .names import Component
 
 __all__ = ["TABLE", "Fixed", "Policy", "Variable", "When", "by_name", "fixed_variables", "problems"]
@@ -38,11 +38,11 @@ class When(StrEnum):
     METRICS = "spec.immich.metrics.enabled is true"
     FILE = "spec.immich.configurationKind is not None"
 
-    def holds(self, spec: Mapping[str, Any]) -> bool:
+    def holds(self, spec: Spec) -> bool:
         if self is When.METRICS:
-            return dig(spec, "immich", "metrics", "enabled") is True
+            return spec.immich.metrics.enabled
         if self is When.FILE:
-            return bool(dig(spec, "immich", "configurationKind", default="ConfigMap") != "None")
+            return spec.immich.configuration_kind != "None"
         return True
 
 
@@ -346,7 +346,7 @@ def fixed_variables(component: Component) -> list[tuple[str, Fixed]]:
     return [(variable.name, variable.fixed) for variable in TABLE[component] if variable.fixed]
 
 
-def problems(component: Component, key: str, entries: Iterable[Any], spec: Mapping[str, Any]) -> Iterator[Problem]:
+def problems(component: Component, key: str, entries: Iterable[Any], spec: Spec) -> Iterator[Problem]:
     """What the CRD's rules say to the entries of `spec.<key>.env` that have their value with them."""
     known = dict(fixed_variables(component))
     for index, entry in enumerate(entries):

@@ -39,9 +39,8 @@ class Done:
 class _Stages:
     """Runs stages from several threads; says which are running."""
 
-    def __init__(self, stages: Iterable[Stage], folder: Path) -> None:
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._todo = list(stages)
         self._running: dict[str, float] = {}
         self._done: list[Done] = []
         self._lock = threading.Lock()
@@ -51,14 +50,14 @@ class _Stages:
         with self._lock:
             return list(self._done)
 
-    def run(self) -> None:
-        """Take one stage after the other until none is left."""
+    def run(self, todo: list[Stage]) -> None:
+        """Take one stage after the other off a list, which threads may share, until none is left."""
         while True:
             started = time.monotonic()
             with self._lock:
-                if not self._todo:
+                if not todo:
                     return
-                stage = self._todo.pop(0)
+                stage = todo.pop(0)
                 self._running[stage.name] = started
             log = self._folder / f"{stage.name}.log"
             returncode, processor_s = _run(stage, self._folder / f"{stage.name}.xml", log)
@@ -80,13 +79,15 @@ class _Stages:
         print(f"--- {time.strftime('%T')} running: {', '.join(running)}", flush=True)
 
 
-def run_stages(stages: Iterable[Stage], folder: Path, *, at_once: int = 1) -> list[Done]:
+def run_stages(stages: Iterable[Stage], folder: Path, *, at_once: int = 1, beside: Iterable[Stage] = ()) -> list[Done]:
     """Run all stages in their order, also after one has failed, so that one run tells all that is wrong.
 
-    Logs and JUnit files go to `folder`.
+    `at_once` of `stages` run at a time, and with them one of `beside`, for those that mostly wait. Logs and JUnit files
+    go to `folder`.
     """
-    running = _Stages(stages, folder)
-    threads = [threading.Thread(target=running.run) for _ in range(at_once)]
+    running, shared = _Stages(folder), list(stages)
+    threads = [threading.Thread(target=running.run, args=(shared,)) for _ in range(at_once)]
+    threads.append(threading.Thread(target=running.run, args=(list(beside),)))
     for thread in threads:
         thread.start()
     for thread in threads:

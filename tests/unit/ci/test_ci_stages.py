@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from pathlib import Path
 
 import pytest
 
-from hack.ci.__main__ import STAGES
+from hack.ci.__main__ import BESIDE, STAGES
 from hack.ci.stages import Done, Stage, run_stages, table
 
 ROOT = Path(__file__).parents[3]
@@ -37,6 +38,16 @@ open({str(tmp_path / "fifo")!r}, "w" if {{first}} else "r").close()
     done = run_stages(stages, tmp_path, at_once=2)  # one after the other, each would wait for the other one for ever
 
     assert sorted(one.returncode for one in done) == [0, 0]
+
+
+def test_what_mostly_waits_runs_beside_the_others_whatever_they_do(tmp_path: Path) -> None:
+    fifo = str(tmp_path / "fifo")
+    os.mkfifo(fifo)  # opening it waits for the other end
+    first, beside = a_stage("first", f"open({fifo!r}, 'w')"), a_stage("beside", f"open({fifo!r})")
+
+    done = run_stages([first], tmp_path, at_once=1, beside=[beside])
+
+    assert sorted((one.stage.name, one.returncode) for one in done) == [("beside", 0), ("first", 0)]
 
 
 def test_the_output_of_a_stage_is_printed_whole_when_it_ends(
@@ -78,4 +89,4 @@ def test_ci_runs_all_that_make_test_runs() -> None:
     rule = next(line for line in makefile.splitlines() if line.startswith("test:"))
     targets = shlex.split(rule.removeprefix("test:").partition("##")[0])
 
-    assert set(targets) <= {stage.name for stage in STAGES}
+    assert set(targets) <= {stage.name for stage in (*BESIDE, *STAGES)}

@@ -96,8 +96,8 @@ def test_checksums_depend_on_content_and_instance_alone():
 
 
 def test_planning_and_reporting_load_no_client():
-    package = "ansible_collections.media.immich.plugins.plugin_utils"
-    code = f"import sys, {package}.passes.planning, {package}.passes.status; print('kubernetes' in sys.modules, 'urllib3' in sys.modules)"
+    package = "ansible_collections.media.immich.plugins.plugin_utils.passes"
+    code = f"import sys, {package}.planning, {package}.status; print('kubernetes' in sys.modules, 'urllib3' in sys.modules)"
 
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 

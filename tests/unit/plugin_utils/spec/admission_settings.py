@@ -4,7 +4,15 @@
 from __future__ import annotations
 
 from tests.unit.plugin_utils.spec import admission_case as say
-from tests.unit.plugin_utils.spec.admission_case import EXTERNAL_DATABASE, HOST, PASSWORD, accepted, ingress, refused, server
+from tests.unit.plugin_utils.spec.admission_case import (
+    EXTERNAL_DATABASE,
+    HOST,
+    PASSWORD,
+    accepted,
+    ingress,
+    refused,
+    server,
+)
 
 INGRESS = [
     accepted("ingress-off-without-hosts", {"server": {"ingress": {"enabled": False}}}),

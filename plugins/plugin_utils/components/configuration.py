@@ -17,6 +17,7 @@ from ..spec.images import release_of
 from ..spec.immich_settings import OPERATOR, Finding, check_settings, converted
 from ..spec.immich_settings_schema import VERIFIED_RELEASES
 from ..spec.names import Component
+from .description import Description
 from .instance import Instance, Part, Surroundings
 from .reasons import Reason
 from .required import Used, secret_text
@@ -190,3 +191,6 @@ def _reason(finding: Finding) -> Reason:
     if finding.shows_secret:
         return Reason.SECRET_IN_PLAIN_TEXT
     return Reason.INVALID_SETTING if finding.fatal else Reason.UNKNOWN_SETTING
+
+
+DESCRIPTION = Description(component=Component.CONFIG, feeds_server=True)

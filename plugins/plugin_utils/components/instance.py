@@ -38,13 +38,8 @@ class Instance:
 
     def settings(self, component: Component) -> Workload:
         """The part of the spec for a workload."""
-        workloads: dict[Component, Workload] = {
-            Component.SERVER: self.spec.server,
-            Component.MACHINE_LEARNING: self.spec.machine_learning,
-            Component.VALKEY: self.spec.valkey,
-            Component.POSTGRES: self.spec.postgres,
-        }
-        return workloads[component]
+        settings: Workload = getattr(self.spec, component.replace("-", "_"))
+        return settings
 
     def is_enabled(self, component: Component) -> bool:
         return self.settings(component).enabled

@@ -7,6 +7,7 @@ from ..spec import names
 from ..spec.fields import Persistence
 from ..spec.names import Component
 from . import volumes
+from .description import Claim, Description
 from .instance import Instance, Part, Surroundings
 
 PATH = "spec.immich.persistence.library"
@@ -34,3 +35,17 @@ def plan(instance: Instance, around: Surroundings) -> Part:
         name = names.library_claim(instance.name)
         volumes.managed_claim(part, instance, around, name, settings, path=PATH, owned=False)
     return part
+
+
+DESCRIPTION = Description(
+    component=Component.LIBRARY,
+    claim=Claim(
+        name=claim_name,
+        made=names.library_claim,
+        persistence=persistence,
+        path=PATH,
+        mounted_by=Component.SERVER,
+        outlives=True,
+    ),
+    feeds_server=True,
+)

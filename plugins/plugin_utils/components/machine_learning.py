@@ -9,6 +9,7 @@ from ..kube.values import without_none
 from ..spec import names
 from ..spec.names import Component
 from . import environment, pods, volumes
+from .description import Claim, Description, Workload, enabled, switched_off
 from .instance import Instance, Part, Surroundings
 from .reasons import Reason
 from .required import check_environment, checksum_of_used, used_by_environment
@@ -99,3 +100,29 @@ def _deployment(
     return pods.deployment(
         instance, Component.MACHINE_LEARNING, template, replicas=settings.replicas, recreate=recreate
     )
+
+
+def _absence(instance: Instance) -> tuple[Reason, str]:
+    if instance.spec.machine_learning.url:
+        return Reason.EXTERNAL, "machine learning is external"
+    return switched_off(Component.MACHINE_LEARNING)(instance)
+
+
+DESCRIPTION = Description(
+    component=Component.MACHINE_LEARNING,
+    workload=Workload(
+        kind="Deployment", condition="MachineLearningReady", flag="machineLearningReady", absence=_absence
+    ),
+    claim=Claim(
+        name=claim_name,
+        made=names.cache_claim,
+        persistence=lambda instance: instance.spec.machine_learning.persistence,
+        path=f"{PATH}.persistence",
+        mounted_by=Component.MACHINE_LEARNING,
+        may_be_shared=True,
+    ),
+    objects={
+        "Deployment": enabled(Component.MACHINE_LEARNING),
+        "Service": enabled(Component.MACHINE_LEARNING),
+    },
+)

@@ -14,6 +14,7 @@ from ..spec.fields import Persistence
 from ..spec.names import Component
 from . import database_folder, keeping, pods, volumes
 from .database_folder import Place
+from .description import Claim, Description, Workload, enabled, external
 from .instance import Instance, Part, Surroundings
 from .reasons import Reason
 from .required import Used, checksum_of_used, require
@@ -304,3 +305,21 @@ def _stateful_set(
     if not existing:
         manifest["spec"]["volumeClaimTemplates"] = [_claim_template(instance, around, place)]
     return manifest
+
+
+DESCRIPTION = Description(
+    component=Component.POSTGRES,
+    workload=Workload(
+        kind="StatefulSet", condition="PostgresReady", flag="postgresReady", absence=external(Component.POSTGRES)
+    ),
+    claim=Claim(
+        name=claim_name,
+        made=names.database_claim,
+        persistence=lambda instance: instance.spec.postgres.persistence,
+        path=f"{PATH}.persistence",
+        mounted_by=Component.POSTGRES,
+        outlives=True,
+    ),
+    feeds_server=True,
+    objects={"StatefulSet": enabled(Component.POSTGRES), "Service": enabled(Component.POSTGRES)},
+)

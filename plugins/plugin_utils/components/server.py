@@ -10,8 +10,9 @@ from ..kube.values import without_none
 from ..spec import names
 from ..spec.fields import SecretKey
 from ..spec.names import Component
-from . import configuration, environment, library, library_user, pods, postgres, valkey
+from . import configuration, environment, exposure, library, library_user, pods, postgres, valkey
 from .configuration import ConfigFile
+from .description import Description, Workload, enabled, switched_off
 from .environment import Given
 from .instance import Instance, Part, Surroundings
 from .reasons import Reason
@@ -193,3 +194,20 @@ def _deployment(
         checksums=checksums,
     )
     return pods.deployment(instance, Component.SERVER, template, replicas=settings.replicas, recreate=recreate)
+
+
+DESCRIPTION = Description(
+    component=Component.SERVER,
+    workload=Workload(
+        kind="Deployment",
+        condition="ServerReady",
+        flag="serverReady",
+        absence=switched_off(Component.SERVER),
+    ),
+    objects={
+        "Deployment": enabled(Component.SERVER),
+        "Service": enabled(Component.SERVER),
+        "Ingress": lambda instance, _around: exposure.wants_ingress(instance),
+        "Route": exposure.wants_route,
+    },
+)

@@ -11,6 +11,7 @@ from ..kube.values import dig
 from ..spec import names
 from ..spec.names import Component
 from . import pods, volumes
+from .description import Claim, Description, Workload, enabled, external
 from .instance import Instance, Part, Surroundings
 from .reasons import Reason
 from .required import Used, require
@@ -152,3 +153,20 @@ def _deployment(instance: Instance, around: Surroundings, image: str) -> dict[st
         security={} if keeps_user else pods.database_security(around),
     )
     return pods.deployment(instance, Component.VALKEY, template, replicas=1, recreate=True)
+
+
+DESCRIPTION = Description(
+    component=Component.VALKEY,
+    workload=Workload(
+        kind="Deployment", condition="ValkeyReady", flag="valkeyReady", absence=external(Component.VALKEY)
+    ),
+    claim=Claim(
+        name=claim_name,
+        made=names.valkey_claim,
+        persistence=lambda instance: instance.spec.valkey.persistence,
+        path=f"{PATH}.persistence",
+        mounted_by=Component.VALKEY,
+    ),
+    feeds_server=True,
+    objects={"Deployment": enabled(Component.VALKEY), "Service": enabled(Component.VALKEY)},
+)

@@ -6,20 +6,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from ..components import library, postgres, valkey, volumes
+from ..components import postgres, registry, volumes
+from ..components.description import Claim
 from ..components.instance import Instance, Surroundings
 from ..components.reasons import Effect, Notice, Reason
 from ..kube.values import dig
 from ..spec import names
 from ..spec.names import Component
 from ..spec.references import values_at
-
-PATHS = {
-    Component.LIBRARY: f"{library.PATH}.existingClaim",
-    Component.POSTGRES: f"{postgres.PATH}.persistence.existingClaim",
-    Component.VALKEY: f"{valkey.PATH}.persistence.existingClaim",
-}
-"""Not that of machine learning: a cache may be shared."""
 
 
 def may_be_shared(cr: Mapping[str, Any], neighbours: Iterable[Mapping[str, Any]]) -> bool:
@@ -33,7 +27,7 @@ def worth_a_look(cr: Mapping[str, Any], neighbours: Iterable[Mapping[str, Any]])
 
 
 def _names_one(cr: Mapping[str, Any]) -> bool:
-    return any(any(values_at(cr, path)) for path in PATHS.values())
+    return any(any(values_at(cr, path)) for path in _paths())
 
 
 def notices(instance: Instance, around: Surroundings, neighbours: Iterable[Mapping[str, Any]]) -> list[Notice]:
@@ -87,14 +81,14 @@ def _mounted_by_others(instance: Instance, around: Surroundings) -> Iterator[Not
 
 def _being_deleted(instance: Instance, around: Surroundings) -> Iterator[Notice]:
     """Kubernetes deletes a claim when the last pod that uses it ends, so none of ours may be ended meanwhile."""
-    for component, kind, workload, wanted in (
-        (Component.LIBRARY, "Deployment", Component.SERVER, library.claim_name(instance)),
-        (Component.POSTGRES, "StatefulSet", Component.POSTGRES, postgres.claim_name(instance)),
-    ):
+    lasting = {component: claim for component, claim in registry.claims().items() if claim.outlives}
+    own = {claim.made(instance.name) for claim in lasting.values()}
+    for component, described in lasting.items():
+        workload, wanted = described.mounted_by, described.name(instance)
+        kind = registry.workloads()[workload].kind
         name = names.workload_name(instance.name, workload)
-        watched = {wanted, names.library_claim(instance.name), names.database_claim(instance.name)}
         claims = volumes.claims_in_use(around.live(kind, name), around.pods, workload)
-        if instance.is_enabled(workload):
+        if instance.is_enabled(workload) and wanted:
             claims.add(wanted)
         for claim in sorted(claims):
             live = around.live("PersistentVolumeClaim", claim)
@@ -113,24 +107,31 @@ def _being_deleted(instance: Instance, around: Surroundings) -> Iterator[Notice]
                     f"PersistentVolumeClaim {claim} is being deleted, and its data is lost when the last pod that uses it "
                     f"ends, so {kind} {name} is left as it is. {keep}To go on without it, run `kubectl scale "
                     f"{kind.lower()} {name} --namespace {instance.namespace} --replicas 0`",
-                    retry=claim not in watched,
+                    retry=claim not in {wanted, *own},  # the loop watches those
                 )
 
 
 def _where_named(instance: Instance, component: Component) -> str:
-    named = {
-        Component.LIBRARY: library.persistence(instance),
-        Component.POSTGRES: instance.spec.postgres.persistence,
-        Component.VALKEY: instance.spec.valkey.persistence,
-    }
-    return f" named in {PATHS[component]}" if named[component].existing_claim else ""
+    claim = registry.claims()[component]
+    return f" named in {_path(claim)}" if claim.persistence(instance).existing_claim else ""
+
+
+def _path(claim: Claim) -> str:
+    return f"{claim.path}.existingClaim"
+
+
+def _paths() -> list[str]:
+    """Where a custom resource may name a claim that nobody else may use."""
+    return [_path(claim) for claim in registry.claims().values() if not claim.may_be_shared]
 
 
 def _claims(instance: Instance) -> dict[Component, str]:
-    """The claims that an instance writes to, its own and those of the user's."""
-    found = {Component.LIBRARY: library.claim_name(instance)}
-    if instance.is_enabled(Component.POSTGRES):
-        found[Component.POSTGRES] = postgres.claim_name(instance)
-    if instance.is_enabled(Component.VALKEY) and (claim := valkey.claim_name(instance)):
-        found[Component.VALKEY] = claim
-    return found
+    """The claims that an instance writes to, its own and those of the user's, but for those that may be shared."""
+    workloads = registry.workloads()
+    return {
+        component: name
+        for component, claim in registry.claims().items()
+        if not claim.may_be_shared
+        and (component not in workloads or instance.is_enabled(component))
+        and (name := claim.name(instance))
+    }

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, Protocol, TypeAlias
 
-from ..components import postgres, volumes
+from ..components import postgres, registry, volumes
 from ..components.instance import Instance, Surroundings
 from ..kube.api_error import ApiError, ObjectRef
 from ..kube.readiness import has_ended, is_scaled_to_zero, lacks_pods
@@ -127,9 +127,10 @@ def _as_given(cr: Mapping[str, Any]) -> Manifest | None:
 
 
 def _mounted(instance: str, objects: Mapping[tuple[str, str], Manifest], pods: list[Manifest]) -> set[str]:
-    """The claims that server and database mount, which need not be those that the custom resource names by now."""
+    """The claims that what outlives the instance is on, which need not be those that the custom resource names by now."""
     found: set[str] = set()
-    for kind, component in (("Deployment", Component.SERVER), ("StatefulSet", Component.POSTGRES)):
+    for component in [claim.mounted_by for claim in registry.claims().values() if claim.outlives]:
+        kind = registry.workloads()[component].kind
         workload = objects.get((kind, names.workload_name(instance, component)))
         found |= volumes.claims_in_use(workload, pods, component)
     return found

@@ -16,6 +16,7 @@ from ..components import (
     library,
     machine_learning,
     postgres,
+    registry,
     server,
     valkey,
     volumes,
@@ -29,9 +30,6 @@ from ..spec.checks import check
 from ..spec.images import IMAGE_VARIABLES
 from ..spec.names import SPEC_KEYS, Component
 from . import claims, pairing
-
-SERVER_DEPENDS_ON = frozenset({Component.LIBRARY, Component.CONFIG, Component.POSTGRES, Component.VALKEY})
-"""What holds the server back when it is blocked."""
 
 CLEAN_UP_STAGE = 3
 
@@ -110,7 +108,7 @@ def plan(cr: Mapping[str, Any], *, seen: Mapping[str, Any], images: Mapping[str,
 def blocked_components(notices: Iterable[Notice]) -> set[str]:
     """The components that a notice blocks, and the server when one that it needs is among them."""
     blocked = {str(notice.component) for notice in notices if notice.effect == Effect.BLOCKS}
-    return blocked | {Component.SERVER} if blocked & SERVER_DEPENDS_ON else blocked
+    return blocked | {Component.SERVER} if blocked & registry.feed_server() else blocked
 
 
 def _parts(
@@ -197,8 +195,12 @@ def _is_safe_when_blocked(step: Mapping[str, Any], around: Surroundings) -> bool
 
 def _to_be_left_running(dangers: Iterable[Notice]) -> set[str]:
     """The components whose pods alone keep a claim from being gone."""
-    workloads = {Component.LIBRARY: Component.SERVER, Component.POSTGRES: Component.POSTGRES}
-    return {workloads[Component(notice.component)] for notice in dangers if notice.reason == Reason.CLAIM_BEING_DELETED}
+    claims_of = registry.claims()
+    return {
+        claims_of[Component(notice.component)].mounted_by
+        for notice in dangers
+        if notice.reason == Reason.CLAIM_BEING_DELETED
+    }
 
 
 def _without_former_finalizer(cr: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -221,24 +223,13 @@ def _unwanted(
     `server_stays` says that the server is held back as it is: then so is all that it was given to run with. `running`
     are the components whose pods must not be ended.
     """
-    wanted = {
-        ("Deployment", Component.SERVER): instance.is_enabled(Component.SERVER),
-        ("Service", Component.SERVER): instance.is_enabled(Component.SERVER),
-        ("Ingress", Component.SERVER): exposure.wants_ingress(instance),
-        ("Route", Component.SERVER): exposure.wants_route(instance, around),
-        ("Deployment", Component.MACHINE_LEARNING): instance.is_enabled(Component.MACHINE_LEARNING),
-        ("Service", Component.MACHINE_LEARNING): instance.is_enabled(Component.MACHINE_LEARNING),
-        ("Deployment", Component.VALKEY): instance.is_enabled(Component.VALKEY),
-        ("Service", Component.VALKEY): instance.is_enabled(Component.VALKEY),
-        ("StatefulSet", Component.POSTGRES): instance.is_enabled(Component.POSTGRES),
-        ("Service", Component.POSTGRES): instance.is_enabled(Component.POSTGRES),
-    }
     candidates = [
-        (kind, names.workload_name(instance.name, component), component)
-        for (kind, component), is_wanted in wanted.items()
-        if not is_wanted
-        and not (server_stays and component in SERVER_DEPENDS_ON)
-        and not (kind in ("Deployment", "StatefulSet") and component in running)
+        (kind, names.workload_name(instance.name, each.component), each.component)
+        for each in registry.COMPONENTS
+        for kind, is_wanted in (each.objects or {}).items()
+        if not is_wanted(instance, around)
+        and not (server_stays and each.feeds_server)
+        and not (each.workload and kind == each.workload.kind and each.component in running)
     ]
     if config is not None and not server_stays:
         kinds = [kind for kind in ("ConfigMap", "Secret") if kind != config.kind]

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..components import keeping
+from ..components import keeping, registry
 from ..components.instance import Instance, Surroundings, identity
 from ..kube.values import Manifest, dig
 from ..spec import names
@@ -54,16 +54,19 @@ def removal(cr: Mapping[str, Any], *, seen: Mapping[str, Any]) -> dict[str, Any]
 def _names_of_ours(instance: str) -> set[tuple[str, str]]:
     """(kind, name) of all that an instance is made of and that can be made anew."""
     workloads = {
-        (kind, names.workload_name(instance, component))
-        for kind in ("Deployment", "StatefulSet", "Service", "Ingress", "Route")
-        for component in names.SPEC_KEYS
+        (kind, names.workload_name(instance, each.component))
+        for each in registry.COMPONENTS
+        for kind in each.objects or ()
     }
     return workloads | {
         ("ConfigMap", names.config_object(instance)),
         ("Secret", names.config_object(instance)),
         ("Secret", names.valkey_credentials(instance)),
-        ("PersistentVolumeClaim", names.cache_claim(instance)),
-        ("PersistentVolumeClaim", names.valkey_claim(instance)),
+        *(
+            ("PersistentVolumeClaim", claim.made(instance))
+            for claim in registry.claims().values()
+            if not claim.outlives
+        ),
     }
 
 

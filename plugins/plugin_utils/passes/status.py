@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from ..components import exposure, library, machine_learning, postgres, valkey
+from ..components import exposure, registry
 from ..components.instance import Instance
 from ..components.reasons import Effect, Notice, Reason
 from ..kube.readiness import has_ended, is_ready, is_scaled_to_zero, lacks_pods
@@ -15,15 +15,7 @@ from ..spec import names
 from ..spec.names import Component
 from .claims import may_be_shared
 from .diagnosis import diagnose
-from .planning import SERVER_DEPENDS_ON, State, blocked_components
-
-WORKLOADS = {
-    Component.SERVER: ("Deployment", "ServerReady", "serverReady"),
-    Component.MACHINE_LEARNING: ("Deployment", "MachineLearningReady", "machineLearningReady"),
-    Component.VALKEY: ("Deployment", "ValkeyReady", "valkeyReady"),
-    Component.POSTGRES: ("StatefulSet", "PostgresReady", "postgresReady"),
-}
-"""{component: (kind, condition, boolean in the status)}"""
+from .planning import State, blocked_components
 
 LOOK_AGAIN = "15s"
 """When to look for the Event that tells why a StatefulSet's pod was refused: nothing that the loop watches tells of it."""
@@ -77,13 +69,13 @@ def report(plan: Mapping[str, Any], outcome: Mapping[str, Any], seen: Mapping[st
     instance = Instance.from_cr(plan["cr"])
     pods, live = list(seen.get("pods") or ()), _after(seen, results)
     view = _View(instance, live, pods, notices, results, seen.get("refusals") or {})
-    components = {component: view.component_condition(component) for component in WORKLOADS}
+    components = {component: view.component_condition(component) for component in registry.workloads()}
     errors = [result["error"] for result in results if result.get("error")]
     conditions = [*_summary(components, notices, errors), *components.values()]
     status = {
         "observedGeneration": instance.generation,
         "ready": conditions[0].is_true,
-        **{WORKLOADS[component][2]: condition.is_true for component, condition in components.items()},
+        **{registry.workloads()[component].flag: condition.is_true for component, condition in components.items()},
         "url": view.url(),
         "conditions": [condition.as_dict(instance.generation) for condition in conditions],
     }
@@ -109,7 +101,7 @@ def _unread_status(cr: Manifest | None, problem: str) -> dict[str, Any] | None:
     known = cr.get("status") or {}
     types = ["Degraded"] if known.get("conditions") else ["Ready", "Degraded"]
     conditions = [Condition(type_, type_ == "Degraded", Reason.READ_FAILED, problem) for type_ in types]
-    flags = ("ready", *(flag for _kind, _type, flag in WORKLOADS.values()))
+    flags = ("ready", *(workload.flag for workload in registry.workloads().values()))
     return {
         **{flag: False for flag in flags if flag not in known},
         "conditions": [condition.as_dict(dig(cr, "metadata", "generation", default=0)) for condition in conditions],
@@ -133,9 +125,10 @@ class _View:
         self.blocked = blocked_components(notices)
 
     def component_condition(self, component: Component) -> Condition:
-        kind, condition_type, _unused = WORKLOADS[component]
+        described = registry.workloads()[component]
+        kind, condition_type = described.kind, described.condition
         if not self.instance.is_enabled(component):
-            return Condition(condition_type, True, *self._absence(component))
+            return Condition(condition_type, True, *described.absence(self.instance))
         why = self._hindrance(component)
         if why:
             return Condition(condition_type, False, *why)
@@ -168,13 +161,6 @@ class _View:
         name = names.workload_name(self.instance.name, Component.SERVER)
         return exposure.url(self.live.get(("Route", name)), self.live.get(("Ingress", name)))
 
-    def _absence(self, component: Component) -> tuple[Reason, str]:
-        if component is Component.MACHINE_LEARNING and self.instance.spec.machine_learning.url:
-            return Reason.EXTERNAL, "machine learning is external"
-        if component in {Component.POSTGRES, Component.VALKEY}:
-            return Reason.EXTERNAL, f"{component} is external"
-        return Reason.DISABLED, f"{component} is switched off"
-
     def _hindrance(self, component: Component) -> tuple[Reason, str] | None:
         """What keeps the component from being what the custom resource says: a blocking notice or a refused write."""
         own = [n for n in self._concerning(component) if n.effect == Effect.BLOCKS]
@@ -185,7 +171,7 @@ class _View:
         if errors:
             return Reason.APPLY_FAILED, _joined(errors)
         if component in self.blocked:
-            waits_for = sorted(other for other in self.blocked & SERVER_DEPENDS_ON if other != component)
+            waits_for = sorted(other for other in self.blocked & registry.feed_server() if other != component)
             return Reason.BLOCKED, f"{component} waits for {' and '.join(waits_for)}"
         return None
 
@@ -196,21 +182,18 @@ class _View:
         """Library, configuration and external services have no condition that could tell: they are the server's."""
         if component is not Component.SERVER:
             return {component}
-        absent = {other for other in (Component.VALKEY, Component.POSTGRES) if not self.instance.is_enabled(other)}
-        return {component, Component.LIBRARY, Component.CONFIG, *absent}
+        workloads = registry.workloads()
+        untold = {
+            other for other in registry.feed_server() if other not in workloads or not self.instance.is_enabled(other)
+        }
+        return {component, *untold}
 
     def _pods_of(self, component: Component) -> list[Manifest]:
         key = "app.kubernetes.io/component"
         return [pod for pod in self.pods if dig(pod, "metadata", "labels", default={}).get(key) == component]
 
     def _claims(self, component: Component) -> list[str | None]:
-        if component is Component.SERVER:
-            return [library.claim_name(self.instance)]
-        if component is Component.MACHINE_LEARNING:
-            return [machine_learning.claim_name(self.instance)]
-        if component is Component.VALKEY:
-            return [valkey.claim_name(self.instance)]
-        return [postgres.claim_name(self.instance)]
+        return [claim.name(self.instance) for claim in registry.claims().values() if claim.mounted_by == component]
 
 
 def _is_known_with_its_result(result: Mapping[str, Any]) -> bool:

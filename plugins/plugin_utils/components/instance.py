@@ -146,13 +146,13 @@ class Part:
         )
 
     def blocks(self, reason: Reason, message: str, *, component: Component | None = None, retry: bool = False) -> None:
-        self.notices.append(Notice(component or self.component, Effect.BLOCKS, reason, message, retry))
+        self.notices.append(Notice(Component(component or self.component), Effect.BLOCKS, reason, message, retry))
 
     def explains(self, reason: Reason, message: str, *, retry: bool = False) -> None:
-        self.notices.append(Notice(self.component, Effect.EXPLAINS, reason, message, retry))
+        self.notices.append(Notice(Component(self.component), Effect.EXPLAINS, reason, message, retry))
 
     def warns(self, reason: Reason, message: str) -> None:
-        self.notices.append(Notice(self.component, Effect.WARNS, reason, message))
+        self.notices.append(Notice(Component(self.component), Effect.WARNS, reason, message))
 
     @property
     def is_blocked(self) -> bool:

@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from ..spec.names import Component
 
 
 class Reason(StrEnum):
@@ -67,9 +70,30 @@ class Effect(StrEnum):
 class Notice(NamedTuple):
     """Something to tell the user. `message` names the object and what to do, and holds no secret value."""
 
-    component: str
+    component: Component
     effect: Effect
     reason: Reason
     message: str
     retry: bool = False
     """True when nothing that is watched will tell that it has healed, so the pass has to be tried again."""
+
+    @classmethod
+    def from_dict(cls, told: Mapping[str, Any]) -> Notice:
+        """The notice that `as_dict` made `told` of. ValueError where a word of it is none of ours."""
+        return cls(
+            Component(told["component"]),
+            Effect(told["effect"]),
+            Reason(told["reason"]),
+            told["message"],
+            told["retry"],
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """{"component", "effect", "reason", "message", "retry"} of plain values, which travel from task to task."""
+        return {
+            "component": str(self.component),
+            "effect": str(self.effect),
+            "reason": str(self.reason),
+            "message": self.message,
+            "retry": self.retry,
+        }

@@ -60,7 +60,7 @@ class Plan:
         return text(self._content())
 
     def _content(self) -> dict[str, Any]:
-        notices = [notice._asdict() for notice in self.notices]
+        notices = [notice.as_dict() for notice in self.notices]
         return {"cr": self.cr, "state": self.state, "steps": self.steps, "notices": notices}
 
     @property
@@ -197,7 +197,7 @@ def _to_be_left_running(dangers: Iterable[Notice]) -> set[str]:
     """The components whose pods alone keep a claim from being gone."""
     claims_of = registry.claims()
     return {
-        claims_of[Component(notice.component)].mounted_by
+        claims_of[notice.component].mounted_by
         for notice in dangers
         if notice.reason == Reason.CLAIM_BEING_DELETED
     }

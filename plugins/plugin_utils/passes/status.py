@@ -54,7 +54,7 @@ def report(plan: Mapping[str, Any], outcome: Mapping[str, Any], seen: Mapping[st
     Where `seen` or `outcome` hold a "problem" in the place of what was read or done, it is the failure.
     """
     results = list(outcome.get("results") or ())
-    notices = [Notice(**notice) for notice in plan["notices"]]
+    notices = [Notice.from_dict(notice) for notice in plan["notices"]]
     failures = [result["error"] for result in results if result.get("error")]
     failures += [notice.message for notice in notices if notice.retry]
     told: dict[str, Any] = {"failures": failures, "changed": _changes(results, seen), "current": seen.get("cr")}
@@ -165,7 +165,7 @@ class _View:
         """What keeps the component from being what the custom resource says: a blocking notice or a refused write."""
         own = [n for n in self._concerning(component) if n.effect == Effect.BLOCKS]
         if own:
-            return Reason(own[0].reason), _joined(notice.message for notice in own)
+            return own[0].reason, _joined(notice.message for notice in own)
         parts = self._parts(component)
         errors = [r["error"] for r in self.results if r.get("error") and r["component"] in parts and _is_needed(r)]
         if errors:

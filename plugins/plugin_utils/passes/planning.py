@@ -196,11 +196,7 @@ def _is_safe_when_blocked(step: Mapping[str, Any], around: Surroundings) -> bool
 def _to_be_left_running(dangers: Iterable[Notice]) -> set[str]:
     """The components whose pods alone keep a claim from being gone."""
     claims_of = registry.claims()
-    return {
-        claims_of[notice.component].mounted_by
-        for notice in dangers
-        if notice.reason == Reason.CLAIM_BEING_DELETED
-    }
+    return {claims_of[notice.component].mounted_by for notice in dangers if notice.reason == Reason.CLAIM_BEING_DELETED}
 
 
 def _without_former_finalizer(cr: Mapping[str, Any]) -> list[dict[str, Any]]:

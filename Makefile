@@ -53,6 +53,8 @@ lint: $(READY) ## Check style, types, layers, YAML, roles, and that generated fi
 	yamllint --strict .
 	ansible-lint --offline
 	python hack/crd/generate.py --check
+	python hack/watches.py --check
+	python hack/rbac.py --check
 	python hack/bundle/generate.py --check
 	python hack/docs/fields.py --check
 	python hack/docs/variables.py --check
@@ -114,8 +116,10 @@ format: $(READY) ## Format the code and mend what the linter can mend
 	ruff format .
 
 .PHONY: generate
-generate: $(READY) ## Write generated files anew: CRD, bundle, reference pages
+generate: $(READY) ## Write generated files anew: CRDs, watches, roles, bundle, reference pages
 	python hack/crd/generate.py
+	python hack/watches.py
+	python hack/rbac.py
 	python hack/bundle/generate.py
 	python hack/docs/fields.py
 	python hack/docs/variables.py

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Write crds/media.rm3l.org_immiches.yaml from immich.yaml and core-schemas.json.
+"""Write crds/ and plugins/plugin_utils/spec/custom_kinds.py from the YAML files beside this one and core-schemas.json.
 
-python hack/crd/generate.py            write the file
-python hack/crd/generate.py --check    fail if the file is not what would be written
+python hack/crd/generate.py            write the files
+python hack/crd/generate.py --check    fail if a file is not what would be written
 """
 
 from __future__ import annotations
@@ -10,22 +10,44 @@ from __future__ import annotations
 import copy
 import json
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from ansible_collections.media.immich.plugins.plugin_utils.kube.kinds import KINDS
 from ansible_collections.media.immich.plugins.plugin_utils.spec import variables
 from ansible_collections.media.immich.plugins.plugin_utils.spec.names import SPEC_KEYS, Component
+from hack import writing
+from hack.crd import sources
 
 Schema = dict[str, Any]
 
 HERE = Path(__file__).resolve().parent
-OUTPUT = HERE.parents[1] / "crds" / "media.rm3l.org_immiches.yaml"
+ROOT = HERE.parents[1]
+CUSTOM_KINDS = ROOT / "plugins" / "plugin_utils" / "spec" / "custom_kinds.py"
 MAX_COMPACT_BYTES = 150_000  # client-side apply stores the object in an annotation, which holds 256 KiB in all
-HEADER = "# Written by `python hack/crd/generate.py` from hack/crd/immich.yaml; edit that file instead.\n---\n"
+HEADER = "# Written by `python hack/crd/generate.py` from hack/crd/{source}; edit that file instead.\n---\n"
 
-LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # many times faster where PyYAML has libyaml
+ROW_NUMBERS = {row.kind: number for number, row in enumerate(KINDS)}
+CUSTOM_KINDS_TEXT = '''\
+# SPDX-License-Identifier: Apache-2.0
+"""Our kinds, and where each names other objects. Written by `python hack/crd/generate.py` from hack/crd/*.yaml."""
+
+from __future__ import annotations
+
+from ..kube.kinds import KnownKind
+
+__all__ = ["CUSTOM_KINDS", "REFERS"]
+
+CUSTOM_KINDS = [
+{rows}]
+
+REFERS: dict[str, dict[str, list[str]]] = {{
+{tables}}}
+"""By the kind of the custom resource and of what it names: the paths of the names."""
+'''
 
 KEYWORDS = {
     "type", "format", "description", "default", "enum", "pattern", "minimum", "maximum", "minLength", "maxLength",
@@ -36,9 +58,11 @@ KEYWORDS = {
 
 
 class Expander:
-    """Turns the abbreviations of immich.yaml into a structural schema."""
+    """Turns the abbreviations of a source into a structural schema."""
 
     def __init__(self, shared: dict[str, Schema], core: dict[str, Schema]) -> None:
+        self.refers: dict[str, list[str]] = {}
+        """By kind, the paths of the fields that name an object of it, in the order of the schema."""
         self._shared = shared
         self._core = core
 
@@ -47,6 +71,10 @@ class Expander:
         node = self._resolved(node)
         if (component := node.pop("variables", None)) is not None:
             node["items"].setdefault("rules", []).extend(variable_rules(Component(component)))
+        if (kind := node.pop("refers", None)) is not None:
+            if kind not in ROW_NUMBERS:
+                raise ValueError(f"{path}: refers to {kind}, which has no row in plugins/plugin_utils/kube/kinds.py")
+            self.refers.setdefault(kind, []).append(path.removeprefix("."))
         rules = [validation(rule) for rule in node.pop("rules", [])]
         if node.pop("conditional-variables", False):
             rules += conditional_variable_rules()
@@ -203,47 +231,32 @@ def volume_rules(at: str, switches: list[str]) -> list[Schema]:
     ]
 
 
-def crd(schema: Schema) -> dict[str, Any]:
+def crd(resource: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
     """The CustomResourceDefinition around the schema."""
-
-    def column(name: str, kind: str, path: str, description: str, *, wide: bool = False) -> dict[str, Any]:
-        priority = {"priority": 1} if wide else {}
-        return {"name": name, "type": kind, "jsonPath": path, "description": description} | priority
-
+    kind, plural = resource["kind"], resource["plural"]
+    optional = {key: resource[key] for key in ("shortNames", "categories") if key in resource}
+    columns = {"additionalPrinterColumns": resource["columns"]} if "columns" in resource else {}
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": "immiches.media.rm3l.org"},
+        "metadata": {"name": f"{plural}.{resource['group']}"},
         "spec": {
-            "group": "media.rm3l.org",
+            "group": resource["group"],
             "names": {
-                "kind": "Immich",
-                "listKind": "ImmichList",
-                "plural": "immiches",
-                "singular": "immich",
-                "shortNames": ["imm"],
-                "categories": ["media"],
+                "kind": kind,
+                "listKind": f"{kind}List",
+                "plural": plural,
+                "singular": kind.lower(),
+                **optional,
             },
             "scope": "Namespaced",
             "versions": [
                 {
-                    "name": "v1alpha1",
+                    "name": resource["version"],
                     "served": True,
                     "storage": True,
                     "subresources": {"status": {}},
-                    "additionalPrinterColumns": [
-                        column("Ready", "boolean", ".status.ready", "Whether every enabled component is ready"),
-                        column("URL", "string", ".status.url", "Address under which Immich is reachable"),
-                        column(
-                            "Reason",
-                            "string",
-                            '.status.conditions[?(@.type=="Ready")].reason',
-                            "Why Immich is ready or not",
-                            wide=True,
-                        ),
-                        column("Image", "string", ".spec.server.image", "Server image, if set", wide=True),
-                        column("Age", "date", ".metadata.creationTimestamp", "Time since the object was created"),
-                    ],
+                    **columns,
                     "schema": {"openAPIV3Schema": schema},
                 }
             ],
@@ -261,27 +274,61 @@ class Dumper(yaml.SafeDumper):
         return True
 
 
-def generated() -> str:
-    """The text of the CRD file; ValueError if it grew beyond what client-side apply takes."""
-    source = yaml.load((HERE / "immich.yaml").read_text(encoding="utf-8"), Loader=LOADER)  # noqa: S506 - safe
+def generated() -> dict[Path, str]:
+    """{file: text} of all that this program writes.
+
+    Raises:
+        ValueError: a source holds what it cannot, or a CRD grew beyond what client-side apply takes.
+    """
     core = json.loads((HERE / "core-schemas.json").read_text(encoding="utf-8"))
-    document = crd(Expander(source["shared"], core).expand(source["schema"], ""))
-    size = len(json.dumps(document, separators=(",", ":")).encode())
-    if size >= MAX_COMPACT_BYTES:
-        raise ValueError(f"the CRD has {size} bytes as compact JSON, at most {MAX_COMPACT_BYTES - 1} are allowed")
-    return HEADER + yaml.dump(document, Dumper=Dumper, sort_keys=False, width=120, allow_unicode=True)
+    shared = shared_by_all()
+    texts: dict[Path, str] = {}
+    refers: dict[str, dict[str, list[str]]] = {}
+    for source in sources.all_of_them():
+        expander = Expander(shared, core)
+        document = crd(source.resource, expander.expand(source.schema, ""))
+        size = len(json.dumps(document, separators=(",", ":")).encode())
+        if size >= MAX_COMPACT_BYTES:
+            raise ValueError(
+                f"the CRD of {source.kind} has {size} bytes as compact JSON, at most {MAX_COMPACT_BYTES - 1} are allowed"
+            )
+        header = HEADER.format(source=source.file.name)
+        body = yaml.dump(document, Dumper=Dumper, sort_keys=False, width=120, allow_unicode=True)
+        texts[source.crd_file] = header + body
+        refers[source.kind] = expander.refers
+    texts[CUSTOM_KINDS] = custom_kinds(refers)
+    return texts
+
+
+def shared_by_all() -> dict[str, Schema]:
+    """What stands under `shared` of any source; ValueError where two sources mean different things by one name."""
+    found: dict[str, Schema] = {}
+    for source in sources.all_of_them():
+        for name, schema in source.shared.items():
+            if found.setdefault(name, schema) != schema:
+                raise ValueError(f"{source.file.name}: another source shares something else as {name}; rename it")
+    return found
+
+
+def custom_kinds(refers: Mapping[str, Mapping[str, Sequence[str]]]) -> str:
+    """The text of the Python module that tells passes which kinds of custom resources there are, and their references."""
+    rows = [
+        f'    KnownKind("{source.api_version}", "{source.kind}", "{source.plural}"),\n'
+        for source in sources.all_of_them()
+    ]
+    tables = ""
+    for kind, paths_by_kind in refers.items():
+        tables += f'    "{kind}": {{\n'
+        for referred in sorted(paths_by_kind, key=ROW_NUMBERS.__getitem__):
+            lines = "".join(f'            "{path}",\n' for path in paths_by_kind[referred])
+            tables += f'        "{referred}": [\n{lines}        ],\n'
+        tables += "    },\n"
+    return CUSTOM_KINDS_TEXT.format(rows="".join(rows), tables=tables)
 
 
 def main(arguments: list[str]) -> int:
     """Exit status: 0 written or fresh, 1 stale."""
-    text = generated()
-    if arguments == ["--check"]:
-        if OUTPUT.read_text(encoding="utf-8") == text:
-            return 0
-        sys.stderr.write(f"{OUTPUT.name} is not what its source says: run python hack/crd/generate.py\n")
-        return 1
-    OUTPUT.write_text(text, encoding="utf-8")
-    return 0
+    return writing.written_or_checked(generated(), "hack/crd/generate.py", is_check=arguments == ["--check"])
 
 
 if __name__ == "__main__":

@@ -44,8 +44,15 @@ REQUIRED = {
     "SecretEnvSource": ["name"],
     "SecretKeySelector": ["name", "key"],
 }
-# Types whose field `name` names another object; objectName is a schema that immich.yaml shares.
-NAMED = {*REQUIRED, "LocalObjectReference"}
+# Types whose field `name` names another object, and of which kind, None for any; objectName is a schema that immich.yaml
+# shares.
+NAMED = {
+    "ConfigMapEnvSource": "ConfigMap",
+    "ConfigMapKeySelector": "ConfigMap",
+    "SecretEnvSource": "Secret",
+    "SecretKeySelector": "Secret",
+    "LocalObjectReference": None,
+}
 
 
 def inlined(name: str, definitions: dict[str, Schema]) -> Schema:
@@ -55,7 +62,8 @@ def inlined(name: str, definitions: dict[str, Schema]) -> Schema:
     schema = reduced(definitions[name], definitions)
     short = name.removeprefix(PREFIX)
     if short in NAMED:
-        schema["properties"]["name"] = {"use": "objectName"}
+        refers = {"refers": NAMED[short]} if NAMED[short] else {}
+        schema["properties"]["name"] = {"use": "objectName", **refers}
     for field in EMPTY_ALLOWED.get(short, []):
         schema["properties"][field]["enum"].append("")
     for field in REQUIRED.get(short, []):

@@ -11,7 +11,6 @@ from ansible.errors import AnsibleActionFail
 
 from ..plugin_utils.api_action import ApiAction
 from ..plugin_utils.kube.api_error import Misconfigured, ObjectRef, TransportError
-from ..plugin_utils.kube.api_objects import ApiObjects
 from ..plugin_utils.kube.applying import Objects, apply_steps, misuse
 from ..plugin_utils.kube.manifest_diff import object_diff
 from ..plugin_utils.kube.transport import Transport
@@ -78,7 +77,7 @@ class _ObjectsByGroup:
         """`options` are those that ApiObjects and RouteObjects have in common."""
         self._transport = transport
         self._options = options
-        self._objects = ApiObjects(transport, **options)
+        self._objects = ApiAction.objects(transport, **options)
         self._routes: Objects | None = None
         self._loading = threading.Lock()
 

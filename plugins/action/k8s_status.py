@@ -47,7 +47,7 @@ class ActionModule(ApiAction):
         problem = status_problem(arguments["status"], arguments["conditions"]) or _event_problem(arguments["events"])
         if problem:
             raise AnsibleActionFail(f"{self._task.action}: {problem}")
-        result = self._written(arguments, ApiObjects(transport))
+        result = self._written(arguments, self.objects(transport))
         if arguments["report"] is not None:
             result["report"] = arguments["report"]
         if arguments["failures"]:

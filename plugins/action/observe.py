@@ -14,8 +14,7 @@ from ..plugin_utils.kube.api_error import ApiError, ObjectRef, TransportError
 from ..plugin_utils.kube.api_objects import ApiObjects
 from ..plugin_utils.kube.transport import Transport
 from ..plugin_utils.kube.values import structure, text
-from ..plugin_utils.passes.observation import observe
-from ..plugin_utils.spec.names import API_VERSION, KIND
+from ..plugin_utils.passes.observation import observe, who_is
 
 
 class ActionModule(ApiAction):
@@ -36,14 +35,14 @@ class ActionModule(ApiAction):
         for field in ("name", "namespace"):
             if not isinstance(metadata.get(field), str) or not metadata[field]:
                 raise AnsibleActionFail(f"{self._task.action}: cr.metadata.{field} must be given")
-        api = ApiObjects(transport)
+        api = self.objects(transport)
         try:
             in_parallel = partial(transport.parallel, lambda read: read())
             seen = observe(cr, api, in_parallel=in_parallel, is_current=arguments["is_current"])
         except ApiError as exc:
             if not arguments["as_json"]:
                 raise
-            return _unread(exc, _live(api, metadata["name"], metadata["namespace"]))
+            return _unread(exc, _live(api, who_is(cr)))
         return {"changed": False, **({"json": text(seen)} if arguments["as_json"] else seen)}
 
     def unable(self, arguments: dict[str, Any], cause: TransportError) -> dict[str, Any]:
@@ -55,9 +54,9 @@ def _unread(cause: TransportError, cr: dict[str, Any] | None) -> dict[str, Any]:
     return {"changed": False, "json": text({"problem": str(cause), "cr": cr})}
 
 
-def _live(api: ApiObjects, name: str, namespace: str) -> dict[str, Any] | None:
+def _live(api: ApiObjects, who: ObjectRef) -> dict[str, Any] | None:
     """The custom resource, to write to its status what could not be read; None if it is that itself."""
     try:
-        return api.find(ObjectRef(API_VERSION, KIND, name, namespace))
+        return api.find(who)
     except TransportError:
         return None

@@ -64,7 +64,7 @@ class ActionModule(ApiAction):
         if not _is_served(transport):
             return _told(self._wanted, is_stored=False)
         field_manager = arguments["field_manager"]
-        objects = ApiObjects(transport, dry_run=self.is_check, field_manager=field_manager)
+        objects = self.objects(transport, dry_run=self.is_check, field_manager=field_manager)
         [outcome] = apply_steps(
             [{"verb": "apply", "object": self._given}],
             None,

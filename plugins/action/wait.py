@@ -17,7 +17,7 @@ from ..plugin_utils.kube.api_objects import ApiObjects
 from ..plugin_utils.kube.transport import Transport
 from ..plugin_utils.kube.values import structure, text
 from ..plugin_utils.passes import planning, status
-from ..plugin_utils.passes.observation import observe
+from ..plugin_utils.passes.observation import InParallel, observe
 from ..plugin_utils.spec.images import images_from_environment
 
 INTERVAL_S = 2.0
@@ -42,7 +42,9 @@ class ActionModule(ApiAction):
         began = time.monotonic()
         deadline = began + arguments["timeout"]
         while True:
-            found, problem = _look(cr, images, transport)
+            found, problem = _look(
+                cr, images, self.objects(transport), partial(transport.parallel, lambda read: read())
+            )
             if _is_ready(found) or time.monotonic() >= deadline:
                 break
             time.sleep(max(0.0, min(INTERVAL_S, deadline - time.monotonic())))
@@ -58,11 +60,11 @@ def _told(report: Mapping[str, Any], *, waited: float | None) -> dict[str, Any]:
 
 
 def _look(
-    cr: Mapping[str, Any], images: Mapping[str, str], transport: Transport
+    cr: Mapping[str, Any], images: Mapping[str, str], api: ApiObjects, in_parallel: InParallel
 ) -> tuple[Mapping[str, Any], TransportError | None]:
     """(what a pass that writes nothing would report, why it could not look)."""
     try:
-        seen = observe(cr, ApiObjects(transport), in_parallel=partial(transport.parallel, lambda read: read()))
+        seen = observe(cr, api, in_parallel=in_parallel)
     except TransportError as exc:
         return {}, exc
     plan = planning.plan(cr, seen=seen, images=images, new_password="")  # nothing is written

@@ -14,15 +14,21 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
 
 from .kube.api_error import Misconfigured, TransportError
+from .kube.api_objects import ApiObjects
 from .kube.connection_settings import CONNECTION_ARGUMENTS, ConnectionSettings
 from .kube.packages import missing
+from .kube.resource_paths import BUILT_IN, Resource
 from .kube.transport import Transport, connected
+from .spec.custom_kinds import CUSTOM_KINDS
 
 with contextlib.suppress(ImportError):  # said where it is used
     # Slow to import. ansible-playbook loads an action before it forks a worker for each task, so here once for all.
     from .kube import client_pool  # noqa: F401 # pylint: disable=unused-import
 
 __all__ = ["ApiAction"]
+
+KNOWN = BUILT_IN | {(row.api_version, row.kind): Resource(row.plural, row.namespaced) for row in CUSTOM_KINDS}
+"""Kubernetes' kinds and ours, which thus cost no request for discovery."""
 
 
 class ApiAction(ActionBase):  # type: ignore[misc] # ansible-core ships no types
@@ -66,6 +72,11 @@ class ApiAction(ActionBase):  # type: ignore[misc] # ansible-core ships no types
         """The task's result when the API server or the way to it is the problem: a failure that says so."""
         del arguments
         return {"failed": True, "changed": False, "msg": f"{self._task.action}: {cause}"}
+
+    @staticmethod
+    def objects(transport: Transport, **options: Any) -> ApiObjects:
+        """The objects of the cluster; `options` are those of ApiObjects."""
+        return ApiObjects(transport, known=KNOWN, **options)
 
     @property
     def is_check(self) -> bool:

@@ -40,10 +40,19 @@ class Requests(Protocol):
 class ApiObjects:
     """Operations on objects over a transport; all raise ApiError and Unreachable. Safe to use from several threads.
 
-    `dry_run` asks the API server to check and answer as usual, but to store nothing.
+    `dry_run` asks the API server to check and answer as usual, but to store nothing. `known` are kinds that need no
+    discovery.
     """
 
-    def __init__(self, transport: Requests, *, dry_run: bool = False, field_manager: str = FIELD_MANAGER) -> None:
+    def __init__(
+        self,
+        transport: Requests,
+        *,
+        dry_run: bool = False,
+        field_manager: str = FIELD_MANAGER,
+        known: Mapping[tuple[str, str], Resource] = BUILT_IN,
+    ) -> None:
+        self._known = known
         self._transport = transport
         self._field_manager = field_manager
         self._dry_run = {"dryRun": "All"} if dry_run else {}
@@ -152,7 +161,7 @@ class ApiObjects:
         return True
 
     def _path(self, ref: ObjectRef, *, subresource: str = "") -> str:
-        resource = BUILT_IN.get((ref.api_version, ref.kind)) or self._discover(ref)
+        resource = self._known.get((ref.api_version, ref.kind)) or self._discover(ref)
         if resource.namespaced and ref.name and not ref.namespace:
             raise ApiError(400, "BadRequest", "the object needs metadata.namespace", subject=str(ref))
         return path_of(ref, resource, subresource=subresource)

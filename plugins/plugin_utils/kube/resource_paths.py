@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the API server keeps a kind: the names that discovery would tell, for the kinds that a pass needs."""
+"""Where the API server keeps a kind: the names that discovery would tell, for the kinds of `kinds.py`."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 from urllib.parse import quote
 
+from . import kinds
 from .api_error import ApiError, ObjectRef
 
 __all__ = ["BUILT_IN", "Resource", "path_of"]
@@ -18,25 +19,7 @@ class Resource(NamedTuple):
     namespaced: bool = True
 
 
-BUILT_IN: dict[tuple[str, str], Resource] = {
-    ("v1", "ConfigMap"): Resource("configmaps"),
-    ("v1", "Event"): Resource("events"),
-    ("v1", "Namespace"): Resource("namespaces", namespaced=False),
-    ("v1", "PersistentVolume"): Resource("persistentvolumes", namespaced=False),
-    ("v1", "PersistentVolumeClaim"): Resource("persistentvolumeclaims"),
-    ("v1", "Pod"): Resource("pods"),
-    ("v1", "Secret"): Resource("secrets"),
-    ("v1", "Service"): Resource("services"),
-    ("v1", "ServiceAccount"): Resource("serviceaccounts"),
-    ("apps/v1", "Deployment"): Resource("deployments"),
-    ("apps/v1", "ReplicaSet"): Resource("replicasets"),
-    ("apps/v1", "StatefulSet"): Resource("statefulsets"),
-    ("networking.k8s.io/v1", "Ingress"): Resource("ingresses"),
-    ("networking.k8s.io/v1", "NetworkPolicy"): Resource("networkpolicies"),
-    ("storage.k8s.io/v1", "StorageClass"): Resource("storageclasses", namespaced=False),
-    ("route.openshift.io/v1", "Route"): Resource("routes"),
-    ("media.rm3l.org/v1alpha1", "Immich"): Resource("immiches"),
-}
+BUILT_IN = {(row.api_version, row.kind): Resource(row.plural, row.namespaced) for row in kinds.KINDS}
 
 
 def path_of(ref: ObjectRef, resource: Resource, *, subresource: str = "") -> str:

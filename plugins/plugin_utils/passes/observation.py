@@ -9,7 +9,9 @@ from typing import Any, Protocol, TypeAlias
 
 from ..components import postgres, registry, volumes
 from ..components.instance import Instance, Surroundings
+from ..kube import kinds
 from ..kube.api_error import ApiError, ObjectRef
+from ..kube.kinds import KnownKind
 from ..kube.readiness import has_ended, is_scaled_to_zero, lacks_pods
 from ..kube.values import Manifest
 from ..spec import names
@@ -17,7 +19,7 @@ from ..spec.names import Component
 from ..spec.references import references
 from . import claims
 
-__all__ = ["OWNED_KINDS", "ROUTE", "observe"]
+__all__ = ["InParallel", "observe", "who_is"]
 
 InParallel: TypeAlias = Callable[[Iterable[Callable[[], Any]]], list[Any]]
 """Calls all functions, perhaps at once, and returns their results in order."""
@@ -31,51 +33,49 @@ class Reader(Protocol):
     def list(self, ref: ObjectRef, *, selector: str = "", fields: str = "") -> list[Manifest]: ...
 
 
-ROUTE = ("route.openshift.io/v1", "Route")
-OWNED_KINDS = (
-    ("apps/v1", "Deployment"),
-    ("apps/v1", "StatefulSet"),
-    ("v1", "Service"),
-    ("v1", "ConfigMap"),
-    ("v1", "Secret"),
-    ("v1", "PersistentVolumeClaim"),
-    ("networking.k8s.io/v1", "Ingress"),
-)
-"""Kinds that an instance may consist of and that every cluster has."""
-POD = ("v1", "Pod")
-EVENT = ("v1", "Event")
-CLUSTER_SCOPED = frozenset({"StorageClass"})
+POD = kinds.named("Pod")
+EVENT = kinds.named("Event")
+
+
+def who_is(cr: Mapping[str, Any]) -> ObjectRef:
+    """The custom resource itself; one that does not tell its kind is an Immich."""
+    metadata = cr["metadata"]
+    kind = (cr.get("apiVersion") or names.API_VERSION, cr.get("kind") or names.KIND)
+    return ObjectRef(*kind, metadata["name"], metadata["namespace"])
 
 
 def observe(cr: Mapping[str, Any], api: Reader, *, in_parallel: InParallel, is_current: bool = False) -> dict[str, Any]:
     """{"cr", "deleting", "apis", "openshift", "objects", "pods", "references", "neighbours", "refusals",
     "database_mounted_by"}.
 
-    Two rounds of requests: what needs no knowledge, then Routes (where there are any), the references that the first
-    round has not brought, and Events of a StatefulSet that lacks pods. Before a database is started on a claim that is
-    there already, a third round tells what else mounts it. Raises ApiError and Unreachable.
+    Two rounds of requests: what needs no knowledge, then kinds that only some clusters serve, the references that the
+    first round has not brought, and Events of a StatefulSet that lacks pods. Before a database is started on a claim that
+    is there already, a third round tells what else mounts it. Raises ApiError and Unreachable.
+
+    `cr` may be of any kind; what is there of claims and their other users is only looked up for an Immich.
 
     What is stored of the custom resource comes with the list of its kind. `is_current`: `cr` is what is stored already, or
     would be, were this not check mode; one without a uid is not stored at all.
     """
-    name, namespace = cr["metadata"]["name"], cr["metadata"]["namespace"]
+    who = who_is(cr)
+    name, namespace, is_immich = who.name, who.namespace, who.kind == names.KIND
     selector = f"app.kubernetes.io/instance={name},app.kubernetes.io/managed-by={names.FIELD_MANAGER}"
 
-    def listing(api_version: str, kind: str) -> Callable[[], list[Manifest]]:
-        return partial(api.list, ObjectRef(api_version, kind, namespace=namespace), selector=selector)
+    def listing(row: KnownKind) -> Callable[[], list[Manifest]]:
+        return partial(api.list, ObjectRef(row.api_version, row.kind, namespace=namespace), selector=selector)
 
     instances, groups, pods, *owned = in_parallel(
         [
-            partial(api.list, ObjectRef(names.API_VERSION, names.KIND, namespace=namespace)),
+            partial(api.list, who._replace(name="")),
             api.api_groups,
-            listing(*POD),
-            *(listing(*kind) for kind in OWNED_KINDS),
+            listing(POD),
+            *map(listing, kinds.OWNED),
         ]
     )
     # A list is as fresh as a GET, and any neighbour may name a claim of this instance: so the list is what is needed.
     stored = (one for one in instances if one["metadata"]["name"] == name)
     live_cr = _as_given(cr) if is_current else next(stored, None)
-    route_is_served = "v1" in groups.get("route.openshift.io", ())
+    served = {row.kind.lower(): row.version in groups.get(row.group, ()) for row in kinds.OPTIONAL}
     objects = [item for items in owned for item in items]
     known = {(item["kind"], item["metadata"]["name"]): item for item in objects}
     present = live_cr or cr  # a pass acts on the present, not on what it was started for
@@ -83,17 +83,19 @@ def observe(cr: Mapping[str, Any], api: Reader, *, in_parallel: InParallel, is_c
     named = {reference["name"] for reference in wanted if reference["kind"] == "PersistentVolumeClaim"}
     wanted += [
         {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "name": claim}
-        for claim in sorted(_mounted(name, known, pods) - named)
+        for claim in sorted((_mounted(name, known, pods) if is_immich else set()) - named)
     ]
     missing = [reference for reference in wanted if (reference["kind"], reference["name"]) not in known]
     short = [item for item in objects if item["kind"] == "StatefulSet" and lacks_pods(item)]
-    routes, *found = in_parallel(
+    more = [row for row in kinds.OPTIONAL if served[row.kind.lower()]]
+    answered = in_parallel(
         [
-            listing(*ROUTE) if route_is_served else list,
+            *map(listing, more),
             *(partial(_read, api, _ref(reference, namespace)) for reference in missing),
             *(partial(_refusal, api, item) for item in short),
         ]
     )
+    optional, found = answered[: len(more)], answered[len(more) :]
     answers = {
         (reference["kind"], reference["name"]): answer
         for reference, answer in zip(missing, found[: len(missing)], strict=True)
@@ -101,9 +103,9 @@ def observe(cr: Mapping[str, Any], api: Reader, *, in_parallel: InParallel, is_c
     seen = {
         "cr": live_cr,
         "deleting": bool(live_cr and live_cr["metadata"].get("deletionTimestamp")),
-        "apis": {"immich": names.VERSION in groups.get(names.GROUP, ()), "route": route_is_served},
+        "apis": {who.kind.lower(): _is_served(who, groups), **served},
         "openshift": "security.openshift.io" in groups,
-        "objects": [*objects, *routes],
+        "objects": [*objects, *(item for items in optional for item in items)],
         "pods": pods,
         "references": [
             {**reference, **answers.get(key, {"object": known.get(key), "forbidden": False})}
@@ -112,14 +114,21 @@ def observe(cr: Mapping[str, Any], api: Reader, *, in_parallel: InParallel, is_c
         ],
         "neighbours": [
             {"metadata": {"name": other["metadata"]["name"]}, "spec": other.get("spec")}
-            for other in claims.worth_a_look(present, instances)
+            for other in (claims.worth_a_look(present, instances) if is_immich else ())
             if other["metadata"]["name"] != name
         ],
         "refusals": {
             item["metadata"]["name"]: text for item, text in zip(short, found[len(missing) :], strict=True) if text
         },
     }
+    if not is_immich:
+        return {**seen, "database_mounted_by": []}
     return {**seen, "database_mounted_by": _database_mounted_by(Instance.from_cr(present), seen, api, in_parallel)}
+
+
+def _is_served(who: ObjectRef, groups: Mapping[str, list[str]]) -> bool:
+    group, _unused, version = who.api_version.rpartition("/")
+    return version in groups.get(group, ())
 
 
 def _as_given(cr: Mapping[str, Any]) -> Manifest | None:
@@ -148,15 +157,17 @@ def _database_mounted_by(
     claim = postgres.claim_to_start_on(instance, around)
     if claim is None or around.live("PersistentVolumeClaim", claim) is None:
         return []
-    kinds = (POD, ("apps/v1", "StatefulSet"), ("apps/v1", "Deployment"))
-    found = in_parallel([partial(api.list, ObjectRef(*kind, namespace=instance.namespace)) for kind in kinds])
+    rows = (POD, kinds.named("StatefulSet"), kinds.named("Deployment"))
+    found = in_parallel(
+        [partial(api.list, ObjectRef(row.api_version, row.kind, namespace=instance.namespace)) for row in rows]
+    )
     own = names.workload_name(instance.name, Component.POSTGRES)
     mine = names.labels(instance.name, Component.POSTGRES)
     shared = {key: mine[key] for key in ("app.kubernetes.io/instance", "app.kubernetes.io/managed-by")}
     users = []
-    for (_unused, kind), items in zip(kinds, found, strict=True):
+    for row, items in zip(rows, found, strict=True):
         for item in items:
-            name, is_pod = item["metadata"]["name"], kind == "Pod"
+            name, is_pod = item["metadata"]["name"], row is POD
             is_over = has_ended(item) if is_pod else is_scaled_to_zero(item)
             is_own = (
                 name == (f"{own}-0" if is_pod else own)
@@ -164,7 +175,7 @@ def _database_mounted_by(
             )
             mounts = volumes.claims_of_pod(item["spec"]) if is_pod else volumes.mounted_claims(item)
             if claim in mounts and not is_over and not is_own:
-                users.append(f"{kind} {name}")
+                users.append(f"{row.kind} {name}")
     return users
 
 
@@ -177,7 +188,7 @@ def _refusal(api: Reader, workload: Manifest) -> str:
     metadata = workload["metadata"]
     selector = f"involvedObject.uid={metadata['uid']}"
     try:
-        events = api.list(ObjectRef(*EVENT, namespace=metadata["namespace"]), fields=selector)
+        events = api.list(ObjectRef(EVENT.api_version, EVENT.kind, namespace=metadata["namespace"]), fields=selector)
     except ApiError:  # not worth a pass: an operator whose role is older may not list Events
         return ""
     latest = {event.get("reason"): event for event in sorted(events, key=_last_seen)}
@@ -192,7 +203,7 @@ def _last_seen(event: Manifest) -> str:
 
 
 def _ref(reference: Mapping[str, str], namespace: str) -> ObjectRef:
-    scope = "" if reference["kind"] in CLUSTER_SCOPED else namespace
+    scope = namespace if kinds.named(reference["kind"]).namespaced else ""
     return ObjectRef(reference["apiVersion"], reference["kind"], reference["name"], scope)
 
 

@@ -1,68 +1,37 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which other objects of its namespace a custom resource relies on. watches.yaml lists the same paths for the loop."""
+"""Which other objects of its namespace a custom resource relies on. The paths are in
+`custom_kinds.py`, made from the CRD; watches.yaml has the same for the loop."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from ..kube import kinds
 from ..kube.values import dig
 from . import names
+from .custom_kinds import REFERS
 from .fields import ImmichWorkload
 
-SECRET_PATHS = (
-    "spec.imagePullSecrets[].name",
-    "spec.postgres.passwordSecretRef.name",
-    "spec.postgres.urlSecretRef.name",
-    "spec.valkey.passwordSecretRef.name",
-    "spec.immich.configuration.notifications.smtp.transport.passwordSecretRef.name",
-    "spec.immich.configuration.oauth.clientSecretRef.name",
-    "spec.server.env[].valueFrom.secretKeyRef.name",
-    "spec.server.envFrom[].secretRef.name",
-    "spec.machineLearning.env[].valueFrom.secretKeyRef.name",
-    "spec.machineLearning.envFrom[].secretRef.name",
-)
-CONFIG_MAP_PATHS = (
-    "spec.server.env[].valueFrom.configMapKeyRef.name",
-    "spec.server.envFrom[].configMapRef.name",
-    "spec.machineLearning.env[].valueFrom.configMapKeyRef.name",
-    "spec.machineLearning.envFrom[].configMapRef.name",
-)
-CLAIM_PATHS = (
-    "spec.immich.persistence.library.existingClaim",
-    "spec.postgres.persistence.existingClaim",
-    "spec.valkey.persistence.existingClaim",
-    "spec.machineLearning.persistence.existingClaim",
-)
-STORAGE_CLASS_PATHS = (
-    "spec.immich.persistence.library.storageClass",
-    "spec.postgres.persistence.storageClass",
-    "spec.valkey.persistence.storageClass",
-    "spec.machineLearning.persistence.storageClass",
-)
-PATHS = {"Secret": SECRET_PATHS, "ConfigMap": CONFIG_MAP_PATHS, "PersistentVolumeClaim": CLAIM_PATHS}
-"""What lives in the instance's namespace, so that the loop can watch it."""
-NAMES = {
+NAMES: dict[str, tuple[Callable[[str], str], ...]] = {
     "Secret": (names.database_credentials,),
     "PersistentVolumeClaim": (names.library_claim, names.database_claim),
 }
-"""Objects whose data outlives the custom resource. One of such a name may be there without the labels that `observe`
+"""Objects of an Immich whose data outlives it. One of such a name may be there without the labels that `observe`
 lists by, and must be neither overlooked nor replaced."""
 
 
 def references(cr: Mapping[str, Any]) -> list[dict[str, str]]:
     """[{"apiVersion", "kind", "name"}, ...] of all that `observe` has to read by name, each once, in a fixed order."""
-    instance = cr["metadata"]["name"]
+    instance, own = cr["metadata"]["name"], cr.get("kind") or names.KIND
+    always = NAMES if own == names.KIND else {}
     wanted: dict[tuple[str, str], None] = {
-        (kind, name_of(instance)): None for kind, functions in NAMES.items() for name_of in functions
+        (kind, name_of(instance)): None for kind, functions in always.items() for name_of in functions
     }
-    for kind, paths in (*PATHS.items(), ("StorageClass", STORAGE_CLASS_PATHS)):
+    for kind, paths in REFERS.get(own, {}).items():
         for path in paths:
             wanted.update(((kind, name), None) for name in values_at(cr, path))
-    return [
-        {"apiVersion": "storage.k8s.io/v1" if kind == "StorageClass" else "v1", "kind": kind, "name": name}
-        for kind, name in wanted
-    ]
+    return [{"apiVersion": kinds.named(kind).api_version, "kind": kind, "name": name} for kind, name in wanted]
 
 
 def env_references(component: ImmichWorkload) -> Iterator[tuple[str, str, str | None, bool]]:

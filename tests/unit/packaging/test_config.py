@@ -12,8 +12,7 @@ import pytest
 import yaml
 
 import immich_operator
-from ansible_collections.media.immich.plugins.plugin_utils.kube import transport
-from ansible_collections.media.immich.plugins.plugin_utils.passes import observation
+from ansible_collections.media.immich.plugins.plugin_utils.kube import kinds, transport
 from ansible_collections.media.immich.plugins.plugin_utils.spec import images
 from immich_operator.config import settings
 
@@ -119,7 +118,8 @@ def test_everything_that_is_watched_may_be_listed_and_watched(api_version: str, 
 
 
 @pytest.mark.parametrize(
-    ("api_version", "kind"), [pytest.param(*kind, id=kind[1]) for kind in (*observation.OWNED_KINDS, observation.ROUTE)]
+    ("api_version", "kind"),
+    [pytest.param(row.api_version, row.kind, id=row.kind) for row in (*kinds.OWNED, *kinds.OPTIONAL)],
 )
 def test_everything_that_an_instance_consists_of_may_be_made_and_removed_but_never_data(
     api_version: str, kind: str

@@ -38,7 +38,7 @@ def test_a_stale_crd_is_noticed(
 ) -> None:
     stale = tmp_path / "crd.yaml"
     stale.write_text("kind: CustomResourceDefinition\n", encoding="utf-8")
-    monkeypatch.setattr(generate, "OUTPUT", stale)
+    monkeypatch.setattr(generate, "generated", lambda: {stale: "kind: CustomResourceDefinition # fresh\n"})
 
     status = generate.main(["--check"])
 
@@ -86,6 +86,22 @@ def test_a_word_that_is_no_keyword_is_refused_with_its_path() -> None:
 
     with pytest.raises(ValueError, match=r"\.spec\.size: requred is no keyword"):
         expander.expand({"properties": {"spec": {"properties": {"size": {"type": "string", "requred": True}}}}}, "")
+
+
+def test_refers_collects_the_paths_of_names_and_leaves_no_trace_in_the_schema() -> None:
+    expander = generate.Expander(shared={"name": {"type": "string", "refers": "Secret"}}, core={})
+
+    field = expander.expand({"properties": {"spec": {"properties": {"keys": {"items": {"use": "name"}}}}}}, "")
+
+    assert field == {"properties": {"spec": {"properties": {"keys": {"items": {"type": "string"}}}}}}
+    assert expander.refers == {"Secret": ["spec.keys[]"]}
+
+
+def test_refers_takes_only_kinds_that_passes_can_read() -> None:
+    expander = generate.Expander(shared={}, core={})
+
+    with pytest.raises(ValueError, match=r"\.spec: refers to Secrets, which has no row in plugins/.*/kinds\.py"):
+        expander.expand({"properties": {"spec": {"type": "string", "refers": "Secrets"}}}, "")
 
 
 def test_what_stands_beside_use_wins_over_what_is_used() -> None:

@@ -6,12 +6,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ansible_collections.media.immich.plugins.plugin_utils.spec.references import (
-    NAMES,
-    PATHS,
-    STORAGE_CLASS_PATHS,
-    references,
-)
+from ansible_collections.media.immich.plugins.plugin_utils.kube import kinds
+from ansible_collections.media.immich.plugins.plugin_utils.spec.custom_kinds import REFERS
+from ansible_collections.media.immich.plugins.plugin_utils.spec.references import NAMES, references
+from hack.crd import sources
 from support.instances import a_cr
 
 WATCHES = Path(__file__).resolve().parents[4] / "watches.yaml"
@@ -27,7 +25,7 @@ def named(cr):
 
 
 def nested(path, value):
-    """A custom resource with a value at a path of PATHS."""
+    """A custom resource with a value at a path of REFERS."""
     *keys, last = path.split(".")
     result = {last.removesuffix("[]"): [value] if last.endswith("[]") else value}
     for key in reversed(keys):
@@ -39,7 +37,7 @@ def test_what_outlives_an_instance_is_always_read_by_name():
     assert named(a_cr()) == ALWAYS
 
 
-ALL_PATHS = [(kind, path) for kind, paths in (*PATHS.items(), ("StorageClass", STORAGE_CLASS_PATHS)) for path in paths]
+ALL_PATHS = [(kind, path) for kind, paths in REFERS["Immich"].items() for path in paths]
 
 
 @pytest.mark.parametrize(("kind", "path"), [pytest.param(*entry, id=entry[1]) for entry in ALL_PATHS])
@@ -74,10 +72,27 @@ def test_empty_names_are_not_read():
     assert named(a_cr({"immich": {"persistence": {"library": {"existingClaim": "", "storageClass": ""}}}})) == ALWAYS
 
 
+def test_every_name_of_an_object_in_the_spec_is_read_but_those_that_only_others_read():
+    """`objectName` in a source without `refers` would be a Secret whose change nobody notices."""
+
+    def of_objects(node, path=""):
+        if node.get("use") == "objectName":
+            yield path, node.get("refers")
+        for name, child in node.get("properties", {}).items():
+            yield from of_objects(child, f"{path}.{name}")
+        if "items" in node:
+            yield from of_objects(node["items"], f"{path}[]")
+
+    [source] = sources.all_of_them()
+    fields = [field for part in (source.schema, *source.shared.values()) for field in of_objects(part)]
+
+    assert [path for path, refers in fields if not refers] == [".spec.server.ingress.tls[].secretName"]
+
+
 def test_the_loop_watches_what_passes_read():
     [watch] = yaml.safe_load(WATCHES.read_text(encoding="utf-8"))
-
-    assert {entry["kind"]: tuple(entry["paths"]) for entry in watch["references"]} == PATHS
+    in_the_namespace = {kind: paths for kind, paths in REFERS["Immich"].items() if kinds.named(kind).namespaced}
+    assert {entry["kind"]: entry["paths"] for entry in watch["references"]} == in_the_namespace
     assert {entry["apiVersion"] for entry in watch["references"]} == {"v1"}
     assert {entry["kind"]: entry["names"] for entry in watch["references"] if "names" in entry} == {
         kind: [name_of("{name}") for name_of in functions] for kind, functions in NAMES.items()

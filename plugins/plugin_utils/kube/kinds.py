@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The kinds of Kubernetes that operators built on this collection work with: one row each, and all lists come from here.
+
+Code reads the table. `hack/rbac.py` writes the operator's rights from it, `hack/watches.py` what the loop watches. Custom
+resources are not in it: their rows are in `spec/custom_kinds.py`, made from hack/crd/*.yaml.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+__all__ = ["KINDS", "OPTIONAL", "OWNED", "REMOVABLE", "WATCHED", "KnownKind", "Right", "named"]
+
+ALL = ("get", "list", "watch", "create", "patch", "delete")
+"""`patch` is server-side apply, which needs `create` too for an object that is not there yet."""
+
+
+class Right(NamedTuple):
+    """What the operator's role allows."""
+
+    verbs: tuple[str, ...]
+    because: str = ""
+    """Stands beside the rule."""
+    subresource: str = ""
+
+
+class KnownKind(NamedTuple):
+    """A kind, and what is done with its objects."""
+
+    api_version: str
+    kind: str
+    plural: str
+    namespaced: bool = True
+    optional: bool = False
+    """Not every cluster serves it, so each pass asks first."""
+    owned: bool = False
+    """A custom resource may consist of such objects: passes list them by label."""
+    removable: bool = False
+    """An object of this kind that bears a component's name holds no data and goes when an instance is taken away."""
+    rights: tuple[Right, ...] = ()
+
+    @property
+    def group(self) -> str:
+        """ "" for the core group."""
+        return self.api_version.rpartition("/")[0]
+
+    @property
+    def version(self) -> str:
+        return self.api_version.rpartition("/")[2]
+
+    @property
+    def verbs(self) -> frozenset[str]:
+        """What the operator may do with the objects themselves."""
+        return frozenset(verb for right in self.rights if not right.subresource for verb in right.verbs)
+
+
+KINDS = (
+    KnownKind("apps/v1", "Deployment", "deployments", owned=True, removable=True, rights=(Right(ALL),)),
+    KnownKind("apps/v1", "StatefulSet", "statefulsets", owned=True, removable=True, rights=(Right(ALL),)),
+    KnownKind("v1", "Service", "services", owned=True, removable=True, rights=(Right(ALL),)),
+    KnownKind("v1", "ConfigMap", "configmaps", owned=True, rights=(Right(ALL),)),
+    KnownKind("v1", "Secret", "secrets", owned=True, rights=(Right(ALL),)),
+    KnownKind(
+        "v1",
+        "PersistentVolumeClaim",
+        "persistentvolumeclaims",
+        owned=True,
+        rights=(
+            Right(
+                ("get", "list", "watch", "create", "patch"),
+                "no delete: data is never removed, caches go by owner reference",
+            ),
+        ),
+    ),
+    KnownKind(
+        "v1",
+        "Pod",
+        "pods",
+        rights=(
+            Right(
+                ("list", "watch", "delete"),
+                "the status names what keeps a pod from running; a StatefulSet's stuck pod is replaced",
+            ),
+        ),
+    ),
+    KnownKind(
+        "v1",
+        "Event",
+        "events",
+        rights=(Right(("create", "list"), "list: only there does a StatefulSet tell why it can't make its pod"),),
+    ),
+    KnownKind("networking.k8s.io/v1", "Ingress", "ingresses", owned=True, removable=True, rights=(Right(ALL),)),
+    KnownKind(
+        "route.openshift.io/v1",
+        "Route",
+        "routes",
+        optional=True,
+        owned=True,
+        removable=True,
+        rights=(
+            Right(ALL),
+            Right(
+                ("create", "update"),
+                "OpenShift asks for it to set and to change spec.host and certificates",
+                subresource="custom-host",
+            ),
+        ),
+    ),
+    KnownKind("storage.k8s.io/v1", "StorageClass", "storageclasses", namespaced=False, rights=(Right(("get",)),)),
+    # Only for whoever has rights of their own to them: no pass needs these.
+    KnownKind("v1", "Namespace", "namespaces", namespaced=False),
+    KnownKind("v1", "PersistentVolume", "persistentvolumes", namespaced=False),
+    KnownKind("v1", "ServiceAccount", "serviceaccounts"),
+    KnownKind("apps/v1", "ReplicaSet", "replicasets"),
+    KnownKind("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies"),
+)
+
+OWNED = tuple(row for row in KINDS if row.owned and not row.optional)
+"""What a custom resource may consist of in every cluster."""
+OPTIONAL = tuple(row for row in KINDS if row.owned and row.optional)
+"""What it may consist of where the cluster serves the kind."""
+REMOVABLE = tuple(row for row in KINDS if row.removable)
+WATCHED = tuple(row for row in KINDS if "watch" in row.verbs)
+"""What the loop watches by label."""
+
+_BY_NAME = {row.kind: row for row in KINDS}
+
+
+def named(kind: str) -> KnownKind:
+    """The row of a kind; KeyError if there is none. No two kinds of the table have the same name."""
+    return _BY_NAME[kind]

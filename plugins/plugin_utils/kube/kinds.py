@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["KINDS", "OPTIONAL", "OWNED", "REMOVABLE", "WATCHED", "KnownKind", "Right", "named"]
+__all__ = ["KINDS", "OPTIONAL", "OWNED", "WATCHED", "KnownKind", "Right", "named"]
 
 ALL = ("get", "list", "watch", "create", "patch", "delete")
 """`patch` is server-side apply, which needs `create` too for an object that is not there yet."""
@@ -35,8 +35,6 @@ class KnownKind(NamedTuple):
     """Not every cluster serves it, so each pass asks first."""
     owned: bool = False
     """A custom resource may consist of such objects: passes list them by label."""
-    removable: bool = False
-    """An object of this kind that bears a component's name holds no data and goes when an instance is taken away."""
     rights: tuple[Right, ...] = ()
 
     @property
@@ -55,9 +53,9 @@ class KnownKind(NamedTuple):
 
 
 KINDS = (
-    KnownKind("apps/v1", "Deployment", "deployments", owned=True, removable=True, rights=(Right(ALL),)),
-    KnownKind("apps/v1", "StatefulSet", "statefulsets", owned=True, removable=True, rights=(Right(ALL),)),
-    KnownKind("v1", "Service", "services", owned=True, removable=True, rights=(Right(ALL),)),
+    KnownKind("apps/v1", "Deployment", "deployments", owned=True, rights=(Right(ALL),)),
+    KnownKind("apps/v1", "StatefulSet", "statefulsets", owned=True, rights=(Right(ALL),)),
+    KnownKind("v1", "Service", "services", owned=True, rights=(Right(ALL),)),
     KnownKind("v1", "ConfigMap", "configmaps", owned=True, rights=(Right(ALL),)),
     KnownKind("v1", "Secret", "secrets", owned=True, rights=(Right(ALL),)),
     KnownKind(
@@ -89,14 +87,13 @@ KINDS = (
         "events",
         rights=(Right(("create", "list"), "list: only there does a StatefulSet tell why it can't make its pod"),),
     ),
-    KnownKind("networking.k8s.io/v1", "Ingress", "ingresses", owned=True, removable=True, rights=(Right(ALL),)),
+    KnownKind("networking.k8s.io/v1", "Ingress", "ingresses", owned=True, rights=(Right(ALL),)),
     KnownKind(
         "route.openshift.io/v1",
         "Route",
         "routes",
         optional=True,
         owned=True,
-        removable=True,
         rights=(
             Right(ALL),
             Right(
@@ -119,7 +116,6 @@ OWNED = tuple(row for row in KINDS if row.owned and not row.optional)
 """What a custom resource may consist of in every cluster."""
 OPTIONAL = tuple(row for row in KINDS if row.owned and row.optional)
 """What it may consist of where the cluster serves the kind."""
-REMOVABLE = tuple(row for row in KINDS if row.removable)
 WATCHED = tuple(row for row in KINDS if "watch" in row.verbs)
 """What the loop watches by label."""
 

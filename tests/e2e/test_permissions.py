@@ -27,6 +27,9 @@ ASKED_BY_ADMISSION = {
     ("route.openshift.io", "routes/custom-host", "update"),
 }
 """No request has these: the API server asks for them beside another one, on OpenShift."""
+AFTER_A_CONFLICT = {("media.rm3l.org", "immiches", "get")}
+"""A pass has the custom resource from a list, and reads it again where somebody has changed it before its status was
+written, or where the list failed; nothing here can tell when that happens."""
 FORMER_FINALIZER = "media.rm3l.org/finalizer"
 
 
@@ -55,7 +58,7 @@ def test_every_permission_is_used_and_none_is_missing(photos: Photos) -> None:
     used = {permission for entry in requests for permission in _permissions(entry)}
 
     assert refused == []
-    assert granted - used - ASKED_BY_ADMISSION == set(), "granted, but never used"
+    assert granted - used - ASKED_BY_ADMISSION - AFTER_A_CONFLICT == set(), "granted, but never used"
     assert used - granted == set(), "used by another role than those of config/rbac"
 
 

@@ -68,7 +68,7 @@ def test_ansible_finds_the_collection_in_the_wheel(operator_environment: Environ
 
 def test_the_operator_finds_role_and_kinds_beside_the_installed_watches_file(operator_environment: Environment) -> None:
     code = (
-        "from pathlib import Path; from immich_operator import watches; "
+        "from pathlib import Path; from immich_operator.config import watches; "
         "[watch] = watches.load(Path('watches.yaml')); print(watch.kind.kind, watch.role)"
     )
     folder = installed_collection(operator_environment)

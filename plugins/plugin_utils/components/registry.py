@@ -8,22 +8,23 @@ from . import configuration, library, machine_learning, postgres, server, valkey
 from .description import Claim, Description, Workload
 
 COMPONENTS: tuple[Description, ...] = (
-    library.DESCRIPTION,
-    configuration.DESCRIPTION,
     server.DESCRIPTION,
     machine_learning.DESCRIPTION,
     valkey.DESCRIPTION,
     postgres.DESCRIPTION,
+    configuration.DESCRIPTION,
+    library.DESCRIPTION,
 )
+"""As the status has them."""
 
 
 def workloads() -> dict[Component, Workload]:
-    """In the order in which the status has them."""
     return {each.component: each.workload for each in COMPONENTS if each.workload}
 
 
 def claims() -> dict[Component, Claim]:
-    return {each.component: each.claim for each in COMPONENTS if each.claim}
+    """Library and database first: what cannot be made again."""
+    return {each.component: each.claim for each in reversed(COMPONENTS) if each.claim}
 
 
 def feed_server() -> frozenset[Component]:

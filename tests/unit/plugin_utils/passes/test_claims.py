@@ -752,3 +752,17 @@ def test_a_database_that_was_never_up_is_not_marked_when_it_is_scaled_to_zero():
     stopped = with_status(stopped, "StatefulSet", "photos-postgres", replicas=0, readyReplicas=0)
 
     assert marks(plan_for(a_cr(), stopped)) == []
+
+
+def test_shared_claims_are_told_of_in_the_order_library_database_queues():
+    spec = {
+        **library(existingClaim="photos"),
+        **database(existingClaim="rows"),
+        "valkey": {"persistence": {"enabled": True, "existingClaim": "queues"}},
+    }
+    cr = a_cr(spec)
+    live = an_instance_at_work(cr, [a_claim(name) for name in ("photos", "rows", "queues")])
+
+    told = messages(plan_for(cr, live, neighbours=[a_neighbour(spec)]), "ClaimInUse")
+
+    assert [message.split()[1] for message in told] == ["photos", "rows", "queues"]

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import threading
-from functools import partial
 from typing import Any, ClassVar
 
 from ansible.errors import AnsibleActionFail
@@ -34,7 +33,7 @@ class ActionModule(ApiAction):
             steps,
             _live(arguments["live"]),
             objects_for=_ObjectsByGroup(transport, dry_run=self.is_check, field_manager=field_manager),
-            in_parallel=partial(transport.parallel, lambda write: write()),
+            in_parallel=transport.parallel,
             field_manager=field_manager,
             dry_run=self.is_check,
         )

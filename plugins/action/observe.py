@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Any, ClassVar
 
 from ansible.errors import AnsibleActionFail
@@ -37,8 +36,7 @@ class ActionModule(ApiAction):
                 raise AnsibleActionFail(f"{self._task.action}: cr.metadata.{field} must be given")
         api = self.objects(transport)
         try:
-            in_parallel = partial(transport.parallel, lambda read: read())
-            seen = observe(cr, api, in_parallel=in_parallel, is_current=arguments["is_current"])
+            seen = observe(cr, api, in_parallel=transport.parallel, is_current=arguments["is_current"])
         except ApiError as exc:
             if not arguments["as_json"]:
                 raise

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,6 +15,7 @@ from ..plugin_utils.kube.api_objects import ApiObjects
 from ..plugin_utils.kube.applying import apply_steps
 from ..plugin_utils.kube.manifest_diff import object_diff
 from ..plugin_utils.kube.packages import missing
+from ..plugin_utils.kube.resource_paths import is_served
 from ..plugin_utils.kube.transport import Transport
 from ..plugin_utils.kube.values import text
 from ..plugin_utils.spec import names
@@ -69,7 +69,7 @@ class ActionModule(ApiAction):
             [{"verb": "apply", "object": self._given}],
             None,
             objects_for=lambda _: objects,
-            in_parallel=partial(transport.parallel, lambda write: write()),
+            in_parallel=transport.parallel,
             field_manager=field_manager,
         )
         if outcome.error or outcome.object is None:
@@ -99,8 +99,7 @@ def _described(arguments: dict[str, Any], decrypted: Callable[[Path], str]) -> D
 
 
 def _is_served(transport: Transport) -> bool:
-    version = names.API_VERSION.rpartition("/")[2]
-    return version in ApiObjects(transport).api_groups().get(names.GROUP, ())
+    return is_served(names.API_VERSION, ApiObjects(transport).api_groups())
 
 
 def _told(cr: dict[str, Any], *, is_stored: bool, changes: list[dict[str, Any]] | None = None) -> dict[str, Any]:

@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
-from functools import partial
 from typing import Any, ClassVar
 
 from ansible.errors import AnsibleActionFail
@@ -14,10 +13,11 @@ from ansible.errors import AnsibleActionFail
 from ..plugin_utils.api_action import ApiAction
 from ..plugin_utils.kube.api_error import TransportError
 from ..plugin_utils.kube.api_objects import ApiObjects
+from ..plugin_utils.kube.applying import InParallel
 from ..plugin_utils.kube.transport import Transport
 from ..plugin_utils.kube.values import structure, text
 from ..plugin_utils.passes import planning, status
-from ..plugin_utils.passes.observation import InParallel, observe
+from ..plugin_utils.passes.observation import observe
 from ..plugin_utils.spec.images import images_from_environment
 
 INTERVAL_S = 2.0
@@ -39,12 +39,11 @@ class ActionModule(ApiAction):
             return _told(last, waited=None)
         given = {name: image for name, image in (arguments["images"] or {}).items() if image}
         images = images_from_environment(os.environ, fall_back=True) | given
+        api = self.objects(transport)
         began = time.monotonic()
         deadline = began + arguments["timeout"]
         while True:
-            found, problem = _look(
-                cr, images, self.objects(transport), partial(transport.parallel, lambda read: read())
-            )
+            found, problem = _look(cr, images, api, transport.parallel)
             if _is_ready(found) or time.monotonic() >= deadline:
                 break
             time.sleep(max(0.0, min(INTERVAL_S, deadline - time.monotonic())))

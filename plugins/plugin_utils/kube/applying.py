@@ -16,10 +16,11 @@ from .api_error import ApiError, ObjectRef, TransportError, Unreachable
 from .difference import needs_apply, without_nulls
 from .values import FIELD_MANAGER, Manifest, dig, merged
 
-__all__ = ["VERBS", "Objects", "Outcome", "apply_steps", "explained", "misuse"]
+__all__ = ["VERBS", "InParallel", "Objects", "Outcome", "apply_steps", "explained", "misuse"]
 
 Step: TypeAlias = Mapping[str, Any]
 InParallel: TypeAlias = Callable[[Iterable[Callable[[], Any]]], list[Any]]
+"""Calls all functions, perhaps at once, and returns their results in order."""
 
 VERBS = {"apply": "object", "create": "object", "merge": "target", "delete": "target"}
 """What a step does, and the key under which it names its object."""

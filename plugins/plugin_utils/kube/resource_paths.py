@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 from urllib.parse import quote
 
 from . import kinds
 from .api_error import ApiError, ObjectRef
 
-__all__ = ["BUILT_IN", "Resource", "path_of"]
+__all__ = ["BUILT_IN", "Resource", "is_served", "path_of"]
 
 
 class Resource(NamedTuple):
@@ -20,6 +21,12 @@ class Resource(NamedTuple):
 
 
 BUILT_IN = {(row.api_version, row.kind): Resource(row.plural, row.namespaced) for row in kinds.KINDS}
+
+
+def is_served(api_version: str, groups: Mapping[str, Sequence[str]]) -> bool:
+    """Whether an API server that has these groups, {"apps": ["v1"], ...}, has that version of that group."""
+    group, _unused, version = api_version.rpartition("/")
+    return version in groups.get(group, ())
 
 
 def path_of(ref: ObjectRef, resource: Resource, *, subresource: str = "") -> str:

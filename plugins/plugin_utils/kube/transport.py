@@ -8,6 +8,7 @@ raw JSON costs fifty times less.
 from __future__ import annotations
 
 import json
+import operator
 import os
 import ssl
 import threading
@@ -47,7 +48,6 @@ RETRY_BUDGET_S = 10.0
 FIRST_DELAY_S = 0.2
 RETRIED_STATUS_CODES = frozenset({429, 500, 502, 503, 504})
 
-Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
@@ -148,14 +148,14 @@ class Transport:
                 break
         raise Unreachable(f"{subject}: the connection to {self.server} was closed while waiting to try again")
 
-    def parallel(self, function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
-        """`function` of each item, at most PARALLEL at a time, in the order of the items. The first error is raised."""
-        todo = list(items)
+    def parallel(self, calls: Iterable[Callable[[], Result]]) -> list[Result]:
+        """The results of all calls in their order, at most PARALLEL at a time. The first error is raised."""
+        todo = list(calls)
         if len(todo) < 2:
-            return [function(item) for item in todo]
+            return [call() for call in todo]
         if self._threads is None:
             self._threads = ThreadPoolExecutor(PARALLEL, thread_name_prefix="api-request")
-        return list(self._threads.map(function, todo))
+        return list(self._threads.map(operator.call, todo))
 
     def _authorization(self) -> dict[str, str]:
         """The headers that say who we are; asked for each time, because tokens in files are renewed."""

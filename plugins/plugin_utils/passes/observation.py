@@ -3,26 +3,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol
 
 from ..components import postgres, registry, volumes
 from ..components.instance import Instance, Surroundings
 from ..kube import kinds
 from ..kube.api_error import ApiError, ObjectRef
+from ..kube.applying import InParallel
 from ..kube.kinds import KnownKind
 from ..kube.readiness import has_ended, is_scaled_to_zero, lacks_pods
+from ..kube.resource_paths import is_served
 from ..kube.values import Manifest
 from ..spec import names
 from ..spec.names import Component
 from ..spec.references import references
 from . import claims
 
-__all__ = ["InParallel", "observe", "who_is"]
-
-InParallel: TypeAlias = Callable[[Iterable[Callable[[], Any]]], list[Any]]
-"""Calls all functions, perhaps at once, and returns their results in order."""
+__all__ = ["observe", "who_is"]
 
 
 class Reader(Protocol):
@@ -75,7 +74,7 @@ def observe(cr: Mapping[str, Any], api: Reader, *, in_parallel: InParallel, is_c
     # A list is as fresh as a GET, and any neighbour may name a claim of this instance: so the list is what is needed.
     stored = (one for one in instances if one["metadata"]["name"] == name)
     live_cr = _as_given(cr) if is_current else next(stored, None)
-    served = {row.kind.lower(): row.version in groups.get(row.group, ()) for row in kinds.OPTIONAL}
+    served = {row.kind.lower(): is_served(row.api_version, groups) for row in kinds.OPTIONAL}
     objects = [item for items in owned for item in items]
     known = {(item["kind"], item["metadata"]["name"]): item for item in objects}
     present = live_cr or cr  # a pass acts on the present, not on what it was started for
@@ -103,7 +102,7 @@ def observe(cr: Mapping[str, Any], api: Reader, *, in_parallel: InParallel, is_c
     seen = {
         "cr": live_cr,
         "deleting": bool(live_cr and live_cr["metadata"].get("deletionTimestamp")),
-        "apis": {who.kind.lower(): _is_served(who, groups), **served},
+        "apis": {who.kind.lower(): is_served(who.api_version, groups), **served},
         "openshift": "security.openshift.io" in groups,
         "objects": [*objects, *(item for items in optional for item in items)],
         "pods": pods,
@@ -124,11 +123,6 @@ def observe(cr: Mapping[str, Any], api: Reader, *, in_parallel: InParallel, is_c
     if not is_immich:
         return {**seen, "database_mounted_by": []}
     return {**seen, "database_mounted_by": _database_mounted_by(Instance.from_cr(present), seen, api, in_parallel)}
-
-
-def _is_served(who: ObjectRef, groups: Mapping[str, list[str]]) -> bool:
-    group, _unused, version = who.api_version.rpartition("/")
-    return version in groups.get(group, ())
 
 
 def _as_given(cr: Mapping[str, Any]) -> Manifest | None:

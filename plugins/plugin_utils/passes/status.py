@@ -69,13 +69,14 @@ def report(plan: Mapping[str, Any], outcome: Mapping[str, Any], seen: Mapping[st
     instance = Instance.from_cr(plan["cr"])
     pods, live = list(seen.get("pods") or ()), _after(seen, results)
     view = _View(instance, live, pods, notices, results, seen.get("refusals") or {})
-    components = {component: view.component_condition(component) for component in registry.workloads()}
+    workloads = registry.workloads()
+    components = {component: view.component_condition(component) for component in workloads}
     errors = [result["error"] for result in results if result.get("error")]
     conditions = [*_summary(components, notices, errors), *components.values()]
     status = {
         "observedGeneration": instance.generation,
         "ready": conditions[0].is_true,
-        **{registry.workloads()[component].flag: condition.is_true for component, condition in components.items()},
+        **{workloads[component].flag: condition.is_true for component, condition in components.items()},
         "url": view.url(),
         "conditions": [condition.as_dict(instance.generation) for condition in conditions],
     }

@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from functools import partial
 from typing import Any
 
 import pytest
@@ -89,21 +88,20 @@ def transport(cluster) -> Iterator[Transport]:
 
 def told_by(transport: Transport, cr: dict[str, Any], *, check: bool) -> list[str]:
     """What a run of the role for a file changes and what is refused: the calls of its actions, without Ansible around."""
-    parallel = partial(transport.parallel, lambda call: call())
     stored = ApiObjects(transport, dry_run=check, field_manager="ansible-playbook")
     [resource] = apply_steps(
         [{"verb": "apply", "object": cr}], None,
-        objects_for=lambda _: stored, in_parallel=parallel, field_manager="ansible-playbook",
+        objects_for=lambda _: stored, in_parallel=transport.parallel, field_manager="ansible-playbook",
     )  # fmt: skip
     told = ["changed Immich"] if resource.changed else []
     if resource.error or resource.object is None:
         return [*told, f"refused: {resource.error}"]
-    seen = observe(resource.object, ApiObjects(transport), in_parallel=parallel, is_current=True)
+    seen = observe(resource.object, ApiObjects(transport), in_parallel=transport.parallel, is_current=True)
     plan = planning.plan(resource.object, seen=seen, images=DEFAULT_IMAGES, new_password="of-a-test")
     written = ApiObjects(transport, dry_run=check)
     live = [resource.object, *seen["objects"], *(item["object"] for item in seen["references"] if item["object"])]
     outcomes = apply_steps(
-        plan.steps, live, objects_for=lambda _: written, in_parallel=parallel, dry_run=check
+        plan.steps, live, objects_for=lambda _: written, in_parallel=transport.parallel, dry_run=check
     )  # fmt: skip
     return (
         told

@@ -7,6 +7,7 @@ import json
 import ssl
 import threading
 from collections.abc import Iterator
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -204,7 +205,7 @@ def test_requests_run_in_parallel_and_answer_in_order(transport: Transport) -> N
         together.wait()
         return number
 
-    assert transport.parallel(one, range(module.PARALLEL)) == list(range(module.PARALLEL))
+    assert transport.parallel(partial(one, number) for number in range(module.PARALLEL)) == list(range(module.PARALLEL))
 
 
 def test_an_error_of_a_parallel_request_is_raised(transport: Transport) -> None:
@@ -214,7 +215,7 @@ def test_an_error_of_a_parallel_request_is_raised(transport: Transport) -> None:
         return number
 
     with pytest.raises(Unreachable, match="gone"):
-        transport.parallel(one, [0, 1, 2])
+        transport.parallel(partial(one, number) for number in (0, 1, 2))
 
 
 STATUS = {

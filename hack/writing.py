@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What generators of several files have in common: write them, or tell which are not what would be written."""
+"""What all generators have in common: write them, or tell which are not what would be written."""
 
 from __future__ import annotations
 
@@ -18,5 +18,6 @@ def written_or_checked(texts: Mapping[Path, str], command: str, *, is_check: boo
             sys.stderr.write(f"{file.name} is not what its source says: run python {command}\n")
         return 1 if stale else 0
     for file in stale:
+        file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(texts[file], encoding="utf-8")
     return 0

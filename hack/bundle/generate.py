@@ -17,6 +17,7 @@ from typing import Any
 
 import yaml
 
+from hack.writing import written_or_checked
 from immich_operator.yaml_text import ManifestDumper
 
 Manifest = dict[str, Any]
@@ -57,20 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--image", default="", help="the operator's image; default is that of config/manager")
     parser.add_argument("--check", action="store_true", help="write nothing; 1 if something would change")
     args = parser.parse_args(argv)
-    wanted = files(args.image)
-    stale = [
-        name
-        for name, text in wanted.items()
-        if not (BUNDLE / name).is_file() or (BUNDLE / name).read_text("utf-8") != text
-    ]
-    if args.check:
-        for name in stale:
-            print(f"bundle/{name} is not up to date: run `python hack/bundle/generate.py`", file=sys.stderr)
-        return 1 if stale else 0
-    for name in stale:
-        (BUNDLE / name).parent.mkdir(parents=True, exist_ok=True)
-        (BUNDLE / name).write_text(wanted[name], encoding="utf-8")
-    return 0
+    texts = {BUNDLE / name: text for name, text in files(args.image).items()}
+    return written_or_checked(texts, "hack/bundle/generate.py", is_check=args.check)
 
 
 def files(image: str = "") -> dict[str, str]:

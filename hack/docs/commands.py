@@ -11,6 +11,9 @@ import argparse
 import sys
 from pathlib import Path
 
+from hack.writing import written_or_checked
+from immich_operator import cli
+
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "reference" / "commands.md"
 
@@ -41,14 +44,7 @@ AFTER = {
 
 
 def main() -> int:
-    text = page()
-    if "--check" in sys.argv[1:]:
-        if not PAGE.exists() or PAGE.read_text(encoding="utf-8") != text:
-            print(f"{PAGE.relative_to(ROOT)} is out of date: run python hack/docs/commands.py", file=sys.stderr)
-            return 1
-        return 0
-    PAGE.write_text(text, encoding="utf-8")
-    return 0
+    return written_or_checked({PAGE: page()}, "hack/docs/commands.py", is_check="--check" in sys.argv[1:])
 
 
 def page() -> str:
@@ -62,9 +58,6 @@ def page() -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    sys.path.insert(0, str(ROOT))
-    from immich_operator import cli  # noqa: PLC0415 - the repository root has to be on the path first
-
     return cli._parser(["render"])
 
 

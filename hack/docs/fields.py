@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ansible_collections.media.immich.plugins.plugin_utils.spec import crd
+from hack.writing import written_or_checked
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "reference" / "fields.md"
@@ -63,14 +64,7 @@ class Field(NamedTuple):
 
 
 def main() -> int:
-    text = page(schema())
-    if "--check" in sys.argv[1:]:
-        if not PAGE.exists() or PAGE.read_text(encoding="utf-8") != text:
-            print(f"{PAGE.relative_to(ROOT)} is out of date: run python hack/docs/fields.py", file=sys.stderr)
-            return 1
-        return 0
-    PAGE.write_text(text, encoding="utf-8")
-    return 0
+    return written_or_checked({PAGE: page(schema())}, "hack/docs/fields.py", is_check="--check" in sys.argv[1:])
 
 
 def schema() -> Schema:

@@ -16,6 +16,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from hack.writing import written_or_checked
+
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = Path(__file__).resolve().parent / "pictures"
 TARGET = ROOT / "docs" / "explanation"
@@ -70,17 +72,11 @@ class Box:
 
 
 def main() -> int:
-    stale = []
-    for source in sorted(SOURCES.glob("*.toml")):
-        target = TARGET / f"{source.stem}.svg"
-        text = draw(tomllib.loads(source.read_text(encoding="utf-8")))
-        if "--check" not in sys.argv[1:]:
-            target.write_text(text, encoding="utf-8")
-        elif not target.exists() or target.read_text(encoding="utf-8") != text:
-            stale.append(str(target.relative_to(ROOT)))
-    if stale:
-        print(f"out of date: {', '.join(stale)}. Run python hack/docs/pictures.py", file=sys.stderr)
-    return 1 if stale else 0
+    texts = {
+        TARGET / f"{source.stem}.svg": draw(tomllib.loads(source.read_text(encoding="utf-8")))
+        for source in sorted(SOURCES.glob("*.toml"))
+    }
+    return written_or_checked(texts, "hack/docs/pictures.py", is_check="--check" in sys.argv[1:])
 
 
 def draw(picture: dict[str, Any]) -> str:

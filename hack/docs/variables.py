@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ansible_collections.media.immich.plugins.plugin_utils.spec.names import Component
 from ansible_collections.media.immich.plugins.plugin_utils.spec.variables import TABLE, Policy, Variable
+from hack.writing import written_or_checked
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "reference" / "variables.md"
@@ -56,14 +57,7 @@ VERBS = {
 
 
 def main() -> int:
-    text = page()
-    if "--check" in sys.argv[1:]:
-        if not PAGE.exists() or PAGE.read_text(encoding="utf-8") != text:
-            print(f"{PAGE.relative_to(ROOT)} is out of date: run python hack/docs/variables.py", file=sys.stderr)
-            return 1
-        return 0
-    PAGE.write_text(text, encoding="utf-8")
-    return 0
+    return written_or_checked({PAGE: page()}, "hack/docs/variables.py", is_check="--check" in sys.argv[1:])
 
 
 def page() -> str:

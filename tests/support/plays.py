@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -70,3 +70,22 @@ def objects(cluster: Cluster, namespace: str, instance: str = "photos") -> dict[
     selector = f"app.kubernetes.io/instance={instance}"
     found = json.loads(cluster.kubectl("get", kinds, "-n", namespace, "-l", selector, "-o", "json"))
     return {(item["kind"], item["metadata"]["name"]): item for item in found["items"]}
+
+
+def molecule_test(cluster: Cluster, folder: Path, scenario: str, actions: Iterable[str], **variables: str) -> str:
+    """Run a Molecule scenario with these environment variables besides, check that it and each of the actions succeeded,
+    and return what was said."""
+    environment = {
+        **cluster.env,
+        "PATH": f"{PROGRAMS}{os.pathsep}{cluster.env['PATH']}",
+        "MOLECULE_EPHEMERAL_DIRECTORY": str(folder),
+        "NO_COLOR": "1",
+        **variables,
+    }
+    command = [str(PROGRAMS / "molecule"), "test", "--scenario-name", scenario]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, said[-9000:]
+    missing = [action for action in actions if f"{action}: Executed: Successful" not in said]
+    assert missing == [], f"not said to have succeeded: {missing}\n{said[-9000:]}"
+    return said

@@ -3,45 +3,17 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-from collections.abc import Callable, Sequence
-
-import pytest
-
-from support.operating import ROOT
-from support.plays import PROGRAMS
-
-Test = Callable[[str, Sequence[str]], str]
-"""Runs a scenario, checks that it and each of these actions succeeded, and returns what was said."""
+from support.plays import molecule_test
 
 
-@pytest.fixture
-def molecule_test(bare_cluster, tmp_path) -> Test:
-    def run(scenario: str, actions: Sequence[str]) -> str:
-        env = {
-            **bare_cluster.env,
-            "PATH": f"{PROGRAMS}{os.pathsep}{bare_cluster.env['PATH']}",
-            "MOLECULE_EPHEMERAL_DIRECTORY": str(tmp_path),
-            "MOLECULE_NAMESPACE": f"molecule-{scenario}",
-            "NO_COLOR": "1",
-        }
-        command = [str(PROGRAMS / "molecule"), "test", "--scenario-name", scenario]
-        done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
-        said = done.stdout + done.stderr
-        assert done.returncode == 0, said[-9000:]
-        assert [action for action in actions if f"{action}: Executed: Successful" not in said] == []
-        return said
-
-    return run
+def test_the_scenario_default_passes_against_the_cluster_of_kubeconfig(bare_cluster, tmp_path):
+    molecule_test(bare_cluster, tmp_path, "default", ("converge", "idempotence", "side_effect", "verify", "cleanup"))
 
 
-def test_the_scenario_default_passes_against_the_cluster_of_kubeconfig(molecule_test):
-    molecule_test("default", ("converge", "idempotence", "side_effect", "verify", "cleanup"))
+def test_the_scenario_changes_announces_makes_and_takes_back_what_people_do(bare_cluster, tmp_path):
+    actions = ("converge", "side_effect", "cleanup")
 
-
-def test_the_scenario_changes_announces_makes_and_takes_back_what_people_do(molecule_test):
-    said = molecule_test("changes", ("converge", "side_effect", "cleanup"))
+    said = molecule_test(bare_cluster, tmp_path, "changes", actions, MOLECULE_NAMESPACE="molecule-changes")
 
     checks = (
         "it was announced and not made",

@@ -75,11 +75,11 @@ process-engine: $(READY) ## Run the tests whose result may depend on the engine 
 
 .PHONY: matrix
 matrix: $(READY) ## Run what depends on the releases of Python and ansible-core with others than those of .venv; PAIRS=3.13:2.20
-	bash hack/matrix.sh $(PAIRS) -- -m every_core $(ARGS)
+	bash hack/matrix.sh $(PAIRS) -- $(ARGS)
 
 .PHONY: matrix-full
 matrix-full: $(READY) ## Run all unit and integration tests with each supported ansible-core, and with both engines (hours)
-	bash hack/matrix.sh 3.11:2.18 3.11:locked 3.13:2.20 3.13:locked -- $(ARGS)
+	bash hack/matrix.sh --all 3.11:2.18 3.11:locked 3.13:2.20 3.13:locked -- $(ARGS)
 	IMMICH_TEST_ENGINE=process pytest tests/integration/instance tests/integration/operator $(ARGS)
 
 .PHONY: flaky

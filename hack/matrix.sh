@@ -1,13 +1,16 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Run tests with other releases of Python and ansible-core than those of .venv.
-# Usage: hack/matrix.sh [PYTHON:ANSIBLE_CORE ...] [-- ARGUMENTS OF PYTEST]
+# Usage: hack/matrix.sh [--all] [PYTHON:ANSIBLE_CORE ...] [-- ARGUMENTS OF PYTEST]
 # ANSIBLE_CORE is a release such as 2.18, or `locked`: what the lock file has for that Python. Without pairs: all
-# supported releases but that of .venv. Tests whose result depends on these releases have the mark every_core.
+# supported releases but that of .venv. With each of them run the tests with the mark every_core, and once for each
+# Python, with what is locked, those with the mark every_python too; with --all, all tests run with each pair.
 # A JUnit file per pair goes to JUNIT_FOLDER, if that is set.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+all=
+if [[ ${1-} == --all ]]; then all=yes && shift; fi
 pairs=()
 while (($#)) && [[ $1 != -- ]]; do pairs+=("$1") && shift; done
 (($#)) && shift
@@ -59,7 +62,10 @@ for pair in "${pairs[@]}"; do
     venv=$folder/$version-$core
     with_core "$locked" "$core" "$venv"
   fi
+  marks=every_core
+  [[ $core == locked ]] && marks+=" or every_python"
+  [[ -z $all ]] || marks=
   echo "matrix: Python $version with ansible-core $("$venv/bin/python" -c 'import ansible.release as r; print(r.__version__)')"
   PATH=$venv/bin:$locked/bin:$PATH ANSIBLE_HOME=$venv/ansible-home "$venv/bin/python" -m pytest \
-    ${JUNIT_FOLDER:+--junitxml="$JUNIT_FOLDER/matrix-$version-$core.xml"} "$@"
+    ${JUNIT_FOLDER:+--junitxml="$JUNIT_FOLDER/matrix-$version-$core.xml"} ${marks:+-m "$marks"} "$@"
 done

@@ -15,15 +15,26 @@ settings.register_profile("any-machine", deadline=None, suppress_health_check=[H
 settings.load_profile("any-machine")
 
 HERE = Path(__file__).parent
-ON_EVERY_CORE = (HERE / "unit", HERE / "integration" / "engine")
+UNIT = HERE / "unit"
+ON_EVERY_CORE = (
+    UNIT / "immich_operator" / "engine",
+    UNIT / "immich_operator" / "passes",
+    UNIT / "plugin_utils" / "passes",
+    HERE / "integration" / "engine",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All tests of these folders may depend on the release of ansible-core; elsewhere those that say so do."""
+    """All tests of these folders may depend on the release of ansible-core; elsewhere those that say so do.
+
+    The other unit tests import nothing of Ansible, so that only the release of Python can change what they tell.
+    """
     for item in items:
         is_long = item.get_closest_marker("endurance") is not None
         if any(item.path.is_relative_to(folder) for folder in ON_EVERY_CORE) and not is_long:
             item.add_marker("every_core")
+        if item.path.is_relative_to(UNIT):
+            item.add_marker("every_python")
 
 
 # Programs that tests start must find the collection that the tests import, not one in the user's home folder.

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from immich_operator.config import durations
 from immich_operator.engine import outcome
 
+pytestmark = pytest.mark.every_core
+
 READ = [
     ("10h", 36000),
     ("1h30m", 5400),

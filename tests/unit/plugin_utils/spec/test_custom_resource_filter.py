@@ -12,6 +12,8 @@ from ansible.template import Templar
 
 from ansible_collections.media.immich.plugins.filter.custom_resource import FilterModule
 
+pytestmark = pytest.mark.every_core
+
 CUSTOM_RESOURCE = FilterModule().filters()["custom_resource"]
 MINIMAL = "apiVersion: media.rm3l.org/v1alpha1\nkind: Immich\nmetadata: {name: photos}\n"
 

@@ -77,3 +77,20 @@ def test_a_library_of_another_user_is_used_as_that_user(photos: Photos) -> None:
     assert photos.run_in("deployment/photos-server", "id", "-u").strip() == "1000"
     again = secrets.token_bytes(50_000)
     assert photos.download(photos.upload(again)) == again
+
+
+def test_a_database_of_another_user_is_run_as_that_user(photos: Photos) -> None:
+    """Images built on Alpine run PostgreSQL as uid 70: so its files are after a move from one of those."""
+    photo = secrets.token_bytes(50_000)
+    photos.ready()
+    asset = photos.upload(photo)
+    _without_its_pods(photos)
+    folder = _on_node(photos, DATABASE)
+    photos.cluster.local.on_node("chown", "-R", "70:70", f"{folder}/pgdata")
+
+    photos.ready()
+
+    assert photos.download(asset) == photo
+    assert photos.run_in("statefulset/photos-postgres", "id", "-u").strip() == "70"
+    owner = photos.cluster.local.on_node("stat", "-c", "%u", f"{folder}/pgdata/PG_VERSION")
+    assert owner.strip() == "70", "the files stay whose they were"

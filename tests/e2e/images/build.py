@@ -126,9 +126,9 @@ def _recipes() -> Iterator[Recipe]:
         },
         (
             _copied("entrypoints/postgres.sh", f"{BIN}/docker-entrypoint.sh"),
-            _copied("entrypoints/postgresql.conf", "usr/share/immich-postgres/postgresql.conf"),
+            _copied("entrypoints/postgresql.conf", "var/postgresql-conf-tpl/postgresql.conf"),
             folder("docker-entrypoint-initdb.d"),
-            folder("etc/postgresql", owner=999),
+            folder("etc/postgresql", mode=0o1777, owner=999),
             folder("run/postgresql", mode=0o3777, owner=999),
             folder("var/lib/postgresql/data", mode=0o1777, owner=999),
             *NO_PYTHON,

@@ -24,7 +24,7 @@ setting() {
 
 # Immich's image chooses its settings by the kind of disk. A read-only root needs a volume at /etc/postgresql for this.
 write_configuration() {
-  cp /usr/share/immich-postgres/postgresql.conf /etc/postgresql/postgresql.conf
+  cp /var/postgresql-conf-tpl/postgresql.conf /etc/postgresql/postgresql.conf
   case ${DB_STORAGE_TYPE:-SSD} in
     SSD) printf '%s\n' 'effective_io_concurrency = 200' 'random_page_cost = 1.2' >>/etc/postgresql/postgresql.conf ;;
     HDD) ;;

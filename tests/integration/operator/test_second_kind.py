@@ -75,7 +75,7 @@ def test_a_second_kind_gets_a_pass_for_what_it_names_and_for_what_it_is_made_of(
     cluster.api.wait_for("Toy", "robot", namespace, lambda found: found["status"]["isWound"])
     cluster.api.delete("ConfigMap", "robot-box", namespace)
 
-    assert cluster.api.wait_for("ConfigMap", "robot-box", namespace, lambda found: True)
+    assert cluster.api.wait_for("ConfigMap", "robot-box", namespace, lambda _: True)
 
 
 def a_toy(namespace: str, **spec: Any) -> dict[str, Any]:

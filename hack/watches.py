@@ -20,7 +20,6 @@ WATCHES = Path(__file__).resolve().parents[1] / "watches.yaml"
 ALL = "# all of plugin_utils/kube/kinds.py"
 """Beside `kinds:` of an entry that has every kind; other entries list those of their role by hand."""
 
-
 Refers = Mapping[str, Mapping[str, Sequence[str]]]
 """By the kind of the custom resource and of what it names: the paths of the names."""
 

@@ -64,6 +64,12 @@ ROLE = """\
             labels:
               app.kubernetes.io/managed-by: immich-operator
               app.kubernetes.io/instance: "{{ ansible_operator_meta.name }}"
+            ownerReferences:
+              - apiVersion: "{{ _media_rm3l_org_toy.apiVersion }}"
+                kind: "{{ _media_rm3l_org_toy.kind }}"
+                name: "{{ ansible_operator_meta.name }}"
+                uid: "{{ _media_rm3l_org_toy.metadata.uid }}"
+                controller: true
           data:
             colour: "{{ toy_seen.cr.spec.colour }}"
 

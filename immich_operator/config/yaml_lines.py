@@ -4,16 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import yaml
 
 from immich_operator.config import durations
-
-if TYPE_CHECKING:  # the same file, by the name under which mypy reads it
-    from plugins.plugin_utils.kube.suggestions import closest
-else:
-    from ansible_collections.media.immich.plugins.plugin_utils.kube.suggestions import closest
+from immich_operator.kube.suggestions import closest
 
 T = TypeVar("T")
 

@@ -52,14 +52,7 @@ lint: $(READY) ## Check style, types, layers, YAML, roles, and that generated fi
 	lint-imports
 	yamllint --strict .
 	ansible-lint --offline
-	python hack/crd/generate.py --check
-	python hack/watches.py --check
-	python hack/rbac.py --check
-	python hack/bundle/generate.py --check
-	python hack/docs/fields.py --check
-	python hack/docs/variables.py --check
-	python hack/docs/commands.py --check
-	python hack/docs/pictures.py --check
+	python -m hack.generate --check
 
 .PHONY: unit
 unit: $(READY) ## Run the tests that need no cluster
@@ -116,16 +109,8 @@ format: $(READY) ## Format the code and mend what the linter can mend
 	ruff format .
 
 .PHONY: generate
-generate: $(READY) ## Write generated files anew: CRDs, watches, roles, bundle, reference pages
-	python hack/crd/generate.py
-	python hack/watches.py
-	python hack/rbac.py
-	python hack/bundle/generate.py
-	python hack/docs/fields.py
-	python hack/docs/variables.py
-	python hack/docs/commands.py
-	python hack/docs/pictures.py
-	python -m immich_operator.config.settings --markdown > docs/reference/settings.md
+generate: $(READY) ## Write generated files anew; ARGS="crds rbac" for some of them
+	python -m hack.generate $(ARGS)
 
 .PHONY: golden
 golden: $(READY) ## Write the golden manifests anew; review them as text

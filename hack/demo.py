@@ -32,7 +32,7 @@ from localcluster.progress import Progress
 from localcluster.state import Folder
 
 ROOT = Path(__file__).resolve().parents[1]
-CRD = ROOT / "crds" / "media.rm3l.org_immiches.yaml"
+CRDS = ROOT / "crds"
 NAMESPACE, NAME = "my-ns", "my-immich"
 SAMPLE = {
     "apiVersion": "media.rm3l.org/v1alpha1",
@@ -95,7 +95,7 @@ def _run(local: LocalCluster, scratch: Path, steps: Steps, engine: str) -> int:
     api = Api(local.folder.kubeconfig)
     env = {**os.environ, **local.environment()}
     with steps.step("Install the CRD"):
-        _kubectl(env, "apply", "-f", str(CRD))
+        _kubectl(env, "apply", "-k", str(CRDS))
         api.wait_served("immiches.media.rm3l.org")
     with steps.step("Start the operator"):
         health = free_ports(("health",))["health"]

@@ -1,21 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Write the roles in config/rbac from plugin_utils/kube/kinds.py, hack/crd/*.yaml and watches.yaml.
-
-python hack/rbac.py            write the files
-python hack/rbac.py --check    fail if a file is not what would be written
-"""
+"""The roles in config/rbac, from plugin_utils/kube/kinds.py, hack/crd/*.yaml and watches.yaml."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import yaml
-
 from ansible_collections.media.immich.plugins.plugin_utils.kube.kinds import KINDS, KnownKind, Right
-from hack import writing
+from hack import watches
 from hack.crd import sources
 from hack.crd.sources import Source
 
@@ -35,7 +28,7 @@ metadata:
 {labels}rules:
 {rules}"""
 MANAGER = """\
-# Written by `python hack/rbac.py` from plugin_utils/kube/kinds.py. The least that works: verbs are those that a pass and the
+# Written by `make generate` from plugin_utils/kube/kinds.py. The least that works: verbs are those that a pass and the
 # watches use. `patch` is server-side apply, which needs `create` too for an object that is not there yet."""
 CHANGE = ("get", "list", "watch", "create", "update", "patch", "delete")
 PEOPLE = {
@@ -70,11 +63,6 @@ class Rule(NamedTuple):
         )
 
 
-def main(arguments: list[str]) -> int:
-    """Exit status: 0 written or fresh, 1 stale."""
-    return writing.written_or_checked(files(), "hack/rbac.py", is_check=arguments == ["--check"])
-
-
 def files() -> dict[Path, str]:
     """{file: text}"""
     roles = {
@@ -100,8 +88,7 @@ def manager_role() -> str:
 
 def _rules_for(source: Source) -> str:
     """The rules for a kind of ours."""
-    entries = yaml.safe_load((ROOT / "watches.yaml").read_text(encoding="utf-8"))
-    has_former = any(entry["kind"] == source.kind and "formerFinalizer" in entry for entry in entries)
+    has_former = any(entry["kind"] == source.kind and "formerFinalizer" in entry for entry in watches.entries())
     own = Rule(source.group, ("get", "list", "watch"))
     if has_former:
         own = Rule(source.group, (*own.verbs, "patch"), "patch: takes off the finalizer of the operator written in Go")
@@ -141,7 +128,3 @@ def role_for_people(source: Source, who: str) -> str:
         rules=Rule(source.group, verbs).text([source.plural])
         + Rule(source.group, ("get",)).text([f"{source.plural}/status"]),
     )
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

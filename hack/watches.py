@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Write into watches.yaml what the loop watches: kinds from plugin_utils/kube/kinds.py, paths of names from hack/crd/.
-
-python hack/watches.py            write the file
-python hack/watches.py --check    fail if the file is not what would be written
+"""What the loop watches, in watches.yaml: kinds from plugin_utils/kube/kinds.py, paths of names from hack/crd/.
 
 All else in that file is written by hand.
 """
@@ -10,31 +7,37 @@ All else in that file is written by hand.
 from __future__ import annotations
 
 import re
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from ansible_collections.media.immich.plugins.plugin_utils.kube import kinds
-from ansible_collections.media.immich.plugins.plugin_utils.spec.custom_kinds import REFERS
-from hack import writing
-from hack.crd import sources
+from hack.crd import generate as crds
 
 WATCHES = Path(__file__).resolve().parents[1] / "watches.yaml"
 ALL = "# all of plugin_utils/kube/kinds.py"
 """Beside `kinds:` of an entry that has every kind; other entries list those of their role by hand."""
 
+Refers = Mapping[str, Mapping[str, Sequence[str]]]
+"""By the kind of the custom resource and of what it names: the paths of the names."""
 
-def main(arguments: list[str]) -> int:
-    """Exit status: 0 written or fresh, 1 stale or not possible."""
-    try:
-        text = generated(WATCHES.read_text(encoding="utf-8"))
-    except ValueError as exc:
-        sys.stderr.write(f"watches.yaml: {exc}\n")
-        return 1
-    return writing.written_or_checked({WATCHES: text}, "hack/watches.py", is_check=arguments == ["--check"])
+
+def files() -> dict[Path, str]:
+    """{file: text}; ValueError as in `generated`."""
+    return {WATCHES: generated(WATCHES.read_text(encoding="utf-8"))}
+
+
+def entries() -> list[dict[str, Any]]:
+    """The entries of the file as it would be written."""
+    found: list[dict[str, Any]] = yaml.safe_load(files()[WATCHES])
+    return found
+
+
+def refers() -> Refers:
+    """As the sources say."""
+    return {made.source.kind: made.refers for made in crds.all_of_them()}
 
 
 def generated(text: str) -> str:
@@ -43,16 +46,17 @@ def generated(text: str) -> str:
     Raises:
         ValueError: one of our kinds has no entry, or an entry no place for what it needs; says what to add.
     """
-    written = "".join(f"{line}\n" for line in _lines(text.splitlines()))
+    paths = refers()
+    written = "".join(f"{line}\n" for line in _lines(text.splitlines(), paths))
     entries = {entry["kind"]: entry for entry in yaml.safe_load(written)}
-    for source in sources.all_of_them():
-        if source.kind not in entries:
-            raise ValueError(f"there is no entry for {source.kind} of {source.file.name}; add one with its role")
-        _check(entries[source.kind])
+    for kind in paths:
+        if kind not in entries:
+            raise ValueError(f"watches.yaml has no entry for {kind}; add one with its role")
+        _check(entries[kind], paths[kind])
     return written
 
 
-def _lines(given: list[str]) -> Iterator[str]:
+def _lines(given: list[str], paths_by_kind: Refers) -> Iterator[str]:
     """The lines, each list that is made replaced."""
     owner = referred = ""
     skipped = None
@@ -68,7 +72,7 @@ def _lines(given: list[str]) -> Iterator[str]:
             yield line
             yield from (f"      - {_dependent(row)}" for row in kinds.WATCHED)
             skipped = "      - "
-        elif line.startswith("      paths:") and (paths := REFERS.get(owner, {}).get(referred)):
+        elif line.startswith("      paths:") and (paths := paths_by_kind.get(owner, {}).get(referred)):
             yield "      paths:"
             yield from (f"        - {path}" for path in paths)
             skipped = "        - "
@@ -81,17 +85,13 @@ def _dependent(row: kinds.KnownKind) -> str:
     return f"{{apiVersion: {row.api_version}, kind: {row.kind}{optional}}}"
 
 
-def _check(entry: dict[str, Any]) -> None:
+def _check(entry: dict[str, Any], refers: Mapping[str, Sequence[str]]) -> None:
     """Raises ValueError for a kind that passes read by name and the loop would not watch."""
     listed = {reference["kind"]: reference.get("paths") for reference in entry.get("references", ())}
-    for kind, paths in REFERS.get(entry["kind"], {}).items():
+    for kind, paths in refers.items():
         row = kinds.named(kind)
         if row.namespaced and listed.get(kind) != paths:
             raise ValueError(
                 f"{entry['kind']} names objects of the kind {kind}, and there is no place for their paths. Add to its entry:\n"
                 f"  references:\n    - apiVersion: {row.api_version}\n      kind: {kind}\n      paths: []"
             )
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

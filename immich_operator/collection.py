@@ -11,18 +11,20 @@ PLUGIN_UTILS = "ansible_collections.media.immich.plugins.plugin_utils"
 
 
 def rendering() -> Any:
-    """The functions `documents`, `complete`, `offline_plan` and `images_from_environment` of the collection.
+    """`documents`, `complete`, `offline_plan`, `images_from_environment`: functions of the collection; `planned_kind`: the
+    kind that `offline_plan` is for.
 
     Raises:
         ImportError: the collection is not installed beside this package.
     """
     modules = {
         name: importlib.import_module(f"{PLUGIN_UTILS}.{name}")
-        for name in ("spec.crd", "passes.offline", "spec.images")
+        for name in ("spec.crd", "passes.offline", "spec.images", "spec.names")
     }
     return SimpleNamespace(
         documents=modules["spec.crd"].documents,
         complete=modules["spec.crd"].complete,
         offline_plan=modules["passes.offline"].offline_plan,
         images_from_environment=modules["spec.images"].images_from_environment,
+        planned_kind=modules["spec.names"].KIND,
     )

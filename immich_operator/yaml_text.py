@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writing YAML that kubectl and kustomize read as it was meant."""
+"""Writing YAML that kubectl and kustomize read as it was meant.
+
+Generated files are written by it too, see hack/writing.py. The collection, which may import neither, writes Immich's own
+file, for readers that agree on less: components/configuration.py.
+"""
 
 from __future__ import annotations
 

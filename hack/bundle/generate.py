@@ -1,39 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Write the OLM bundle in bundle/ from base.yaml, config/ and crds/.
-
-python hack/bundle/generate.py [--image IMAGE]    write the files
-python hack/bundle/generate.py --check            fail if the files are not what would be written
-"""
+"""The OLM bundle in bundle/, from base.yaml, config/ and hack/crd/*.yaml."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from hack.writing import written_or_checked
-from immich_operator.yaml_text import ManifestDumper
+from hack import rbac, samples, watches
+from hack.crd import generate as crds
+from hack.crd import sources
+from hack.crd.sources import Source
+from hack.writing import yaml_text
+from immich_operator.kube.resources import Kind
 
 Manifest = dict[str, Any]
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 CONFIG = ROOT / "config"
-CRD = ROOT / "crds" / "media.rm3l.org_immiches.yaml"
 BUNDLE = ROOT / "bundle"
 PACKAGE = "immich-operator"
 CHANNEL = "alpha"
 PREFIX = "immich-operator-"
 """The name prefix of config/default."""
-EXAMPLES = ("minimal", "full", "external_services", "high_availability", "openshift")
-"""Samples that a console offers as a start, the simplest first."""
-MADE_BY = "# Written by `python hack/bundle/generate.py`; edit hack/bundle/base.yaml, config/ or crds/ instead.\n"
+MADE_BY = "# Written by `make generate`; edit hack/bundle/base.yaml, config/ or hack/crd/ instead.\n"
 """Without `---`: OLM reads the first document of a file, and that would be this line alone."""
 ANNOTATIONS = {
     "operators.operatorframework.io.bundle.mediatype.v1": "registry+v1",
@@ -45,7 +39,7 @@ ANNOTATIONS = {
     "com.redhat.openshift.versions": "v4.16",
 }
 DOCKERFILE = """\
-# Written by `python hack/bundle/generate.py`. Build it in this folder.
+# Written by `make generate`. Build it in this folder.
 FROM scratch
 {labels}
 COPY manifests /manifests/
@@ -53,48 +47,40 @@ COPY metadata /metadata/
 """
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--image", default="", help="the operator's image; default is that of config/manager")
-    parser.add_argument("--check", action="store_true", help="write nothing; 1 if something would change")
-    args = parser.parse_args(argv)
-    texts = {BUNDLE / name: text for name, text in files(args.image).items()}
-    return written_or_checked(texts, "hack/bundle/generate.py", is_check=args.check)
-
-
-def files(image: str = "") -> dict[str, str]:
-    """{path below bundle/: text}"""
+def files() -> dict[Path, str]:
+    """{file: text}"""
     labels = "\n".join(f'LABEL {name}="{value}"' for name, value in ANNOTATIONS.items())
+    manifests = BUNDLE / "manifests"
     return {
-        f"manifests/{PACKAGE}.clusterserviceversion.yaml": MADE_BY + _dump(cluster_service_version(image)),
-        f"manifests/{CRD.name}": CRD.read_text(encoding="utf-8").replace("\n---\n", "\n", 1),
-        "metadata/annotations.yaml": MADE_BY + _dump({"annotations": ANNOTATIONS}),
-        "Dockerfile": DOCKERFILE.format(labels=labels),
+        manifests / f"{PACKAGE}.clusterserviceversion.yaml": MADE_BY + yaml_text(cluster_service_version()),
+        **{manifests / m.source.crd_file.name: m.text.replace("\n---\n", "\n", 1) for m in crds.all_of_them()},
+        BUNDLE / "metadata" / "annotations.yaml": MADE_BY + yaml_text({"annotations": ANNOTATIONS}),
+        BUNDLE / "Dockerfile": DOCKERFILE.format(labels=labels),
     }
 
 
-def cluster_service_version(image: str = "") -> Manifest:
-    """The manifest; empty `image` means the one of config/manager."""
+def cluster_service_version() -> Manifest:
+    """The manifest."""
     csv: Manifest = _load(HERE / "base.yaml")
     [placeholder] = _load(CONFIG / "manager" / "kustomization.yaml")["images"]
-    image = image or f"{placeholder['newName']}:{placeholder['newTag']}"
+    image = f"{placeholder['newName']}:{placeholder['newTag']}"
     version = _version()
+    manager = yaml.safe_load(rbac.manager_role())["rules"]
     account = PREFIX + _load(CONFIG / "rbac" / "service_account.yaml")["metadata"]["name"]
     deployment = _deployment(image, account)
     csv["metadata"] |= {"name": f"{PACKAGE}.v{version}", "namespace": "placeholder"}
     csv["metadata"]["annotations"] |= {
-        "alm-examples": json.dumps([_load(_sample(name)) for name in EXAMPLES], indent=2),
+        "alm-examples": json.dumps(samples.examples(), indent=2),
         "containerImage": image,
     }
     csv["spec"] |= {
         "version": version,
+        "customresourcedefinitions": {"owned": [_owned(source) for source in sources.all_of_them()]},
         # OLM makes ClusterRoles of `permissions` where the operator watches all namespaces, and Roles elsewhere.
         "install": {
             "strategy": "deployment",
             "spec": {
-                "permissions": [
-                    {"serviceAccountName": account, "rules": _rules("manager_role") + _rules("leader_election_role")}
-                ],
+                "permissions": [{"serviceAccountName": account, "rules": manager + _rules("leader_election_role")}],
                 "clusterPermissions": [
                     {"serviceAccountName": account, "rules": _rules("cluster/storage_class_reader_role")}
                 ],
@@ -138,8 +124,19 @@ def _rules(role: str) -> list[Manifest]:
     return rules
 
 
-def _sample(name: str) -> Path:
-    return CONFIG / "samples" / f"media_v1alpha1_immich_{name}.yaml"
+def _owned(source: Source) -> Manifest:
+    """What a console says of one of our kinds."""
+    [entry] = [entry for entry in watches.entries() if entry["kind"] == source.kind]
+    dependents = [Kind(each["apiVersion"], each["kind"]) for each in entry.get("dependents", {}).get("kinds", ())]
+    return {
+        "kind": source.kind,
+        "name": f"{source.plural}.{source.group}",
+        "version": source.version,
+        "displayName": source.kind,
+        "description": source.schema["description"],
+        "resources": [{"kind": kind.kind, "version": kind.version, "name": ""} for kind in dependents],
+        **source.resource.get("console", {}),
+    }
 
 
 def _version() -> str:
@@ -149,18 +146,3 @@ def _version() -> str:
 
 def _load(path: Path) -> Any:
     return yaml.safe_load(path.read_text(encoding="utf-8"))
-
-
-class _Dumper(ManifestDumper):
-    """Lists indented, too."""
-
-    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002 - PyYAML's signature
-        super().increase_indent(flow, False)
-
-
-def _dump(content: Any) -> str:
-    return str(yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,39 +1,42 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Write crds/ and plugins/plugin_utils/spec/custom_kinds.py from the YAML files beside this one and core-schemas.json.
-
-python hack/crd/generate.py            write the files
-python hack/crd/generate.py --check    fail if a file is not what would be written
-"""
+"""crds/ and plugins/plugin_utils/spec/custom_kinds.py, from the YAML files beside this one and core-schemas.json."""
 
 from __future__ import annotations
 
 import copy
+import functools
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-import yaml
+from typing import Any, NamedTuple
 
 from ansible_collections.media.immich.plugins.plugin_utils.kube.kinds import KINDS
 from ansible_collections.media.immich.plugins.plugin_utils.spec import variables
 from ansible_collections.media.immich.plugins.plugin_utils.spec.names import SPEC_KEYS, Component
-from hack import writing
 from hack.crd import sources
+from hack.crd.sources import Source
+from hack.writing import yaml_text
 
 Schema = dict[str, Any]
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
+CRDS = ROOT / "crds"
 CUSTOM_KINDS = ROOT / "plugins" / "plugin_utils" / "spec" / "custom_kinds.py"
 MAX_COMPACT_BYTES = 150_000  # client-side apply stores the object in an annotation, which holds 256 KiB in all
-HEADER = "# Written by `python hack/crd/generate.py` from hack/crd/{source}; edit that file instead.\n---\n"
+HEADER = "# Written by `make generate` from hack/crd/{source}; edit that file instead.\n---\n"
+KUSTOMIZATION = """\
+---
+# Lets config/crd use the files of this folder; kustomize reads no single files from outside its own folder.
+apiVersion: kustomize.config.k8s.io/v1beta1
+kind: Kustomization
+resources:
+{files}"""
 
 ROW_NUMBERS = {row.kind: number for number, row in enumerate(KINDS)}
 CUSTOM_KINDS_TEXT = '''\
 # SPDX-License-Identifier: Apache-2.0
-"""Our kinds, and where each names other objects. Written by `python hack/crd/generate.py` from hack/crd/*.yaml."""
+"""Our kinds, and where each names other objects. Written by `make generate` from hack/crd/*.yaml."""
 
 from __future__ import annotations
 
@@ -264,26 +267,30 @@ def crd(resource: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
     }
 
 
-class Dumper(yaml.SafeDumper):
-    """Lists indented below their key, no anchors: the files are read by people too."""
+class Made(NamedTuple):
+    """What a source becomes."""
 
-    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002
-        super().increase_indent(flow, False)
+    source: Source
+    document: dict[str, Any]
+    """The CustomResourceDefinition."""
+    refers: dict[str, list[str]]
+    """By kind, the paths of the fields that name an object of it."""
 
-    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002
-        return True
+    @property
+    def text(self) -> str:
+        return HEADER.format(source=self.source.file.name) + yaml_text(self.document)
 
 
-def generated() -> dict[Path, str]:
-    """{file: text} of all that this program writes.
+@functools.cache
+def all_of_them() -> tuple[Made, ...]:
+    """What the sources become, in their order. Do not change it.
 
     Raises:
         ValueError: a source holds what it cannot, or a CRD grew beyond what client-side apply takes.
     """
     core = json.loads((HERE / "core-schemas.json").read_text(encoding="utf-8"))
     shared = shared_by_all()
-    texts: dict[Path, str] = {}
-    refers: dict[str, dict[str, list[str]]] = {}
+    found = []
     for source in sources.all_of_them():
         expander = Expander(shared, core)
         document = crd(source.resource, expander.expand(source.schema, ""))
@@ -292,12 +299,19 @@ def generated() -> dict[Path, str]:
             raise ValueError(
                 f"the CRD of {source.kind} has {size} bytes as compact JSON, at most {MAX_COMPACT_BYTES - 1} are allowed"
             )
-        header = HEADER.format(source=source.file.name)
-        body = yaml.dump(document, Dumper=Dumper, sort_keys=False, width=120, allow_unicode=True)
-        texts[source.crd_file] = header + body
-        refers[source.kind] = expander.refers
-    texts[CUSTOM_KINDS] = custom_kinds(refers)
-    return texts
+        found.append(Made(source, document, expander.refers))
+    return tuple(found)
+
+
+def files() -> dict[Path, str]:
+    """{file: text}; ValueError as in `all_of_them`."""
+    made = all_of_them()
+    names = "".join(f"  - {name}\n" for name in sorted(one.source.crd_file.name for one in made))
+    return {
+        **{one.source.crd_file: one.text for one in made},
+        CRDS / "kustomization.yaml": KUSTOMIZATION.format(files=names),
+        CUSTOM_KINDS: custom_kinds(made),
+    }
 
 
 def shared_by_all() -> dict[str, Schema]:
@@ -310,26 +324,15 @@ def shared_by_all() -> dict[str, Schema]:
     return found
 
 
-def custom_kinds(refers: Mapping[str, Mapping[str, Sequence[str]]]) -> str:
+def custom_kinds(made: Sequence[Made]) -> str:
     """The text of the Python module that tells passes which kinds of custom resources there are, and their references."""
-    rows = [
-        f'    KnownKind("{source.api_version}", "{source.kind}", "{source.plural}"),\n'
-        for source in sources.all_of_them()
-    ]
+    rows = ""
     tables = ""
-    for kind, paths_by_kind in refers.items():
-        tables += f'    "{kind}": {{\n'
-        for referred in sorted(paths_by_kind, key=ROW_NUMBERS.__getitem__):
-            lines = "".join(f'            "{path}",\n' for path in paths_by_kind[referred])
+    for source, _document, refers in made:
+        rows += f'    KnownKind("{source.api_version}", "{source.kind}", "{source.plural}"),\n'
+        tables += f'    "{source.kind}": {{\n'
+        for referred in sorted(refers, key=ROW_NUMBERS.__getitem__):
+            lines = "".join(f'            "{path}",\n' for path in refers[referred])
             tables += f'        "{referred}": [\n{lines}        ],\n'
         tables += "    },\n"
-    return CUSTOM_KINDS_TEXT.format(rows="".join(rows), tables=tables)
-
-
-def main(arguments: list[str]) -> int:
-    """Exit status: 0 written or fresh, 1 stale."""
-    return writing.written_or_checked(generated(), "hack/crd/generate.py", is_check=arguments == ["--check"])
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    return CUSTOM_KINDS_TEXT.format(rows=rows, tables=tables)

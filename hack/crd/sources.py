@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 
 import yaml
 
-__all__ = ["FIRST", "Source", "all_of_them"]
+__all__ = ["FIRST", "SAMPLES", "Source", "all_of_them"]
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
+SAMPLES = ROOT / "config" / "samples"
 FIRST = "Immich"
 """The kind that the operator is named after; lists and pages begin with it."""
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # many times faster where PyYAML has libyaml
@@ -56,9 +57,7 @@ class Source(NamedTuple):
 
     def sample(self, name: str) -> Path:
         """The file of a sample."""
-        return (
-            ROOT / "config" / "samples" / f"{self.group.partition('.')[0]}_{self.version}_{self.singular}_{name}.yaml"
-        )
+        return SAMPLES / f"{self.group.partition('.')[0]}_{self.version}_{self.singular}_{name}.yaml"
 
 
 @functools.cache

@@ -1,17 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Write docs/reference/commands.md from the command line's own help.
-
-python hack/docs/commands.py            write the page
-python hack/docs/commands.py --check    fail if the page is not what would be written
-"""
+"""docs/reference/commands.md, from the command line's own help."""
 
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
-from hack.writing import written_or_checked
 from immich_operator import cli
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -20,7 +14,7 @@ PAGE = ROOT / "docs" / "reference" / "commands.md"
 INTRODUCTION = """\
 # Commands
 
-<!-- Made by `python hack/docs/commands.py` from the help of immich-operator; do not edit. -->
+<!-- Made by `make generate` from the help of immich-operator; do not edit. -->
 
 The wheel installs `immich-operator`. In a clone of the repository `python -m immich_operator` is the same.
 
@@ -43,8 +37,9 @@ AFTER = {
 }
 
 
-def main() -> int:
-    return written_or_checked({PAGE: page()}, "hack/docs/commands.py", is_check="--check" in sys.argv[1:])
+def files() -> dict[Path, str]:
+    """{file: text}"""
+    return {PAGE: page()}
 
 
 def page() -> str:
@@ -92,7 +87,3 @@ def _text(text: str) -> str:
 
 def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,48 +1,34 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Write docs/reference/fields.md from crds/media.rm3l.org_immiches.yaml.
-
-python hack/docs/fields.py            write the page
-python hack/docs/fields.py --check    fail if the page is not what would be written
-"""
+"""docs/reference/fields.md, from hack/crd/*.yaml."""
 
 from __future__ import annotations
 
 import json
 import re
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ansible_collections.media.immich.plugins.plugin_utils.spec import crd
-from hack.writing import written_or_checked
+from hack.crd import generate as crds
+from hack.crd.generate import Made
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "reference" / "fields.md"
 
 INTRODUCTION = """\
-# Fields of an Immich
+# Fields
 
-<!-- Made by `python hack/docs/fields.py` from crds/media.rm3l.org_immiches.yaml; do not edit. -->
+<!-- Made by `make generate` from hack/crd/; do not edit. -->
 
-API `media.rm3l.org/v1alpha1`, kind `Immich`, plural `immiches`. Every field is optional: an Immich without a `spec` is
-complete. The API server fills in the defaults below and refuses what the column *Allowed* and the rules rule out, with
-a message that says what to do. `kubectl explain immich.spec --recursive` shows the same in a terminal.
+The API server fills in the defaults below and refuses what the column *Allowed* and the rules rule out, with a message
+that says what to do. `kubectl explain immich.spec --recursive` shows the same in a terminal.
 
 ResourceRequirements, Affinity, EnvVar and the like are types of Kubernetes; `kubectl explain` describes them too.
 What each action does to your data is in [Data safety](../explanation/data-safety.md).
 """
 
-SECTIONS = (
-    ("All components", "spec", ("immich", "server", "machineLearning", "valkey", "postgres")),
-    ("Library, metrics and configuration", "spec.immich", ()),
-    ("Server", "spec.server", ()),
-    ("Machine learning", "spec.machineLearning", ()),
-    ("Valkey", "spec.valkey", ()),
-    ("PostgreSQL", "spec.postgres", ()),
-    ("Status", "status", ()),
-)
-"""(heading, path, fields that have a section of their own)"""
+SECTIONS = {"Spec": "spec", "Status": "status"}
+"""{heading: path} of a kind whose source does not say"""
 
 KUBERNETES_TYPES = {
     "affinity": "Affinity",
@@ -63,31 +49,30 @@ class Field(NamedTuple):
     schema: Schema
 
 
-def main() -> int:
-    return written_or_checked({PAGE: page(schema())}, "hack/docs/fields.py", is_check="--check" in sys.argv[1:])
+def files() -> dict[Path, str]:
+    """{file: text}"""
+    return {PAGE: "\n".join([INTRODUCTION, *(part for made in crds.all_of_them() for part in chapter(made))])}
 
 
-def schema() -> Schema:
-    """The schema of a whole Immich."""
-    found: Schema = crd.open_api_schema()
-    return found
-
-
-def page(root: Schema) -> str:
-    parts = [INTRODUCTION]
-    for heading, path, elsewhere in SECTIONS:
+def chapter(made: Made) -> Iterator[str]:
+    """What the page says of one kind."""
+    source = made.source
+    root: Schema = made.document["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    sections: Mapping[str, str] = source.resource.get("sections", SECTIONS)
+    yield (
+        f"## {source.kind}\n\nAPI `{source.api_version}`, kind `{source.kind}`, plural `{source.plural}`."
+        f" {root['description']}\n"
+    )
+    for heading, path in sections.items():
         node = at(root, path)
+        elsewhere = tuple(name for name in node.get("properties", ()) if f"{path}.{name}" in sections.values())
         rows = [row(field) for field in fields(node, "", elsewhere)]
-        parts.append(f"## {heading}\n\n`{path}`: {node.get('description', '')}\n\n{table(rows)}")
+        yield f"### {heading}\n\n`{path}`: {node.get('description', '')}\n\n{table(rows)}"
         rules = list(dict.fromkeys(messages(node, elsewhere)))
         if rules:
-            parts.append("Refused, with this message:\n\n" + "\n".join(f"- {_sentence(rule)}" for rule in rules) + "\n")
-    parts.append(
-        "## The name\n\nRefused at creation, with this message:\n\n"
-        + "\n".join(f"- {_sentence(rule['message'])}" for rule in root.get("x-kubernetes-validations", ()))
-        + "\n"
-    )
-    return "\n".join(parts)
+            yield "Refused, with this message:\n\n" + "\n".join(f"- {_sentence(rule)}" for rule in rules) + "\n"
+    if about_the_name := [f"- {_sentence(rule['message'])}\n" for rule in root.get("x-kubernetes-validations", ())]:
+        yield "### The name\n\nRefused at creation, with this message:\n\n" + "".join(about_the_name)
 
 
 def at(node: Schema, path: str) -> Schema:
@@ -197,7 +182,3 @@ def table(rows: list[tuple[str, str, str, str]]) -> str:
 def _sentence(text: str) -> str:
     text = text.strip()
     return text[0].upper() + text[1:] + ("" if text.endswith(".") else ".")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,22 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Draw the pictures of the documentation: hack/docs/pictures/NAME.toml -> docs/explanation/NAME.svg.
-
-python hack/docs/pictures.py            write the pictures
-python hack/docs/pictures.py --check    fail if a picture is not what would be written
+"""The pictures of the documentation: hack/docs/pictures/NAME.toml -> docs/explanation/NAME.svg.
 
 A picture is a grid of boxes and arrows between them. Plain SVG, so that the site builds and shows without a network.
 """
 
 from __future__ import annotations
 
-import sys
 import tomllib
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Any
-
-from hack.writing import written_or_checked
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = Path(__file__).resolve().parent / "pictures"
@@ -71,12 +65,12 @@ class Box:
         return "\n".join(parts)
 
 
-def main() -> int:
-    texts = {
+def files() -> dict[Path, str]:
+    """{file: text}"""
+    return {
         TARGET / f"{source.stem}.svg": draw(tomllib.loads(source.read_text(encoding="utf-8")))
         for source in sorted(SOURCES.glob("*.toml"))
     }
-    return written_or_checked(texts, "hack/docs/pictures.py", is_check="--check" in sys.argv[1:])
 
 
 def draw(picture: dict[str, Any]) -> str:
@@ -115,7 +109,3 @@ def _arrow(start: Box, end: Box, entry: dict[str, Any]) -> str:
             parts.append(f'{place} stroke="#ffffff" stroke-width="4">{escape(line)}</text>')  # hides the line behind it
             parts.append(f'{place} fill="#444">{escape(line)}</text>')
     return "\n".join(parts)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,18 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Write docs/reference/variables.md from plugins/plugin_utils/spec/variables.py.
-
-python hack/docs/variables.py            write the page
-python hack/docs/variables.py --check    fail if the page is not what would be written
-"""
+"""docs/reference/variables.md, from plugins/plugin_utils/spec/variables.py."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 from ansible_collections.media.immich.plugins.plugin_utils.spec.names import Component
 from ansible_collections.media.immich.plugins.plugin_utils.spec.variables import TABLE, Policy, Variable
-from hack.writing import written_or_checked
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "reference" / "variables.md"
@@ -20,7 +14,7 @@ PAGE = ROOT / "docs" / "reference" / "variables.md"
 INTRODUCTION = """\
 # Environment variables
 
-<!-- Made by `python hack/docs/variables.py` from plugins/plugin_utils/spec/variables.py; do not edit. -->
+<!-- Made by `make generate` from plugins/plugin_utils/spec/variables.py; do not edit. -->
 
 Every variable that the containers of an instance read, and what the operator does when you set it in
 `spec.server.env`, `spec.server.envFrom`, `spec.machineLearning.env` or `spec.machineLearning.envFrom`. PostgreSQL and
@@ -56,8 +50,9 @@ VERBS = {
 }
 
 
-def main() -> int:
-    return written_or_checked({PAGE: page()}, "hack/docs/variables.py", is_check="--check" in sys.argv[1:])
+def files() -> dict[Path, str]:
+    """{file: text}"""
+    return {PAGE: page()}
 
 
 def page() -> str:
@@ -76,7 +71,3 @@ def _treatment(variable: Variable) -> str:
     notes = [f"from `{variable.field}`"] if variable.field else []
     notes += [variable.note] if variable.note else []
     return f"{verb}: {'; '.join(notes)}" if notes else verb
-
-
-if __name__ == "__main__":
-    sys.exit(main())

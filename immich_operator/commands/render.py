@@ -74,6 +74,12 @@ def _render(file: str, document: Any, args: argparse.Namespace, out: TextIO) -> 
         print(f"{file}: {document.get('kind')} {name}: {problem}", file=sys.stderr)
     if problems:
         return False
+    if cr["kind"] != rendering.planned_kind:
+        print(
+            f"{file}: {cr['kind']} {name}: nothing is wrong with it, but only its role knows what it becomes",
+            file=sys.stderr,
+        )
+        return False
     plan = rendering.offline_plan(
         cr,
         images=rendering.images_from_environment(os.environ, fall_back=True),
@@ -81,7 +87,7 @@ def _render(file: str, document: Any, args: argparse.Namespace, out: TextIO) -> 
         route=args.route,
     )
     for notice in plan.notices:
-        print(f"{file}: Immich {name}: {notice.effect} {notice.component}: {notice.message}", file=sys.stderr)
+        print(f"{file}: {cr['kind']} {name}: {notice.effect} {notice.component}: {notice.message}", file=sys.stderr)
     if any(notice.effect == "blocks" for notice in plan.notices):
         return False  # half an instance is worse than none: what is missing would be pruned by those who apply it
     made = {step["object"]["metadata"]["name"] for step in plan.steps if step["verb"] == "create"}

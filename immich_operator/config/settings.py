@@ -2,15 +2,13 @@
 """Everything the operator can be told. Flags, variables and docs/reference/settings.md are made from one dataclass.
 
 A flag wins over its environment variable, which wins over the default. Names and defaults are those of
-`ansible-operator run` where it has the setting; the reference page is printed by
-`python -m immich_operator.config.settings --markdown`.
+`ansible-operator run` where it has the setting.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -348,7 +346,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         group = groups.setdefault(meta["section"], parser.add_argument_group(meta["section"]))
         boolean = item.type == "bool"
         group.add_argument(
-            *(f"--{name}" for name in (_flag(item.name), *meta["aliases"])),
+            *(f"--{name}" for name in (flag_of(item.name), *meta["aliases"])),
             dest=item.name,
             default=argparse.SUPPRESS,
             metavar="true|false" if boolean else "VALUE",
@@ -373,7 +371,7 @@ def resolve(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Settin
     for item in dataclasses.fields(Settings):
         meta = item.metadata
         if hasattr(arguments, item.name):
-            source, raw = f"--{_flag(item.name)}", getattr(arguments, item.name)
+            source, raw = f"--{flag_of(item.name)}", getattr(arguments, item.name)
         elif environ.get(meta["env"]):
             source, raw = meta["env"], environ[meta["env"]]
         else:
@@ -385,32 +383,8 @@ def resolve(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Settin
     return _checked(Settings(**values))
 
 
-def markdown() -> str:
-    """The reference page."""
-    lines = [
-        "# Settings of the operator",
-        "",
-        "<!-- Made by `python -m immich_operator.config.settings --markdown`; do not edit. -->",
-        "",
-        "A flag of `immich-operator run` wins over its environment variable, which wins over the default.",
-        "Durations are written as in Go: `300ms`, `30s`, `1h30m`.",
-    ]
-    section = ""
-    for item in dataclasses.fields(Settings):
-        meta = item.metadata
-        if meta["section"] != section:
-            section = meta["section"]
-            lines += ["", f"## {section}", "", "| Flag | Variable | Default | Meaning |", "|---|---|---|---|"]
-        flags = " or ".join(f"`--{name}`" for name in (_flag(item.name), *meta["aliases"]))
-        plain = meta["describe_default"] != meta["default"] or not meta["default"]
-        default = meta["describe_default"] or "none"
-        lines.append(f"| {flags} | `{meta['env']}` | {default if plain else f'`{default}`'} | {meta['help']} |")
-    ignored = ", ".join(f"`--{name}`" for name in WITHOUT_EFFECT)
-    lines += ["", f"Further flags of `ansible-operator run` are taken and do nothing: {ignored}."]
-    return "\n".join(lines) + "\n"
-
-
-def _flag(name: str) -> str:
+def flag_of(name: str) -> str:
+    """The flag, without its dashes, of a field of `Settings`."""
     return {"watch_namespaces": "watch-namespace"}.get(name, name.replace("_", "-"))
 
 
@@ -431,9 +405,3 @@ def _checked(settings: Settings) -> Settings:
     if not settings.play_timeout:
         raise SettingsError("--play-timeout must be longer than 0s, or no play could ever end")
     return settings
-
-
-if __name__ == "__main__":
-    if sys.argv[1:] != ["--markdown"]:
-        sys.exit("usage: python -m immich_operator.config.settings --markdown")
-    sys.stdout.write(markdown())

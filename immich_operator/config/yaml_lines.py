@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import yaml
 
 from immich_operator.config import durations
+from immich_operator.kube.suggestions import closest
 
 T = TypeVar("T")
 
@@ -110,11 +110,11 @@ class Entry:
 
     def reject_unknown(self) -> None:
         """Call last, when every known key has been asked for."""
-        known = {key.lower(): key for key in self._known}
+        known = {key.lower() for key in self._known}
         for lower, (key, _, _) in self._nodes.items():
             if lower not in known:
-                near = difflib.get_close_matches(lower, known, n=1)
-                hint = f"did you mean '{known[near[0]]}'?" if near else f"known are {', '.join(sorted(self._known))}"
+                meant = closest(key, self._known)
+                hint = f"did you mean '{meant}'?" if meant else f"known are {', '.join(sorted(self._known))}"
                 self.problem(f"unknown key '{key}'; {hint}", key)
 
     def _typed(self, key: str, type_: type[T], description: str, default: Callable[[], T]) -> T:

@@ -43,7 +43,7 @@ class ActionModule(ApiAction):
             self._given = from_variables(_described(arguments, self._decrypted))
             if arguments["state"] == "absent":  # which one it is suffices, whatever is wrong with it
                 return _told(self._given, is_stored=False)
-            self._wanted = completed(self._given)
+            self._wanted = completed(self._given, names.KIND)
             return super().run(tmp, task_vars)
         except (AnsibleActionFail, Unusable) as exc:
             return _problem(str(exc))

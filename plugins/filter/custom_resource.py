@@ -15,19 +15,20 @@ from ..plugin_utils.spec.custom_resources import Unusable, completed, from_text,
 
 DOCUMENTATION = r"""
 name: custom_resource
-short_description: The Immich custom resource in the text of a YAML file, checked and with its defaults
+short_description: The custom resource in the text of a YAML file, checked and with its defaults
 version_added: 0.1.0
 author: The immich-operator authors (!UNKNOWN)
 description:
-  - Reads the one Immich custom resource in a text, fills in the defaults of its schema and checks it, as the API server
-    would. It needs no cluster.
+  - Reads the one custom resource in a text, fills in the defaults of its schema and checks it, as the API server would.
+    It needs no cluster.
+  - Its kind says which schema that is. This collection knows those whose CRD lies in its folder C(crds).
   - All that is wrong is reported at once, each problem with the path of the field. Values of fields that may hold a
     secret are not quoted.
   - Text from the file is never taken for a template, whatever braces it holds.
 positional: _input
 options:
   _input:
-    description: YAML with exactly one object, an Immich.
+    description: YAML with exactly one object, of a kind that this collection knows.
     type: str
     required: true
   namespace:

@@ -15,6 +15,7 @@ from ansible.utils.unsafe_proxy import wrap_var
 from ..plugin_utils.kube.values import mapping, plain
 from ..plugin_utils.passes import planning
 from ..plugin_utils.spec.images import images_from_environment
+from ..plugin_utils.spec.names import KIND
 
 DOCUMENTATION = r"""
 name: plan
@@ -93,6 +94,8 @@ def plan(cr: Any, seen: Any, images: Any = None, default_images: bool = False) -
         raise AnsibleFilterError(
             f"media.immich.plan: give the whole custom resource as a mapping, not {type(cr).__name__}"
         )
+    if (kind := wanted.get("kind") or KIND) != KIND:
+        raise AnsibleFilterError(f"media.immich.plan: it knows what an {KIND} consists of, not what a {kind} does")
     if found is None or not found.keys() & {"objects", "problem"}:
         raise AnsibleFilterError("media.immich.plan: seen has to be what media.immich.observe returned")
     password = "".join(secrets.choice(ALPHABET) for _unused in range(PASSWORD_LENGTH))

@@ -11,6 +11,7 @@ from ansible.utils.unsafe_proxy import wrap_var
 
 from ..plugin_utils.kube.values import mapping, text
 from ..plugin_utils.passes import removal as removing
+from ..plugin_utils.spec.names import KIND
 
 DOCUMENTATION = r"""
 name: removal
@@ -69,6 +70,8 @@ def removal(cr: Any, seen: Any) -> Any:
         raise AnsibleFilterError(
             f"media.immich.removal: give the whole custom resource as a mapping, not {type(cr).__name__}"
         )
+    if (kind := wanted.get("kind") or KIND) != KIND:
+        raise AnsibleFilterError(f"media.immich.removal: it knows what an {KIND} consists of, not what a {kind} does")
     if found is None:
         raise AnsibleFilterError("media.immich.removal: seen has to be what media.immich.observe returned")
     result = removing.removal(wanted, seen=found)

@@ -28,7 +28,7 @@ from localcluster.testing import Cluster
 from .waiting import DEADLINE_S, eventually
 
 ROOT = Path(__file__).resolve().parents[2]
-CRD = ROOT / "crds" / "media.rm3l.org_immiches.yaml"
+CRDS = ROOT / "crds"
 DEFAULT_ENVIRONMENT = {IMAGE_VARIABLES[component]: image for component, image in DEFAULT_IMAGES.items()}
 ENGINE = os.environ.get("IMMICH_TEST_ENGINE", "fork")
 QUIET_S = 0.5  # what follows from an event is in the queue by then: the operator gathers events for 0.1 s
@@ -40,8 +40,8 @@ WRITES = ("create", "update", "patch", "delete", "deletecollection")
 
 
 def install_crd(cluster: Cluster) -> None:
-    """Return when the API server serves the kind Immich."""
-    cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(CRD))
+    """Our kinds. Return when the API server serves the kind Immich."""
+    cluster.kubectl("apply", "--server-side", "--force-conflicts", "-k", str(CRDS))
     cluster.api.wait_served("immiches.media.rm3l.org")
 
 

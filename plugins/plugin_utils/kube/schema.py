@@ -9,7 +9,6 @@ are not run here: checks.py says the same in Python.
 from __future__ import annotations
 
 import copy
-import difflib
 import functools
 import json
 import re
@@ -25,6 +24,7 @@ else:
     _lacking = None
 
 from .problems import Problem
+from .suggestions import closest
 
 __all__ = ["Schema", "problems", "with_defaults"]
 
@@ -152,8 +152,9 @@ def _problem(error: ValidationError) -> Problem:
     shown = _quoted(path, value)
     match where:
         case "unknown":
-            remedy = _did_you_mean(str(path[-1]), {name: _written([*path[:-1], name]) for name in wanted})
-            return Problem(_written(path), "there is no such field", remedy or "Remove it")
+            meant = closest(str(path[-1]), wanted)
+            remedy = f"Did you mean {_written([*path[:-1], meant])}?" if meant else "Remove it"
+            return Problem(_written(path), "there is no such field", remedy)
         case "required":
             return Problem(_written(path), "is required", "Set it")
         case "type":
@@ -163,10 +164,9 @@ def _problem(error: ValidationError) -> Problem:
             return Problem(_written(path), f"must be text or a whole number, not {shown}", "Put it in quotes")
         case "enum":
             allowed = [choice for choice in wanted if choice != ""]
-            remedy = _did_you_mean(str(value), {choice: choice for choice in allowed})
-            return Problem(
-                _written(path), f"must be one of {', '.join(map(str, allowed))}, not {shown}", remedy or "Choose one"
-            )
+            meant = closest(str(value), allowed)
+            remedy = f"Did you mean {meant}?" if meant else "Choose one"
+            return Problem(_written(path), f"must be one of {', '.join(map(str, allowed))}, not {shown}", remedy)
         case "pattern" if isinstance(schema, Mapping) and schema.get("x-kubernetes-int-or-string"):
             return Problem(
                 _written(path), f"must be a Kubernetes quantity, not {shown}", "Write it like 500m, 2 or 10Gi"
@@ -195,13 +195,6 @@ def _type_remedy(wanted: str, value: Any) -> str:
     if wanted in ("boolean", "integer", "number") and isinstance(value, str):
         return f"Write {_KIND_NAMES[wanted]}, without quotes"
     return f"Write {_KIND_NAMES.get(wanted, wanted)}"
-
-
-def _did_you_mean(name: str, choices: Mapping[str, str]) -> str:
-    """The value of the most similar key as a question, or an empty string."""
-    by_lower = {choice.lower(): meant for choice, meant in choices.items()}
-    close = difflib.get_close_matches(name.lower(), by_lower, n=1)
-    return f"Did you mean {by_lower[close[0]]}?" if close else ""
 
 
 def _quoted(path: list[str | int], value: Any) -> str:

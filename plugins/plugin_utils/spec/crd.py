@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The CustomResourceDefinition beside this collection, applied to custom resources without an API server."""
+"""The CustomResourceDefinitions beside this collection, applied to custom resources without an API server."""
 
 from __future__ import annotations
 
@@ -13,11 +13,14 @@ import yaml
 from ..kube import schema
 from ..kube.problems import Problem
 from . import checks
-from .names import API_VERSION, KIND, VERSION
+from .custom_kinds import CUSTOM_KINDS
+from .names import API_VERSION, KIND
 
-__all__ = ["API_VERSION", "KIND", "complete", "definition", "documents", "open_api_schema"]
+__all__ = ["API_VERSION", "KIND", "KINDS", "complete", "definition", "documents", "open_api_schema"]
 
-_FILE = Path(__file__).resolve().parents[3] / "crds" / "media.rm3l.org_immiches.yaml"
+KINDS = {row.kind: row for row in CUSTOM_KINDS}
+"""Our kinds by their names."""
+_FOLDER = Path(__file__).resolve().parents[3] / "crds"
 _OPEN = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster where PyYAML has libyaml
 _TIMESTAMP = "tag:yaml.org,2002:timestamp"
@@ -33,9 +36,10 @@ class _KubernetesLoader(_Loader):  # type: ignore[misc]
 
 
 @functools.cache
-def definition() -> dict[str, Any]:
-    """The whole CustomResourceDefinition; read once per process. Do not change what it returns."""
-    (loaded,) = documents(_FILE.read_text(encoding="utf-8"))
+def definition(kind: str = KIND) -> dict[str, Any]:
+    """The whole CustomResourceDefinition of one of KINDS; read once per process. Do not change what it returns."""
+    row = KINDS[kind]
+    (loaded,) = documents((_FOLDER / f"{row.group}_{row.plural}.yaml").read_text(encoding="utf-8"))
     return dict(loaded)
 
 
@@ -45,29 +49,33 @@ def documents(text: str) -> list[Any]:
 
 
 @functools.cache
-def open_api_schema() -> dict[str, Any]:
-    """The structural schema of the one version. Do not change what it returns."""
-    versions = {version["name"]: version for version in definition()["spec"]["versions"]}
-    found: dict[str, Any] = versions[VERSION]["schema"]["openAPIV3Schema"]
+def open_api_schema(kind: str = KIND) -> dict[str, Any]:
+    """The structural schema of the version in KINDS. Do not change what it returns."""
+    versions = {version["name"]: version for version in definition(kind)["spec"]["versions"]}
+    found: dict[str, Any] = versions[KINDS[kind].version]["schema"]["openAPIV3Schema"]
     return found
 
 
-def complete(cr: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
+def complete(cr: Mapping[str, Any], kind: str = "") -> tuple[dict[str, Any], list[Problem]]:
     """(the custom resource with all defaults, what keeps it from working): what the API server would store or refuse.
 
-    Metadata and status are taken as they are, apart from the name.
+    Metadata and status are taken as they are, apart from the name. `kind` is the only one that is wanted, "" for that of
+    the resource; one that is none of ours is judged as an Immich.
     """
-    full = schema.with_defaults(open_api_schema(), cr)
+    own = cr.get("kind")
+    row = KINDS[kind or (own if isinstance(own, str) and own in KINDS else KIND)]
+    full = schema.with_defaults(open_api_schema(row.kind), cr)
     found = [
         Problem(field, f"must be {wanted}", f"Set {field}: {wanted}")
-        for field, wanted in (("apiVersion", API_VERSION), ("kind", KIND))
+        for field, wanted in (("apiVersion", row.api_version), ("kind", row.kind))
         if full.get(field) != wanted
     ]
-    return full, [*found, *schema.problems(_user_schema(), full), *checks.check(full)]
+    between_fields = checks.check(full) if row.kind == KIND else []
+    return full, [*found, *schema.problems(_user_schema(row.kind), full), *between_fields]
 
 
 @functools.cache
-def _user_schema() -> dict[str, Any]:
+def _user_schema(kind: str) -> dict[str, Any]:
     """The schema of what users write: metadata is the API server's own business, the status the operator's."""
-    whole = open_api_schema()
+    whole = open_api_schema(kind)
     return whole | {"properties": whole["properties"] | {"metadata": _OPEN, "status": {}}}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Our kinds, and where each names other objects. Written by `python hack/crd/generate.py` from hack/crd/*.yaml."""
+"""Our kinds, and where each names other objects. Written by `make generate` from hack/crd/*.yaml."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import yaml
@@ -14,7 +14,6 @@ from . import crd
 
 __all__ = ["Described", "Unusable", "completed", "from_text", "from_variables", "with_namespace"]
 
-WANTED = f"one {crd.KIND} ({crd.API_VERSION})"
 DEFAULT_NAMESPACE = "default"
 OF_THE_SERVER = frozenset(
     {
@@ -49,8 +48,9 @@ class Described(NamedTuple):
     """For a resource that names none."""
 
 
-def from_text(text: str) -> dict[str, Any]:
-    """The only document of a YAML text; Unusable where it is not the only one, no YAML, or of another kind."""
+def from_text(text: str, kinds: Collection[str] = tuple(crd.KINDS)) -> dict[str, Any]:
+    """The only document of a YAML text; Unusable where it is not the only one, no YAML, or of none of `kinds`."""
+    wanted = "one " + " or ".join(f"{kind} ({crd.KINDS[kind].api_version})" for kind in kinds)
     try:
         documents = [document for document in crd.documents(text) if document is not None]
     except yaml.YAMLError as exc:
@@ -62,10 +62,10 @@ def from_text(text: str) -> dict[str, Any]:
         what = f"this is not YAML: {problem}{where}"
         raise Unusable(what) from None  # newer ansible-core would repeat the cause, with parts of the text in it
     if not documents:
-        raise Unusable(f"the text is empty. It needs {WANTED}")
-    others = [title(document) for document in documents if not _is_immich(document)]
+        raise Unusable(f"the text is empty. It needs {wanted}")
+    others = [title(document) for document in documents if not _is_one_of(kinds, document)]
     if others:
-        raise Unusable(f"the text holds {', '.join(others)}. Keep only {WANTED} in it and apply the rest by kubectl")
+        raise Unusable(f"the text holds {', '.join(others)}. Keep only {wanted} in it and apply the rest by kubectl")
     if len(documents) > 1:
         names = ", ".join(title(document) for document in documents)
         raise Unusable(f"the text holds {len(documents)} custom resources: {names}. Put each into a file of its own")
@@ -74,7 +74,7 @@ def from_text(text: str) -> dict[str, Any]:
 
 
 def from_variables(described: Described) -> dict[str, Any]:
-    """The resource with a name and a namespace, otherwise as it was given; Unusable when it cannot be told which one."""
+    """The Immich with a name and a namespace, otherwise as it was given; Unusable when it cannot be told which one."""
     given = [name for name in ("file", "cr", "name") if getattr(described, name)]
     if not given:
         raise Unusable("say which instance: set immich_name, immich_file or immich_cr")
@@ -87,7 +87,7 @@ def from_variables(described: Described) -> dict[str, Any]:
         cr |= {"spec": dict(described.spec)} if described.spec else {}
     elif described.file:
         try:
-            cr = from_text(described.text or "")
+            cr = from_text(described.text or "", (crd.KIND,))
         except Unusable as exc:
             raise Unusable(f"{described.file}: {exc}") from None
     else:
@@ -113,9 +113,12 @@ def with_namespace(cr: dict[str, Any], namespace: str | None) -> dict[str, Any]:
     return {**cr, "metadata": {**cr["metadata"], "namespace": namespace}}
 
 
-def completed(cr: Mapping[str, Any]) -> dict[str, Any]:
-    """The resource with the defaults of its schema; Unusable with all that keeps it from working."""
-    full, problems = crd.complete(cr)
+def completed(cr: Mapping[str, Any], kind: str = "") -> dict[str, Any]:
+    """The resource with the defaults of its schema; Unusable with all that keeps it from working.
+
+    `kind` is the only one that is wanted, "" for any of ours.
+    """
+    full, problems = crd.complete(cr, kind)
     if problems:
         raise Unusable.because_of(problems, title(cr))
     return full
@@ -130,5 +133,5 @@ def title(document: Any) -> str:
     return f"{document['kind']} {name}" if name else f"{document['kind']} without name"
 
 
-def _is_immich(document: Any) -> bool:
-    return isinstance(document, Mapping) and document.get("kind") == crd.KIND
+def _is_one_of(kinds: Collection[str], document: Any) -> bool:
+    return isinstance(document, Mapping) and document.get("kind") in kinds

@@ -7,15 +7,15 @@ null replaces the default and is then refused; an empty mapping adds nothing; an
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from itertools import islice
 from typing import Any, NamedTuple, TypeGuard
 
+from ..kube.suggestions import closest
 from ..kube.values import dig
 from .immich_settings_schema import (
     ENCODERS,
@@ -179,7 +179,7 @@ def _unknown_key(path: str, key: str, known: Mapping[str, Any], *, with_hints: b
         return Finding(where, "the operator does not know this key", f"Use {' and '.join(known)}", fatal=False)
     if "." in key and f"{path}.{key}".removeprefix(f"{ROOT}.") in IMMICH_SETTINGS:
         return Finding(where, "this is one key with dots in its name", "Write it as nested keys", fatal=False)
-    meant = _closest(key, known) if with_hints else None
+    meant = closest(key, known) if with_hints else None
     homes = _homes().get(key, [])
     if meant is not None:
         remedy = f"Did you mean {path}.{meant}?"
@@ -311,7 +311,7 @@ def _remedy(value: Any, kind: Kind) -> str:
     match kind, value:
         case Choice(), str():
             # Immich 3 dropped the encoder's name for the codec's.
-            meant = "opus" if value == "libopus" else _closest(value, [str(option) for option in kind.options])
+            meant = "opus" if value == "libopus" else closest(value, [str(option) for option in kind.options])
             if meant is not None:
                 return f"Write {meant}" if meant in kind.options else f"Write {meant} without quotes"
         case Text(), bool() | int() | float():
@@ -358,15 +358,6 @@ def _quoted(text: str) -> str:
 
 def _joined(path: str, key: str) -> str:
     return f"{path}.{key}" if _PLAIN_KEY.fullmatch(key) else f"{path}[{_quoted(key)}]"
-
-
-def _closest(word: str, candidates: Iterable[str]) -> str | None:
-    """The candidate that the word is likely a slip of the pen for; the first one in a tie."""
-    if len(word) > _LONGEST_QUOTE:
-        return None
-    by_lowered = {candidate.lower(): candidate for candidate in candidates}
-    close = difflib.get_close_matches(word.lower(), by_lowered, n=1, cutoff=0.65)
-    return by_lowered[close[0]] if close else None
 
 
 def _is_list(value: Any) -> TypeGuard[Sequence[Any]]:

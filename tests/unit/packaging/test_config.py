@@ -14,13 +14,14 @@ import yaml
 import immich_operator
 from ansible_collections.media.immich.plugins.plugin_utils.kube import kinds, transport
 from ansible_collections.media.immich.plugins.plugin_utils.spec import images
+from ansible_collections.media.immich.plugins.plugin_utils.spec.custom_kinds import CUSTOM_KINDS
 from immich_operator.config import settings
 
 ROOT = Path(__file__).parents[3]
 CONFIG = ROOT / "config"
 READ = {"get", "list", "watch"}
 WRITE = {"create", "patch"}  # server-side apply of an object that may be absent
-PLURALS = {"Ingress": "ingresses", "Immich": "immiches"}
+PLURALS = {row.kind: row.plural for row in (*kinds.KINDS, *CUSTOM_KINDS)}
 
 
 def load(path: Path) -> Any:
@@ -47,7 +48,7 @@ def deployed_settings() -> settings.Settings:
 def verbs(api_version: str, kind: str) -> set[str]:
     """What the operator may do with a kind."""
     group = api_version.rpartition("/")[0]
-    plural = PLURALS.get(kind, kind.lower() + "s")
+    plural = PLURALS[kind]
     return {
         verb
         for rule in load(CONFIG / "rbac" / "manager_role.yaml")["rules"]
@@ -57,9 +58,10 @@ def verbs(api_version: str, kind: str) -> set[str]:
 
 
 def kinds_watched() -> list[tuple[str, str]]:
-    [watch] = load(ROOT / "watches.yaml")
-    listed = [*watch["dependents"]["kinds"], *watch["references"]]
-    return [(entry["apiVersion"], entry["kind"]) for entry in listed] + [("media.rm3l.org/v1alpha1", "Immich")]
+    entries = load(ROOT / "watches.yaml")
+    listed = [each for entry in entries for each in (*entry["dependents"]["kinds"], *entry["references"])]
+    ours = [(f"{entry['group']}/{entry['version']}", entry["kind"]) for entry in entries]
+    return [(each["apiVersion"], each["kind"]) for each in listed] + ours
 
 
 def test_the_deployed_images_are_those_that_rendering_without_an_operator_uses() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import yaml
 
 from ansible_collections.media.immich.plugins.plugin_utils.kube.kinds import KINDS
+from ansible_collections.media.immich.plugins.plugin_utils.spec.names import KIND
 from immich_operator.config.watches import load
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -18,8 +19,9 @@ THEIRS_ONLY = {"blacklist", "vars"}
 
 
 def watch(file: str) -> dict:
-    [entry] = yaml.safe_load((ROOT / file).read_text(encoding="utf-8"))
-    return entry
+    """The entry of the kind Immich."""
+    entries = yaml.safe_load((ROOT / file).read_text(encoding="utf-8"))
+    return next(entry for entry in entries if entry["kind"] == KIND)
 
 
 def pins(file: str) -> dict[str, str]:

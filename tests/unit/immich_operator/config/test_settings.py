@@ -9,10 +9,8 @@ from pathlib import Path
 import pytest
 
 from immich_operator.cli import main
-from immich_operator.config.settings import Settings, add_arguments, markdown, resolve, without_effect
+from immich_operator.config.settings import Settings, add_arguments, resolve, without_effect
 from immich_operator.errors import SettingsError
-
-ROOT = Path(__file__).parents[4]
 
 
 def settings(*argv: str, **environ: str) -> Settings:
@@ -105,14 +103,6 @@ def test_every_setting_has_help_and_a_variable_of_its_own():
 
     assert all(entry["help"].endswith((".", "error.", "JSON.")) for entry in metadata)
     assert len({entry["env"] for entry in metadata}) == len(metadata)
-
-
-def test_the_reference_page_is_up_to_date():
-    page = ROOT / "docs" / "reference" / "settings.md"
-
-    assert page.read_text() == markdown(), (
-        "run: python -m immich_operator.config.settings --markdown > docs/reference/settings.md"
-    )
 
 
 def test_a_wrong_setting_is_one_line_and_no_traceback(capsys):

@@ -8,6 +8,7 @@ import pytest
 from ansible.errors import AnsibleFilterError
 
 from ansible_collections.media.immich.plugins.filter.plan import plan as plan_filter
+from ansible_collections.media.immich.plugins.filter.removal import removal as removal_filter
 from ansible_collections.media.immich.plugins.filter.report import report as report_filter
 from ansible_collections.media.immich.plugins.plugin_utils.passes.planning import plan
 from ansible_collections.media.immich.plugins.plugin_utils.passes.status import report
@@ -232,6 +233,8 @@ def test_the_filter_gives_a_new_password_each_time_of_32_letters_and_digits():
         pytest.param(lambda: report_filter({}, {}), id="report-no-plan"),
         pytest.param(lambda: report_filter({"plan": {}}, None), id="report-nothing-seen"),
         pytest.param(lambda: plan_filter(a_cr(), "json:{"), id="plan-no-json"),
+        pytest.param(lambda: plan_filter({**a_cr(), "kind": "Toy"}, {"objects": []}), id="plan-another-kind"),
+        pytest.param(lambda: removal_filter({**a_cr(), "kind": "Toy"}, {"objects": []}), id="removal-another-kind"),
     ],
 )
 def test_misuse_of_a_filter_is_an_error_that_names_it(call):

@@ -11,10 +11,12 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
 
 from ansible_collections.media.immich.plugins.filter.custom_resource import FilterModule
+from ansible_collections.media.immich.plugins.plugin_utils.spec.custom_kinds import CUSTOM_KINDS
 
 pytestmark = pytest.mark.every_core
 
 CUSTOM_RESOURCE = FilterModule().filters()["custom_resource"]
+ONE_OF_OURS = "one " + " or ".join(f"{row.kind} ({row.api_version})" for row in CUSTOM_KINDS)
 MINIMAL = "apiVersion: media.rm3l.org/v1alpha1\nkind: Immich\nmetadata: {name: photos}\n"
 
 
@@ -89,18 +91,16 @@ def test_all_problems_are_listed_with_their_paths() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        pytest.param("", "the text is empty. It needs one Immich (media.rm3l.org/v1alpha1)", id="empty"),
-        pytest.param(
-            "# only a comment\n", "the text is empty. It needs one Immich (media.rm3l.org/v1alpha1)", id="comment"
-        ),
+        pytest.param("", f"the text is empty. It needs {ONE_OF_OURS}", id="empty"),
+        pytest.param("# only a comment\n", f"the text is empty. It needs {ONE_OF_OURS}", id="comment"),
         pytest.param(
             "kind: Secret\nmetadata: {name: db}\n",
-            "the text holds Secret db. Keep only one Immich (media.rm3l.org/v1alpha1) in it and apply the rest by kubectl",
+            f"the text holds Secret db. Keep only {ONE_OF_OURS} in it and apply the rest by kubectl",
             id="other-kind",
         ),
         pytest.param(
             f"{MINIMAL}---\nkind: Secret\nmetadata: {{name: db}}\n---\nkind: Namespace\n",
-            "the text holds Secret db, Namespace without name. Keep only one Immich (media.rm3l.org/v1alpha1) in it and"
+            f"the text holds Secret db, Namespace without name. Keep only {ONE_OF_OURS} in it and"
             " apply the rest by kubectl",
             id="other-kinds-beside-it",
         ),
@@ -111,8 +111,7 @@ def test_all_problems_are_listed_with_their_paths() -> None:
         ),
         pytest.param(
             "just text",
-            "the text holds a document without kind. Keep only one Immich (media.rm3l.org/v1alpha1) in it and apply the"
-            " rest by kubectl",
+            f"the text holds a document without kind. Keep only {ONE_OF_OURS} in it and apply the rest by kubectl",
             id="no-object",
         ),
         pytest.param(

@@ -6,6 +6,7 @@ import pytest
 from ansible_collections.media.immich.plugins.plugin_utils.spec.custom_resources import (
     Described,
     Unusable,
+    completed,
     from_variables,
 )
 
@@ -58,6 +59,11 @@ def test_what_is_wrong_is_one_sentence_without_a_secret(described, sentence):
         from_variables(described)
 
     assert str(error.value) == sentence
+
+
+def test_a_resource_of_another_kind_is_refused_where_one_kind_is_wanted():
+    with pytest.raises(Unusable, match="Toy photos: kind: must be Immich"):
+        completed({**resource(), "kind": "Toy"}, "Immich")
 
 
 def test_the_same_namespace_twice_is_no_conflict():

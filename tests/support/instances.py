@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Custom resources and surroundings for tests of what a pass plans and reports."""
+"""Custom resources and clusters for tests of what a pass plans and reports."""
 
 from __future__ import annotations
 
@@ -78,8 +78,8 @@ def seen_with(
     }
 
 
-def plan_for(cr: Mapping[str, Any], objects: Iterable[Mapping[str, Any]] = (), **surroundings: Any) -> Plan:
-    return plan(cr, seen=seen_with(cr, objects, **surroundings), images=DEFAULT_IMAGES, new_password=PASSWORD)
+def plan_for(cr: Mapping[str, Any], objects: Iterable[Mapping[str, Any]] = (), **cluster: Any) -> Plan:
+    return plan(cr, seen=seen_with(cr, objects, **cluster), images=DEFAULT_IMAGES, new_password=PASSWORD)
 
 
 def found(plan: Plan, kind: str, name: str) -> dict[str, Any]:
@@ -161,11 +161,11 @@ def settled(manifest: Mapping[str, Any], **status: Any) -> dict[str, Any]:
 
 
 def an_instance_at_work(
-    cr: Mapping[str, Any], objects: Iterable[Mapping[str, Any]] = (), **surroundings: Any
+    cr: Mapping[str, Any], objects: Iterable[Mapping[str, Any]] = (), **cluster: Any
 ) -> list[dict[str, Any]]:
     """All objects of an instance, up and running, with those it refers to and the claim that its database has."""
     objects = list(objects)
-    made = [settled(manifest) for manifest in as_live(plan_for(cr, objects, **surroundings))]
+    made = [settled(manifest) for manifest in as_live(plan_for(cr, objects, **cluster))]
     templates = [t for m in made if m["kind"] == "StatefulSet" for t in m["spec"].get("volumeClaimTemplates", ())]
     for template in templates:
         metadata = {**template["metadata"], "name": f"data-{cr['metadata']['name']}-postgres-0", "namespace": NAMESPACE}
@@ -227,12 +227,12 @@ def report_for(
     objects: Iterable[Mapping[str, Any]] = (),
     *,
     errors: Mapping[tuple[str, str], str] | None = None,
-    **surroundings: Any,
+    **cluster: Any,
 ) -> dict[str, Any]:
     """What a pass reports that finds just these objects and changes none."""
     objects = list(objects)
-    made = plan_for(cr, objects, **surroundings)
-    seen = seen_with(cr, objects, **surroundings)
+    made = plan_for(cr, objects, **cluster)
+    seen = seen_with(cr, objects, **cluster)
     result: dict[str, Any] = report(made.as_dict(), {"results": results_of(made, errors=errors)}, seen)
     return result
 

@@ -18,7 +18,7 @@ from ..spec.immich_settings import OPERATOR, Finding, check_settings, converted
 from ..spec.immich_settings_schema import VERIFIED_RELEASES
 from ..spec.names import Component
 from .description import Description
-from .instance import Instance, Part, Surroundings
+from .instance import Cluster, Instance, Part
 from .reasons import Reason
 from .required import Used, secret_text
 
@@ -43,7 +43,7 @@ class ConfigFile:
     checksum: str | None
 
 
-def plan(instance: Instance, around: Surroundings) -> tuple[Part, ConfigFile | None]:
+def plan(instance: Instance, cluster: Cluster) -> tuple[Part, ConfigFile | None]:
     """The object that holds the file.
 
     No ConfigFile when a Secret is missing, or when Immich would not start with the settings: then all stays as it is,
@@ -56,14 +56,14 @@ def plan(instance: Instance, around: Surroundings) -> tuple[Part, ConfigFile | N
         part.blocks(Reason.SPEC_INVALID, f"{PATH} is nested more than {DEEPEST} levels deep; make it flatter")
         return part, None
     users = converted(users)
-    _tell_of_doubtful_settings(part, instance, around, users, wanted_kind)
+    _tell_of_doubtful_settings(part, instance, cluster, users, wanted_kind)
     if part.is_blocked:
         return part, None
     if wanted_kind == "None":
         return part, ConfigFile("None", name, None)
 
     settings = merged(generated_settings(instance), with_machine_learning_urls(users))
-    settings, has_secrets = _with_secrets(part, instance, around, settings)
+    settings, has_secrets = _with_secrets(part, instance, cluster, settings)
     if part.is_blocked:
         return part, None
     text = as_yaml(settings)
@@ -137,7 +137,7 @@ _QuotingDumper.add_representer(str, _string)
 
 
 def _with_secrets(
-    part: Part, instance: Instance, around: Surroundings, settings: dict[str, Any]
+    part: Part, instance: Instance, cluster: Cluster, settings: dict[str, Any]
 ) -> tuple[dict[str, Any], bool]:
     """The settings with the values of referenced Secrets in place of the references, and whether there were any."""
     has_secrets = False
@@ -147,7 +147,7 @@ def _with_secrets(
             continue
         has_secrets = True
         path = ".".join((PATH, *where, reference_key))
-        value = secret_text(part, instance, around, dig(holder, reference_key, default={}), path)
+        value = secret_text(part, instance, cluster, dig(holder, reference_key, default={}), path)
         rest = {name: entry for name, entry in holder.items() if name != reference_key}
         settings = _replaced(settings, where, {**rest, key: value})
     return settings, has_secrets
@@ -159,13 +159,13 @@ def _replaced(settings: Mapping[str, Any], where: tuple[str, ...], value: Mappin
 
 
 def _tell_of_doubtful_settings(
-    part: Part, instance: Instance, around: Surroundings, users: Mapping[str, Any], kind: str
+    part: Part, instance: Instance, cluster: Cluster, users: Mapping[str, Any], kind: str
 ) -> None:
     if kind == "None":
         if users:
             part.warns(Reason.SETTING_IGNORED, f"{PATH} is not used, because spec.immich.configurationKind is None")
         return
-    is_verified = release_of(_server_image(instance, around)) in VERIFIED_RELEASES
+    is_verified = release_of(_server_image(instance, cluster)) in VERIFIED_RELEASES
     refused = []
     for finding in check_settings(users):
         message = f"{finding.path}: {finding.what}. {finding.remedy}"
@@ -174,15 +174,15 @@ def _tell_of_doubtful_settings(
         else:
             part.warns(_reason(finding), message)
     if refused:
-        part.blocks(Reason.INVALID_SETTING, f"{'; '.join(refused)}. {_until_then(instance, around)}")
+        part.blocks(Reason.INVALID_SETTING, f"{'; '.join(refused)}. {_until_then(instance, cluster)}")
 
 
-def _server_image(instance: Instance, around: Surroundings) -> str:
-    return str(instance.spec.server.image or around.images.get(Component.SERVER) or "")
+def _server_image(instance: Instance, cluster: Cluster) -> str:
+    return str(instance.spec.server.image or cluster.images.get(Component.SERVER) or "")
 
 
-def _until_then(instance: Instance, around: Surroundings) -> str:
-    if around.live("Deployment", names.workload_name(instance.name, Component.SERVER)):
+def _until_then(instance: Instance, cluster: Cluster) -> str:
+    if cluster.live("Deployment", names.workload_name(instance.name, Component.SERVER)):
         return "Until then the server runs on with its former settings"
     return "Until then the server is not started"
 

@@ -19,7 +19,7 @@ from ..spec import names
 from ..spec.fields import Workload
 from ..spec.names import Component
 from . import pods, volumes
-from .instance import Instance, Part, Surroundings
+from .instance import Cluster, Instance, Part
 from .reasons import Reason
 
 CLAIM = "PersistentVolumeClaim"
@@ -211,16 +211,16 @@ def seen_by(pod: Manifest) -> Seen | None:
     return None
 
 
-def choose(part: Part, instance: Instance, around: Surroundings, claim_name: str) -> Place:
+def choose(part: Part, instance: Instance, cluster: Cluster, claim_name: str) -> Place:
     """The folder and the user for the database on that claim; `part` gets the explanation where a person has to decide.
 
     What the claim says comes first, then what a pod saw that could not start, then where the database runs now. A new
     claim of ours says where from the beginning.
     """
-    claim = around.live(CLAIM, claim_name)
-    seen = _seen_on(around, claim_name)
-    live_folder, live_is_guess = _live(instance, around, claim_name)
-    told_by = claim or _template(live_of(instance, around))
+    claim = cluster.live(CLAIM, claim_name)
+    seen = _seen_on(cluster, claim_name)
+    live_folder, live_is_guess = _live(instance, cluster, claim_name)
+    told_by = claim or _template(live_of(instance, cluster))
     noted = dig(told_by, "metadata", "annotations", names.PGDATA_ANNOTATION)
     learned: dict[str, str] = {}
     if noted:
@@ -237,13 +237,13 @@ def choose(part: Part, instance: Instance, around: Surroundings, claim_name: str
         folder = learned[names.PGDATA_ANNOTATION] = SUBDIRECTORY  # initdb refuses the top, whatever is there
     else:
         folder = live_folder or SUBDIRECTORY
-    is_new = claim_name == names.database_claim(instance.name) and around.is_known_missing(CLAIM, claim_name)
+    is_new = claim_name == names.database_claim(instance.name) and cluster.is_known_missing(CLAIM, claim_name)
     is_guess = not (noted or live_folder or is_new)
     if live_folder == folder and live_is_guess and not (noted and seen and seen.is_refused):
         is_guess = True  # as it is, or the pod would be replaced only because the claim says it now
     if learned:
         is_guess = False
-    user = _user(instance, around, claim, seen, learned)
+    user = _user(instance, cluster, claim, seen, learned)
     if seen and seen.is_refused:
         is_former = user is not None and not _user_is_set(instance) and seen.runs_as not in (None, user)
         if not is_former:
@@ -258,12 +258,12 @@ def _is_beyond_doubt(at: tuple[str, ...], instance: Instance, claim_name: str) -
     return claim_name == names.database_claim(instance.name) or bool(_USUAL.fullmatch(at[0]))
 
 
-def remember(instance: Instance, around: Surroundings, claim_name: str) -> Part:
+def remember(instance: Instance, cluster: Cluster, claim_name: str) -> Part:
     """Note on a claim that does not say it where the database is that runs on it. Nothing depends on that."""
     part = Part("database-folder")
-    claim = around.live(CLAIM, claim_name)
-    live = live_of(instance, around)
-    seen, (folder, _is_guess) = _seen_on(around, claim_name), _live(instance, around, claim_name)
+    claim = cluster.live(CLAIM, claim_name)
+    live = live_of(instance, cluster)
+    seen, (folder, _is_guess) = _seen_on(cluster, claim_name), _live(instance, cluster, claim_name)
     is_said = dig(claim, "metadata", "annotations", names.PGDATA_ANNOTATION)
     if claim and not is_said and live and is_ready(live) and folder and seen and not seen.is_refused:
         annotate(part, claim, {names.PGDATA_ANNOTATION: folder})
@@ -279,8 +279,8 @@ def annotate(part: Part, claim: Manifest, annotations: Mapping[str, str]) -> Non
         part.merge(claim, {"metadata": {"uid": claim["metadata"].get("uid"), "annotations": new}})
 
 
-def live_of(instance: Instance, around: Surroundings) -> Manifest | None:
-    return around.live("StatefulSet", names.workload_name(instance.name, Component.POSTGRES))
+def live_of(instance: Instance, cluster: Cluster) -> Manifest | None:
+    return cluster.live("StatefulSet", names.workload_name(instance.name, Component.POSTGRES))
 
 
 def look(image: str, settings: Workload, place: Place) -> dict[str, Any]:
@@ -298,16 +298,16 @@ def look(image: str, settings: Workload, place: Place) -> dict[str, Any]:
     )
 
 
-def _seen_on(around: Surroundings, claim_name: str) -> Seen | None:
+def _seen_on(cluster: Cluster, claim_name: str) -> Seen | None:
     """What the present pod on that claim saw."""
-    on_claim = [pod for pod in around.pods if claim_name in volumes.claims_of_pods([pod], Component.POSTGRES)]
+    on_claim = [pod for pod in cluster.pods if claim_name in volumes.claims_of_pods([pod], Component.POSTGRES)]
     on_claim.sort(key=lambda pod: bool(dig(pod, "metadata", "deletionTimestamp")))
     return next((seen for pod in on_claim if (seen := seen_by(pod))), None)
 
 
-def _live(instance: Instance, around: Surroundings, claim_name: str) -> tuple[str | None, bool]:
+def _live(instance: Instance, cluster: Cluster, claim_name: str) -> tuple[str | None, bool]:
     """(folder, was it a guess) of the StatefulSet on that claim; (None, False) where there is none."""
-    live = live_of(instance, around)
+    live = live_of(instance, cluster)
     if live is None or claim_name not in volumes.mounted_claims(live):
         return None, False
     spec = dig(live, "spec", "template", "spec", default={})
@@ -330,13 +330,13 @@ def _template(live: Manifest | None) -> Manifest | None:
 
 
 def _user(
-    instance: Instance, around: Surroundings, claim: Manifest | None, seen: Seen | None, learned: dict[str, str]
+    instance: Instance, cluster: Cluster, claim: Manifest | None, seen: Seen | None, learned: dict[str, str]
 ) -> int | None:
     """The uid for the database: what a pod found that files or image need. A user's own setting comes on top of it.
 
     Whose a database is that was seen always counts. The owner of closed folders is a guess, so that is made only once.
     """
-    if around.is_openshift:
+    if cluster.is_openshift:
         return None
     noted = str(dig(claim, "metadata", "annotations", names.DATABASE_USER_ANNOTATION, default=""))
     said = int(noted) if noted.isdigit() and int(noted) else None

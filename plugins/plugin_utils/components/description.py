@@ -9,10 +9,10 @@ from typing import TypeAlias
 
 from ..spec.fields import Persistence
 from ..spec.names import Component
-from .instance import Instance, Surroundings
+from .instance import Cluster, Instance
 from .reasons import Reason
 
-Wanted: TypeAlias = Callable[[Instance, Surroundings], bool]
+Wanted: TypeAlias = Callable[[Instance, Cluster], bool]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +58,7 @@ class Description:
 
 
 def enabled(component: Component) -> Wanted:
-    return lambda instance, _around: instance.is_enabled(component)
+    return lambda instance, _cluster: instance.is_enabled(component)
 
 
 def external(component: Component) -> Callable[[Instance], tuple[Reason, str]]:

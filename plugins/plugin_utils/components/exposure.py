@@ -10,7 +10,7 @@ from ..kube.values import Manifest, dig, without_none
 from ..spec import names
 from ..spec.fields import IngressPath
 from ..spec.names import Component
-from .instance import Instance, Part, Surroundings
+from .instance import Cluster, Instance, Part
 from .reasons import Reason
 
 ROUTE_API = "route.openshift.io/v1"
@@ -24,18 +24,18 @@ def wants_ingress(instance: Instance) -> bool:
     return instance.spec.server.enabled and instance.spec.server.ingress.enabled
 
 
-def wants_route(instance: Instance, around: Surroundings) -> bool:
+def wants_route(instance: Instance, cluster: Cluster) -> bool:
     """Where the Route API exists, unless it is switched off."""
     server = instance.spec.server
-    return server.enabled and server.route.enabled is not False and around.has_route_api
+    return server.enabled and server.route.enabled is not False and cluster.has_route_api
 
 
-def plan(instance: Instance, around: Surroundings) -> Part:
+def plan(instance: Instance, cluster: Cluster) -> Part:
     part = Part(Component.SERVER)
     if wants_ingress(instance):
         _warn_of_path_types(part, instance)
         part.apply(ingress(instance))
-    if wants_route(instance, around):
+    if wants_route(instance, cluster):
         part.apply(route(instance))
     elif instance.spec.server.enabled and instance.spec.server.route.enabled:
         part.warns(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One Immich instance: its custom resource, and what is known of its surroundings."""
+"""One Immich instance: its custom resource, and what is known of its cluster."""
 
 from __future__ import annotations
 
@@ -83,8 +83,12 @@ class Instance:
         return {"apiVersion": api_version, "kind": kind, "metadata": metadata}
 
 
-class Surroundings:
-    """What `observe` saw, looked up by kind and name."""
+class Cluster:
+    """What there is in the cluster, looked up by kind and name.
+
+    One word for one thing: `seen` is the dict that `observe` returned and that travels from task to task, a `Cluster` is
+    that dict made ready for questions, and `live` is an object as it is there, in contrast to the one that is wanted.
+    """
 
     def __init__(self, seen: Mapping[str, Any], images: Mapping[str, str]) -> None:
         self.images = images

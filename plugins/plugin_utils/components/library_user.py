@@ -17,7 +17,7 @@ from ..spec import names
 from ..spec.fields import Workload
 from ..spec.names import Component
 from . import pods, volumes
-from .instance import Instance, Part, Surroundings
+from .instance import Cluster, Instance, Part
 from .reasons import Reason
 
 LOOK = names.LOOK_AT_LIBRARY
@@ -112,18 +112,18 @@ def seen_by(pod: Manifest) -> Seen | None:
     return None
 
 
-def security(part: Part, instance: Instance, around: Surroundings, claim_name: str) -> dict[str, int]:
+def security(part: Part, instance: Instance, cluster: Cluster, claim_name: str) -> dict[str, int]:
     """User and group for the server's pods, {} for those of the image; `part` gets what is to be noted and explained.
 
     Where the user names one, or gives root the right to use all, the claim does not count.
     """
-    claim = around.live("PersistentVolumeClaim", claim_name)
+    claim = cluster.live("PersistentVolumeClaim", claim_name)
     noted = _ids(dig(claim, "metadata", "annotations", names.LIBRARY_USER_ANNOTATION, default=""))
-    is_decided = around.is_openshift or _user_is_set(instance) or _may_use_all(instance)
+    is_decided = cluster.is_openshift or _user_is_set(instance) or _may_use_all(instance)
     if is_decided:
         noted = {}
-    is_former_known = not (around.is_openshift or _user_is_set(instance))
-    seen = _seen_on(around, claim_name, noted if is_former_known else None)
+    is_former_known = not (cluster.is_openshift or _user_is_set(instance))
+    seen = _seen_on(cluster, claim_name, noted if is_former_known else None)
     if claim and seen and seen.owner and not (noted or is_decided):
         noted = _ids(seen.owner)
         if noted:
@@ -151,9 +151,9 @@ def look(
     ]
 
 
-def _seen_on(around: Surroundings, claim_name: str, user: Mapping[str, int] | None) -> Seen | None:
+def _seen_on(cluster: Cluster, claim_name: str, user: Mapping[str, int] | None) -> Seen | None:
     """What a pod of that user was refused on that claim, {} for that of the image; of any user for None."""
-    for pod in around.pods:
+    for pod in cluster.pods:
         runs_as = dig(pod, "spec", "securityContext", "runAsUser")
         is_former = user is not None and runs_as is not None and runs_as != user.get("runAsUser")
         if claim_name in volumes.claims_of_pods([pod], Component.SERVER) and not is_former and (seen := seen_by(pod)):

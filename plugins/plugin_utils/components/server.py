@@ -14,7 +14,7 @@ from . import configuration, environment, exposure, library, library_user, pods,
 from .configuration import ConfigFile
 from .description import Description, Workload, enabled, switched_off
 from .environment import Given
-from .instance import Instance, Part, Surroundings
+from .instance import Cluster, Instance, Part
 from .reasons import Reason
 from .required import Used, check_environment, checksum_of_used, require, used_by_environment
 from .rollout import apply_deployment
@@ -24,17 +24,17 @@ PORT = 2283
 METRICS_PORTS = [("metrics-api", 8081), ("metrics-ms", 8082)]
 
 
-def plan(instance: Instance, around: Surroundings, config: ConfigFile, made: Mapping[str, Mapping[str, str]]) -> Part:
+def plan(instance: Instance, cluster: Cluster, config: ConfigFile, made: Mapping[str, Mapping[str, str]]) -> Part:
     """`made` is the data of Secrets that the same plan writes, {name: {key: base64}}."""
     part = Part(Component.SERVER)
     settings = instance.spec.server
     if not settings.enabled:
         return part
-    image = settings.image or around.images.get(Component.SERVER)
-    _check_database_secret(part, instance, around)
+    image = settings.image or cluster.images.get(Component.SERVER)
+    _check_database_secret(part, instance, cluster)
     if not image or part.is_blocked:
         return part
-    is_shared = library.is_shared(instance, around)
+    is_shared = library.is_shared(instance, cluster)
     if not is_shared and settings.replicas > 1:
         part.warns(
             Reason.VOLUME_NOT_SHARED,
@@ -42,25 +42,25 @@ def plan(instance: Instance, around: Surroundings, config: ConfigFile, made: Map
             f"PersistentVolumeClaim {library.claim_name(instance)} is not ReadWriteMany: all replicas have to fit on one "
             f"node. Use a ReadWriteMany claim in {library.PATH}, or one replica",
         )
-    check_environment(part, instance, around, settings, PATH)
-    users = environment.given(around, settings, PATH)
+    check_environment(part, instance, cluster, settings, PATH)
+    users = environment.given(cluster, settings, PATH)
     environment.check(part, instance, Component.SERVER, users, _own_environment(instance, config))
-    security = library_user.security(part, instance, around, library.claim_name(instance))
-    checksums = _checksums(instance, around, config, made)
+    security = library_user.security(part, instance, cluster, library.claim_name(instance))
+    checksums = _checksums(instance, cluster, config, made)
     deployment = _deployment(instance, image, config, users, security, checksums, recreate=not is_shared)
-    apply_deployment(part, around, deployment)
+    apply_deployment(part, cluster, deployment)
     part.apply(pods.service(instance, Component.SERVER, [("http", PORT), *_metrics_ports(instance)]))
     return part
 
 
-def _check_database_secret(part: Part, instance: Instance, around: Surroundings) -> None:
+def _check_database_secret(part: Part, instance: Instance, cluster: Cluster) -> None:
     """An external database's Secret; the built-in one sees to its own."""
     settings = instance.spec.postgres
     if settings.enabled:
         return
     key = "urlSecretRef" if settings.url_secret_ref else "passwordSecretRef"
     reference = settings.url_secret_ref or settings.password_secret_ref or SecretKey()
-    require(part, instance, around, "Secret", reference.name, reference.key, f"{postgres.PATH}.{key}")
+    require(part, instance, cluster, "Secret", reference.name, reference.key, f"{postgres.PATH}.{key}")
 
 
 def _metrics_ports(instance: Instance) -> list[tuple[str, int]]:
@@ -130,13 +130,13 @@ def _used_secrets(instance: Instance) -> list[Used]:
 
 
 def _checksums(
-    instance: Instance, around: Surroundings, config: ConfigFile, made: Mapping[str, Mapping[str, str]]
+    instance: Instance, cluster: Cluster, config: ConfigFile, made: Mapping[str, Mapping[str, str]]
 ) -> dict[str, str]:
     """The annotations that change with what the pods use."""
     return without_none(
         {
             names.CONFIG_CHECKSUM_ANNOTATION: config.checksum,
-            names.SECRETS_CHECKSUM_ANNOTATION: checksum_of_used(instance, around, _used_secrets(instance), made),
+            names.SECRETS_CHECKSUM_ANNOTATION: checksum_of_used(instance, cluster, _used_secrets(instance), made),
         }
     )
 
@@ -207,7 +207,7 @@ DESCRIPTION = Description(
     objects={
         "Deployment": enabled(Component.SERVER),
         "Service": enabled(Component.SERVER),
-        "Ingress": lambda instance, _around: exposure.wants_ingress(instance),
+        "Ingress": lambda instance, _cluster: exposure.wants_ingress(instance),
         "Route": exposure.wants_route,
     },
 )

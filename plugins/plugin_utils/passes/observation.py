@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from ..components import postgres, registry, volumes
-from ..components.instance import Instance, Surroundings
+from ..components.instance import Cluster, Instance
 from ..kube import kinds
 from ..kube.api_error import ApiError, ObjectRef
 from ..kube.applying import InParallel
@@ -147,9 +147,9 @@ def _database_mounted_by(
     Nothing is asked where there is no such claim yet. Not counted are the database's own StatefulSet and pod, whoever
     made them, because there can't be another of their names, and the other components of the instance.
     """
-    around = Surroundings(seen, {})
-    claim = postgres.claim_to_start_on(instance, around)
-    if claim is None or around.live("PersistentVolumeClaim", claim) is None:
+    cluster = Cluster(seen, {})
+    claim = postgres.claim_to_start_on(instance, cluster)
+    if claim is None or cluster.live("PersistentVolumeClaim", claim) is None:
         return []
     rows = (POD, kinds.named("StatefulSet"), kinds.named("Deployment"))
     found = in_parallel(

@@ -13,7 +13,7 @@ from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 
 from ..components import database_folder, library, postgres, volumes
-from ..components.instance import Instance, Part, Surroundings
+from ..components.instance import Cluster, Instance, Part
 from ..components.reasons import Reason
 from ..kube.readiness import is_ready
 from ..kube.values import Manifest, dig
@@ -21,7 +21,7 @@ from ..spec import names
 from ..spec.names import Component
 
 
-def plan(instance: Instance, around: Surroundings, shared: Container[str]) -> Part:
+def plan(instance: Instance, cluster: Cluster, shared: Container[str]) -> Part:
     """Blocks the database, and ends it, where it is not the library's; else sets the marks once it has been up.
 
     The steps are of no component: what blocks the database does not hold them back, and a claim that may not be written
@@ -31,7 +31,7 @@ def plan(instance: Instance, around: Surroundings, shared: Container[str]) -> Pa
     part = Part("pairing")
     if not instance.is_enabled(Component.POSTGRES):
         return part
-    pair = _Pair.of(instance, around)
+    pair = _Pair.of(instance, cluster)
     if pair.is_emptied or (pair.is_lost and not pair.is_in_use_all_the_same):
         part.blocks(Reason.DATABASE_LOST, _how_to_go_on(instance, pair), component=Component.POSTGRES)
         _end(part, instance, pair)
@@ -84,19 +84,19 @@ class _Pair:
     """What it found there, as the end of a sentence."""
 
     @classmethod
-    def of(cls, instance: Instance, around: Surroundings) -> _Pair:
+    def of(cls, instance: Instance, cluster: Cluster) -> _Pair:
         library_name, database_name = library.claim_name(instance), postgres.claim_name(instance)
-        database = around.live("PersistentVolumeClaim", database_name)
-        server = around.live("Deployment", names.workload_name(instance.name, Component.SERVER))
-        empty_pod, seen_instead = next(_pods_without_a_database(around, database_name), (None, ""))
+        database = cluster.live("PersistentVolumeClaim", database_name)
+        server = cluster.live("Deployment", names.workload_name(instance.name, Component.SERVER))
+        empty_pod, seen_instead = next(_pods_without_a_database(cluster, database_name), (None, ""))
         return cls(
             library_name=library_name,
-            library=around.live("PersistentVolumeClaim", library_name),
+            library=cluster.live("PersistentVolumeClaim", library_name),
             database_name=database_name,
             database=database,
             is_default=database_name == names.database_claim(instance.name),
-            is_unreadable=database is None and not around.is_known_missing("PersistentVolumeClaim", database_name),
-            stateful_set=around.live("StatefulSet", names.workload_name(instance.name, Component.POSTGRES)),
+            is_unreadable=database is None and not cluster.is_known_missing("PersistentVolumeClaim", database_name),
+            stateful_set=cluster.live("StatefulSet", names.workload_name(instance.name, Component.POSTGRES)),
             is_library_in_use=library_name in volumes.mounted_claims(server),
             empty_pod=empty_pod,
             seen_instead=seen_instead,
@@ -193,9 +193,9 @@ def _how_to_go_on(instance: Instance, pair: _Pair) -> str:
     )
 
 
-def _pods_without_a_database(around: Surroundings, claim: str) -> Iterator[tuple[str | None, str]]:
+def _pods_without_a_database(cluster: Cluster, claim: str) -> Iterator[tuple[str | None, str]]:
     """(uid, what it found instead) of each pod that found no database on the volume of that claim."""
-    for pod in around.pods:
+    for pod in cluster.pods:
         seen = database_folder.seen_by(pod)
         if seen and seen.is_without_database and claim in volumes.claims_of_pods([pod], Component.POSTGRES):
             yield pod["metadata"].get("uid"), f", only {', '.join(seen.has)}" if seen.has else ""

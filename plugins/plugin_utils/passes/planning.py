@@ -22,7 +22,7 @@ from ..components import (
     volumes,
 )
 from ..components.configuration import ConfigFile
-from ..components.instance import Instance, Part, Surroundings, identity
+from ..components.instance import Cluster, Instance, Part, identity
 from ..components.reasons import Effect, Notice, Reason
 from ..kube.values import Manifest, dig, plain, text
 from ..spec import names
@@ -82,26 +82,26 @@ def plan(cr: Mapping[str, Any], *, seen: Mapping[str, Any], images: Mapping[str,
     if live_cr is None and cr["metadata"].get("uid"):
         return Plan(cr, State.GONE)
     cr = live_cr or cr
-    instance, around = Instance.from_cr(cr), Surroundings(seen, images)
-    first = [*keeping.without_owner(instance, around).steps, *_without_former_finalizer(cr)]
+    instance, cluster = Instance.from_cr(cr), Cluster(seen, images)
+    first = [*keeping.without_owner(instance, cluster).steps, *_without_former_finalizer(cr)]
     if dig(cr, "metadata", "deletionTimestamp"):
         return Plan(cr, State.DELETING, first)
-    notices = [*_problems(cr), *_missing_images(instance, around), *_missing_pull_secrets(instance, around)]
+    notices = [*_problems(cr), *_missing_images(instance, cluster), *_missing_pull_secrets(instance, cluster)]
     neighbours = seen.get("neighbours") or ()
-    dangers = claims.notices(instance, around, neighbours)
+    dangers = claims.notices(instance, cluster, neighbours)
     notices += dangers
-    paired = pairing.plan(instance, around, claims.used_by_others(neighbours))
-    parts, config = _parts(instance, around, new_password, paired, notices)
+    paired = pairing.plan(instance, cluster, claims.used_by_others(neighbours))
+    parts, config = _parts(instance, cluster, new_password, paired, notices)
     notices += [notice for part in parts for notice in part.notices]
     blocked = blocked_components(notices)
     steps = [
         step
         for part in parts
         for step in part.steps
-        if part.component not in blocked or _is_safe_when_blocked(step, around)
+        if part.component not in blocked or _is_safe_when_blocked(step, cluster)
     ]
     server_stays = Component.SERVER in blocked and instance.is_enabled(Component.SERVER)
-    unwanted = _unwanted(instance, around, config, server_stays=server_stays, running=_to_be_left_running(dangers))
+    unwanted = _unwanted(instance, cluster, config, server_stays=server_stays, running=_to_be_left_running(dangers))
     return Plan(cr, State.PRESENT, [*first, *steps, *unwanted], notices)
 
 
@@ -112,28 +112,28 @@ def blocked_components(notices: Iterable[Notice]) -> set[str]:
 
 
 def _parts(
-    instance: Instance, around: Surroundings, new_password: str, paired: Part, notices: Iterable[Notice]
+    instance: Instance, cluster: Cluster, new_password: str, paired: Part, notices: Iterable[Notice]
 ) -> tuple[list[Part], ConfigFile | None]:
-    config_part, config = configuration.plan(instance, around)
+    config_part, config = configuration.plan(instance, cluster)
     parts = [
-        library.plan(instance, around),
+        library.plan(instance, cluster),
         config_part,
         paired,
-        *([] if paired.is_blocked else _database(instance, around, new_password)),
-        valkey.plan(instance, around),
-        machine_learning.plan(instance, around),
+        *([] if paired.is_blocked else _database(instance, cluster, new_password)),
+        valkey.plan(instance, cluster),
+        machine_learning.plan(instance, cluster),
     ]
     if config is not None and Component.SERVER not in blocked_components(notices):
-        parts += [server.plan(instance, around, config, _written_secrets(parts))]
+        parts += [server.plan(instance, cluster, config, _written_secrets(parts))]
     applied = {(step["object"]["kind"], step["object"]["metadata"]["name"]) for step in parts[0].steps}
-    return [*parts, exposure.plan(instance, around), keeping.plan(instance, around, applied)], config
+    return [*parts, exposure.plan(instance, cluster), keeping.plan(instance, cluster, applied)], config
 
 
-def _database(instance: Instance, around: Surroundings, new_password: str) -> list[Part]:
-    part = postgres.plan(instance, around, new_password)
+def _database(instance: Instance, cluster: Cluster, new_password: str) -> list[Part]:
+    part = postgres.plan(instance, cluster, new_password)
     if not instance.is_enabled(Component.POSTGRES):
         return [part]
-    return [part, database_folder.remember(instance, around, postgres.claim_name(instance))]
+    return [part, database_folder.remember(instance, cluster, postgres.claim_name(instance))]
 
 
 def _written_secrets(parts: Iterable[Part]) -> dict[str, Mapping[str, str]]:
@@ -156,7 +156,7 @@ def _problems(cr: Mapping[str, Any]) -> list[Notice]:
     ]
 
 
-def _missing_images(instance: Instance, around: Surroundings) -> list[Notice]:
+def _missing_images(instance: Instance, cluster: Cluster) -> list[Notice]:
     return [
         Notice(
             component,
@@ -167,11 +167,11 @@ def _missing_images(instance: Instance, around: Surroundings) -> list[Notice]:
         for component, variable in IMAGE_VARIABLES.items()
         if instance.is_enabled(component)
         and not instance.settings(component).image
-        and not around.images.get(component)
+        and not cluster.images.get(component)
     ]
 
 
-def _missing_pull_secrets(instance: Instance, around: Surroundings) -> list[Notice]:
+def _missing_pull_secrets(instance: Instance, cluster: Cluster) -> list[Notice]:
     """A warning for each, because kubelet goes on without a missing one: a public or cached image starts all the same."""
     return [
         Notice(
@@ -182,15 +182,15 @@ def _missing_pull_secrets(instance: Instance, around: Surroundings) -> list[Noti
             "create it or correct the name",
         )
         for name in (entry.name for entry in instance.spec.image_pull_secrets)
-        if name and around.is_known_missing("Secret", name)
+        if name and cluster.is_known_missing("Secret", name)
     ]
 
 
-def _is_safe_when_blocked(step: Mapping[str, Any], around: Surroundings) -> bool:
+def _is_safe_when_blocked(step: Mapping[str, Any], cluster: Cluster) -> bool:
     """Volumes are kept up whatever keeps their component from running. One that goes must not be made anew, empty."""
     if dig(step, "object", "kind") != "PersistentVolumeClaim":
         return False
-    return not volumes.is_being_deleted(around.live("PersistentVolumeClaim", step["object"]["metadata"]["name"]))
+    return not volumes.is_being_deleted(cluster.live("PersistentVolumeClaim", step["object"]["metadata"]["name"]))
 
 
 def _to_be_left_running(dangers: Iterable[Notice]) -> set[str]:
@@ -212,7 +212,7 @@ def _without_former_finalizer(cr: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _unwanted(
-    instance: Instance, around: Surroundings, config: ConfigFile | None, *, server_stays: bool, running: Container[str]
+    instance: Instance, cluster: Cluster, config: ConfigFile | None, *, server_stays: bool, running: Container[str]
 ) -> list[dict[str, Any]]:
     """Steps that remove what is switched off. Claims and database credentials are never among them.
 
@@ -223,7 +223,7 @@ def _unwanted(
         (kind, names.workload_name(instance.name, each.component), each.component)
         for each in registry.COMPONENTS
         for kind, is_wanted in (each.objects or {}).items()
-        if not is_wanted(instance, around)
+        if not is_wanted(instance, cluster)
         and not (server_stays and each.feeds_server)
         and not (each.workload and kind == each.workload.kind and each.component in running)
     ]
@@ -243,5 +243,5 @@ def _unwanted(
             "target": identity(live),
         }
         for kind, name, component in candidates
-        if (live := around.live(kind, name)) and instance.may_remove(live)
+        if (live := cluster.live(kind, name)) and instance.may_remove(live)
     ]

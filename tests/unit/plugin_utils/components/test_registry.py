@@ -14,7 +14,7 @@ from ansible_collections.media.immich.plugins.plugin_utils.components.descriptio
     Workload,
     switched_off,
 )
-from ansible_collections.media.immich.plugins.plugin_utils.components.instance import Instance, Surroundings
+from ansible_collections.media.immich.plugins.plugin_utils.components.instance import Cluster, Instance
 from ansible_collections.media.immich.plugins.plugin_utils.passes import claims
 from ansible_collections.media.immich.plugins.plugin_utils.passes.removal import removal
 from ansible_collections.media.immich.plugins.plugin_utils.spec import fields, names
@@ -38,7 +38,7 @@ def is_on(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bo
             path="spec.tunnel.persistence",
             mounted_by=TUNNEL,
         ),
-        objects={"Deployment": lambda _instance, _around: request.param},
+        objects={"Deployment": lambda _instance, _cluster: request.param},
     )
     settings = Instance.settings
 
@@ -86,6 +86,6 @@ def test_a_second_user_of_its_claim_is_told(is_on: bool) -> None:
         {"valkey": {"persistence": {"enabled": True, "existingClaim": "photos-tunnel-data"}}}, name="second"
     )
 
-    told = claims.notices(Instance.from_cr(a_cr()), Surroundings(seen_with(a_cr()), {}), [neighbour])
+    told = claims.notices(Instance.from_cr(a_cr()), Cluster(seen_with(a_cr()), {}), [neighbour])
 
     assert [notice.component for notice in told] == ([TUNNEL] if is_on else [])

@@ -52,8 +52,8 @@ WORKLOADS = {
 COMPONENTS = [pytest.param(component, id=str(component)) for component in WORKLOADS]
 
 
-def planned(cr, images, objects=(), **surroundings):
-    return plan(cr, seen=seen_with(cr, objects, **surroundings), images=images, new_password=PASSWORD)
+def planned(cr, images, objects=(), **cluster):
+    return plan(cr, seen=seen_with(cr, objects, **cluster), images=images, new_password=PASSWORD)
 
 
 def strings(value):

@@ -18,11 +18,11 @@ def rendering() -> Any:
     """
     modules = {
         name: importlib.import_module(f"{PLUGIN_UTILS}.{name}")
-        for name in ("spec.crd", "passes.offline", "spec.images")
+        for name in ("spec.crd", "passes.offline", "components.images")
     }
     return SimpleNamespace(
         documents=modules["spec.crd"].documents,
         complete=modules["spec.crd"].complete,
         offline_plan=modules["passes.offline"].offline_plan,
-        images_from_environment=modules["spec.images"].images_from_environment,
+        images_from_environment=modules["components.images"].images_from_environment,
     )

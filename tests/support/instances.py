@@ -7,11 +7,11 @@ import base64
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ansible_collections.media.immich.plugins.plugin_utils.components.images import DEFAULT_IMAGES
 from ansible_collections.media.immich.plugins.plugin_utils.components.volumes import mounted_claims
 from ansible_collections.media.immich.plugins.plugin_utils.passes.planning import Plan, plan
 from ansible_collections.media.immich.plugins.plugin_utils.passes.status import report
 from ansible_collections.media.immich.plugins.plugin_utils.spec.crd import complete
-from ansible_collections.media.immich.plugins.plugin_utils.spec.images import DEFAULT_IMAGES
 from ansible_collections.media.immich.plugins.plugin_utils.spec.references import references
 
 NAME, NAMESPACE, UID = "photos", "family", "11111111-2222-3333-4444-555555555555"

@@ -8,7 +8,7 @@ from ..spec.fields import Persistence
 from ..spec.names import Component
 from . import volumes
 from .description import Claim, Description
-from .instance import Cluster, Instance, Part
+from .instance import Cluster, Draft, Instance, Part
 
 PATH = "spec.immich.persistence.library"
 
@@ -26,7 +26,7 @@ def is_shared(instance: Instance, cluster: Cluster) -> bool:
     return volumes.is_shared(volumes.access_modes(cluster, claim_name(instance), persistence(instance)))
 
 
-def plan(instance: Instance, cluster: Cluster) -> Part:
+def plan(instance: Instance, cluster: Cluster, _draft: Draft) -> list[Part]:
     part = Part(Component.LIBRARY)
     settings = persistence(instance)
     if settings.existing_claim:
@@ -34,11 +34,12 @@ def plan(instance: Instance, cluster: Cluster) -> Part:
     else:
         name = names.library_claim(instance.name)
         volumes.managed_claim(part, instance, cluster, name, settings, path=PATH, owned=False)
-    return part
+    return [part]
 
 
 DESCRIPTION = Description(
     component=Component.LIBRARY,
+    plan=plan,
     claim=Claim(
         name=claim_name,
         made=names.library_claim,

@@ -9,8 +9,8 @@ from ..kube.values import without_none
 from ..spec import names
 from ..spec.names import Component
 from . import environment, pods, volumes
-from .description import Claim, Description, Workload, enabled, switched_off
-from .instance import Cluster, Instance, Part
+from .description import Claim, Description, Image, Workload, named_after, switched_off
+from .instance import Cluster, Draft, Instance, Part
 from .reasons import Reason
 from .required import check_environment, checksum_of_used, used_by_environment
 from .rollout import apply_deployment
@@ -28,16 +28,16 @@ CACHE_ENVIRONMENT = [
 """Everything that is downloaded goes to the volume. Up to 3.1 the image leaves HF_HOME to a home that may be read-only."""
 
 
-def plan(instance: Instance, cluster: Cluster) -> Part:
+def plan(instance: Instance, cluster: Cluster, draft: Draft) -> list[Part]:
     part = Part(Component.MACHINE_LEARNING)
     settings = instance.spec.machine_learning
     if not settings.enabled:
-        return part
+        return [part]
     if settings.url:
         part.warns(Reason.SETTING_IGNORED, f"{PATH}.url is not used, because {PATH}.enabled is true")
-    image = settings.image or cluster.images.get(Component.MACHINE_LEARNING)
+    image = draft.image(instance, Component.MACHINE_LEARNING)
     if not image:
-        return part
+        return [part]
     persistence = settings.persistence
     claim = claim_name(instance)
     if claim and persistence.existing_claim:
@@ -58,7 +58,7 @@ def plan(instance: Instance, cluster: Cluster) -> Part:
     pinned = environment.pinned(instance, settings, Component.MACHINE_LEARNING, users)
     apply_deployment(part, cluster, _deployment(instance, cluster, image, claim, pinned, recreate=not is_shared))
     part.apply(pods.service(instance, Component.MACHINE_LEARNING, [("http", PORT)]))
-    return part
+    return [part]
 
 
 def claim_name(instance: Instance) -> str | None:
@@ -110,8 +110,13 @@ def _absence(instance: Instance) -> tuple[Reason, str]:
 
 DESCRIPTION = Description(
     component=Component.MACHINE_LEARNING,
+    plan=plan,
     workload=Workload(
         kind="Deployment", condition="MachineLearningReady", flag="machineLearningReady", absence=_absence
+    ),
+    image=Image(
+        variable="RELATED_IMAGE_machineLearning",
+        default="ghcr.io/immich-app/immich-machine-learning:v3.1.0",
     ),
     claim=Claim(
         name=claim_name,
@@ -121,8 +126,5 @@ DESCRIPTION = Description(
         mounted_by=Component.MACHINE_LEARNING,
         may_be_shared=True,
     ),
-    objects={
-        "Deployment": enabled(Component.MACHINE_LEARNING),
-        "Service": enabled(Component.MACHINE_LEARNING),
-    },
+    removable=named_after(Component.MACHINE_LEARNING, "Deployment", "Service"),
 )

@@ -14,8 +14,8 @@ from ..spec.fields import Persistence
 from ..spec.names import Component
 from . import database_folder, keeping, pods, volumes
 from .database_folder import Place
-from .description import Claim, Description, Workload, enabled, external
-from .instance import Cluster, Instance, Part
+from .description import Claim, Description, Image, Workload, external, named_after
+from .instance import Cluster, Draft, Instance, Part
 from .reasons import Reason
 from .required import Used, checksum_of_used, require
 from .rollout import replace_stuck_pods
@@ -47,18 +47,24 @@ STARTUP_COMMAND = [
 looks at POSTGRES_PASSWORD only when it makes a database. The password is in no argument and no log."""
 
 
-def plan(instance: Instance, cluster: Cluster, new_password: str) -> Part:
-    """`new_password` is used only where neither a Secret nor a database is there yet."""
+def plan(instance: Instance, cluster: Cluster, draft: Draft) -> list[Part]:
+    if not instance.spec.postgres.enabled:
+        return []
+    return [
+        _database(instance, cluster, draft),
+        database_folder.remember(instance, cluster, claim_name(instance)),
+    ]
+
+
+def _database(instance: Instance, cluster: Cluster, draft: Draft) -> Part:
     part = Part(Component.POSTGRES)
     settings = instance.spec.postgres
-    if not settings.enabled:
-        return part
     if settings.url_secret_ref:
         part.warns(Reason.SETTING_IGNORED, f"{PATH}.urlSecretRef is not used, because {PATH}.enabled is true")
     if settings.host:
         part.warns(Reason.SETTING_IGNORED, f"{PATH}.host is not used, because {PATH}.enabled is true")
-    image = settings.image or cluster.images.get(Component.POSTGRES)
-    made = _credentials(part, instance, cluster, new_password)
+    image = draft.image(instance, Component.POSTGRES)
+    made = _credentials(part, instance, cluster, draft.new_password)
     if not image or part.is_blocked:
         return part
     if settings.persistence.existing_claim:
@@ -307,8 +313,13 @@ def _stateful_set(
 
 DESCRIPTION = Description(
     component=Component.POSTGRES,
+    plan=plan,
     workload=Workload(
         kind="StatefulSet", condition="PostgresReady", flag="postgresReady", absence=external(Component.POSTGRES)
+    ),
+    image=Image(
+        variable="RELATED_IMAGE_postgres",
+        default="ghcr.io/immich-app/postgres:14-vectorchord0.4.3-pgvectors0.2.0",
     ),
     claim=Claim(
         name=claim_name,
@@ -319,5 +330,5 @@ DESCRIPTION = Description(
         outlives=True,
     ),
     feeds_server=True,
-    objects={"StatefulSet": enabled(Component.POSTGRES), "Service": enabled(Component.POSTGRES)},
+    removable=named_after(Component.POSTGRES, "StatefulSet", "Service"),
 )

@@ -12,9 +12,9 @@ from ..spec.fields import SecretKey
 from ..spec.names import Component
 from . import configuration, environment, exposure, library, library_user, pods, postgres, valkey
 from .configuration import ConfigFile
-from .description import Description, Workload, enabled, switched_off
+from .description import Description, Image, Workload, named_after, switched_off
 from .environment import Given
-from .instance import Cluster, Instance, Part
+from .instance import Cluster, Draft, Instance, Part
 from .reasons import Reason
 from .required import Used, check_environment, checksum_of_used, require, used_by_environment
 from .rollout import apply_deployment
@@ -24,13 +24,16 @@ PORT = 2283
 METRICS_PORTS = [("metrics-api", 8081), ("metrics-ms", 8082)]
 
 
-def plan(instance: Instance, cluster: Cluster, config: ConfigFile, made: Mapping[str, Mapping[str, str]]) -> Part:
-    """`made` is the data of Secrets that the same plan writes, {name: {key: base64}}."""
+def plan(instance: Instance, cluster: Cluster, draft: Draft) -> list[Part]:
+    return [_workload(instance, cluster, draft), exposure.plan(instance, cluster, draft)]
+
+
+def _workload(instance: Instance, cluster: Cluster, draft: Draft) -> Part:
     part = Part(Component.SERVER)
-    settings = instance.spec.server
-    if not settings.enabled:
+    settings, config = instance.spec.server, configuration.planned(instance, draft)
+    if not settings.enabled or config is None or Component.SERVER in draft.blocked:
         return part
-    image = settings.image or cluster.images.get(Component.SERVER)
+    image = draft.image(instance, Component.SERVER)
     _check_database_secret(part, instance, cluster)
     if not image or part.is_blocked:
         return part
@@ -46,7 +49,7 @@ def plan(instance: Instance, cluster: Cluster, config: ConfigFile, made: Mapping
     users = environment.given(cluster, settings, PATH)
     environment.check(part, instance, Component.SERVER, users, _own_environment(instance, config))
     security = library_user.security(part, instance, cluster, library.claim_name(instance))
-    checksums = _checksums(instance, cluster, config, made)
+    checksums = _checksums(instance, cluster, config, draft.written_secrets())
     deployment = _deployment(instance, image, config, users, security, checksums, recreate=not is_shared)
     apply_deployment(part, cluster, deployment)
     part.apply(pods.service(instance, Component.SERVER, [("http", PORT), *_metrics_ports(instance)]))
@@ -198,16 +201,17 @@ def _deployment(
 
 DESCRIPTION = Description(
     component=Component.SERVER,
+    plan=plan,
     workload=Workload(
         kind="Deployment",
         condition="ServerReady",
         flag="serverReady",
         absence=switched_off(Component.SERVER),
     ),
-    objects={
-        "Deployment": enabled(Component.SERVER),
-        "Service": enabled(Component.SERVER),
-        "Ingress": lambda instance, _cluster: exposure.wants_ingress(instance),
-        "Route": exposure.wants_route,
-    },
+    image=Image(variable="RELATED_IMAGE_immich", default="ghcr.io/immich-app/immich-server:v3.1.0"),
+    removable=(
+        *named_after(Component.SERVER, "Deployment", "Service"),
+        *named_after(Component.SERVER, "Ingress", is_wanted=exposure.wants_ingress),
+        *named_after(Component.SERVER, "Route", is_wanted=exposure.wants_route),
+    ),
 )

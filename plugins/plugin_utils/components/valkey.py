@@ -11,8 +11,8 @@ from ..kube.values import dig
 from ..spec import names
 from ..spec.names import Component
 from . import pods, volumes
-from .description import Claim, Description, Workload, enabled, external
-from .instance import Cluster, Instance, Part
+from .description import Claim, Description, Image, Removable, Workload, external, named_after
+from .instance import Cluster, Draft, Instance, Part
 from .reasons import Reason
 from .required import Used, require
 from .rollout import apply_deployment
@@ -30,19 +30,19 @@ PING = {"exec": {"command": ["sh", "-c", "valkey-cli ping | grep PONG"]}, "perio
 """`valkey-cli ping` alone ends with 0 on error replies, too."""
 
 
-def plan(instance: Instance, cluster: Cluster) -> Part:
+def plan(instance: Instance, cluster: Cluster, draft: Draft) -> list[Part]:
     part = Part(Component.VALKEY)
     settings = instance.spec.valkey
     if not settings.enabled:
         _plan_external(part, instance, cluster)
-        return part
+        return [part]
     unused = {"host": settings.host, "password": settings.password, "passwordSecretRef": settings.password_secret_ref}
     for key, given in unused.items():
         if given:
             part.warns(Reason.SETTING_IGNORED, f"{PATH}.{key} is not used, because {PATH}.enabled is true")
-    image = settings.image or cluster.images.get(Component.VALKEY)
+    image = draft.image(instance, Component.VALKEY)
     if not image:
-        return part
+        return [part]
     persistence = settings.persistence
     if persistence.enabled and persistence.existing_claim:
         path = f"{PATH}.persistence.existingClaim"
@@ -59,7 +59,7 @@ def plan(instance: Instance, cluster: Cluster) -> Part:
         )
     apply_deployment(part, cluster, _deployment(instance, cluster, image))
     part.apply(pods.service(instance, Component.VALKEY, [("redis", PORT)]))
-    return part
+    return [part]
 
 
 def claim_name(instance: Instance) -> str | None:
@@ -97,6 +97,11 @@ def used_by_server(instance: Instance) -> Used | None:
     if reference:
         return Used("Secret", reference.name, reference.key)
     return Used("Secret", names.valkey_credentials(instance.name), "password") if settings.password else None
+
+
+def _wants_credentials(instance: Instance, _cluster: Cluster, _draft: Draft) -> bool:
+    used = used_by_server(instance)
+    return used is not None and used.name == names.valkey_credentials(instance.name)
 
 
 def _keeps_user(instance: Instance, cluster: Cluster) -> bool:
@@ -157,9 +162,11 @@ def _deployment(instance: Instance, cluster: Cluster, image: str) -> dict[str, A
 
 DESCRIPTION = Description(
     component=Component.VALKEY,
+    plan=plan,
     workload=Workload(
         kind="Deployment", condition="ValkeyReady", flag="valkeyReady", absence=external(Component.VALKEY)
     ),
+    image=Image(variable="RELATED_IMAGE_valkey", default="docker.io/valkey/valkey:9-alpine"),
     claim=Claim(
         name=claim_name,
         made=names.valkey_claim,
@@ -168,5 +175,8 @@ DESCRIPTION = Description(
         mounted_by=Component.VALKEY,
     ),
     feeds_server=True,
-    objects={"Deployment": enabled(Component.VALKEY), "Service": enabled(Component.VALKEY)},
+    removable=(
+        *named_after(Component.VALKEY, "Deployment", "Service"),
+        Removable(kind="Secret", name=names.valkey_credentials, is_wanted=_wants_credentials),
+    ),
 )

@@ -147,7 +147,7 @@ def _database_mounted_by(
     Nothing is asked where there is no such claim yet. Not counted are the database's own StatefulSet and pod, whoever
     made them, because there can't be another of their names, and the other components of the instance.
     """
-    cluster = Cluster(seen, {})
+    cluster = Cluster(seen)
     claim = postgres.claim_to_start_on(instance, cluster)
     if claim is None or cluster.live("PersistentVolumeClaim", claim) is None:
         return []

@@ -20,6 +20,9 @@ from ..kube.values import Manifest, dig
 from ..spec import names
 from ..spec.names import Component
 
+HOLDS_BACK = Component.POSTGRES
+"""The component that is not planned at all while this blocks it."""
+
 
 def plan(instance: Instance, cluster: Cluster, shared: Container[str]) -> Part:
     """Blocks the database, and ends it, where it is not the library's; else sets the marks once it has been up.
@@ -33,7 +36,7 @@ def plan(instance: Instance, cluster: Cluster, shared: Container[str]) -> Part:
         return part
     pair = _Pair.of(instance, cluster)
     if pair.is_emptied or (pair.is_lost and not pair.is_in_use_all_the_same):
-        part.blocks(Reason.DATABASE_LOST, _how_to_go_on(instance, pair), component=Component.POSTGRES)
+        part.blocks(Reason.DATABASE_LOST, _how_to_go_on(instance, pair), component=HOLDS_BACK)
         _end(part, instance, pair)
     elif not pair.is_lost and pair.library_name not in shared:
         _mark(part, pair)

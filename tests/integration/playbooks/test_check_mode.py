@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from ansible_collections.media.immich.plugins.plugin_utils.components.images import DEFAULT_IMAGES
 from ansible_collections.media.immich.plugins.plugin_utils.kube.api_objects import ApiObjects
 from ansible_collections.media.immich.plugins.plugin_utils.kube.applying import apply_steps
 from ansible_collections.media.immich.plugins.plugin_utils.kube.connection_settings import ConnectionSettings
@@ -20,7 +21,6 @@ from ansible_collections.media.immich.plugins.plugin_utils.kube.transport import
 from ansible_collections.media.immich.plugins.plugin_utils.passes import planning
 from ansible_collections.media.immich.plugins.plugin_utils.passes.observation import observe
 from ansible_collections.media.immich.plugins.plugin_utils.spec import crd
-from ansible_collections.media.immich.plugins.plugin_utils.spec.images import DEFAULT_IMAGES
 from support.operating import ROOT, WRITES, install_crd
 from support.plays import objects, own_play, run
 

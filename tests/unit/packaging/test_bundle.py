@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from ansible_collections.media.immich.plugins.plugin_utils.spec import crd, images
+from ansible_collections.media.immich.plugins.plugin_utils.components import images
+from ansible_collections.media.immich.plugins.plugin_utils.spec import crd
 from hack.bundle import generate
 
 IMAGE = "registry.example.com/immich-operator:test"

@@ -3,9 +3,9 @@
 
 import pytest
 
+from ansible_collections.media.immich.plugins.plugin_utils.components.images import DEFAULT_IMAGES
 from ansible_collections.media.immich.plugins.plugin_utils.kube.api_error import ObjectRef
 from ansible_collections.media.immich.plugins.plugin_utils.passes.planning import plan
-from ansible_collections.media.immich.plugins.plugin_utils.spec.images import DEFAULT_IMAGES
 from support.instances import (
     MARK,
     NOTE,

@@ -146,7 +146,7 @@ def workloads(plan: Plan) -> list[dict[str, Any]]:
     return [manifest for manifest in plan.objects if manifest["kind"] in {"Deployment", "StatefulSet"}]
 
 
-def settled(manifest: Mapping[str, Any], **status: Any) -> dict[str, Any]:
+def as_ready(manifest: Mapping[str, Any], **status: Any) -> dict[str, Any]:
     """A workload or claim as its controller leaves it when all is done; `status` says what is otherwise."""
     if manifest["kind"] == "PersistentVolumeClaim":
         return {**manifest, "status": {"phase": "Bound", **status}}
@@ -165,13 +165,13 @@ def an_instance_at_work(
 ) -> list[dict[str, Any]]:
     """All objects of an instance, up and running, with those it refers to and the claim that its database has."""
     objects = list(objects)
-    made = [settled(manifest) for manifest in as_live(plan_for(cr, objects, **cluster))]
+    made = [as_ready(manifest) for manifest in as_live(plan_for(cr, objects, **cluster))]
     templates = [t for m in made if m["kind"] == "StatefulSet" for t in m["spec"].get("volumeClaimTemplates", ())]
     for template in templates:
         metadata = {**template["metadata"], "name": f"data-{cr['metadata']['name']}-postgres-0", "namespace": NAMESPACE}
         metadata["uid"] = f"uid-of-{metadata['name']}"
         claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": template["spec"]}
-        made.append(settled(claim))
+        made.append(as_ready(claim))
     mine = {(manifest["kind"], manifest["metadata"]["name"]) for manifest in made}
     made += [dict(o) for o in objects if (o["kind"], o["metadata"]["name"]) not in mine]
     mounted = {m["metadata"]["name"]: mounted_claims(m) for m in made if m["kind"] in {"Deployment", "StatefulSet"}}
@@ -252,7 +252,7 @@ def summary(report: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
 
 def with_status(objects: Iterable[Mapping[str, Any]], kind: str, name: str, **status: Any) -> list[dict[str, Any]]:
     """The objects with another status of one of them."""
-    return [settled(m, **status) if (m["kind"], m["metadata"]["name"]) == (kind, name) else dict(m) for m in objects]
+    return [as_ready(m, **status) if (m["kind"], m["metadata"]["name"]) == (kind, name) else dict(m) for m in objects]
 
 
 def without(objects: Iterable[Mapping[str, Any]], kind: str, name: str) -> list[dict[str, Any]]:

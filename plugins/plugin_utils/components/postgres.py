@@ -289,7 +289,7 @@ def _stateful_set(
         instance,
         Component.POSTGRES,
         pod={
-            "initContainers": [database_folder.look(image, settings, place)],
+            "initContainers": [database_folder.look_container(image, settings, place)],
             "containers": [container],
             "volumes": volume_list,
             "terminationGracePeriodSeconds": 300,  # a checkpoint of a busy database takes its time

@@ -187,7 +187,7 @@ def _deployment(
         Component.SERVER,
         pod={
             "initContainers": [
-                *library_user.look(image, settings, mounts, users),
+                *library_user.look_container(image, settings, mounts, users),
                 *_waiters(instance, image, env, users),
             ],
             "containers": [container],

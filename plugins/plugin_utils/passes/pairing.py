@@ -217,9 +217,9 @@ def _how_to_go_on(instance: Instance, photos: _Library, database: _Database, ver
 def _pods_without_a_database(cluster: Cluster, claim: str) -> Iterator[tuple[str | None, str]]:
     """(uid, what it found instead) of each pod that found no database on the volume of that claim."""
     for pod in cluster.pods:
-        seen = database_folder.seen_by(pod)
-        if seen and seen.is_without_database and claim in volumes.claims_of_pods([pod], Component.POSTGRES):
-            yield pod["metadata"].get("uid"), f", only {', '.join(seen.has)}" if seen.has else ""
+        look = database_folder.look_of(pod)
+        if look and look.is_without_database and claim in volumes.claims_of_pods([pod], Component.POSTGRES):
+            yield pod["metadata"].get("uid"), f", only {', '.join(look.has)}" if look.has else ""
 
 
 def _annotate(part: Part, claim: Manifest | None, wanted: Mapping[str, str | None], *, stage: int = 0) -> None:

@@ -167,8 +167,8 @@ class _View:
         own = [n for n in self._concerning(component) if n.effect == Effect.BLOCKS]
         if own:
             return own[0].reason, _joined(notice.message for notice in own)
-        parts = self._parts(component)
-        errors = [r["error"] for r in self.results if r.get("error") and r["component"] in parts and _is_needed(r)]
+        covered = self._covered_by(component)
+        errors = [r["error"] for r in self.results if r.get("error") and r["component"] in covered and _is_needed(r)]
         if errors:
             return Reason.APPLY_FAILED, _joined(errors)
         if component in self.blocked:
@@ -177,10 +177,10 @@ class _View:
         return None
 
     def _concerning(self, component: Component) -> list[Notice]:
-        return [notice for notice in self.notices if notice.component in self._parts(component)]
+        return [notice for notice in self.notices if notice.component in self._covered_by(component)]
 
-    def _parts(self, component: Component) -> set[str]:
-        """Library, configuration and external services have no condition that could tell: they are the server's."""
+    def _covered_by(self, component: Component) -> set[str]:
+        """What its condition speaks for. Library, configuration and external services have none: the server's does."""
         if component is not Component.SERVER:
             return {component}
         workloads = registry.workloads()

@@ -22,6 +22,9 @@ from . import pods, volumes
 from .instance import Cluster, Instance, Part
 from .reasons import Reason
 
+COMPONENT = "database-folder"
+"""The component, of no other use, of the step that notes on a claim where its database is."""
+
 CLAIM = "PersistentVolumeClaim"
 VOLUME = "/var/lib/postgresql/data"
 TOP = "."
@@ -260,7 +263,7 @@ def _is_beyond_doubt(at: tuple[str, ...], instance: Instance, claim_name: str) -
 
 def remember(instance: Instance, cluster: Cluster, claim_name: str) -> Part:
     """Note on a claim that does not say it where the database is that runs on it. Nothing depends on that."""
-    part = Part("database-folder")
+    part = Part(COMPONENT)
     claim = cluster.live(CLAIM, claim_name)
     live = live_of(instance, cluster)
     look, (folder, _is_guess) = _look_on(cluster, claim_name), _live(instance, cluster, claim_name)

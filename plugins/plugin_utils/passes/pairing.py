@@ -26,6 +26,9 @@ from ..kube.values import Manifest, dig
 from ..spec import names
 from ..spec.names import Component
 
+COMPONENT = "pairing"
+"""The component, of no other use, of the steps that mark claims, and end a database that is not the library's."""
+
 HOLDS_BACK = Component.POSTGRES
 """The component that is not planned at all while this blocks it."""
 
@@ -37,7 +40,7 @@ def plan(instance: Instance, cluster: Cluster, shared: Container[str]) -> Part:
     to stops nothing. `shared` are the claims that another instance uses too. A library among them is not marked, because
     it would be with the database of whichever instance comes first.
     """
-    part = Part("pairing")
+    part = Part(COMPONENT)
     if not instance.is_enabled(Component.POSTGRES):
         return part
     photos, database = _Library.of(instance, cluster), _Database.of(instance, cluster)

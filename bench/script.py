@@ -11,12 +11,12 @@ import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
+from ansible_collections.media.immich.plugins.plugin_utils.components.images import images_from_environment
 from ansible_collections.media.immich.plugins.plugin_utils.kube.api_objects import ApiObjects
 from ansible_collections.media.immich.plugins.plugin_utils.kube.connection_settings import ConnectionSettings
 from ansible_collections.media.immich.plugins.plugin_utils.kube.transport import connect
 from ansible_collections.media.immich.plugins.plugin_utils.passes.offline import offline_plan
 from ansible_collections.media.immich.plugins.plugin_utils.spec.crd import complete
-from ansible_collections.media.immich.plugins.plugin_utils.spec.images import images_from_environment
 from bench.bed import BenchError, an_instance, kubernetes_cpu_s, latest_version, make_namespaces
 from bench.figures import Figure, Key
 from localcluster.api import Manifest

@@ -22,7 +22,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from ansible_collections.media.immich.plugins.plugin_utils.spec.images import DEFAULT_IMAGES, IMAGE_VARIABLES
+from ansible_collections.media.immich.plugins.plugin_utils.components.images import DEFAULT_IMAGES, IMAGE_VARIABLES
 from localcluster import processes
 from localcluster.api import Api
 from localcluster.cluster import LocalCluster

@@ -4,7 +4,7 @@
 import os
 import shlex
 
-from ansible_collections.media.immich.plugins.plugin_utils.spec.images import DEFAULT_IMAGES, IMAGE_VARIABLES
+from ansible_collections.media.immich.plugins.plugin_utils.components.images import DEFAULT_IMAGES, IMAGE_VARIABLES
 
 for component, variable in IMAGE_VARIABLES.items():
     print(f"export {variable}={shlex.quote(os.environ.get(variable) or DEFAULT_IMAGES[component])}")

@@ -19,12 +19,12 @@ def rendering() -> Any:
     """
     modules = {
         name: importlib.import_module(f"{PLUGIN_UTILS}.{name}")
-        for name in ("spec.crd", "passes.offline", "spec.images", "spec.names")
+        for name in ("spec.crd", "passes.offline", "components.images", "spec.names")
     }
     return SimpleNamespace(
         documents=modules["spec.crd"].documents,
         complete=modules["spec.crd"].complete,
         offline_plan=modules["passes.offline"].offline_plan,
-        images_from_environment=modules["spec.images"].images_from_environment,
+        images_from_environment=modules["components.images"].images_from_environment,
         planned_kind=modules["spec.names"].KIND,
     )

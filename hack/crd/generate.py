@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from ansible_collections.media.immich.plugins.plugin_utils.kube.kinds import KINDS
 from ansible_collections.media.immich.plugins.plugin_utils.spec import variables
-from ansible_collections.media.immich.plugins.plugin_utils.spec.names import SPEC_KEYS, Component
+from ansible_collections.media.immich.plugins.plugin_utils.spec.names import Component, spec_key
 from hack.crd import sources
 from hack.crd.sources import Source
 from hack.writing import yaml_text
@@ -174,7 +174,7 @@ def conditional_variable_rules() -> list[Schema]:
         for component in (Component.SERVER, Component.MACHINE_LEARNING)
         for name, fixed in variables.fixed_variables(component)
         if fixed.when
-        for env in [f"self.{SPEC_KEYS[component]}.env"]
+        for env in [f"self.{spec_key(component)}.env"]
     ]
 
 

@@ -38,7 +38,7 @@ __all__ = [
     "last_words",
     "leave",
     "run_playbook",
-    "settle",
+    "set_up",
 ]
 
 PROFILE_VARIABLE = "OPERATOR_ENGINE_PROFILE"
@@ -91,7 +91,7 @@ def begin(handed: Handed, *, keep: Collection[int], lessons: socket.socket, pare
         request = wire.receive(channel)
         if request is None:
             os._exit(CRASHED_RC)
-        settle(request)
+        set_up(request)
         terminal = _Terminal(io.FileIO(output, "w"), encoding="utf-8", errors="replace", write_through=False)
         sys.stdout = sys.stderr = terminal
         random.seed()
@@ -133,7 +133,7 @@ def leave(parent: int, keep: Collection[int]) -> None:
     gc.set_threshold(50_000, 20, 100)
 
 
-def settle(request: Mapping[str, Any]) -> None:
+def set_up(request: Mapping[str, Any]) -> None:
     """Environment and directory of the play; and what Ansible has read from the environment at import."""
     os.environ.clear()
     os.environ.update(request["env"])

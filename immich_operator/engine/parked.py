@@ -135,7 +135,7 @@ def park(
     code = child.CRASHED_RC
     try:
         child.leave(zygote, {*keep, control.fileno(), lessons.fileno()})
-        child.settle(request)
+        child.set_up(request)
         task_queue_manager.FinalQueue = _Queue
         task_queue_manager.PlayIterator = _only_in_a_play(task_queue_manager.PlayIterator)
         if _rpc_host is not None:

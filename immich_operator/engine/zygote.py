@@ -76,7 +76,7 @@ class Zygote(Forker):
         before = descriptors()
         warm.preload(roles)
         self.keep = frozenset(descriptors() - before)
-        self._settle()
+        self._freeze()
 
     def is_idle(self) -> bool:
         return super().is_idle() and not self._parked and not self._leaving
@@ -180,9 +180,9 @@ class Zygote(Forker):
             return
         if warm.learn(_safe(sorted(names))):
             self._send_away()  # those parked from now on know it too
-            self._settle()
+            self._freeze()
 
-    def _settle(self) -> None:
+    def _freeze(self) -> None:
         """Move all objects out of the garbage collector's sight, so that it doesn't write to pages the children share."""
         gc.collect()
         gc.freeze()

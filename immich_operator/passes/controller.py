@@ -21,7 +21,7 @@ from immich_operator.kube.resources import Manifest, ObjectRef, is_deleting, lab
 from immich_operator.passes.finalizers import Finalizers
 from immich_operator.passes.metrics import Metrics
 from immich_operator.passes.params import extra_vars
-from immich_operator.passes.settled import Observed, Settled
+from immich_operator.passes.settled import SeenVersions, Settled
 from immich_operator.passes.status import StatusWriter
 from immich_operator.passes.workqueue import Item
 from immich_operator.watching.triggers import Key
@@ -127,7 +127,7 @@ class Controller:
             return self._could_not_run(cr, key, exc, queue, fields)
         self._metrics.play_finished(self.watch.kind, ok=result.ok(), took_s=result.duration_s)
         if result.ok() and result.requeue_after_s is None:
-            self.settled.remember(cr, Observed.from_report(result.report), since=epoch)
+            self.settled.remember(cr, SeenVersions.from_report(result.report), since=epoch)
         return self._requeue(key, result, options, queue, fields)
 
     def clean_up(self) -> None:

@@ -2,7 +2,7 @@
 """Which custom resources need no pass, because nothing has changed since the end of their last good one.
 
 A role hands back the versions of all objects as its pass left them (`report.observed` of a task's result, see
-`Observed`). When the caches hold exactly these versions, and the custom resource has the generation and annotations
+`SeenVersions`). When the caches hold exactly these versions, and the custom resource has the generation and annotations
 that the pass was for, another pass would read the same and write nothing. In all other cases, for roles that hand
 nothing back, and while the caches do not follow the cluster, the pass is run: a cache that lags behind costs a needless
 pass, never a missed one.
@@ -31,14 +31,14 @@ Versions = dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Observed:
+class SeenVersions:
     """What a pass saw at its end: dependents by the watch entry's selector, and the objects that the resource names."""
 
     dependents: Versions
     references: Mapping[str, str | None]
 
     @classmethod
-    def from_report(cls, report: Mapping[str, Any]) -> Observed | None:
+    def from_report(cls, report: Mapping[str, Any]) -> SeenVersions | None:
         """None when the role hands nothing usable back."""
         found = report.get("observed")
         if not isinstance(found, Mapping):
@@ -105,7 +105,7 @@ class Settled:
             if change.new is not None and change.new.owner is not None:
                 self._present[change.new.owner][key] = change.new.resource_version
 
-    def remember(self, cr: Manifest, observed: Observed | None, *, since: int) -> None:
+    def remember(self, cr: Manifest, observed: SeenVersions | None, *, since: int) -> None:
         """A pass over this custom resource has ended well; `since` is what `forget` returned at its start."""
         if (ref := ref_of(cr)) is None:
             return

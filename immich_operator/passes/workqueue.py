@@ -105,7 +105,7 @@ class Queue(Generic[K]):
     def add(self, key: K, reason: str, *, at_once: bool = False) -> None:
         """Something happened to `key`: look at it soon, or at once."""
         with self._changed:
-            self._add(key, reason, self._clock(), settle=not at_once)
+            self._add(key, reason, self._clock(), debounce=not at_once)
             self._changed.notify()
 
     def schedule(self, key: K, delay_s: float, reason: str) -> None:
@@ -182,7 +182,7 @@ class Queue(Generic[K]):
         with self._changed:
             return len(self._pending)
 
-    def _add(self, key: K, reason: str, now: float, *, settle: bool) -> None:
+    def _add(self, key: K, reason: str, now: float, *, debounce: bool) -> None:
         if self._closed:
             return
         pending = self._pending.get(key)
@@ -192,7 +192,7 @@ class Queue(Generic[K]):
             self._observer.depth(len(self._pending))
             if key not in self._running:
                 self._push(now, key)  # `_take` moves the entry on while the burst lasts
-        if not settle:
+        if not debounce:
             pending.at_once, pending.due = True, min(pending.due, now)
             if key not in self._running:
                 self._push(now, key)
@@ -228,7 +228,7 @@ class Queue(Generic[K]):
             scheduled = self._scheduled.get(key)
             if scheduled and scheduled[0] <= now:
                 del self._scheduled[key]
-                self._add(key, scheduled[1], now, settle=False)
+                self._add(key, scheduled[1], now, debounce=False)
             pending = self._pending.get(key)
             if pending is None:
                 continue  # an entry left behind by a pass that came earlier

@@ -29,7 +29,7 @@ from immich_operator.watching.triggers import Key, Triggers, bare_trace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
+class Shared:
     """What all controllers of a process share."""
 
     settings: Settings
@@ -55,9 +55,9 @@ def controller_names(watches: Sequence[Watch]) -> list[str]:
     ]
 
 
-def connect_watch(watch: Watch, name: str, parts: Parts) -> Controller:
+def connect_watch(watch: Watch, name: str, shared: Shared) -> Controller:
     """Subscribe to everything the entry needs, and make its controller."""
-    namespaces: Sequence[str | None] = parts.settings.watch_namespaces or (None,)
+    namespaces: Sequence[str | None] = shared.settings.watch_namespaces or (None,)
     stores: list[Store[Manifest]] = []
     references: dict[Kind, list[Store[Trace]]] = {reference.kind: [] for reference in watch.references}
 
@@ -67,25 +67,25 @@ def connect_watch(watch: Watch, name: str, parts: Parts) -> Controller:
     def reference_version(kind: Kind, ref: ObjectRef) -> str | None:
         return next((trace.resource_version for store in references[kind] if (trace := store.get(ref))), None)
 
-    settled = Settled(watch, reference_version, reliable=parts.informers.reliable)
+    settled = Settled(watch, reference_version, reliable=shared.informers.reliable)
     triggers = Triggers(
         watch,
         name,
-        parts.queue,
+        shared.queue,
         exists=lambda ref: read(ref) is not None,
         all_refs=lambda: [ref for store in stores for ref in store.refs()],
-        started=parts.started,
+        started=shared.started,
     )
     for namespace in namespaces:
         store = Store(_whole, resource_version, triggers.primary)
         stores.append(store)
-        parts.informers.subscribe(Scope(kind=watch.kind, namespace=namespace, metadata_only=False), store)
-        _subscribe_dependents(watch, triggers, settled, namespace, parts.informers)
+        shared.informers.subscribe(Scope(kind=watch.kind, namespace=namespace, metadata_only=False), store)
+        _subscribe_dependents(watch, triggers, settled, namespace, shared.informers)
         for kind, known in references.items():
             named = Store(bare_trace, _version, _for_kind(triggers.referenced, kind))
             known.append(named)
-            parts.informers.subscribe(Scope(kind=kind, namespace=namespace), named)
-    return _controller(watch, name, read, settled, parts)
+            shared.informers.subscribe(Scope(kind=kind, namespace=namespace), named)
+    return _controller(watch, name, read, settled, shared)
 
 
 def _subscribe_dependents(
@@ -114,29 +114,29 @@ def _subscribe_dependents(
 
 
 def _controller(
-    watch: Watch, name: str, read: Callable[[ObjectRef], Manifest | None], settled: Settled, parts: Parts
+    watch: Watch, name: str, read: Callable[[ObjectRef], Manifest | None], settled: Settled, shared: Shared
 ) -> Controller:
-    settings, kind = parts.settings, watch.kind
-    discovery = Discovery(parts.client)
+    settings, kind = shared.settings, watch.kind
+    discovery = Discovery(shared.client)
     return Controller(
         name,
         watch,
         read=read,
         plays=PlaySettings(
-            folder=parts.play_folder / (kind.group or "core") / kind.version / kind.kind,
-            env=parts.play_env,
+            folder=shared.play_folder / (kind.group or "core") / kind.version / kind.kind,
+            env=shared.play_env,
             period_s=settings.reconcile_period,
-            verbosity=verbosity_for(kind, parts.environ, settings.ansible_verbosity),
+            verbosity=verbosity_for(kind, shared.environ, settings.ansible_verbosity),
             timeout_s=settings.play_timeout,
             ansible_args=settings.ansible_args,
         ),
         tools=Tools(
-            engine=parts.engine,
-            status=StatusWriter(watch, parts.client, discovery, parts.log),
-            finalizers=Finalizers(watch, parts.client, discovery),
-            metrics=parts.metrics,
+            engine=shared.engine,
+            status=StatusWriter(watch, shared.client, discovery, shared.log),
+            finalizers=Finalizers(watch, shared.client, discovery),
+            metrics=shared.metrics,
             settled=settled,
-            log=parts.log,
+            log=shared.log,
         ),
     )
 

@@ -45,19 +45,19 @@ class Terms:
 
 
 @dataclass(frozen=True, slots=True)
-class Observed:
+class Sighting:
     """The last different record seen, and when (monotonic seconds)."""
 
     spec: Mapping[str, Any]
     at: float
 
 
-def observe(known: Observed | None, spec: Mapping[str, Any], now: float) -> Observed:
+def sighting(last: Sighting | None, spec: Mapping[str, Any], now: float) -> Sighting:
     """Keep the time of the first sight of an unchanged record."""
-    return known if known is not None and known.spec == spec else Observed(spec, now)
+    return last if last is not None and last.spec == spec else Sighting(spec, now)
 
 
-def may_take(seen: Observed, identity: str, now: float) -> bool:
+def may_take(seen: Sighting, identity: str, now: float) -> bool:
     """Whether `identity` may write itself into the Lease: it holds it, nobody does, or the holder is silent."""
     holder = seen.spec.get("holderIdentity") or ""
     duration = seen.spec.get("leaseDurationSeconds")
@@ -126,7 +126,7 @@ class Elector:
         self._finished = threading.Event()
         self._writing = threading.Lock()  # held for a whole attempt: `finish` must not be undone by one under way
         self._lease: Manifest = {}
-        self._seen: Observed | None = None
+        self._seen: Sighting | None = None
         self._timeout_s = terms.renew_deadline_s
 
     def run(self) -> None:
@@ -251,7 +251,7 @@ class Elector:
             return self._write(claim({}, terms, self._wall()))
         self._lease = lease
         now = self._clock()
-        self._seen = observe(self._seen, self._spec(), now)
+        self._seen = sighting(self._seen, self._spec(), now)
         if not may_take(self._seen, terms.identity, now):
             return False
         return self._write(claim(self._spec(), terms, self._wall()))
@@ -268,7 +268,7 @@ class Elector:
             what=f"{'renew' if exists else 'create'} Lease {terms.namespace}/{terms.name}",
             timeout_s=self._timeout_s,
         )
-        self._seen = observe(self._seen, self._spec(), self._clock())
+        self._seen = sighting(self._seen, self._spec(), self._clock())
         return True
 
     def _spec(self) -> Mapping[str, Any]:

@@ -29,7 +29,7 @@ from immich_operator.passes.controller import Controller
 from immich_operator.passes.metrics import Metrics
 from immich_operator.passes.workers import Workers
 from immich_operator.passes.workqueue import Pace, Queue
-from immich_operator.process.assembly import Parts, connect_watch, controller_names
+from immich_operator.process.assembly import Shared, connect_watch, controller_names
 from immich_operator.process.election import Elector, Terms
 from immich_operator.process.endpoints import Server, metrics_page, probe_page
 from immich_operator.process.memory import Memory, program_digest
@@ -207,7 +207,7 @@ class Operator:
     def _connect_watches(
         self, environ: Mapping[str, str], connection: Connection, run_dir: Path
     ) -> dict[str, Controller]:
-        parts = Parts(
+        shared = Shared(
             settings=self._settings,
             environ=environ,
             client=self._client,
@@ -221,7 +221,7 @@ class Operator:
             started=lambda: self._working,
         )
         return {
-            name: connect_watch(watch, name, parts) for name, watch in zip(self._limits, self._watches, strict=True)
+            name: connect_watch(watch, name, shared) for name, watch in zip(self._limits, self._watches, strict=True)
         }
 
     def _make_memory(self, environ: Mapping[str, str]) -> Memory | None:

@@ -31,7 +31,7 @@ class Provisioner:
     def __init__(self, name: str, api: Api, folder: Path, node: str) -> None:
         self._name, self._api, self._folder, self._node = name, api, folder, node
 
-    def settle(self) -> None:
+    def provision(self) -> None:
         """One look at all claims and volumes, and what it calls for."""
         classes = {
             entry["metadata"]["name"]: entry
@@ -113,7 +113,7 @@ class Provisioner:
             changed.clear()
             # Refused: somebody else was faster; the event of that starts the next look.
             with suppress(LocalClusterError):
-                self.settle()
+                self.provision()
             changed.wait(_WATCH_S)
 
     def _notice(self, kind: str, changed: threading.Event) -> None:

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from ansible.errors import AnsibleActionFail
 
 from ..plugin_utils.api_action import ApiAction
+from ..plugin_utils.components.images import images_from_environment
 from ..plugin_utils.kube.api_error import TransportError
 from ..plugin_utils.kube.api_objects import ApiObjects
 from ..plugin_utils.kube.applying import InParallel
@@ -18,7 +19,6 @@ from ..plugin_utils.kube.transport import Transport
 from ..plugin_utils.kube.values import structure, text
 from ..plugin_utils.passes import planning, status
 from ..plugin_utils.passes.observation import observe
-from ..plugin_utils.spec.images import images_from_environment
 
 INTERVAL_S = 2.0
 

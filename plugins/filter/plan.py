@@ -12,9 +12,9 @@ from typing import Any
 from ansible.errors import AnsibleFilterError
 from ansible.utils.unsafe_proxy import wrap_var
 
+from ..plugin_utils.components.images import images_from_environment
 from ..plugin_utils.kube.values import mapping, plain
 from ..plugin_utils.passes import planning
-from ..plugin_utils.spec.images import images_from_environment
 from ..plugin_utils.spec.names import KIND
 
 DOCUMENTATION = r"""

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from e2e.photos import Photos
 
-from ansible_collections.media.immich.plugins.plugin_utils.spec.images import DEFAULT_IMAGES
+from ansible_collections.media.immich.plugins.plugin_utils.components.images import DEFAULT_IMAGES
 from localcluster.testing import Cluster
 
 PASSWORD = "correct-horse-battery"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Custom resources and surroundings for tests of what a pass plans and reports."""
+"""Custom resources and clusters for tests of what a pass plans and reports."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import base64
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ansible_collections.media.immich.plugins.plugin_utils.components.images import DEFAULT_IMAGES
 from ansible_collections.media.immich.plugins.plugin_utils.components.volumes import mounted_claims
 from ansible_collections.media.immich.plugins.plugin_utils.passes.planning import Plan, plan
 from ansible_collections.media.immich.plugins.plugin_utils.passes.status import report
 from ansible_collections.media.immich.plugins.plugin_utils.spec.crd import complete
-from ansible_collections.media.immich.plugins.plugin_utils.spec.images import DEFAULT_IMAGES
 from ansible_collections.media.immich.plugins.plugin_utils.spec.references import references
 
 NAME, NAMESPACE, UID = "photos", "family", "11111111-2222-3333-4444-555555555555"
@@ -78,8 +78,8 @@ def seen_with(
     }
 
 
-def plan_for(cr: Mapping[str, Any], objects: Iterable[Mapping[str, Any]] = (), **surroundings: Any) -> Plan:
-    return plan(cr, seen=seen_with(cr, objects, **surroundings), images=DEFAULT_IMAGES, new_password=PASSWORD)
+def plan_for(cr: Mapping[str, Any], objects: Iterable[Mapping[str, Any]] = (), **cluster: Any) -> Plan:
+    return plan(cr, seen=seen_with(cr, objects, **cluster), images=DEFAULT_IMAGES, new_password=PASSWORD)
 
 
 def found(plan: Plan, kind: str, name: str) -> dict[str, Any]:
@@ -146,7 +146,7 @@ def workloads(plan: Plan) -> list[dict[str, Any]]:
     return [manifest for manifest in plan.objects if manifest["kind"] in {"Deployment", "StatefulSet"}]
 
 
-def settled(manifest: Mapping[str, Any], **status: Any) -> dict[str, Any]:
+def as_ready(manifest: Mapping[str, Any], **status: Any) -> dict[str, Any]:
     """A workload or claim as its controller leaves it when all is done; `status` says what is otherwise."""
     if manifest["kind"] == "PersistentVolumeClaim":
         return {**manifest, "status": {"phase": "Bound", **status}}
@@ -161,17 +161,17 @@ def settled(manifest: Mapping[str, Any], **status: Any) -> dict[str, Any]:
 
 
 def an_instance_at_work(
-    cr: Mapping[str, Any], objects: Iterable[Mapping[str, Any]] = (), **surroundings: Any
+    cr: Mapping[str, Any], objects: Iterable[Mapping[str, Any]] = (), **cluster: Any
 ) -> list[dict[str, Any]]:
     """All objects of an instance, up and running, with those it refers to and the claim that its database has."""
     objects = list(objects)
-    made = [settled(manifest) for manifest in as_live(plan_for(cr, objects, **surroundings))]
+    made = [as_ready(manifest) for manifest in as_live(plan_for(cr, objects, **cluster))]
     templates = [t for m in made if m["kind"] == "StatefulSet" for t in m["spec"].get("volumeClaimTemplates", ())]
     for template in templates:
         metadata = {**template["metadata"], "name": f"data-{cr['metadata']['name']}-postgres-0", "namespace": NAMESPACE}
         metadata["uid"] = f"uid-of-{metadata['name']}"
         claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": template["spec"]}
-        made.append(settled(claim))
+        made.append(as_ready(claim))
     mine = {(manifest["kind"], manifest["metadata"]["name"]) for manifest in made}
     made += [dict(o) for o in objects if (o["kind"], o["metadata"]["name"]) not in mine]
     mounted = {m["metadata"]["name"]: mounted_claims(m) for m in made if m["kind"] in {"Deployment", "StatefulSet"}}
@@ -227,12 +227,12 @@ def report_for(
     objects: Iterable[Mapping[str, Any]] = (),
     *,
     errors: Mapping[tuple[str, str], str] | None = None,
-    **surroundings: Any,
+    **cluster: Any,
 ) -> dict[str, Any]:
     """What a pass reports that finds just these objects and changes none."""
     objects = list(objects)
-    made = plan_for(cr, objects, **surroundings)
-    seen = seen_with(cr, objects, **surroundings)
+    made = plan_for(cr, objects, **cluster)
+    seen = seen_with(cr, objects, **cluster)
     result: dict[str, Any] = report(made.as_dict(), {"results": results_of(made, errors=errors)}, seen)
     return result
 
@@ -252,7 +252,7 @@ def summary(report: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
 
 def with_status(objects: Iterable[Mapping[str, Any]], kind: str, name: str, **status: Any) -> list[dict[str, Any]]:
     """The objects with another status of one of them."""
-    return [settled(m, **status) if (m["kind"], m["metadata"]["name"]) == (kind, name) else dict(m) for m in objects]
+    return [as_ready(m, **status) if (m["kind"], m["metadata"]["name"]) == (kind, name) else dict(m) for m in objects]
 
 
 def without(objects: Iterable[Mapping[str, Any]], kind: str, name: str) -> list[dict[str, Any]]:

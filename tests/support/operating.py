@@ -21,7 +21,7 @@ from typing import Any
 
 import yaml
 
-from ansible_collections.media.immich.plugins.plugin_utils.spec.images import DEFAULT_IMAGES, IMAGE_VARIABLES
+from ansible_collections.media.immich.plugins.plugin_utils.components.images import DEFAULT_IMAGES, IMAGE_VARIABLES
 from localcluster.errors import WaitError
 from localcluster.testing import Cluster
 

@@ -17,8 +17,8 @@ from ..spec.images import release_of
 from ..spec.immich_settings import OPERATOR, Finding, check_settings, converted
 from ..spec.immich_settings_schema import VERIFIED_RELEASES
 from ..spec.names import Component
-from .description import Description
-from .instance import Instance, Part, Surroundings
+from .description import Description, Removable, Wanted
+from .instance import Cluster, Draft, Instance, Part
 from .reasons import Reason
 from .required import Used, secret_text
 
@@ -43,39 +43,54 @@ class ConfigFile:
     checksum: str | None
 
 
-def plan(instance: Instance, around: Surroundings) -> tuple[Part, ConfigFile | None]:
-    """The object that holds the file.
+def plan(instance: Instance, cluster: Cluster, draft: Draft) -> list[Part]:
+    return [_file(instance, cluster, draft)]
 
-    No ConfigFile when a Secret is missing, or when Immich would not start with the settings: then all stays as it is,
-    the old file too, which a pod that starts again would read.
+
+def planned(instance: Instance, draft: Draft) -> ConfigFile | None:
+    """The file that a draft brings.
+
+    None when a Secret is missing, or when Immich would not start with the settings: then all stays as it is, the old file
+    too, which a pod that starts again would read.
     """
-    part = Part(Component.CONFIG)
+    [part] = [part for part in draft.parts if part.component == Component.CONFIG]
+    if part.is_blocked:
+        return None
     name = names.config_object(instance.name)
+    if not part.steps:
+        return ConfigFile("None", name, None)
+    manifest = part.steps[0]["object"]
+    content = manifest["data"][names.CONFIG_FILE]
+    text = base64.b64decode(content).decode() if manifest["kind"] == "Secret" else content
+    return ConfigFile(manifest["kind"], name, checksum(f"{instance.namespace}/{instance.name}", text))
+
+
+def _file(instance: Instance, cluster: Cluster, draft: Draft) -> Part:
+    """The object that holds the file, if there is to be one."""
+    part = Part(Component.CONFIG)
     wanted_kind, users = instance.spec.immich.configuration_kind, instance.spec.immich.configuration
     if is_deeper(users, DEEPEST):
         part.blocks(Reason.SPEC_INVALID, f"{PATH} is nested more than {DEEPEST} levels deep; make it flatter")
-        return part, None
+        return part
     users = converted(users)
-    _tell_of_doubtful_settings(part, instance, around, users, wanted_kind)
-    if part.is_blocked:
-        return part, None
-    if wanted_kind == "None":
-        return part, ConfigFile("None", name, None)
+    _tell_of_doubtful_settings(part, instance, cluster, draft, users, wanted_kind)
+    if part.is_blocked or wanted_kind == "None":
+        return part
 
     settings = merged(generated_settings(instance), with_machine_learning_urls(users))
-    settings, has_secrets = _with_secrets(part, instance, around, settings)
+    settings, has_secrets = _with_secrets(part, instance, cluster, settings)
     if part.is_blocked:
-        return part, None
+        return part
     text = as_yaml(settings)
     kind = "Secret" if has_secrets else wanted_kind
-    manifest = instance.manifest("v1", kind, name, part.component)
+    manifest = instance.manifest("v1", kind, names.config_object(instance.name), part.component)
     if kind == "Secret":
         manifest["type"] = "Opaque"
         manifest["data"] = {names.CONFIG_FILE: base64.b64encode(text.encode()).decode()}
     else:
         manifest["data"] = {names.CONFIG_FILE: text}
     part.apply(manifest)
-    return part, ConfigFile(kind, name, checksum(f"{instance.namespace}/{instance.name}", text))
+    return part
 
 
 def used_secrets(instance: Instance) -> list[Used]:
@@ -137,7 +152,7 @@ _QuotingDumper.add_representer(str, _string)
 
 
 def _with_secrets(
-    part: Part, instance: Instance, around: Surroundings, settings: dict[str, Any]
+    part: Part, instance: Instance, cluster: Cluster, settings: dict[str, Any]
 ) -> tuple[dict[str, Any], bool]:
     """The settings with the values of referenced Secrets in place of the references, and whether there were any."""
     has_secrets = False
@@ -147,7 +162,7 @@ def _with_secrets(
             continue
         has_secrets = True
         path = ".".join((PATH, *where, reference_key))
-        value = secret_text(part, instance, around, dig(holder, reference_key, default={}), path)
+        value = secret_text(part, instance, cluster, dig(holder, reference_key, default={}), path)
         rest = {name: entry for name, entry in holder.items() if name != reference_key}
         settings = _replaced(settings, where, {**rest, key: value})
     return settings, has_secrets
@@ -159,13 +174,13 @@ def _replaced(settings: Mapping[str, Any], where: tuple[str, ...], value: Mappin
 
 
 def _tell_of_doubtful_settings(
-    part: Part, instance: Instance, around: Surroundings, users: Mapping[str, Any], kind: str
+    part: Part, instance: Instance, cluster: Cluster, draft: Draft, users: Mapping[str, Any], kind: str
 ) -> None:
     if kind == "None":
         if users:
             part.warns(Reason.SETTING_IGNORED, f"{PATH} is not used, because spec.immich.configurationKind is None")
         return
-    is_verified = release_of(_server_image(instance, around)) in VERIFIED_RELEASES
+    is_verified = release_of(draft.image(instance, Component.SERVER) or "") in VERIFIED_RELEASES
     refused = []
     for finding in check_settings(users):
         message = f"{finding.path}: {finding.what}. {finding.remedy}"
@@ -174,15 +189,11 @@ def _tell_of_doubtful_settings(
         else:
             part.warns(_reason(finding), message)
     if refused:
-        part.blocks(Reason.INVALID_SETTING, f"{'; '.join(refused)}. {_until_then(instance, around)}")
+        part.blocks(Reason.INVALID_SETTING, f"{'; '.join(refused)}. {_until_then(instance, cluster)}")
 
 
-def _server_image(instance: Instance, around: Surroundings) -> str:
-    return str(instance.spec.server.image or around.images.get(Component.SERVER) or "")
-
-
-def _until_then(instance: Instance, around: Surroundings) -> str:
-    if around.live("Deployment", names.workload_name(instance.name, Component.SERVER)):
+def _until_then(instance: Instance, cluster: Cluster) -> str:
+    if cluster.live("Deployment", names.workload_name(instance.name, Component.SERVER)):
         return "Until then the server runs on with its former settings"
     return "Until then the server is not started"
 
@@ -193,4 +204,19 @@ def _reason(finding: Finding) -> Reason:
     return Reason.INVALID_SETTING if finding.fatal else Reason.UNKNOWN_SETTING
 
 
-DESCRIPTION = Description(component=Component.CONFIG, feeds_server=True)
+def _is_kind(kind: str) -> Wanted:
+    def is_wanted(instance: Instance, _cluster: Cluster, draft: Draft) -> bool:
+        file = planned(instance, draft)
+        return file is None or file.kind == kind
+
+    return is_wanted
+
+
+DESCRIPTION = Description(
+    component=Component.CONFIG,
+    plan=plan,
+    feeds_server=True,
+    removable=tuple(
+        Removable(kind=kind, name=names.config_object, is_wanted=_is_kind(kind)) for kind in ("ConfigMap", "Secret")
+    ),
+)

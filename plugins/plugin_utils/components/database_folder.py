@@ -19,8 +19,11 @@ from ..spec import names
 from ..spec.fields import Workload
 from ..spec.names import Component
 from . import pods, volumes
-from .instance import Instance, Part, Surroundings
+from .instance import Cluster, Instance, Part
 from .reasons import Reason
+
+COMPONENT = "database-folder"
+"""The component, of no other use, of the step that notes on a claim where its database is."""
 
 CLAIM = "PersistentVolumeClaim"
 VOLUME = "/var/lib/postgresql/data"
@@ -136,7 +139,7 @@ _USUAL = re.compile(rf"\.|{SUBDIRECTORY}|\d+/docker")
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class Look:
     """What a pod of the database found on its volume before PostgreSQL started."""
 
     state: str
@@ -185,7 +188,7 @@ class Place:
         return VOLUME if self.folder == TOP else f"{VOLUME}/{self.folder}"
 
 
-def seen_by(pod: Manifest) -> Seen | None:
+def look_of(pod: Manifest) -> Look | None:
     """What that pod said, None when it has not looked yet."""
     for status in dig(pod, "status", "initContainerStatuses", default=[]):
         if status.get("name") != LOOK:
@@ -198,7 +201,7 @@ def seen_by(pod: Manifest) -> Seen | None:
             for word in ("at", "closed", "has", "user", "more")
         }
         if state.strip() in STATES:
-            return Seen(
+            return Look(
                 state.strip(),
                 of["at"],
                 of["closed"],
@@ -211,16 +214,16 @@ def seen_by(pod: Manifest) -> Seen | None:
     return None
 
 
-def choose(part: Part, instance: Instance, around: Surroundings, claim_name: str) -> Place:
+def choose(part: Part, instance: Instance, cluster: Cluster, claim_name: str) -> Place:
     """The folder and the user for the database on that claim; `part` gets the explanation where a person has to decide.
 
     What the claim says comes first, then what a pod saw that could not start, then where the database runs now. A new
     claim of ours says where from the beginning.
     """
-    claim = around.live(CLAIM, claim_name)
-    seen = _seen_on(around, claim_name)
-    live_folder, live_is_guess = _live(instance, around, claim_name)
-    told_by = claim or _template(live_of(instance, around))
+    claim = cluster.live(CLAIM, claim_name)
+    look = _look_on(cluster, claim_name)
+    live_folder, live_is_guess = _live(instance, cluster, claim_name)
+    told_by = claim or _template(live_of(instance, cluster))
     noted = dig(told_by, "metadata", "annotations", names.PGDATA_ANNOTATION)
     learned: dict[str, str] = {}
     if noted:
@@ -231,23 +234,23 @@ def choose(part: Part, instance: Instance, around: Surroundings, claim_name: str
                 f"PersistentVolumeClaim {claim_name}: its annotation {names.PGDATA_ANNOTATION} has to be a folder of the "
                 f"volume, such as {SUBDIRECTORY}, or `{TOP}` for its top, not {folder!r}",
             )
-    elif seen and seen.is_refused and not seen.is_doubtful and _is_beyond_doubt(seen.at, instance, claim_name):
-        folder = learned[names.PGDATA_ANNOTATION] = seen.at[0]
-    elif seen and seen.is_refused and seen.is_without_database and live_folder == TOP:
+    elif look and look.is_refused and not look.is_doubtful and _is_beyond_doubt(look.at, instance, claim_name):
+        folder = learned[names.PGDATA_ANNOTATION] = look.at[0]
+    elif look and look.is_refused and look.is_without_database and live_folder == TOP:
         folder = learned[names.PGDATA_ANNOTATION] = SUBDIRECTORY  # initdb refuses the top, whatever is there
     else:
         folder = live_folder or SUBDIRECTORY
-    is_new = claim_name == names.database_claim(instance.name) and around.is_known_missing(CLAIM, claim_name)
+    is_new = claim_name == names.database_claim(instance.name) and cluster.is_known_missing(CLAIM, claim_name)
     is_guess = not (noted or live_folder or is_new)
-    if live_folder == folder and live_is_guess and not (noted and seen and seen.is_refused):
+    if live_folder == folder and live_is_guess and not (noted and look and look.is_refused):
         is_guess = True  # as it is, or the pod would be replaced only because the claim says it now
     if learned:
         is_guess = False
-    user = _user(instance, around, claim, seen, learned)
-    if seen and seen.is_refused:
-        is_former = user is not None and not _user_is_set(instance) and seen.runs_as not in (None, user)
+    user = _user(instance, cluster, claim, look, learned)
+    if look and look.is_refused:
+        is_former = user is not None and not _user_is_set(instance) and look.runs_as not in (None, user)
         if not is_former:
-            _explain(part, instance, claim_name, seen, folder, str(noted) if noted else None, learned)
+            _explain(part, instance, claim_name, look, folder, str(noted) if noted else None, learned)
     return Place(folder, is_guess, user, learned)
 
 
@@ -258,14 +261,14 @@ def _is_beyond_doubt(at: tuple[str, ...], instance: Instance, claim_name: str) -
     return claim_name == names.database_claim(instance.name) or bool(_USUAL.fullmatch(at[0]))
 
 
-def remember(instance: Instance, around: Surroundings, claim_name: str) -> Part:
+def remember(instance: Instance, cluster: Cluster, claim_name: str) -> Part:
     """Note on a claim that does not say it where the database is that runs on it. Nothing depends on that."""
-    part = Part("database-folder")
-    claim = around.live(CLAIM, claim_name)
-    live = live_of(instance, around)
-    seen, (folder, _is_guess) = _seen_on(around, claim_name), _live(instance, around, claim_name)
+    part = Part(COMPONENT)
+    claim = cluster.live(CLAIM, claim_name)
+    live = live_of(instance, cluster)
+    look, (folder, _is_guess) = _look_on(cluster, claim_name), _live(instance, cluster, claim_name)
     is_said = dig(claim, "metadata", "annotations", names.PGDATA_ANNOTATION)
-    if claim and not is_said and live and is_ready(live) and folder and seen and not seen.is_refused:
+    if claim and not is_said and live and is_ready(live) and folder and look and not look.is_refused:
         annotate(part, claim, {names.PGDATA_ANNOTATION: folder})
     return part
 
@@ -279,11 +282,11 @@ def annotate(part: Part, claim: Manifest, annotations: Mapping[str, str]) -> Non
         part.merge(claim, {"metadata": {"uid": claim["metadata"].get("uid"), "annotations": new}})
 
 
-def live_of(instance: Instance, around: Surroundings) -> Manifest | None:
-    return around.live("StatefulSet", names.workload_name(instance.name, Component.POSTGRES))
+def live_of(instance: Instance, cluster: Cluster) -> Manifest | None:
+    return cluster.live("StatefulSet", names.workload_name(instance.name, Component.POSTGRES))
 
 
-def look(image: str, settings: Workload, place: Place) -> dict[str, Any]:
+def look_container(image: str, settings: Workload, place: Place) -> dict[str, Any]:
     """The container that looks. It has the user of the database, and may not write."""
     env = [pods.variable("PGDATA", place.path)]
     if place.is_guess:
@@ -298,16 +301,16 @@ def look(image: str, settings: Workload, place: Place) -> dict[str, Any]:
     )
 
 
-def _seen_on(around: Surroundings, claim_name: str) -> Seen | None:
+def _look_on(cluster: Cluster, claim_name: str) -> Look | None:
     """What the present pod on that claim saw."""
-    on_claim = [pod for pod in around.pods if claim_name in volumes.claims_of_pods([pod], Component.POSTGRES)]
+    on_claim = [pod for pod in cluster.pods if claim_name in volumes.claims_of_pods([pod], Component.POSTGRES)]
     on_claim.sort(key=lambda pod: bool(dig(pod, "metadata", "deletionTimestamp")))
-    return next((seen for pod in on_claim if (seen := seen_by(pod))), None)
+    return next((look for pod in on_claim if (look := look_of(pod))), None)
 
 
-def _live(instance: Instance, around: Surroundings, claim_name: str) -> tuple[str | None, bool]:
+def _live(instance: Instance, cluster: Cluster, claim_name: str) -> tuple[str | None, bool]:
     """(folder, was it a guess) of the StatefulSet on that claim; (None, False) where there is none."""
-    live = live_of(instance, around)
+    live = live_of(instance, cluster)
     if live is None or claim_name not in volumes.mounted_claims(live):
         return None, False
     spec = dig(live, "spec", "template", "spec", default={})
@@ -330,21 +333,21 @@ def _template(live: Manifest | None) -> Manifest | None:
 
 
 def _user(
-    instance: Instance, around: Surroundings, claim: Manifest | None, seen: Seen | None, learned: dict[str, str]
+    instance: Instance, cluster: Cluster, claim: Manifest | None, look: Look | None, learned: dict[str, str]
 ) -> int | None:
     """The uid for the database: what a pod found that files or image need. A user's own setting comes on top of it.
 
     Whose a database is that was seen always counts. The owner of closed folders is a guess, so that is made only once.
     """
-    if around.is_openshift:
+    if cluster.is_openshift:
         return None
     noted = str(dig(claim, "metadata", "annotations", names.DATABASE_USER_ANNOTATION, default=""))
     said = int(noted) if noted.isdigit() and int(noted) else None
-    if seen and seen.is_refused and len(seen.users) == 1 and not _user_is_set(instance):
-        [user] = seen.users
-        is_only_owner = seen.state == "unknown" and not seen.is_cut_short
+    if look and look.is_refused and len(look.users) == 1 and not _user_is_set(instance):
+        [user] = look.users
+        is_only_owner = look.state == "unknown" and not look.is_cut_short
         may_be = is_only_owner and not said and user != pods.DATABASE_USER["runAsUser"]
-        if user and (seen.knows_user or may_be):
+        if user and (look.knows_user or may_be):
             learned[names.DATABASE_USER_ANNOTATION] = str(user)
             return user
     return said
@@ -359,7 +362,7 @@ def _explain(
     part: Part,
     instance: Instance,
     claim: str,
-    seen: Seen,
+    look: Look,
     folder: str,
     noted: str | None,
     learned: Mapping[str, str],
@@ -368,56 +371,56 @@ def _explain(
     key = names.PGDATA_ANNOTATION
     annotate = f"kubectl annotate persistentvolumeclaim --namespace {instance.namespace} {claim} {key}"
     where = f"PersistentVolumeClaim {claim}"
-    at, closed = " and ".join(map(_shown, seen.at)), " and ".join(map(_shown, seen.closed))
-    owners = " and ".join(str(user) for user in seen.users)
-    if seen.knows_user and 0 in seen.users:
+    at, closed = " and ".join(map(_shown, look.at)), " and ".join(map(_shown, look.closed))
+    owners = " and ".join(str(user) for user in look.users)
+    if look.knows_user and 0 in look.users:
         message = (
             f"{where}: the database on it belongs to root, as which PostgreSQL does not run. Give its files to uid "
-            f"{seen.runs_as or pods.DATABASE_USER['runAsUser']}, the user of the pod"
+            f"{look.runs_as or pods.DATABASE_USER['runAsUser']}, the user of the pod"
         )
-    elif seen.knows_user and seen.users and names.DATABASE_USER_ANNOTATION not in learned:
+    elif look.knows_user and look.users and names.DATABASE_USER_ANNOTATION not in learned:
         message = (
             f"{where}: only uid {owners} can use the database on it, and its pod runs as another one. Set "
             f"spec.postgres.podSecurityContext.runAsUser to {owners}, or give the files to the user of the pod"
         )
-    elif seen.at and noted and folder not in seen.at:
+    elif look.at and noted and folder not in look.at:
         message = (
             f"{where} says by its annotation {key} that the database is in {_shown(folder)}, but there is none, and "
-            f"there is one in {at}. So no new one is set up. If that is the right one, run `{annotate}={seen.at[0]} "
+            f"there is one in {at}. So no new one is set up. If that is the right one, run `{annotate}={look.at[0]} "
             "--overwrite`"
         )
-    elif len(seen.at) > 1 and not noted:
+    elif len(look.at) > 1 and not noted:
         message = (
             f"{where} holds several databases, in {at}, and does not say which one is to run, so none is started. Run "
             f"`{annotate}=FOLDER` with the folder of the right one, `{TOP}` for the top of the volume"
         )
-    elif (seen.at or seen.state == "database") and seen.is_doubtful and not noted:
-        doubt = f"nobody but uid {owners or 'of its owner'} may look into {closed}" if seen.closed else _MANY
+    elif (look.at or look.state == "database") and look.is_doubtful and not noted:
+        doubt = f"nobody but uid {owners or 'of its owner'} may look into {closed}" if look.closed else _MANY
         message = (
             f"{where} holds a database in {at or _shown(folder)}, but {doubt}, where another one may be. So none is started. "
             f"Run `{annotate}=FOLDER` with the folder of the right one, `{TOP}` for the top of the volume"
         )
-    elif seen.at and not noted and key not in learned:
+    elif look.at and not noted and key not in learned:
         message = f"{where} holds a database in {at}. "
         message += (
-            f"That may be one of another program. If it is the right one, run `{annotate}={seen.at[0]}`; for a new one, "
+            f"That may be one of another program. If it is the right one, run `{annotate}={look.at[0]}`; for a new one, "
             "name a volume of its own"
-            if _FOLDER.fullmatch(seen.at[0])
+            if _FOLDER.fullmatch(look.at[0])
             else "Give that folder a name of letters and digits"
         )
-    elif seen.state == "unknown" and seen.closed and names.DATABASE_USER_ANNOTATION not in learned:
-        owner = f"its owner, uid {owners}," if seen.users else "its owner"
+    elif look.state == "unknown" and look.closed and names.DATABASE_USER_ANNOTATION not in learned:
+        owner = f"its owner, uid {owners}," if look.users else "its owner"
         message = (
             f"{where}: nobody but {owner} may look into {closed}, where the database may be, so none is set up. Let the "
             "user of the pod read it, or move it to another volume"
         )
-    elif seen.state == "unknown" and seen.is_cut_short and not learned:
+    elif look.state == "unknown" and look.is_cut_short and not learned:
         message = (
             f"{where}: {_MANY}, where the database may be, so none is set up. Run `{annotate}=FOLDER` with the folder of the "
             f"database, `{SUBDIRECTORY}` for a new one"
         )
-    elif seen.is_without_database and not learned:
-        content = f"{', '.join(seen.has)} but " if seen.has else ""
+    elif look.is_without_database and not learned:
+        content = f"{', '.join(look.has)} but " if look.has else ""
         message = (
             f"{where} holds {content}no database, and none can be set up in {_shown(folder)}, because that is not empty. "
             f"Take away what is there, or run `{annotate}={SUBDIRECTORY} --overwrite` for a folder of its own"

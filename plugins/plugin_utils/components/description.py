@@ -1,18 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What there is to know of a component beside how it is planned. Each module has one; `registry` has them all."""
+"""All that passes know of a component. Each component's module has a description; `registry` has them all."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from ..spec import names
 from ..spec.fields import Persistence
 from ..spec.names import Component
-from .instance import Instance, Surroundings
+from .instance import Cluster, Draft, Instance, Part
 from .reasons import Reason
 
-Wanted: TypeAlias = Callable[[Instance, Surroundings], bool]
+Planner: TypeAlias = Callable[[Instance, Cluster, Draft], Iterable[Part]]
+Wanted: TypeAlias = Callable[[Instance, Cluster, Draft], bool]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,18 +49,49 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """What the component's pods run where the custom resource names no image."""
+
+    variable: str
+    """The environment variable of the operator that says so."""
+    default: str
+    """What the variable is in a deployed operator, see `images.DEFAULT_IMAGES`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removable:
+    """An object that can be made anew, so it is deleted when it is not wanted, and when the instance goes."""
+
+    kind: str
+    name: Callable[[str], str]
+    """Its name for an instance of this name."""
+    is_wanted: Wanted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Description:
     component: Component
+    plan: Planner
+    """What the component contributes to the plan, in order. A part of another name than the component's is carried out
+    also while the component is blocked."""
     workload: Workload | None = None
+    image: Image | None = None
     claim: Claim | None = None
     feeds_server: bool = False
     """Whether the server waits while this is blocked, and keeps it while it is itself held back."""
-    objects: Mapping[str, Wanted] | None = None
-    """{kind: whether the object of that kind is wanted}, for those that are named after the component."""
+    removable: Sequence[Removable] = ()
 
 
-def enabled(component: Component) -> Wanted:
-    return lambda instance, _around: instance.is_enabled(component)
+def named_after(component: Component, *kinds: str, is_wanted: Wanted | None = None) -> tuple[Removable, ...]:
+    """Objects that carry the component's name; wanted while the component is enabled, unless `is_wanted` says otherwise."""
+    return tuple(
+        Removable(
+            kind=kind,
+            name=lambda instance: names.workload_name(instance, component),
+            is_wanted=is_wanted or (lambda instance, _cluster, _draft: instance.is_enabled(component)),
+        )
+        for kind in kinds
+    )
 
 
 def external(component: Component) -> Callable[[Instance], tuple[Reason, str]]:

@@ -14,7 +14,7 @@ from ..spec.fields import ImmichWorkload
 from ..spec.names import Component
 from ..spec.variables import Fixed, Variable, by_name, fixed_variables
 from . import pods
-from .instance import Instance, Part, Surroundings
+from .instance import Cluster, Instance, Part
 from .reasons import Reason
 
 SOURCES = (("configMapKeyRef", "ConfigMap"), ("secretKeyRef", "Secret"))
@@ -34,13 +34,13 @@ class Given(NamedTuple):
     """False for a key that `envFrom` reads: any entry of the operator's counts more."""
 
 
-def given(around: Surroundings, settings: ImmichWorkload, path: str) -> dict[str, Given]:
+def given(cluster: Cluster, settings: ImmichWorkload, path: str) -> dict[str, Given]:
     """{name: what the user gives}: of several the one that Kubernetes takes. `path` is where the settings are."""
     found: dict[str, Given] = {}
     for index, entry in enumerate(settings.env_from):
         for key, kind in ALL_KEYS:
             name = dig(entry, key, "name")
-            live = around.live(kind, name) if name else None
+            live = cluster.live(kind, name) if name else None
             for held in (live or {}).get("data") or {}:
                 where = f"{path}.envFrom[{index}] (key {held} of {kind} {name})"
                 text = _text(kind, live, held)
@@ -54,7 +54,7 @@ def given(around: Surroundings, settings: ImmichWorkload, path: str) -> dict[str
             reference = dig(entry, "valueFrom", key)
             if not reference:
                 continue
-            live = around.live(kind, reference.get("name", ""))
+            live = cluster.live(kind, reference.get("name", ""))
             text = _text(kind, live, reference.get("key", ""))
             if text is None and reference.get("optional"):
                 break  # then the container does not get it, or keeps what envFrom gives

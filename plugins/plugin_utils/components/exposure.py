@@ -10,7 +10,7 @@ from ..kube.values import Manifest, dig, without_none
 from ..spec import names
 from ..spec.fields import IngressPath
 from ..spec.names import Component
-from .instance import Instance, Part, Surroundings
+from .instance import Cluster, Draft, Instance, Part
 from .reasons import Reason
 
 ROUTE_API = "route.openshift.io/v1"
@@ -20,22 +20,22 @@ INGRESS_API = "networking.k8s.io/v1"
 PATH_TYPES = ("Prefix", "Exact", "ImplementationSpecific")
 
 
-def wants_ingress(instance: Instance) -> bool:
+def wants_ingress(instance: Instance, _cluster: Cluster, _draft: Draft) -> bool:
     return instance.spec.server.enabled and instance.spec.server.ingress.enabled
 
 
-def wants_route(instance: Instance, around: Surroundings) -> bool:
+def wants_route(instance: Instance, cluster: Cluster, _draft: Draft) -> bool:
     """Where the Route API exists, unless it is switched off."""
     server = instance.spec.server
-    return server.enabled and server.route.enabled is not False and around.has_route_api
+    return server.enabled and server.route.enabled is not False and cluster.has_route_api
 
 
-def plan(instance: Instance, around: Surroundings) -> Part:
+def plan(instance: Instance, cluster: Cluster, draft: Draft) -> Part:
     part = Part(Component.SERVER)
-    if wants_ingress(instance):
+    if wants_ingress(instance, cluster, draft):
         _warn_of_path_types(part, instance)
         part.apply(ingress(instance))
-    if wants_route(instance, around):
+    if wants_route(instance, cluster, draft):
         part.apply(route(instance))
     elif instance.spec.server.enabled and instance.spec.server.route.enabled:
         part.warns(

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One Immich instance: its custom resource, and what is known of its surroundings."""
+"""One Immich instance: its custom resource, and what is known of its cluster."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,7 +38,7 @@ class Instance:
 
     def settings(self, component: Component) -> Workload:
         """The part of the spec for a workload."""
-        settings: Workload = getattr(self.spec, component.replace("-", "_"))
+        settings: Workload = getattr(self.spec, names.attribute(component))
         return settings
 
     def is_enabled(self, component: Component) -> bool:
@@ -83,11 +83,14 @@ class Instance:
         return {"apiVersion": api_version, "kind": kind, "metadata": metadata}
 
 
-class Surroundings:
-    """What `observe` saw, looked up by kind and name."""
+class Cluster:
+    """What there is in the cluster, looked up by kind and name.
 
-    def __init__(self, seen: Mapping[str, Any], images: Mapping[str, str]) -> None:
-        self.images = images
+    One word for one thing: `seen` is the dict that `observe` returned and that travels from task to task, a `Cluster` is
+    that dict made ready for questions, and `live` is an object as it is there, in contrast to the one that is wanted.
+    """
+
+    def __init__(self, seen: Mapping[str, Any]) -> None:
         self.has_route_api = bool(dig(seen, "apis", "route"))
         self.is_openshift = bool(seen.get("openshift"))
         self.pods: list[Manifest] = list(seen.get("pods") or ())
@@ -116,7 +119,7 @@ class Surroundings:
 
 @dataclass(slots=True)
 class Part:
-    """What one component contributes to the plan."""
+    """What one component contributes to the plan, and what it has to say. Each step carries the component's name."""
 
     component: str
     steps: list[dict[str, Any]] = field(default_factory=list)
@@ -157,6 +160,29 @@ class Part:
     @property
     def is_blocked(self) -> bool:
         return any(notice.effect is Effect.BLOCKS for notice in self.notices)
+
+
+@dataclass(slots=True, kw_only=True)
+class Draft:
+    """A plan while it is made: what all components are given, and what those before have contributed."""
+
+    images: Mapping[str, str]
+    """{component: image} for those that name none in the custom resource."""
+    new_password: str
+    """For a database that neither has a password nor data."""
+    blocked: Container[str]
+    """The components that are blocked for other reasons than their own plan finds: an invalid spec, a claim in danger."""
+    parts: list[Part] = field(default_factory=list)
+
+    def image(self, instance: Instance, component: Component) -> str | None:
+        return instance.settings(component).image or self.images.get(component)
+
+    def written_secrets(self) -> dict[str, Mapping[str, str]]:
+        """{name: {key: base64}} of the Secrets that the plan writes so far."""
+        written = [
+            step["object"] for part in self.parts for step in part.steps if dig(step, "object", "kind") == "Secret"
+        ]
+        return {secret["metadata"]["name"]: secret["data"] for secret in written}
 
 
 def identity(manifest: Manifest) -> dict[str, Any]:

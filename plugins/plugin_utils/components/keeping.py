@@ -13,7 +13,7 @@ from typing import Any
 from ..kube.values import Manifest, dig
 from ..spec import names
 from ..spec.references import NAMES
-from .instance import Instance, Part, Surroundings
+from .instance import Cluster, Instance, Part
 
 COMPONENT = "keeping"
 """The component, of no other use, of the steps that see to it that an object outlives the instance."""
@@ -30,23 +30,23 @@ def annotations_for(live: Manifest | None) -> dict[str, str]:
     return {key: value for key, value in names.KEEP_ANNOTATIONS.items() if not found.get(key) or found[key] == value}
 
 
-def plan(instance: Instance, around: Surroundings, applied: Container[tuple[str, str]]) -> Part:
+def plan(instance: Instance, cluster: Cluster, applied: Container[tuple[str, str]]) -> Part:
     """Annotate what is there already and is not `applied`, (kind, name), in this pass. Nothing depends on that."""
     part = Part(COMPONENT)
-    for live in _kept(instance, around):
+    for live in _kept(instance, cluster):
         if (live["kind"], live["metadata"]["name"]) not in applied:
             _annotate(part, live)
     return part
 
 
-def without_owner(instance: Instance, around: Surroundings) -> Part:
+def without_owner(instance: Instance, cluster: Cluster) -> Part:
     """Take the instance off the owners of what has to outlive it, before anything else is done.
 
     We never put it there. The Operator SDK's runtime does with objects made by POST, and once it is there the object
     goes with the custom resource, whoever looks after the instance by then.
     """
     part = Part(COMPONENT)
-    for live in _kept(instance, around):
+    for live in _kept(instance, cluster):
         owners = dig(live, "metadata", "ownerReferences", default=[])
         others = [owner for owner in owners if not instance.is_reference(owner)]
         if len(others) < len(owners):
@@ -56,11 +56,11 @@ def without_owner(instance: Instance, around: Surroundings) -> Part:
     return part
 
 
-def _kept(instance: Instance, around: Surroundings) -> Iterator[Manifest]:
+def _kept(instance: Instance, cluster: Cluster) -> Iterator[Manifest]:
     """What is there of library, database volume and credentials."""
     for kind, functions in NAMES.items():
         for name_of in functions:
-            if live := around.live(kind, name_of(instance.name)):
+            if live := cluster.live(kind, name_of(instance.name)):
                 yield live
 
 

@@ -8,7 +8,7 @@ from ..spec.fields import Persistence
 from ..spec.names import Component
 from . import volumes
 from .description import Claim, Description
-from .instance import Instance, Part, Surroundings
+from .instance import Cluster, Draft, Instance, Part
 
 PATH = "spec.immich.persistence.library"
 
@@ -21,24 +21,25 @@ def claim_name(instance: Instance) -> str:
     return persistence(instance).existing_claim or names.library_claim(instance.name)
 
 
-def is_shared(instance: Instance, around: Surroundings) -> bool:
+def is_shared(instance: Instance, cluster: Cluster) -> bool:
     """True when server pods on several nodes may write to the library at the same time."""
-    return volumes.is_shared(volumes.access_modes(around, claim_name(instance), persistence(instance)))
+    return volumes.is_shared(volumes.access_modes(cluster, claim_name(instance), persistence(instance)))
 
 
-def plan(instance: Instance, around: Surroundings) -> Part:
+def plan(instance: Instance, cluster: Cluster, _draft: Draft) -> list[Part]:
     part = Part(Component.LIBRARY)
     settings = persistence(instance)
     if settings.existing_claim:
-        volumes.check_existing_claim(part, instance, around, settings.existing_claim, path=f"{PATH}.existingClaim")
+        volumes.check_existing_claim(part, instance, cluster, settings.existing_claim, path=f"{PATH}.existingClaim")
     else:
         name = names.library_claim(instance.name)
-        volumes.managed_claim(part, instance, around, name, settings, path=PATH, owned=False)
-    return part
+        volumes.managed_claim(part, instance, cluster, name, settings, path=PATH, owned=False)
+    return [part]
 
 
 DESCRIPTION = Description(
     component=Component.LIBRARY,
+    plan=plan,
     claim=Claim(
         name=claim_name,
         made=names.library_claim,

@@ -17,7 +17,7 @@ from ..spec import names
 from ..spec.fields import Workload
 from ..spec.names import Component
 from . import pods, volumes
-from .instance import Instance, Part, Surroundings
+from .instance import Cluster, Instance, Part
 from .reasons import Reason
 
 LOOK = names.LOOK_AT_LIBRARY
@@ -80,7 +80,7 @@ folders, at most 5, `owner` says whose they are and `other` whose the rest is, a
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class Look:
     """What a pod of the server may not use of its library."""
 
     is_refused: bool
@@ -98,7 +98,7 @@ class Seen:
         return self.owners[0] if self.is_refused and len(self.owners) == 1 and len(users) == 1 else None
 
 
-def seen_by(pod: Manifest) -> Seen | None:
+def look_of(pod: Manifest) -> Look | None:
     """What that pod was refused, None when it has not looked or may use all."""
     for status in dig(pod, "status", "initContainerStatuses", default=[]):
         ended = dig(status, "state", "terminated") or dig(status, "lastState", "terminated", default={})
@@ -108,35 +108,35 @@ def seen_by(pod: Manifest) -> Seen | None:
                 word: tuple(line[len(word) + 1 :] for line in lines if line.startswith(f"{word} "))
                 for word in ("at", "owner", "other")
             }
-            return Seen(lines[0] == "closed", of["at"], of["owner"], of["other"])
+            return Look(lines[0] == "closed", of["at"], of["owner"], of["other"])
     return None
 
 
-def security(part: Part, instance: Instance, around: Surroundings, claim_name: str) -> dict[str, int]:
+def security(part: Part, instance: Instance, cluster: Cluster, claim_name: str) -> dict[str, int]:
     """User and group for the server's pods, {} for those of the image; `part` gets what is to be noted and explained.
 
     Where the user names one, or gives root the right to use all, the claim does not count.
     """
-    claim = around.live("PersistentVolumeClaim", claim_name)
+    claim = cluster.live("PersistentVolumeClaim", claim_name)
     noted = _ids(dig(claim, "metadata", "annotations", names.LIBRARY_USER_ANNOTATION, default=""))
-    is_decided = around.is_openshift or _user_is_set(instance) or _may_use_all(instance)
+    is_decided = cluster.is_openshift or _user_is_set(instance) or _may_use_all(instance)
     if is_decided:
         noted = {}
-    is_former_known = not (around.is_openshift or _user_is_set(instance))
-    seen = _seen_on(around, claim_name, noted if is_former_known else None)
-    if claim and seen and seen.owner and not (noted or is_decided):
-        noted = _ids(seen.owner)
+    is_former_known = not (cluster.is_openshift or _user_is_set(instance))
+    look = _look_on(cluster, claim_name, noted if is_former_known else None)
+    if claim and look and look.owner and not (noted or is_decided):
+        noted = _ids(look.owner)
         if noted:
             # Before the Deployment, which is held back if this fails: nothing else would tell the next pass.
-            annotations = {names.LIBRARY_USER_ANNOTATION: seen.owner}
+            annotations = {names.LIBRARY_USER_ANNOTATION: look.owner}
             part.merge(claim, {"metadata": {"uid": claim["metadata"].get("uid"), "annotations": annotations}})
             return noted
-    if seen:
-        _explain(part, instance, claim_name, seen, noted)
+    if look:
+        _explain(part, instance, claim_name, look, noted)
     return noted
 
 
-def look(
+def look_container(
     image: str, settings: Workload, mounts: list[dict[str, Any]], variables: Container[str]
 ) -> list[dict[str, Any]]:
     """The container that looks, with the user and the rights of the server; none where the user wants no such check.
@@ -151,21 +151,21 @@ def look(
     ]
 
 
-def _seen_on(around: Surroundings, claim_name: str, user: Mapping[str, int] | None) -> Seen | None:
+def _look_on(cluster: Cluster, claim_name: str, user: Mapping[str, int] | None) -> Look | None:
     """What a pod of that user was refused on that claim, {} for that of the image; of any user for None."""
-    for pod in around.pods:
+    for pod in cluster.pods:
         runs_as = dig(pod, "spec", "securityContext", "runAsUser")
         is_former = user is not None and runs_as is not None and runs_as != user.get("runAsUser")
-        if claim_name in volumes.claims_of_pods([pod], Component.SERVER) and not is_former and (seen := seen_by(pod)):
-            return seen
+        if claim_name in volumes.claims_of_pods([pod], Component.SERVER) and not is_former and (look := look_of(pod)):
+            return look
     return None
 
 
-def _explain(part: Part, instance: Instance, claim_name: str, seen: Seen, noted: Mapping[str, int]) -> None:
-    at = ", ".join("its top" if folder in (".", FOLDER) else folder for folder in seen.at)
-    owners = " and ".join(seen.owners)
+def _explain(part: Part, instance: Instance, claim_name: str, look: Look, noted: Mapping[str, int]) -> None:
+    at = ", ".join("its top" if folder in (".", FOLDER) else folder for folder in look.at)
+    owners = " and ".join(look.owners)
     what = f"PersistentVolumeClaim {claim_name}: the server may not read and write {at}, which belongs to {owners}"
-    if not seen.is_refused:
+    if not look.is_refused:
         part.warns(
             Reason.LIBRARY_CLOSED,
             f"{what} (user:group), so it can't show photos that are there. Give the folders to the user of the server",
@@ -175,7 +175,7 @@ def _explain(part: Part, instance: Instance, claim_name: str, seen: Seen, noted:
         "Set runAsUser and runAsGroup in spec.server.podSecurityContext to the owner of all files, or fsGroup, or let root "
         "use all by `securityContext: {capabilities: {add: [DAC_OVERRIDE]}}` in spec.server"
     )
-    others = [ids for ids in seen.others if ids not in seen.owners]
+    others = [ids for ids in look.others if ids not in look.owners]
     if others:
         remedy = f"Other folders belong to {' and '.join(others)}. {remedy}"
     if noted:

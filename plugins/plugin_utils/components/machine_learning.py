@@ -9,8 +9,8 @@ from ..kube.values import without_none
 from ..spec import names
 from ..spec.names import Component
 from . import environment, pods, volumes
-from .description import Claim, Description, Workload, enabled, switched_off
-from .instance import Instance, Part, Surroundings
+from .description import Claim, Description, Image, Workload, named_after, switched_off
+from .instance import Cluster, Draft, Instance, Part
 from .reasons import Reason
 from .required import check_environment, checksum_of_used, used_by_environment
 from .rollout import apply_deployment
@@ -28,23 +28,23 @@ CACHE_ENVIRONMENT = [
 """Everything that is downloaded goes to the volume. Up to 3.1 the image leaves HF_HOME to a home that may be read-only."""
 
 
-def plan(instance: Instance, around: Surroundings) -> Part:
+def plan(instance: Instance, cluster: Cluster, draft: Draft) -> list[Part]:
     part = Part(Component.MACHINE_LEARNING)
     settings = instance.spec.machine_learning
     if not settings.enabled:
-        return part
+        return [part]
     if settings.url:
         part.warns(Reason.SETTING_IGNORED, f"{PATH}.url is not used, because {PATH}.enabled is true")
-    image = settings.image or around.images.get(Component.MACHINE_LEARNING)
+    image = draft.image(instance, Component.MACHINE_LEARNING)
     if not image:
-        return part
+        return [part]
     persistence = settings.persistence
     claim = claim_name(instance)
     if claim and persistence.existing_claim:
-        volumes.check_existing_claim(part, instance, around, claim, path=f"{PATH}.persistence.existingClaim")
+        volumes.check_existing_claim(part, instance, cluster, claim, path=f"{PATH}.persistence.existingClaim")
     elif claim:
-        volumes.managed_claim(part, instance, around, claim, persistence, path=f"{PATH}.persistence", owned=True)
-    is_shared = claim is None or volumes.is_shared(volumes.access_modes(around, claim, persistence))
+        volumes.managed_claim(part, instance, cluster, claim, persistence, path=f"{PATH}.persistence", owned=True)
+    is_shared = claim is None or volumes.is_shared(volumes.access_modes(cluster, claim, persistence))
     if not is_shared and settings.replicas > 1:
         part.warns(
             Reason.VOLUME_NOT_SHARED,
@@ -52,13 +52,13 @@ def plan(instance: Instance, around: Surroundings) -> Part:
             f"PersistentVolumeClaim {claim} is not ReadWriteMany: all replicas have to fit on one node. Use a "
             f"ReadWriteMany claim, or set {PATH}.persistence.enabled to false so that each pod has a cache of its own",
         )
-    check_environment(part, instance, around, settings, PATH)
-    users = environment.given(around, settings, PATH)
+    check_environment(part, instance, cluster, settings, PATH)
+    users = environment.given(cluster, settings, PATH)
     environment.check(part, instance, Component.MACHINE_LEARNING, users, CACHE_ENVIRONMENT)
     pinned = environment.pinned(instance, settings, Component.MACHINE_LEARNING, users)
-    apply_deployment(part, around, _deployment(instance, around, image, claim, pinned, recreate=not is_shared))
+    apply_deployment(part, cluster, _deployment(instance, cluster, image, claim, pinned, recreate=not is_shared))
     part.apply(pods.service(instance, Component.MACHINE_LEARNING, [("http", PORT)]))
-    return part
+    return [part]
 
 
 def claim_name(instance: Instance) -> str | None:
@@ -71,7 +71,7 @@ def claim_name(instance: Instance) -> str | None:
 
 def _deployment(
     instance: Instance,
-    around: Surroundings,
+    cluster: Cluster,
     image: str,
     claim: str | None,
     pinned: list[dict[str, Any]],
@@ -90,7 +90,7 @@ def _deployment(
         **pods.http_probes("/ping"),
     )
     source = {"persistentVolumeClaim": {"claimName": claim}} if claim else {"emptyDir": {}}
-    checksums = {names.SECRETS_CHECKSUM_ANNOTATION: checksum_of_used(instance, around, used_by_environment(settings))}
+    checksums = {names.SECRETS_CHECKSUM_ANNOTATION: checksum_of_used(instance, cluster, used_by_environment(settings))}
     template = pods.pod_template(
         instance,
         Component.MACHINE_LEARNING,
@@ -110,8 +110,13 @@ def _absence(instance: Instance) -> tuple[Reason, str]:
 
 DESCRIPTION = Description(
     component=Component.MACHINE_LEARNING,
+    plan=plan,
     workload=Workload(
         kind="Deployment", condition="MachineLearningReady", flag="machineLearningReady", absence=_absence
+    ),
+    image=Image(
+        variable="RELATED_IMAGE_machineLearning",
+        default="ghcr.io/immich-app/immich-machine-learning:v3.1.0",
     ),
     claim=Claim(
         name=claim_name,
@@ -121,8 +126,5 @@ DESCRIPTION = Description(
         mounted_by=Component.MACHINE_LEARNING,
         may_be_shared=True,
     ),
-    objects={
-        "Deployment": enabled(Component.MACHINE_LEARNING),
-        "Service": enabled(Component.MACHINE_LEARNING),
-    },
+    removable=named_after(Component.MACHINE_LEARNING, "Deployment", "Service"),
 )

@@ -11,7 +11,7 @@ from ..kube.values import Manifest, merged, without_none
 from ..spec import names
 from ..spec.fields import Workload
 from ..spec.names import Component
-from .instance import Instance, Surroundings
+from .instance import Cluster, Instance
 
 HARDENED_POD = {"seccompProfile": {"type": "RuntimeDefault"}}
 HARDENED_CONTAINER = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
@@ -120,12 +120,12 @@ def pod_template(
     }
 
 
-def database_security(around: Surroundings, user: int | None = None) -> dict[str, Any]:
+def database_security(cluster: Cluster, user: int | None = None) -> dict[str, Any]:
     """Pod security context of PostgreSQL and Valkey; on OpenShift the platform assigns the ids.
 
     `user` is a uid that takes the place of the usual one. The group stays, and with it what kubelet does to the volume.
     """
-    if around.is_openshift:
+    if cluster.is_openshift:
         return {}
     ids = {**DATABASE_USER, **({"runAsUser": user} if user else {})}
     return {**ids, "fsGroup": 999, "fsGroupChangePolicy": "OnRootMismatch"}

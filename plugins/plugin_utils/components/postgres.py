@@ -14,8 +14,8 @@ from ..spec.fields import Persistence
 from ..spec.names import Component
 from . import database_folder, keeping, pods, volumes
 from .database_folder import Place
-from .description import Claim, Description, Workload, enabled, external
-from .instance import Instance, Part, Surroundings
+from .description import Claim, Description, Image, Workload, external, named_after
+from .instance import Cluster, Draft, Instance, Part
 from .reasons import Reason
 from .required import Used, checksum_of_used, require
 from .rollout import replace_stuck_pods
@@ -47,34 +47,40 @@ STARTUP_COMMAND = [
 looks at POSTGRES_PASSWORD only when it makes a database. The password is in no argument and no log."""
 
 
-def plan(instance: Instance, around: Surroundings, new_password: str) -> Part:
-    """`new_password` is used only where neither a Secret nor a database is there yet."""
+def plan(instance: Instance, cluster: Cluster, draft: Draft) -> list[Part]:
+    if not instance.spec.postgres.enabled:
+        return []
+    return [
+        _database(instance, cluster, draft),
+        database_folder.remember(instance, cluster, claim_name(instance)),
+    ]
+
+
+def _database(instance: Instance, cluster: Cluster, draft: Draft) -> Part:
     part = Part(Component.POSTGRES)
     settings = instance.spec.postgres
-    if not settings.enabled:
-        return part
     if settings.url_secret_ref:
         part.warns(Reason.SETTING_IGNORED, f"{PATH}.urlSecretRef is not used, because {PATH}.enabled is true")
     if settings.host:
         part.warns(Reason.SETTING_IGNORED, f"{PATH}.host is not used, because {PATH}.enabled is true")
-    image = settings.image or around.images.get(Component.POSTGRES)
-    made = _credentials(part, instance, around, new_password)
+    image = draft.image(instance, Component.POSTGRES)
+    made = _credentials(part, instance, cluster, draft.new_password)
     if not image or part.is_blocked:
         return part
     if settings.persistence.existing_claim:
         path = f"{PATH}.persistence.existingClaim"
-        volumes.check_existing_claim(part, instance, around, settings.persistence.existing_claim, path=path, wait=True)
+        volumes.check_existing_claim(part, instance, cluster, settings.persistence.existing_claim, path=path, wait=True)
     else:
-        _grow_claim(part, instance, around)
-    place = database_folder.choose(part, instance, around, claim_name(instance))
-    claim = around.live("PersistentVolumeClaim", claim_name(instance))
+        _grow_claim(part, instance, cluster)
+    place = database_folder.choose(part, instance, cluster, claim_name(instance))
+    claim = cluster.live("PersistentVolumeClaim", claim_name(instance))
     if claim:
         database_folder.annotate(part, claim, place.learned)
-    if not _replaced_with_other_volumes(part, instance, around):
-        part.apply(_stateful_set(instance, around, image, place, made), stage=2)
-        live = database_folder.live_of(instance, around)
+    if not _replaced_with_other_volumes(part, instance, cluster):
+        part.apply(_stateful_set(instance, cluster, image, place, made), stage=2)
+        live = database_folder.live_of(instance, cluster)
         if live:
-            replace_stuck_pods(part, around, live)
+            replace_stuck_pods(part, cluster, live)
     part.apply(
         pods.service(
             instance, Component.POSTGRES, [("postgres", PORT)], names.labels(instance.name, Component.POSTGRES)
@@ -120,11 +126,11 @@ def claim_name(instance: Instance) -> str:
     return instance.spec.postgres.persistence.existing_claim or names.database_claim(instance.name)
 
 
-def claim_to_start_on(instance: Instance, around: Surroundings) -> str | None:
+def claim_to_start_on(instance: Instance, cluster: Cluster) -> str | None:
     """The claim that the database is to run on and does not run on now, None where there is none."""
     if not instance.spec.postgres.enabled:
         return None
-    live = database_folder.live_of(instance, around)
+    live = database_folder.live_of(instance, cluster)
     name = claim_name(instance)
     return None if runs_on(live, name) else name
 
@@ -134,19 +140,17 @@ def runs_on(stateful_set: Manifest | None, claim: str) -> bool:
     return bool(stateful_set and claim in volumes.mounted_claims(stateful_set) and not is_scaled_to_zero(stateful_set))
 
 
-def _credentials(
-    part: Part, instance: Instance, around: Surroundings, new_password: str
-) -> dict[str, Mapping[str, str]]:
+def _credentials(part: Part, instance: Instance, cluster: Cluster, new_password: str) -> dict[str, Mapping[str, str]]:
     """See to the password: the user's Secret is there, or ours is, or may be made. Returns what is made."""
     settings = instance.spec.postgres
     reference = settings.password_secret_ref
     if reference:
-        require(part, instance, around, "Secret", reference.name, reference.key, f"{PATH}.passwordSecretRef")
+        require(part, instance, cluster, "Secret", reference.name, reference.key, f"{PATH}.passwordSecretRef")
         return {}
     name = names.database_credentials(instance.name)
-    claim = _claim_with_a_database(instance, around)
-    if not around.is_known_missing("Secret", name):
-        secret = around.live("Secret", name)
+    claim = _claim_with_a_database(instance, cluster)
+    if not cluster.is_known_missing("Secret", name):
+        secret = cluster.live("Secret", name)
         if secret and "password" not in (secret.get("data") or {}):
             remedy = (
                 f"put back the password of the database in PersistentVolumeClaim {claim}"
@@ -155,7 +159,7 @@ def _credentials(
             )
             part.blocks(Reason.CREDENTIALS_LOST, f"Secret {name} has no key password; {remedy}")
         else:
-            _remember_credentials(part, instance, around, name)
+            _remember_credentials(part, instance, cluster, name)
         return {}
     if claim:
         part.blocks(
@@ -165,7 +169,7 @@ def _credentials(
             "with any new password: the database takes it over. No password is made up while the volume exists",
         )
         return {}
-    _remember_credentials(part, instance, around, name)
+    _remember_credentials(part, instance, cluster, name)
     secret = instance.manifest("v1", "Secret", name, Component.POSTGRES, owned=False)
     secret["metadata"]["annotations"] = keeping.annotations_for(None)
     secret["type"] = "Opaque"
@@ -179,30 +183,30 @@ def _credentials(
     return {name: secret["data"]}
 
 
-def _claim_with_a_database(instance: Instance, around: Surroundings) -> str | None:
+def _claim_with_a_database(instance: Instance, cluster: Cluster) -> str | None:
     """The name of the claim on which a database was set up with a password before, as far as can be known."""
     existing = instance.spec.postgres.persistence.existing_claim
     if not existing:
         name = names.database_claim(instance.name)
-        return name if around.live("PersistentVolumeClaim", name) else None
-    claim = around.live("PersistentVolumeClaim", existing)
+        return name if cluster.live("PersistentVolumeClaim", name) else None
+    claim = cluster.live("PersistentVolumeClaim", existing)
     return existing if dig(claim, "metadata", "annotations", names.CREDENTIALS_ANNOTATION) else None
 
 
-def _remember_credentials(part: Part, instance: Instance, around: Surroundings, name: str) -> None:
+def _remember_credentials(part: Part, instance: Instance, cluster: Cluster, name: str) -> None:
     """Note on a claim of the user's that a password is in use, which a claim of ours tells by being there."""
     existing = instance.spec.postgres.persistence.existing_claim
-    claim = around.live("PersistentVolumeClaim", existing) if existing else None
+    claim = cluster.live("PersistentVolumeClaim", existing) if existing else None
     if claim and dig(claim, "metadata", "annotations", names.CREDENTIALS_ANNOTATION) != name:
         part.merge(claim, {"metadata": {"annotations": {names.CREDENTIALS_ANNOTATION: name}}})
 
 
-def _grow_claim(part: Part, instance: Instance, around: Surroundings) -> None:
+def _grow_claim(part: Part, instance: Instance, cluster: Cluster) -> None:
     """The StatefulSet's claim template can't change, so its claim is grown directly."""
     name, persistence = names.database_claim(instance.name), instance.spec.postgres.persistence
     path = f"{PATH}.persistence"
-    claim = around.live("PersistentVolumeClaim", name)
-    volumes.check_storage_class(part, around, persistence, claim, path=path)
+    claim = cluster.live("PersistentVolumeClaim", name)
+    volumes.check_storage_class(part, cluster, persistence, claim, path=path)
     if claim is None:
         return
     volumes.warn_of_kept_settings(part, persistence, claim, path=path)
@@ -211,15 +215,15 @@ def _grow_claim(part: Part, instance: Instance, around: Surroundings) -> None:
         part.merge(claim, {"spec": {"resources": {"requests": {"storage": size}}}})
 
 
-def _live_claim_template(instance: Instance, around: Surroundings) -> Manifest | None:
-    live = database_folder.live_of(instance, around)
+def _live_claim_template(instance: Instance, cluster: Cluster) -> Manifest | None:
+    live = database_folder.live_of(instance, cluster)
     templates = dig(live, "spec", "volumeClaimTemplates", default=[])
     return templates[0] if templates else None
 
 
-def _claim_template(instance: Instance, around: Surroundings, place: Place) -> Manifest:
+def _claim_template(instance: Instance, cluster: Cluster, place: Place) -> Manifest:
     """The live template as it is, because nobody can change it; else a new one."""
-    live = _live_claim_template(instance, around)
+    live = _live_claim_template(instance, cluster)
     if live:
         metadata = without_none({key: live["metadata"].get(key) for key in ("name", "labels", "annotations")})
         return {"metadata": metadata, "spec": volumes.kept_claim_spec(Persistence(size="0"), live["spec"])}
@@ -230,14 +234,14 @@ def _claim_template(instance: Instance, around: Surroundings, place: Place) -> M
     return {"metadata": metadata, "spec": volumes.new_claim_spec(instance.spec.postgres.persistence)}
 
 
-def _replaced_with_other_volumes(part: Part, instance: Instance, around: Surroundings) -> bool:
+def _replaced_with_other_volumes(part: Part, instance: Instance, cluster: Cluster) -> bool:
     """Take a StatefulSet away whose claim template has to come or go; the pass that its removal causes makes it anew.
 
     Kubernetes lets nobody change the template of a live one. Claims and their data stay.
     """
-    live = database_folder.live_of(instance, around)
+    live = database_folder.live_of(instance, cluster)
     existing = instance.spec.postgres.persistence.existing_claim
-    if live is None or bool(_live_claim_template(instance, around)) != bool(existing):
+    if live is None or bool(_live_claim_template(instance, cluster)) != bool(existing):
         return False
     if not instance.may_remove(live):
         return False  # then the API server refuses the apply and says whose it is
@@ -246,7 +250,7 @@ def _replaced_with_other_volumes(part: Part, instance: Instance, around: Surroun
 
 
 def _stateful_set(
-    instance: Instance, around: Surroundings, image: str, place: Place, made: Mapping[str, Mapping[str, str]]
+    instance: Instance, cluster: Cluster, image: str, place: Place, made: Mapping[str, Mapping[str, str]]
 ) -> Manifest:
     settings = instance.spec.postgres
     secret, key = password_reference(instance)
@@ -279,18 +283,18 @@ def _stateful_set(
     if existing:
         volume_list.insert(0, {"name": "data", "persistentVolumeClaim": {"claimName": existing}})
     checksums = {
-        names.SECRETS_CHECKSUM_ANNOTATION: checksum_of_used(instance, around, [Used("Secret", secret, key)], made)
+        names.SECRETS_CHECKSUM_ANNOTATION: checksum_of_used(instance, cluster, [Used("Secret", secret, key)], made)
     }
     template = pods.pod_template(
         instance,
         Component.POSTGRES,
         pod={
-            "initContainers": [database_folder.look(image, settings, place)],
+            "initContainers": [database_folder.look_container(image, settings, place)],
             "containers": [container],
             "volumes": volume_list,
             "terminationGracePeriodSeconds": 300,  # a checkpoint of a busy database takes its time
         },
-        security=pods.database_security(around, place.user),
+        security=pods.database_security(cluster, place.user),
         checksums=without_none(checksums),
     )
     name = names.workload_name(instance.name, Component.POSTGRES)
@@ -303,14 +307,19 @@ def _stateful_set(
     }
     manifest["spec"] |= KEEP_CLAIMS
     if not existing:
-        manifest["spec"]["volumeClaimTemplates"] = [_claim_template(instance, around, place)]
+        manifest["spec"]["volumeClaimTemplates"] = [_claim_template(instance, cluster, place)]
     return manifest
 
 
 DESCRIPTION = Description(
     component=Component.POSTGRES,
+    plan=plan,
     workload=Workload(
         kind="StatefulSet", condition="PostgresReady", flag="postgresReady", absence=external(Component.POSTGRES)
+    ),
+    image=Image(
+        variable="RELATED_IMAGE_postgres",
+        default="ghcr.io/immich-app/postgres:14-vectorchord0.4.3-pgvectors0.2.0",
     ),
     claim=Claim(
         name=claim_name,
@@ -321,5 +330,5 @@ DESCRIPTION = Description(
         outlives=True,
     ),
     feeds_server=True,
-    objects={"StatefulSet": enabled(Component.POSTGRES), "Service": enabled(Component.POSTGRES)},
+    removable=named_after(Component.POSTGRES, "StatefulSet", "Service"),
 )

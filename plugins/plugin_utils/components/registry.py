@@ -1,30 +1,40 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All components. Status, removal, protection of claims and clean-up go through this list."""
+"""All components. Planning, status, removal, clean-up, images and the protection of claims go through this list."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ..spec.names import Component
 from . import configuration, library, machine_learning, postgres, server, valkey
-from .description import Claim, Description, Workload
+from .description import Claim, Description, Image, Workload
 
 COMPONENTS: tuple[Description, ...] = (
-    server.DESCRIPTION,
-    machine_learning.DESCRIPTION,
-    valkey.DESCRIPTION,
-    postgres.DESCRIPTION,
-    configuration.DESCRIPTION,
     library.DESCRIPTION,
+    configuration.DESCRIPTION,
+    postgres.DESCRIPTION,
+    valkey.DESCRIPTION,
+    machine_learning.DESCRIPTION,
+    server.DESCRIPTION,
 )
-"""As the status has them."""
+"""As they are planned: what cannot be made again first, and each after those that it reads the plan of."""
+
+
+def shown() -> Sequence[Description]:
+    """As people are told of them: the server first."""
+    return COMPONENTS[::-1]
 
 
 def workloads() -> dict[Component, Workload]:
-    return {each.component: each.workload for each in COMPONENTS if each.workload}
+    return {each.component: each.workload for each in shown() if each.workload}
+
+
+def images() -> dict[Component, Image]:
+    return {each.component: each.image for each in shown() if each.image}
 
 
 def claims() -> dict[Component, Claim]:
-    """Library and database first: what cannot be made again."""
-    return {each.component: each.claim for each in reversed(COMPONENTS) if each.claim}
+    return {each.component: each.claim for each in COMPONENTS if each.claim}
 
 
 def feed_server() -> frozenset[Component]:

@@ -11,18 +11,18 @@ from typing import Any, NamedTuple
 from ..kube.values import checksum
 from ..spec.fields import ImmichWorkload
 from ..spec.references import env_references
-from .instance import Instance, Part, Surroundings
+from .instance import Cluster, Instance, Part
 from .reasons import Reason
 
 
 def secret_text(
-    part: Part, instance: Instance, around: Surroundings, reference: Mapping[str, Any], path: str
+    part: Part, instance: Instance, cluster: Cluster, reference: Mapping[str, Any], path: str
 ) -> str | None:
     """The value of a Secret's key as text, or None after telling why the component has to wait."""
     name, key = reference.get("name", ""), reference.get("key", "")
-    if not require(part, instance, around, "Secret", name, key, path):
+    if not require(part, instance, cluster, "Secret", name, key, path):
         return None
-    secret = around.live("Secret", name)
+    secret = cluster.live("Secret", name)
     encoded = (secret or {}).get("data", {}).get(key)
     if encoded is None:
         part.blocks(
@@ -38,18 +38,16 @@ def secret_text(
         return None
 
 
-def require(
-    part: Part, instance: Instance, around: Surroundings, kind: str, name: str, key: str | None, path: str
-) -> bool:
+def require(part: Part, instance: Instance, cluster: Cluster, kind: str, name: str, key: str | None, path: str) -> bool:
     """True when the Secret or ConfigMap and its key are there; else the part says what is missing and how to mend it."""
     reason = Reason.SECRET_NOT_FOUND if kind == "Secret" else Reason.CONFIG_MAP_NOT_FOUND
-    if around.is_known_missing(kind, name):
+    if cluster.is_known_missing(kind, name):
         part.blocks(
             reason,
             f"{kind} {name} named in {path} does not exist in namespace {instance.namespace}; create it or correct the name",
         )
         return False
-    live = around.live(kind, name)
+    live = cluster.live(kind, name)
     if live and key is not None and key not in {**(live.get("data") or {}), **(live.get("binaryData") or {})}:
         reason = Reason.SECRET_KEY_NOT_FOUND if kind == "Secret" else Reason.CONFIG_MAP_NOT_FOUND
         part.blocks(reason, f"{kind} {name} named in {path} has no key {key}; add the key or correct {path}")
@@ -57,15 +55,13 @@ def require(
     return True
 
 
-def check_environment(
-    part: Part, instance: Instance, around: Surroundings, settings: ImmichWorkload, path: str
-) -> None:
+def check_environment(part: Part, instance: Instance, cluster: Cluster, settings: ImmichWorkload, path: str) -> None:
     """Tell of Secrets and ConfigMaps missing in env and envFrom: the pods wait for them, so their objects are applied."""
     for kind, name, key, is_optional in env_references(settings):
         if is_optional:
             continue
         probe = Part(part.component)
-        if not require(probe, instance, around, kind, name, key, f"{path}.{'envFrom' if key is None else 'env'}"):
+        if not require(probe, instance, cluster, kind, name, key, f"{path}.{'envFrom' if key is None else 'env'}"):
             notice = probe.notices[0]
             part.explains(notice.reason, notice.message)
 
@@ -83,7 +79,7 @@ def used_by_environment(settings: ImmichWorkload) -> list[Used]:
 
 
 def checksum_of_used(
-    instance: Instance, around: Surroundings, used: Iterable[Used], made: Mapping[str, Mapping[str, str]] | None = None
+    instance: Instance, cluster: Cluster, used: Iterable[Used], made: Mapping[str, Mapping[str, str]] | None = None
 ) -> str | None:
     """A checksum over the values that pods take from Secrets and ConfigMaps, None when there are none.
 
@@ -93,6 +89,6 @@ def checksum_of_used(
     content: dict[str, Any] = {}
     for kind, name, key in sorted(used, key=lambda entry: (entry.kind, entry.name, entry.key or "")):
         written = (made or {}).get(name) if kind == "Secret" else None
-        data = written or (around.live(kind, name) or {}).get("data") or {}
+        data = written or (cluster.live(kind, name) or {}).get("data") or {}
         content[f"{kind}/{name}/{key or '*'}"] = data if key is None else data.get(key)
     return checksum(f"{instance.namespace}/{instance.name}", content) if content else None

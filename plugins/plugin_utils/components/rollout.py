@@ -4,22 +4,22 @@
 from __future__ import annotations
 
 from ..kube.values import Manifest, dig
-from .instance import Part, Surroundings
+from .instance import Cluster, Part
 
 
-def apply_deployment(part: Part, around: Surroundings, deployment: Manifest) -> None:
+def apply_deployment(part: Part, cluster: Cluster, deployment: Manifest) -> None:
     """Apply a Deployment, switching the strategy of a live one first.
 
     Coming from RollingUpdate, the API server refuses `type: Recreate` by apply alone, with or without
     `rollingUpdate: null`: the defaulted field stays and is then not allowed. A merge patch takes it away.
     """
-    live = around.live("Deployment", deployment["metadata"]["name"])
+    live = cluster.live("Deployment", deployment["metadata"]["name"])
     if live and deployment["spec"]["strategy"]["type"] == "Recreate" and dig(live, "spec", "strategy", "rollingUpdate"):
         part.merge(live, {"spec": {"strategy": {"type": "Recreate", "rollingUpdate": None}}}, stage=1)
     part.apply(deployment, stage=2)
 
 
-def replace_stuck_pods(part: Part, around: Surroundings, stateful_set: Manifest) -> None:
+def replace_stuck_pods(part: Part, cluster: Cluster, stateful_set: Manifest) -> None:
     """Take away pods of a former version that are not ready, so that the present version gets its turn.
 
     The controller of a StatefulSet waits for them for ever: a mended image or password would reach nobody
@@ -30,7 +30,7 @@ def replace_stuck_pods(part: Part, around: Surroundings, stateful_set: Manifest)
     newest, metadata = status.get("updateRevision"), stateful_set["metadata"]
     if not newest or status.get("observedGeneration", 0) < metadata.get("generation", 0):
         return  # not known yet which version is the present one
-    for pod in around.pods:
+    for pod in cluster.pods:
         owners = {owner.get("uid") for owner in dig(pod, "metadata", "ownerReferences", default=[])}
         revision = dig(pod, "metadata", "labels", "controller-revision-hash")
         is_leaving = dig(pod, "metadata", "deletionTimestamp")

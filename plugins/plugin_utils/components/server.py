@@ -12,9 +12,9 @@ from ..spec.fields import SecretKey
 from ..spec.names import Component
 from . import configuration, environment, exposure, library, library_user, pods, postgres, valkey
 from .configuration import ConfigFile
-from .description import Description, Workload, enabled, switched_off
+from .description import Description, Image, Workload, named_after, switched_off
 from .environment import Given
-from .instance import Instance, Part, Surroundings
+from .instance import Cluster, Draft, Instance, Part
 from .reasons import Reason
 from .required import Used, check_environment, checksum_of_used, require, used_by_environment
 from .rollout import apply_deployment
@@ -24,17 +24,20 @@ PORT = 2283
 METRICS_PORTS = [("metrics-api", 8081), ("metrics-ms", 8082)]
 
 
-def plan(instance: Instance, around: Surroundings, config: ConfigFile, made: Mapping[str, Mapping[str, str]]) -> Part:
-    """`made` is the data of Secrets that the same plan writes, {name: {key: base64}}."""
+def plan(instance: Instance, cluster: Cluster, draft: Draft) -> list[Part]:
+    return [_workload(instance, cluster, draft), exposure.plan(instance, cluster, draft)]
+
+
+def _workload(instance: Instance, cluster: Cluster, draft: Draft) -> Part:
     part = Part(Component.SERVER)
-    settings = instance.spec.server
-    if not settings.enabled:
+    settings, config = instance.spec.server, configuration.planned(instance, draft)
+    if not settings.enabled or config is None or Component.SERVER in draft.blocked:
         return part
-    image = settings.image or around.images.get(Component.SERVER)
-    _check_database_secret(part, instance, around)
+    image = draft.image(instance, Component.SERVER)
+    _check_database_secret(part, instance, cluster)
     if not image or part.is_blocked:
         return part
-    is_shared = library.is_shared(instance, around)
+    is_shared = library.is_shared(instance, cluster)
     if not is_shared and settings.replicas > 1:
         part.warns(
             Reason.VOLUME_NOT_SHARED,
@@ -42,25 +45,25 @@ def plan(instance: Instance, around: Surroundings, config: ConfigFile, made: Map
             f"PersistentVolumeClaim {library.claim_name(instance)} is not ReadWriteMany: all replicas have to fit on one "
             f"node. Use a ReadWriteMany claim in {library.PATH}, or one replica",
         )
-    check_environment(part, instance, around, settings, PATH)
-    users = environment.given(around, settings, PATH)
+    check_environment(part, instance, cluster, settings, PATH)
+    users = environment.given(cluster, settings, PATH)
     environment.check(part, instance, Component.SERVER, users, _own_environment(instance, config))
-    security = library_user.security(part, instance, around, library.claim_name(instance))
-    checksums = _checksums(instance, around, config, made)
+    security = library_user.security(part, instance, cluster, library.claim_name(instance))
+    checksums = _checksums(instance, cluster, config, draft.written_secrets())
     deployment = _deployment(instance, image, config, users, security, checksums, recreate=not is_shared)
-    apply_deployment(part, around, deployment)
+    apply_deployment(part, cluster, deployment)
     part.apply(pods.service(instance, Component.SERVER, [("http", PORT), *_metrics_ports(instance)]))
     return part
 
 
-def _check_database_secret(part: Part, instance: Instance, around: Surroundings) -> None:
+def _check_database_secret(part: Part, instance: Instance, cluster: Cluster) -> None:
     """An external database's Secret; the built-in one sees to its own."""
     settings = instance.spec.postgres
     if settings.enabled:
         return
     key = "urlSecretRef" if settings.url_secret_ref else "passwordSecretRef"
     reference = settings.url_secret_ref or settings.password_secret_ref or SecretKey()
-    require(part, instance, around, "Secret", reference.name, reference.key, f"{postgres.PATH}.{key}")
+    require(part, instance, cluster, "Secret", reference.name, reference.key, f"{postgres.PATH}.{key}")
 
 
 def _metrics_ports(instance: Instance) -> list[tuple[str, int]]:
@@ -130,13 +133,13 @@ def _used_secrets(instance: Instance) -> list[Used]:
 
 
 def _checksums(
-    instance: Instance, around: Surroundings, config: ConfigFile, made: Mapping[str, Mapping[str, str]]
+    instance: Instance, cluster: Cluster, config: ConfigFile, made: Mapping[str, Mapping[str, str]]
 ) -> dict[str, str]:
     """The annotations that change with what the pods use."""
     return without_none(
         {
             names.CONFIG_CHECKSUM_ANNOTATION: config.checksum,
-            names.SECRETS_CHECKSUM_ANNOTATION: checksum_of_used(instance, around, _used_secrets(instance), made),
+            names.SECRETS_CHECKSUM_ANNOTATION: checksum_of_used(instance, cluster, _used_secrets(instance), made),
         }
     )
 
@@ -184,7 +187,7 @@ def _deployment(
         Component.SERVER,
         pod={
             "initContainers": [
-                *library_user.look(image, settings, mounts, users),
+                *library_user.look_container(image, settings, mounts, users),
                 *_waiters(instance, image, env, users),
             ],
             "containers": [container],
@@ -198,16 +201,17 @@ def _deployment(
 
 DESCRIPTION = Description(
     component=Component.SERVER,
+    plan=plan,
     workload=Workload(
         kind="Deployment",
         condition="ServerReady",
         flag="serverReady",
         absence=switched_off(Component.SERVER),
     ),
-    objects={
-        "Deployment": enabled(Component.SERVER),
-        "Service": enabled(Component.SERVER),
-        "Ingress": lambda instance, _around: exposure.wants_ingress(instance),
-        "Route": exposure.wants_route,
-    },
+    image=Image(variable="RELATED_IMAGE_immich", default="ghcr.io/immich-app/immich-server:v3.1.0"),
+    removable=(
+        *named_after(Component.SERVER, "Deployment", "Service"),
+        *named_after(Component.SERVER, "Ingress", is_wanted=exposure.wants_ingress),
+        *named_after(Component.SERVER, "Route", is_wanted=exposure.wants_route),
+    ),
 )

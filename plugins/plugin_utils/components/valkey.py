@@ -11,8 +11,8 @@ from ..kube.values import dig
 from ..spec import names
 from ..spec.names import Component
 from . import pods, volumes
-from .description import Claim, Description, Workload, enabled, external
-from .instance import Instance, Part, Surroundings
+from .description import Claim, Description, Image, Removable, Workload, external, named_after
+from .instance import Cluster, Draft, Instance, Part
 from .reasons import Reason
 from .required import Used, require
 from .rollout import apply_deployment
@@ -30,36 +30,36 @@ PING = {"exec": {"command": ["sh", "-c", "valkey-cli ping | grep PONG"]}, "perio
 """`valkey-cli ping` alone ends with 0 on error replies, too."""
 
 
-def plan(instance: Instance, around: Surroundings) -> Part:
+def plan(instance: Instance, cluster: Cluster, draft: Draft) -> list[Part]:
     part = Part(Component.VALKEY)
     settings = instance.spec.valkey
     if not settings.enabled:
-        _plan_external(part, instance, around)
-        return part
+        _plan_external(part, instance, cluster)
+        return [part]
     unused = {"host": settings.host, "password": settings.password, "passwordSecretRef": settings.password_secret_ref}
     for key, given in unused.items():
         if given:
             part.warns(Reason.SETTING_IGNORED, f"{PATH}.{key} is not used, because {PATH}.enabled is true")
-    image = settings.image or around.images.get(Component.VALKEY)
+    image = draft.image(instance, Component.VALKEY)
     if not image:
-        return part
+        return [part]
     persistence = settings.persistence
     if persistence.enabled and persistence.existing_claim:
         path = f"{PATH}.persistence.existingClaim"
-        volumes.check_existing_claim(part, instance, around, persistence.existing_claim, path=path)
+        volumes.check_existing_claim(part, instance, cluster, persistence.existing_claim, path=path)
     elif persistence.enabled:
         claim = names.valkey_claim(instance.name)
-        volumes.managed_claim(part, instance, around, claim, persistence, path=f"{PATH}.persistence", owned=True)
-    if _keeps_user(instance, around):
+        volumes.managed_claim(part, instance, cluster, claim, persistence, path=f"{PATH}.persistence", owned=True)
+    if _keeps_user(instance, cluster):
         part.warns(
             Reason.NOT_HARDENED,
             f"Deployment {names.workload_name(instance.name, Component.VALKEY)} keeps user and capabilities of its image "
             f"{image}, with which it runs, because that is not known to work as uid 999. Set "
             f"{PATH}.podSecurityContext, with runAsUser for example, to have it hardened",
         )
-    apply_deployment(part, around, _deployment(instance, around, image))
+    apply_deployment(part, cluster, _deployment(instance, cluster, image))
     part.apply(pods.service(instance, Component.VALKEY, [("redis", PORT)]))
-    return part
+    return [part]
 
 
 def claim_name(instance: Instance) -> str | None:
@@ -99,14 +99,19 @@ def used_by_server(instance: Instance) -> Used | None:
     return Used("Secret", names.valkey_credentials(instance.name), "password") if settings.password else None
 
 
-def _keeps_user(instance: Instance, around: Surroundings) -> bool:
+def _wants_credentials(instance: Instance, _cluster: Cluster, _draft: Draft) -> bool:
+    used = used_by_server(instance)
+    return used is not None and used.name == names.valkey_credentials(instance.name)
+
+
+def _keeps_user(instance: Instance, cluster: Cluster) -> bool:
     """True for an image that nobody knows, whose pods run without a user given from outside: made by another operator."""
     settings = instance.spec.valkey
     image = settings.image
     is_known = image is None or _OWN_IMAGES.search(image) is not None
-    if is_known or around.is_openshift or settings.pod_security_context or settings.security_context:
+    if is_known or cluster.is_openshift or settings.pod_security_context or settings.security_context:
         return False
-    live = around.live("Deployment", names.workload_name(instance.name, Component.VALKEY))
+    live = cluster.live("Deployment", names.workload_name(instance.name, Component.VALKEY))
     return live is not None and dig(live, "spec", "template", "spec", "securityContext", "runAsUser") is None
 
 
@@ -114,12 +119,12 @@ _OWN_IMAGES = re.compile(r"^([^/]*[.:][^/]*/|localhost/)?((valkey|library)/)?(va
 """Images of Valkey and Redis themselves, whose servers run as uid 999; not those of others, such as bitnami/valkey."""
 
 
-def _plan_external(part: Part, instance: Instance, around: Surroundings) -> None:
+def _plan_external(part: Part, instance: Instance, cluster: Cluster) -> None:
     settings = instance.spec.valkey
     reference = settings.password_secret_ref
     if reference:
         path = f"{PATH}.passwordSecretRef"
-        require(part, instance, around, "Secret", reference.name, reference.key, path)
+        require(part, instance, cluster, "Secret", reference.name, reference.key, path)
         if settings.password:
             part.warns(Reason.SETTING_IGNORED, f"{PATH}.password is not used, because {path} is set")
     elif settings.password:
@@ -129,7 +134,7 @@ def _plan_external(part: Part, instance: Instance, around: Surroundings) -> None
         part.apply(secret)
 
 
-def _deployment(instance: Instance, around: Surroundings, image: str) -> dict[str, Any]:
+def _deployment(instance: Instance, cluster: Cluster, image: str) -> dict[str, Any]:
     settings, claim = instance.spec.valkey, claim_name(instance)
     container = pods.container(
         "valkey",
@@ -143,23 +148,25 @@ def _deployment(instance: Instance, around: Surroundings, image: str) -> dict[st
         livenessProbe={**PING, "failureThreshold": 6},
     )
     source = {"persistentVolumeClaim": {"claimName": claim}} if claim else {"emptyDir": {}}
-    keeps_user = _keeps_user(instance, around)
+    keeps_user = _keeps_user(instance, cluster)
     if keeps_user:
         container.pop("securityContext")
     template = pods.pod_template(
         instance,
         Component.VALKEY,
         pod={"containers": [container], "volumes": [{"name": "data", **source}]},
-        security={} if keeps_user else pods.database_security(around),
+        security={} if keeps_user else pods.database_security(cluster),
     )
     return pods.deployment(instance, Component.VALKEY, template, replicas=1, recreate=True)
 
 
 DESCRIPTION = Description(
     component=Component.VALKEY,
+    plan=plan,
     workload=Workload(
         kind="Deployment", condition="ValkeyReady", flag="valkeyReady", absence=external(Component.VALKEY)
     ),
+    image=Image(variable="RELATED_IMAGE_valkey", default="docker.io/valkey/valkey:9-alpine"),
     claim=Claim(
         name=claim_name,
         made=names.valkey_claim,
@@ -168,5 +175,8 @@ DESCRIPTION = Description(
         mounted_by=Component.VALKEY,
     ),
     feeds_server=True,
-    objects={"Deployment": enabled(Component.VALKEY), "Service": enabled(Component.VALKEY)},
+    removable=(
+        *named_after(Component.VALKEY, "Deployment", "Service"),
+        Removable(kind="Secret", name=names.valkey_credentials, is_wanted=_wants_credentials),
+    ),
 )

@@ -11,7 +11,7 @@ from ..kube.values import Manifest, dig, quantity, without_none
 from ..spec import names
 from ..spec.fields import Persistence
 from . import keeping
-from .instance import Instance, Part, Surroundings
+from .instance import Cluster, Instance, Part
 from .reasons import Reason
 
 
@@ -46,7 +46,7 @@ def larger_size(persistence: Persistence, live: Mapping[str, Any]) -> str:
 def managed_claim(
     part: Part,
     instance: Instance,
-    around: Surroundings,
+    cluster: Cluster,
     name: str,
     persistence: Persistence,
     *,
@@ -54,7 +54,7 @@ def managed_claim(
     owned: bool,
 ) -> None:
     """Add the claim of a component to its plan; `path` is where its settings are in the custom resource."""
-    live = around.live("PersistentVolumeClaim", name)
+    live = cluster.live("PersistentVolumeClaim", name)
     manifest = instance.manifest("v1", "PersistentVolumeClaim", name, part.component, owned=owned)
     if not owned:
         manifest["metadata"]["annotations"] = keeping.annotations_for(live)
@@ -64,14 +64,14 @@ def managed_claim(
     part.apply(manifest)
     if live:
         warn_of_kept_settings(part, persistence, live, path=path)
-    check_storage_class(part, around, persistence, live, path=path)
+    check_storage_class(part, cluster, persistence, live, path=path)
 
 
 def check_existing_claim(
-    part: Part, instance: Instance, around: Surroundings, name: str, *, path: str, wait: bool = False
+    part: Part, instance: Instance, cluster: Cluster, name: str, *, path: str, wait: bool = False
 ) -> None:
     """Tell of a claim that does not exist. `wait`: nothing is started before it has been looked at."""
-    if around.is_known_missing("PersistentVolumeClaim", name):
+    if cluster.is_known_missing("PersistentVolumeClaim", name):
         tell = part.blocks if wait else part.explains
         tell(
             Reason.CLAIM_NOT_FOUND,
@@ -81,13 +81,13 @@ def check_existing_claim(
 
 
 def check_storage_class(
-    part: Part, around: Surroundings, persistence: Persistence, live: Manifest | None, *, path: str
+    part: Part, cluster: Cluster, persistence: Persistence, live: Manifest | None, *, path: str
 ) -> None:
     """A class that does not exist keeps a claim waiting, the one that is about to be made and the one that is there."""
     storage_class = persistence.storage_class
     if live and (dig(live, "status", "phase") == "Bound" or dig(live, "spec", "storageClassName") != storage_class):
         return
-    if storage_class and around.is_known_missing("StorageClass", storage_class):
+    if storage_class and cluster.is_known_missing("StorageClass", storage_class):
         part.explains(
             Reason.STORAGE_CLASS_NOT_FOUND,
             f"StorageClass {storage_class} named in {path}.storageClass does not exist; "
@@ -148,9 +148,9 @@ def is_shared(access_modes: Sequence[str]) -> bool:
     return "ReadWriteMany" in access_modes
 
 
-def access_modes(around: Surroundings, name: str, persistence: Persistence) -> list[str]:
+def access_modes(cluster: Cluster, name: str, persistence: Persistence) -> list[str]:
     """The modes of the claim as it is, else as it is going to be made."""
-    live = around.live("PersistentVolumeClaim", name)
+    live = cluster.live("PersistentVolumeClaim", name)
     return list(dig(live, "spec", "accessModes") or persistence.access_modes)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..components import postgres, registry, volumes
 from ..components.description import Claim
-from ..components.instance import Instance, Surroundings
+from ..components.instance import Cluster, Instance
 from ..components.reasons import Effect, Notice, Reason
 from ..kube.values import dig
 from ..spec import names
@@ -30,12 +30,12 @@ def _names_one(cr: Mapping[str, Any]) -> bool:
     return any(any(values_at(cr, path)) for path in _paths())
 
 
-def notices(instance: Instance, around: Surroundings, neighbours: Iterable[Mapping[str, Any]]) -> list[Notice]:
+def notices(instance: Instance, cluster: Cluster, neighbours: Iterable[Mapping[str, Any]]) -> list[Notice]:
     """What endangers the data on the claims of an instance, and what waits or stays as it is because of that."""
     return [
-        *_shared(instance, around, neighbours),
-        *_mounted_by_others(instance, around),
-        *_being_deleted(instance, around),
+        *_shared(instance, cluster, neighbours),
+        *_mounted_by_others(instance, cluster),
+        *_being_deleted(instance, cluster),
     ]
 
 
@@ -44,9 +44,9 @@ def used_by_others(neighbours: Iterable[Mapping[str, Any]]) -> set[str]:
     return {claim for other in map(Instance.from_cr, neighbours) for claim in _claims(other).values()}
 
 
-def _shared(instance: Instance, around: Surroundings, neighbours: Iterable[Mapping[str, Any]]) -> Iterator[Notice]:
+def _shared(instance: Instance, cluster: Cluster, neighbours: Iterable[Mapping[str, Any]]) -> Iterator[Notice]:
     """Claims with a second user: no second database is started on one, all else is a warning, whoever names it."""
-    start_on = postgres.claim_to_start_on(instance, around)
+    start_on = postgres.claim_to_start_on(instance, cluster)
     mine = _claims(instance)
     others = {f"Immich {other.name}": set(_claims(other).values()) for other in map(Instance.from_cr, neighbours)}
     for component, claim in mine.items():
@@ -65,21 +65,21 @@ def _shared(instance: Instance, around: Surroundings, neighbours: Iterable[Mappi
             yield Notice(component, Effect.WARNS, Reason.CLAIM_IN_USE, f"{used}; {damage}")
 
 
-def _mounted_by_others(instance: Instance, around: Surroundings) -> Iterator[Notice]:
-    claim = postgres.claim_to_start_on(instance, around)
-    if claim and around.database_mounted_by:
+def _mounted_by_others(instance: Instance, cluster: Cluster) -> Iterator[Notice]:
+    claim = postgres.claim_to_start_on(instance, cluster)
+    if claim and cluster.database_mounted_by:
         yield Notice(
             Component.POSTGRES,
             Effect.BLOCKS,
             Reason.CLAIM_IN_USE,
             f"PersistentVolumeClaim {claim}{_where_named(instance, Component.POSTGRES)} is mounted by "
-            f"{', '.join(around.database_mounted_by)}, so no database is started on it: two that write to one volume "
+            f"{', '.join(cluster.database_mounted_by)}, so no database is started on it: two that write to one volume "
             "destroy it. Scale what mounts it down to 0, or delete the pod; then it goes on by itself",
             retry=True,  # objects of others are not watched
         )
 
 
-def _being_deleted(instance: Instance, around: Surroundings) -> Iterator[Notice]:
+def _being_deleted(instance: Instance, cluster: Cluster) -> Iterator[Notice]:
     """Kubernetes deletes a claim when the last pod that uses it ends, so none of ours may be ended meanwhile."""
     lasting = {component: claim for component, claim in registry.claims().items() if claim.outlives}
     own = {claim.made(instance.name) for claim in lasting.values()}
@@ -87,11 +87,11 @@ def _being_deleted(instance: Instance, around: Surroundings) -> Iterator[Notice]
         workload, wanted = described.mounted_by, described.name(instance)
         kind = registry.workloads()[workload].kind
         name = names.workload_name(instance.name, workload)
-        claims = volumes.claims_in_use(around.live(kind, name), around.pods, workload)
+        claims = volumes.claims_in_use(cluster.live(kind, name), cluster.pods, workload)
         if instance.is_enabled(workload) and wanted:
             claims.add(wanted)
         for claim in sorted(claims):
-            live = around.live("PersistentVolumeClaim", claim)
+            live = cluster.live("PersistentVolumeClaim", claim)
             if volumes.is_being_deleted(live):
                 volume = dig(live, "spec", "volumeName")
                 keep = (

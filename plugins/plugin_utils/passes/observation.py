@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from ..components import postgres, registry, volumes
-from ..components.instance import Instance, Surroundings
+from ..components.instance import Cluster, Instance
 from ..kube import kinds
 from ..kube.api_error import ApiError, ObjectRef
 from ..kube.applying import InParallel
@@ -76,15 +76,15 @@ def observe(cr: Mapping[str, Any], api: Reader, *, in_parallel: InParallel, is_c
     live_cr = _as_given(cr) if is_current else next(stored, None)
     served = {row.kind.lower(): is_served(row.api_version, groups) for row in kinds.OPTIONAL}
     objects = [item for items in owned for item in items]
-    known = {(item["kind"], item["metadata"]["name"]): item for item in objects}
+    live = {(item["kind"], item["metadata"]["name"]): item for item in objects}
     present = live_cr or cr  # a pass acts on the present, not on what it was started for
     wanted = references(present)
     named = {reference["name"] for reference in wanted if reference["kind"] == "PersistentVolumeClaim"}
     wanted += [
         {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "name": claim}
-        for claim in sorted((_mounted(name, known, pods) if is_immich else set()) - named)
+        for claim in sorted((_mounted(name, live, pods) if is_immich else set()) - named)
     ]
-    missing = [reference for reference in wanted if (reference["kind"], reference["name"]) not in known]
+    missing = [reference for reference in wanted if (reference["kind"], reference["name"]) not in live]
     short = [item for item in objects if item["kind"] == "StatefulSet" and lacks_pods(item)]
     more = [row for row in kinds.OPTIONAL if served[row.kind.lower()]]
     answered = in_parallel(
@@ -107,7 +107,7 @@ def observe(cr: Mapping[str, Any], api: Reader, *, in_parallel: InParallel, is_c
         "objects": [*objects, *(item for items in optional for item in items)],
         "pods": pods,
         "references": [
-            {**reference, **answers.get(key, {"object": known.get(key), "forbidden": False})}
+            {**reference, **answers.get(key, {"object": live.get(key), "forbidden": False})}
             for reference in wanted
             for key in [(reference["kind"], reference["name"])]
         ],
@@ -147,9 +147,9 @@ def _database_mounted_by(
     Nothing is asked where there is no such claim yet. Not counted are the database's own StatefulSet and pod, whoever
     made them, because there can't be another of their names, and the other components of the instance.
     """
-    around = Surroundings(seen, {})
-    claim = postgres.claim_to_start_on(instance, around)
-    if claim is None or around.live("PersistentVolumeClaim", claim) is None:
+    cluster = Cluster(seen)
+    claim = postgres.claim_to_start_on(instance, cluster)
+    if claim is None or cluster.live("PersistentVolumeClaim", claim) is None:
         return []
     rows = (POD, kinds.named("StatefulSet"), kinds.named("Deployment"))
     found = in_parallel(

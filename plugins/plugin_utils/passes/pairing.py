@@ -2,203 +2,227 @@
 """Library and database belong together: a library that is in use gets no database but its own.
 
 An empty database beside a full library looks like a new instance, and its nightly dumps push out the good ones. So once
-a database has been up, its claim and the library's are marked with the same value. The library's claim also says by
-name and uid which claim that was. A database pod says what it finds on its volume before PostgreSQL starts, so that a
-volume that was emptied behind its claim is noticed too.
+a database has been up, these annotations are put on the two claims:
+
+- on both, the same mark (`names.DATABASE_ANNOTATION`),
+- on the library's, a note which claim the database is on, NAME/UID (`names.DATABASE_CLAIM_ANNOTATION`), and the pod that
+  set it up on an empty volume, if that was seen (`names.DATABASE_POD_ANNOTATION`).
+
+Each pass compares them with the claim that the database is to run on. A database pod says what it finds on its volume
+before PostgreSQL starts, so that a volume that was emptied behind its claim is noticed too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
+from enum import Enum, auto
 
 from ..components import database_folder, library, postgres, volumes
-from ..components.instance import Instance, Part, Surroundings
+from ..components.instance import Cluster, Instance, Part
 from ..components.reasons import Reason
 from ..kube.readiness import is_ready
 from ..kube.values import Manifest, dig
 from ..spec import names
 from ..spec.names import Component
 
+COMPONENT = "pairing"
+"""The component, of no other use, of the steps that mark claims, and end a database that is not the library's."""
 
-def plan(instance: Instance, around: Surroundings, shared: Container[str]) -> Part:
+HOLDS_BACK = Component.POSTGRES
+"""The component that is not planned at all while this blocks it."""
+
+
+def plan(instance: Instance, cluster: Cluster, shared: Container[str]) -> Part:
     """Blocks the database, and ends it, where it is not the library's; else sets the marks once it has been up.
 
     The steps are of no component: what blocks the database does not hold them back, and a claim that may not be written
     to stops nothing. `shared` are the claims that another instance uses too. A library among them is not marked, because
     it would be with the database of whichever instance comes first.
     """
-    part = Part("pairing")
+    part = Part(COMPONENT)
     if not instance.is_enabled(Component.POSTGRES):
         return part
-    pair = _Pair.of(instance, around)
-    if pair.is_emptied or (pair.is_lost and not pair.is_in_use_all_the_same):
-        part.blocks(Reason.DATABASE_LOST, _how_to_go_on(instance, pair), component=Component.POSTGRES)
-        _end(part, instance, pair)
-    elif not pair.is_lost and pair.library_name not in shared:
-        _mark(part, pair)
+    photos, database = _Library.of(instance, cluster), _Database.of(instance, cluster)
+    verdict = _compare(photos, database)
+    work_together = photos.is_mounted and database.runs
+    if verdict is Verdict.FITS:
+        if photos.name not in shared:
+            _mark(part, photos, database)
+        return part
+    if verdict is Verdict.LOST and work_together and photos.noted_name not in ("", database.name):
+        return part  # somebody named another claim, and the server has been using both: too late to keep them apart
+    part.blocks(Reason.DATABASE_LOST, _how_to_go_on(instance, photos, database, verdict), component=HOLDS_BACK)
+    if verdict is Verdict.EMPTIED:
+        # First of all, because nothing tells it any more once the pod that saw it has ended.
+        _annotate(part, database.claim, {names.DATABASE_ANNOTATION: None})
+        _annotate(part, photos.claim, {names.DATABASE_CLAIM_ANNOTATION: database.note_when_emptied})
+    if verdict is Verdict.EMPTIED or work_together:
+        _end(part, instance, database)
     return part
 
 
-def _end(part: Part, instance: Instance, pair: _Pair) -> None:
-    if pair.is_emptied:
-        # First of all, because nothing tells it any more once that pod has ended.
-        _annotate(part, pair.database, {names.DATABASE_ANNOTATION: None})
-        _annotate(part, pair.library, {names.DATABASE_CLAIM_ANNOTATION: pair.emptied})
-    live, has_to_end = pair.stateful_set, pair.is_emptied or pair.is_made_anew
-    if live and has_to_end and instance.may_remove(live) and not volumes.is_being_deleted(pair.database):
-        # Kubernetes itself makes a lost claim anew, and the server would make a new instance of it.
-        part.merge(live, {"spec": {"replicas": 0, **postgres.KEEP_CLAIMS}}, stage=1)
-
-
-def _mark(part: Part, pair: _Pair) -> None:
-    if not (pair.library and pair.database and pair.runs and pair.stateful_set and is_ready(pair.stateful_set)):
-        return
-    mark = pair.known or pair.found or dig(pair.database, "metadata", "uid", default="")
-    on_database = {names.DATABASE_ANNOTATION: mark}
-    on_library = {**on_database, names.DATABASE_CLAIM_ANNOTATION: pair.present}
-    if pair.empty_pod:
-        on_library[names.DATABASE_POD_ANNOTATION] = pair.empty_pod
-    # First on the library: its note is enough to know the database's claim by, and a mark on that claim says that its
-    # volume is not to be empty.
-    _annotate(part, pair.library, on_library)
-    _annotate(part, pair.database, on_database, stage=1)
+class Verdict(Enum):
+    FITS = auto()
+    """The claim holds the library's database, as far as anybody knows."""
+    LOST = auto()
+    """It holds another database, or there is no claim, or nobody knows what is on it."""
+    EMPTIED = auto()
+    """It is the right claim, but the pod that there is now found its volume empty."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Pair:
-    library_name: str
-    library: Manifest | None
-    database_name: str
-    database: Manifest | None
-    is_default: bool
-    """False for a database claim that the custom resource names."""
-    is_unreadable: bool
-    """Whether there may be a database claim that this operator must not read."""
-    stateful_set: Manifest | None
-    is_library_in_use: bool
-    """Whether the live server mounts this library."""
-    empty_pod: str | None
-    """The uid of the database's pod, if it found no database on the volume of this claim."""
-    seen_instead: str
-    """What it found there, as the end of a sentence."""
+class _Library:
+    name: str
+    claim: Manifest | None
+    is_mounted: bool
+    """Whether the live server uses it."""
 
     @classmethod
-    def of(cls, instance: Instance, around: Surroundings) -> _Pair:
-        library_name, database_name = library.claim_name(instance), postgres.claim_name(instance)
-        database = around.live("PersistentVolumeClaim", database_name)
-        server = around.live("Deployment", names.workload_name(instance.name, Component.SERVER))
-        empty_pod, seen_instead = next(_pods_without_a_database(around, database_name), (None, ""))
+    def of(cls, instance: Instance, cluster: Cluster) -> _Library:
+        name = library.claim_name(instance)
+        server = cluster.live("Deployment", names.workload_name(instance.name, Component.SERVER))
+        return cls(name, cluster.live("PersistentVolumeClaim", name), name in volumes.mounted_claims(server))
+
+    @property
+    def mark(self) -> str | None:
+        return _annotation(self.claim, names.DATABASE_ANNOTATION)
+
+    @property
+    def note(self) -> str | None:
+        """NAME/UID of the claim that its database was last seen on, or what `note_when_emptied` says."""
+        return _annotation(self.claim, names.DATABASE_CLAIM_ANNOTATION)
+
+    @property
+    def noted_name(self) -> str:
+        return (self.note or "").partition("/")[0]
+
+    @property
+    def set_up_by(self) -> str | None:
+        """The uid of the pod that set up its database, which found an empty volume and was right to go on."""
+        return _annotation(self.claim, names.DATABASE_POD_ANNOTATION)
+
+
+@dataclass(frozen=True, slots=True)
+class _Database:
+    name: str
+    claim: Manifest | None
+    is_default_name: bool
+    """False for a claim that the custom resource names."""
+    is_unreadable: bool
+    """Whether there may be a claim that this operator must not read."""
+    stateful_set: Manifest | None
+    empty_pod: str | None
+    """The uid of a pod that found no database on the claim's volume."""
+    instead: str
+    """What that pod found there, as the end of a sentence."""
+
+    @classmethod
+    def of(cls, instance: Instance, cluster: Cluster) -> _Database:
+        name = postgres.claim_name(instance)
+        claim = cluster.live("PersistentVolumeClaim", name)
+        empty_pod, instead = next(_pods_without_a_database(cluster, name), (None, ""))
         return cls(
-            library_name=library_name,
-            library=around.live("PersistentVolumeClaim", library_name),
-            database_name=database_name,
-            database=database,
-            is_default=database_name == names.database_claim(instance.name),
-            is_unreadable=database is None and not around.is_known_missing("PersistentVolumeClaim", database_name),
-            stateful_set=around.live("StatefulSet", names.workload_name(instance.name, Component.POSTGRES)),
-            is_library_in_use=library_name in volumes.mounted_claims(server),
+            name=name,
+            claim=claim,
+            is_default_name=name == names.database_claim(instance.name),
+            is_unreadable=claim is None and not cluster.is_known_missing("PersistentVolumeClaim", name),
+            stateful_set=database_folder.live_of(instance, cluster),
             empty_pod=empty_pod,
-            seen_instead=seen_instead,
+            instead=instead,
         )
 
     @property
+    def mark(self) -> str | None:
+        return _annotation(self.claim, names.DATABASE_ANNOTATION)
+
+    @property
+    def note(self) -> str:
+        """What the library's claim says of this one after the two have been up together."""
+        return f"{self.name}/{dig(self.claim, 'metadata', 'uid', default='')}"
+
+    @property
+    def note_when_emptied(self) -> str:
+        return f"{self.name}/emptied"
+
+    @property
     def runs(self) -> bool:
-        """Whether the database has a pod on its claim, or is about to."""
-        return postgres.runs_on(self.stateful_set, self.database_name)
-
-    @property
-    def known(self) -> str | None:
-        """The mark of the library."""
-        return _annotation(self.library, names.DATABASE_ANNOTATION)
-
-    @property
-    def found(self) -> str | None:
-        """The mark of the database."""
-        return _annotation(self.database, names.DATABASE_ANNOTATION)
-
-    @property
-    def noted(self) -> str | None:
-        """Name and uid of the claim that the library was last marked with."""
-        return _annotation(self.library, names.DATABASE_CLAIM_ANNOTATION)
-
-    @property
-    def former_name(self) -> str:
-        return (self.noted or "").partition("/")[0]
-
-    @property
-    def present(self) -> str:
-        """Name and uid of the claim that there is."""
-        return f"{self.database_name}/{dig(self.database, 'metadata', 'uid', default='')}"
-
-    @property
-    def is_lost(self) -> bool:
-        """True when the claim is not known to be the one with the library's database, or there is none.
-
-        A claim without a mark is trusted when it is the very object that was marked, or when the custom resource names
-        it and the database was on one of another name.
-        """
-        if not self.known or self.found == self.known or self.is_unreadable:
-            return False
-        if self.found:
-            return True
-        return self.noted != self.present and (self.is_default or self.former_name == self.database_name)
-
-    @property
-    def is_emptied(self) -> bool:
-        """True when it is the right claim, but its volume was empty when the pod started that there is now."""
-        is_right = self.known is not None and (self.found == self.known or self.noted == self.present)
-        return is_right and self.empty_pod not in (None, _annotation(self.library, names.DATABASE_POD_ANNOTATION))
-
-    @property
-    def emptied(self) -> str:
-        """What takes the place of the note about a claim whose volume was found empty."""
-        return f"{self.database_name}/emptied"
-
-    @property
-    def is_made_anew(self) -> bool:
-        """Whether a running database has taken the place of the one that was marked, beside a server with its library."""
-        return self.runs and self.is_library_in_use and self.former_name in ("", self.database_name)
-
-    @property
-    def is_in_use_all_the_same(self) -> bool:
-        """Whether library and database have been used together although the mark is that of another instance."""
-        return self.runs and self.is_library_in_use and self.former_name not in ("", self.database_name)
+        """Whether it has a pod on its claim, or is about to."""
+        return postgres.runs_on(self.stateful_set, self.name)
 
 
-def _how_to_go_on(instance: Instance, pair: _Pair) -> str:
-    library_name, database_name, mark = pair.library_name, pair.database_name, names.DATABASE_ANNOTATION
+def _compare(photos: _Library, database: _Database) -> Verdict:
+    if photos.mark is None:
+        return Verdict.FITS  # there has been no database yet
+    has_mark, is_noted = database.mark == photos.mark, database.note == photos.note
+    if (has_mark or is_noted) and database.empty_pod not in (None, photos.set_up_by):
+        return Verdict.EMPTIED
+    if has_mark or database.is_unreadable:
+        return Verdict.FITS
+    if database.mark:
+        return Verdict.LOST
+    # A claim without a mark, or none. Marks get lost, by a restored backup for example.
+    if is_noted:
+        return Verdict.FITS
+    is_chosen = not database.is_default_name and database.name != photos.noted_name
+    return Verdict.FITS if is_chosen else Verdict.LOST  # whoever names another claim than before knows what is on it
+
+
+def _end(part: Part, instance: Instance, database: _Database) -> None:
+    """Scale the database to 0: Kubernetes itself makes a lost claim anew, and the server would start from nothing on it."""
+    live = database.stateful_set
+    if live and instance.may_remove(live) and not volumes.is_being_deleted(database.claim):
+        part.merge(live, {"spec": {"replicas": 0, **postgres.KEEP_CLAIMS}}, stage=1)
+
+
+def _mark(part: Part, photos: _Library, database: _Database) -> None:
+    is_up = database.runs and database.stateful_set and is_ready(database.stateful_set)
+    if not (photos.claim and database.claim and is_up):
+        return
+    mark = photos.mark or database.mark or dig(database.claim, "metadata", "uid", default="")
+    on_database = {names.DATABASE_ANNOTATION: mark}
+    on_library = {**on_database, names.DATABASE_CLAIM_ANNOTATION: database.note}
+    if database.empty_pod:
+        on_library[names.DATABASE_POD_ANNOTATION] = database.empty_pod
+    # First on the library: its note is enough to know the database's claim by, and a mark on that claim says that its
+    # volume is not to be empty.
+    _annotate(part, photos.claim, on_library)
+    _annotate(part, database.claim, on_database, stage=1)
+
+
+def _how_to_go_on(instance: Instance, photos: _Library, database: _Database, verdict: Verdict) -> str:
+    mark, is_emptied = names.DATABASE_ANNOTATION, verdict is Verdict.EMPTIED
     place = f"--namespace {instance.namespace}"
     annotate = f"kubectl annotate persistentvolumeclaim {place}"
-    if pair.database is None:
+    if database.claim is None:
         state = "does not exist"
-    elif pair.is_emptied or pair.noted == pair.emptied:
-        state = f"had no database on its volume when it was to be started{pair.seen_instead}"
-    elif pair.found:
+    elif is_emptied or photos.note == database.note_when_emptied:
+        state = f"had no database on its volume when it was to be started{database.instead}"
+    elif database.mark:
         state = "belongs to another one"
     else:
-        state = f"is not known to hold it (made at {dig(pair.database, 'metadata', 'creationTimestamp', default='?')})"
+        state = f"is not known to hold it (made at {dig(database.claim, 'metadata', 'creationTimestamp', default='?')})"
     right = (
-        f"If the two belong together, run `{annotate} {library_name} --overwrite {mark}={pair.found}`"
-        if pair.found and not pair.is_emptied
-        else f"If {database_name} was put back from a backup, run `{annotate} {database_name} {mark}={pair.known}`"
+        f"If the two belong together, run `{annotate} {photos.name} --overwrite {mark}={database.mark}`"
+        if database.mark and not is_emptied
+        else f"If {database.name} was put back from a backup, run `{annotate} {database.name} {mark}={photos.mark}`"
     )
     server = names.workload_name(instance.name, Component.SERVER)
     return (
-        f"PersistentVolumeClaim {library_name} is the library of a database that was set up before, but "
-        f"PersistentVolumeClaim {database_name} {state}, so no database is started on it. Name the claim that holds it in "
+        f"PersistentVolumeClaim {photos.name} is the library of a database that was set up before, but "
+        f"PersistentVolumeClaim {database.name} {state}, so no database is started on it. Name the claim that holds it in "
         f"{postgres.PATH}.persistence.existingClaim. {right}. To load a dump into an empty database, set "
         f"spec.server.replicas to 0 and run `kubectl scale deployment {server} {place} --replicas 0`, then `{annotate} "
-        f"{library_name} {mark}-`. The how-to about rescuing a volume has all steps"
+        f"{photos.name} {mark}-`. The how-to about rescuing a volume has all steps"
     )
 
 
-def _pods_without_a_database(around: Surroundings, claim: str) -> Iterator[tuple[str | None, str]]:
+def _pods_without_a_database(cluster: Cluster, claim: str) -> Iterator[tuple[str | None, str]]:
     """(uid, what it found instead) of each pod that found no database on the volume of that claim."""
-    for pod in around.pods:
-        seen = database_folder.seen_by(pod)
-        if seen and seen.is_without_database and claim in volumes.claims_of_pods([pod], Component.POSTGRES):
-            yield pod["metadata"].get("uid"), f", only {', '.join(seen.has)}" if seen.has else ""
+    for pod in cluster.pods:
+        look = database_folder.look_of(pod)
+        if look and look.is_without_database and claim in volumes.claims_of_pods([pod], Component.POSTGRES):
+            yield pod["metadata"].get("uid"), f", only {', '.join(look.has)}" if look.has else ""
 
 
 def _annotate(part: Part, claim: Manifest | None, wanted: Mapping[str, str | None], *, stage: int = 0) -> None:

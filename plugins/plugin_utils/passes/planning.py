@@ -8,27 +8,13 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from ..components import (
-    configuration,
-    database_folder,
-    exposure,
-    keeping,
-    library,
-    machine_learning,
-    postgres,
-    registry,
-    server,
-    valkey,
-    volumes,
-)
-from ..components.configuration import ConfigFile
-from ..components.instance import Instance, Part, Surroundings, identity
+from ..components import keeping, registry, volumes
+from ..components.instance import Cluster, Draft, Instance, Part, identity
 from ..components.reasons import Effect, Notice, Reason
 from ..kube.values import Manifest, dig, plain, text
 from ..spec import names
 from ..spec.checks import check
-from ..spec.images import IMAGE_VARIABLES
-from ..spec.names import SPEC_KEYS, Component
+from ..spec.names import Component, spec_key
 from . import claims, pairing
 
 CLEAN_UP_STAGE = 3
@@ -82,26 +68,26 @@ def plan(cr: Mapping[str, Any], *, seen: Mapping[str, Any], images: Mapping[str,
     if live_cr is None and cr["metadata"].get("uid"):
         return Plan(cr, State.GONE)
     cr = live_cr or cr
-    instance, around = Instance.from_cr(cr), Surroundings(seen, images)
-    first = [*keeping.without_owner(instance, around).steps, *_without_former_finalizer(cr)]
+    instance, cluster = Instance.from_cr(cr), Cluster(seen)
+    first = [*keeping.without_owner(instance, cluster).steps, *_without_former_finalizer(cr)]
     if dig(cr, "metadata", "deletionTimestamp"):
         return Plan(cr, State.DELETING, first)
-    notices = [*_problems(cr), *_missing_images(instance, around), *_missing_pull_secrets(instance, around)]
+    notices = [*_problems(cr), *_missing_images(instance, images), *_missing_pull_secrets(instance, cluster)]
     neighbours = seen.get("neighbours") or ()
-    dangers = claims.notices(instance, around, neighbours)
+    dangers = claims.notices(instance, cluster, neighbours)
     notices += dangers
-    paired = pairing.plan(instance, around, claims.used_by_others(neighbours))
-    parts, config = _parts(instance, around, new_password, paired, notices)
-    notices += [notice for part in parts for notice in part.notices]
+    draft = Draft(images=images, new_password=new_password, blocked=blocked_components(notices))
+    _plan_components(instance, cluster, draft, claims.used_by_others(neighbours))
+    notices += [notice for part in draft.parts for notice in part.notices]
     blocked = blocked_components(notices)
     steps = [
         step
-        for part in parts
+        for part in draft.parts
         for step in part.steps
-        if part.component not in blocked or _is_safe_when_blocked(step, around)
+        if part.component not in blocked or _is_safe_when_blocked(step, cluster)
     ]
     server_stays = Component.SERVER in blocked and instance.is_enabled(Component.SERVER)
-    unwanted = _unwanted(instance, around, config, server_stays=server_stays, running=_to_be_left_running(dangers))
+    unwanted = _unwanted(instance, cluster, draft, server_stays=server_stays, running=_to_be_left_running(dangers))
     return Plan(cr, State.PRESENT, [*first, *steps, *unwanted], notices)
 
 
@@ -111,40 +97,27 @@ def blocked_components(notices: Iterable[Notice]) -> set[str]:
     return blocked | {Component.SERVER} if blocked & registry.feed_server() else blocked
 
 
-def _parts(
-    instance: Instance, around: Surroundings, new_password: str, paired: Part, notices: Iterable[Notice]
-) -> tuple[list[Part], ConfigFile | None]:
-    config_part, config = configuration.plan(instance, around)
-    parts = [
-        library.plan(instance, around),
-        config_part,
-        paired,
-        *([] if paired.is_blocked else _database(instance, around, new_password)),
-        valkey.plan(instance, around),
-        machine_learning.plan(instance, around),
-    ]
-    if config is not None and Component.SERVER not in blocked_components(notices):
-        parts += [server.plan(instance, around, config, _written_secrets(parts))]
-    applied = {(step["object"]["kind"], step["object"]["metadata"]["name"]) for step in parts[0].steps}
-    return [*parts, exposure.plan(instance, around), keeping.plan(instance, around, applied)], config
-
-
-def _database(instance: Instance, around: Surroundings, new_password: str) -> list[Part]:
-    part = postgres.plan(instance, around, new_password)
-    if not instance.is_enabled(Component.POSTGRES):
-        return [part]
-    return [part, database_folder.remember(instance, around, postgres.claim_name(instance))]
-
-
-def _written_secrets(parts: Iterable[Part]) -> dict[str, Mapping[str, str]]:
-    """{name: data} of the Secrets that the parts write."""
-    written = [step["object"] for part in parts for step in part.steps if dig(step, "object", "kind") == "Secret"]
-    return {secret["metadata"]["name"]: secret["data"] for secret in written}
+def _plan_components(instance: Instance, cluster: Cluster, draft: Draft, shared: Container[str]) -> None:
+    """Put what each component contributes into the draft; `shared` are the claims that another instance uses too."""
+    paired = pairing.plan(instance, cluster, shared)
+    for described in registry.COMPONENTS:
+        is_paired = described.component == pairing.HOLDS_BACK
+        if is_paired:
+            draft.parts.append(paired)
+        if not (is_paired and paired.is_blocked):
+            draft.parts += described.plan(instance, cluster, draft)
+    applied = {
+        (step["object"]["kind"], step["object"]["metadata"]["name"])
+        for part in draft.parts
+        for step in part.steps
+        if step["verb"] == "apply"
+    }
+    draft.parts.append(keeping.plan(instance, cluster, applied))
 
 
 def _problems(cr: Mapping[str, Any]) -> list[Notice]:
     """What admission would have refused, had the custom resource not been stored before there was a rule for it."""
-    components = {key: component for component, key in SPEC_KEYS.items()}
+    components = {spec_key(component): component for component in registry.workloads()}
     return [
         Notice(
             components.get(problem.path.split(".")[1] if "." in problem.path else "", Component.SERVER),
@@ -156,22 +129,20 @@ def _problems(cr: Mapping[str, Any]) -> list[Notice]:
     ]
 
 
-def _missing_images(instance: Instance, around: Surroundings) -> list[Notice]:
+def _missing_images(instance: Instance, images: Mapping[str, str]) -> list[Notice]:
     return [
         Notice(
             component,
             Effect.BLOCKS,
             Reason.IMAGE_NOT_CONFIGURED,
-            f"no image for {component}: set {variable} in the operator's Deployment, or spec.{SPEC_KEYS[component]}.image",
+            f"no image for {component}: set {image.variable} in the operator's Deployment, or spec.{spec_key(component)}.image",
         )
-        for component, variable in IMAGE_VARIABLES.items()
-        if instance.is_enabled(component)
-        and not instance.settings(component).image
-        and not around.images.get(component)
+        for component, image in registry.images().items()
+        if instance.is_enabled(component) and not instance.settings(component).image and not images.get(component)
     ]
 
 
-def _missing_pull_secrets(instance: Instance, around: Surroundings) -> list[Notice]:
+def _missing_pull_secrets(instance: Instance, cluster: Cluster) -> list[Notice]:
     """A warning for each, because kubelet goes on without a missing one: a public or cached image starts all the same."""
     return [
         Notice(
@@ -182,15 +153,15 @@ def _missing_pull_secrets(instance: Instance, around: Surroundings) -> list[Noti
             "create it or correct the name",
         )
         for name in (entry.name for entry in instance.spec.image_pull_secrets)
-        if name and around.is_known_missing("Secret", name)
+        if name and cluster.is_known_missing("Secret", name)
     ]
 
 
-def _is_safe_when_blocked(step: Mapping[str, Any], around: Surroundings) -> bool:
+def _is_safe_when_blocked(step: Mapping[str, Any], cluster: Cluster) -> bool:
     """Volumes are kept up whatever keeps their component from running. One that goes must not be made anew, empty."""
     if dig(step, "object", "kind") != "PersistentVolumeClaim":
         return False
-    return not volumes.is_being_deleted(around.live("PersistentVolumeClaim", step["object"]["metadata"]["name"]))
+    return not volumes.is_being_deleted(cluster.live("PersistentVolumeClaim", step["object"]["metadata"]["name"]))
 
 
 def _to_be_left_running(dangers: Iterable[Notice]) -> set[str]:
@@ -212,7 +183,7 @@ def _without_former_finalizer(cr: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _unwanted(
-    instance: Instance, around: Surroundings, config: ConfigFile | None, *, server_stays: bool, running: Container[str]
+    instance: Instance, cluster: Cluster, draft: Draft, *, server_stays: bool, running: Container[str]
 ) -> list[dict[str, Any]]:
     """Steps that remove what is switched off. Claims and database credentials are never among them.
 
@@ -220,20 +191,13 @@ def _unwanted(
     are the components whose pods must not be ended.
     """
     candidates = [
-        (kind, names.workload_name(instance.name, each.component), each.component)
-        for each in registry.COMPONENTS
-        for kind, is_wanted in (each.objects or {}).items()
-        if not is_wanted(instance, around)
-        and not (server_stays and each.feeds_server)
-        and not (each.workload and kind == each.workload.kind and each.component in running)
+        (each.kind, each.name(instance.name), described.component)
+        for described in registry.shown()
+        for each in described.removable
+        if not each.is_wanted(instance, cluster, draft)
+        and not (server_stays and described.feeds_server)
+        and not (described.workload and each.kind == described.workload.kind and described.component in running)
     ]
-    if config is not None and not server_stays:
-        kinds = [kind for kind in ("ConfigMap", "Secret") if kind != config.kind]
-        candidates += [(kind, names.config_object(instance.name), Component.CONFIG) for kind in kinds]
-    queue_password = valkey.used_by_server(instance)
-    is_ours = queue_password is not None and queue_password.name == names.valkey_credentials(instance.name)
-    if not is_ours and not server_stays:
-        candidates.append(("Secret", names.valkey_credentials(instance.name), Component.VALKEY))
     return [
         {
             "verb": "delete",
@@ -243,5 +207,5 @@ def _unwanted(
             "target": identity(live),
         }
         for kind, name, component in candidates
-        if (live := around.live(kind, name)) and instance.may_remove(live)
+        if (live := cluster.live(kind, name)) and instance.may_remove(live)
     ]

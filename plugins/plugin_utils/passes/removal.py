@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..components import keeping, registry
-from ..components.instance import Instance, Surroundings, identity
+from ..components.instance import Cluster, Instance, identity
 from ..kube.values import Manifest, dig
 from ..spec import names
 from ..spec.references import NAMES
@@ -33,7 +33,7 @@ def removal(cr: Mapping[str, Any], *, seen: Mapping[str, Any]) -> dict[str, Any]
     # First the custom resource: an operator must not bring the rest back meanwhile. What it owns goes with it.
     targets = [(live_cr, 0)] if live_cr else []
     targets += [(item, CLEAN_UP_STAGE) for item in removed.values()]
-    steps = keeping.without_owner(Instance.from_cr(cr), Surroundings(seen, {})).steps
+    steps = keeping.without_owner(Instance.from_cr(cr), Cluster(seen)).steps
     steps += [
         {
             "verb": "delete",
@@ -53,21 +53,9 @@ def removal(cr: Mapping[str, Any], *, seen: Mapping[str, Any]) -> dict[str, Any]
 
 def _names_of_ours(instance: str) -> set[tuple[str, str]]:
     """(kind, name) of all that an instance is made of and that can be made anew."""
-    workloads = {
-        (kind, names.workload_name(instance, each.component))
-        for each in registry.COMPONENTS
-        for kind in each.objects or ()
-    }
-    return workloads | {
-        ("ConfigMap", names.config_object(instance)),
-        ("Secret", names.config_object(instance)),
-        ("Secret", names.valkey_credentials(instance)),
-        *(
-            ("PersistentVolumeClaim", claim.made(instance))
-            for claim in registry.claims().values()
-            if not claim.outlives
-        ),
-    }
+    objects = {(each.kind, each.name(instance)) for described in registry.COMPONENTS for each in described.removable}
+    claims = {claim.made(instance) for claim in registry.claims().values() if not claim.outlives}
+    return objects | {("PersistentVolumeClaim", claim) for claim in claims}
 
 
 def _is_of_another(live: Manifest) -> bool:

@@ -89,7 +89,7 @@ def report(plan: Mapping[str, Any], outcome: Mapping[str, Any], seen: Mapping[st
     return {
         "status": status,
         "events": events,
-        "observed": _observed(instance, seen, live, pods) if settled else None,
+        "observed": _versions(instance, seen, live, pods) if settled else None,
         "requeue_after": LOOK_AGAIN if unexplained else None,
         **told,
     }
@@ -99,12 +99,12 @@ def _unread_status(cr: Manifest | None, problem: str) -> dict[str, Any] | None:
     """What is added to the status of an instance whose objects could not be read: all that is known of it stays."""
     if cr is None or dig(cr, "metadata", "deletionTimestamp"):
         return None
-    known = cr.get("status") or {}
-    types = ["Degraded"] if known.get("conditions") else ["Ready", "Degraded"]
+    status = cr.get("status") or {}
+    types = ["Degraded"] if status.get("conditions") else ["Ready", "Degraded"]
     conditions = [Condition(type_, type_ == "Degraded", Reason.READ_FAILED, problem) for type_ in types]
     flags = ("ready", *(workload.flag for workload in registry.workloads().values()))
     return {
-        **{flag: False for flag in flags if flag not in known},
+        **{flag: False for flag in flags if flag not in status},
         "conditions": [condition.as_dict(dig(cr, "metadata", "generation", default=0)) for condition in conditions],
     }
 
@@ -167,8 +167,8 @@ class _View:
         own = [n for n in self._concerning(component) if n.effect == Effect.BLOCKS]
         if own:
             return own[0].reason, _joined(notice.message for notice in own)
-        parts = self._parts(component)
-        errors = [r["error"] for r in self.results if r.get("error") and r["component"] in parts and _is_needed(r)]
+        covered = self._covered_by(component)
+        errors = [r["error"] for r in self.results if r.get("error") and r["component"] in covered and _is_needed(r)]
         if errors:
             return Reason.APPLY_FAILED, _joined(errors)
         if component in self.blocked:
@@ -177,10 +177,10 @@ class _View:
         return None
 
     def _concerning(self, component: Component) -> list[Notice]:
-        return [notice for notice in self.notices if notice.component in self._parts(component)]
+        return [notice for notice in self.notices if notice.component in self._covered_by(component)]
 
-    def _parts(self, component: Component) -> set[str]:
-        """Library, configuration and external services have no condition that could tell: they are the server's."""
+    def _covered_by(self, component: Component) -> set[str]:
+        """What its condition speaks for. Library, configuration and external services have none: the server's does."""
         if component is not Component.SERVER:
             return {component}
         workloads = registry.workloads()
@@ -293,7 +293,7 @@ def _after(seen: Mapping[str, Any], results: Iterable[Mapping[str, Any]]) -> dic
     return live
 
 
-def _observed(
+def _versions(
     instance: Instance, seen: Mapping[str, Any], live: Mapping[tuple[str, str], Manifest], pods: Iterable[Manifest]
 ) -> dict[str, Any]:
     """The versions of everything that the loop watches for this instance."""
@@ -323,8 +323,8 @@ def _changes(results: Iterable[Mapping[str, Any]], seen: Mapping[str, Any]) -> l
     for result in results:
         if not result.get("changed"):
             continue
-        known = (result["kind"], result["name"]) in before or result["kind"] == names.KIND
-        verb = "removed" if result["verb"] == "delete" else "changed" if known else "created"
+        existed = (result["kind"], result["name"]) in before or result["kind"] == names.KIND
+        verb = "removed" if result["verb"] == "delete" else "changed" if existed else "created"
         words.append(f"{verb} {result['kind']} {result['name']}")
     return list(dict.fromkeys(words))
 

@@ -14,8 +14,8 @@ from typing import Any
 
 from ..kube.problems import Problem
 from . import variables
-from .fields import Spec, read
-from .names import SPEC_KEYS, Component
+from .fields import ImmichWorkload, Spec, read
+from .names import Component, attribute, spec_key
 
 __all__ = ["check"]
 
@@ -27,6 +27,7 @@ _INGRESS_HOST = re.compile(r"((\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-
 _LONGEST_WITH_POSTGRES = 43
 _LONGEST_WITH_MACHINE_LEARNING = 46
 _LONGEST = 56
+_WITH_VARIABLES = [each for each in Component if isinstance(getattr(Spec(), attribute(each), None), ImmichWorkload)]
 _SOURCES = ("configMapKeyRef", "fieldRef", "fileKeyRef", "resourceFieldRef", "secretKeyRef")
 
 
@@ -63,8 +64,8 @@ def _name(cr: Mapping[str, Any], spec: Mapping[str, Any]) -> Iterator[Problem]:
 
 def _environment(spec: Mapping[str, Any]) -> Iterator[Problem]:
     fields = read(Spec, spec)
-    for kind in (Component.SERVER, Component.MACHINE_LEARNING):
-        component = SPEC_KEYS[kind]
+    for kind in _WITH_VARIABLES:
+        component = spec_key(kind)
         yield from variables.problems(kind, component, _items(_mapping(spec, component), "env"), fields)
         for index, entry in enumerate(_list(_mapping(spec, component), "env")):
             path = f"spec.{component}.env[{index}]"

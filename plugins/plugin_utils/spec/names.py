@@ -61,13 +61,15 @@ class Component(StrEnum):
     CONFIG = "config"
 
 
-SPEC_KEYS = {
-    Component.SERVER: "server",
-    Component.MACHINE_LEARNING: "machineLearning",
-    Component.VALKEY: "valkey",
-    Component.POSTGRES: "postgres",
-}
-"""Where a workload's settings are in the spec of the custom resource."""
+def spec_key(component: str) -> str:
+    """Where a workload's settings are in the spec of the custom resource: `machineLearning` for `machine-learning`."""
+    first, *rest = component.split("-")
+    return first + "".join(word.capitalize() for word in rest)
+
+
+def attribute(component: str) -> str:
+    """The same in Python, see `fields.Spec`: `machine_learning`."""
+    return component.replace("-", "_")
 
 
 def labels(instance: str, component: str) -> dict[str, str]:

@@ -46,7 +46,7 @@ def read(objects: ApiObjects, manifest: Manifest) -> Manifest:
     return found
 
 
-def settled(objects: ApiObjects, desired: Manifest) -> Manifest:
+def applied_for_good(objects: ApiObjects, desired: Manifest) -> Manifest:
     """The live object once no apply is needed any more.
 
     Two may be needed: when the last field of a structure is given up, the API server first removes all of it.
@@ -85,7 +85,7 @@ def without(value: Manifest, path: Path) -> Manifest:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_applied_object_needs_no_apply(kind: str, objects: ApiObjects, namespace: str, name: str) -> None:
-    settled(objects, manifests(namespace, name)[kind])
+    applied_for_good(objects, manifests(namespace, name)[kind])
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -96,7 +96,7 @@ def test_an_object_with_the_same_values_that_another_manager_made_is_taken_over_
     other_manager.create(desired)
 
     assert needs_apply(desired, read(objects, desired))
-    settled(objects, desired)
+    applied_for_good(objects, desired)
 
 
 REMOVABLE: dict[str, list[Path]] = {
@@ -146,18 +146,18 @@ def test_a_field_that_is_no_longer_desired_is_removed_and_then_there_is_peace(
     kind: str, path: Path, objects: ApiObjects, namespace: str, name: str
 ) -> None:
     desired = manifests(namespace, name)[kind]
-    live = settled(objects, desired)
+    live = applied_for_good(objects, desired)
 
     less = without(desired, path)
 
     assert needs_apply(less, live)
-    settled(objects, less)
+    applied_for_good(objects, less)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_single_field_of_an_object_is_compared(kind: str, objects: ApiObjects, namespace: str, name: str) -> None:
     desired = manifests(namespace, name)[kind]
-    live = settled(objects, desired)
+    live = applied_for_good(objects, desired)
 
     unnoticed = []
     for path, value in leaves(desired):
@@ -227,12 +227,12 @@ def test_an_edit_is_undone_if_it_touches_what_is_desired_and_else_left_alone(
     kind: str, edit: Manifest, is_ours: bool, objects: ApiObjects, other_manager: ApiObjects, namespace: str, name: str
 ) -> None:
     desired = manifests(namespace, name)[kind]
-    settled(objects, desired)
+    applied_for_good(objects, desired)
 
     edited = other_manager.merge(ObjectRef.of(desired), edit)
 
     assert needs_apply(desired, edited) is is_ours
-    settled(objects, desired)
+    applied_for_good(objects, desired)
 
 
 def env(template: Manifest) -> list[Manifest]:
@@ -267,7 +267,7 @@ def test_edits_inside_lists_are_told_apart_by_whose_items_they_are(
     edit: Callable[[Manifest], Any], is_ours: bool, objects: ApiObjects, transport: Transport, namespace: str, name: str
 ) -> None:
     desired = manifests(namespace, name)["Deployment"]
-    live = settled(objects, desired)
+    live = applied_for_good(objects, desired)
     edited = copy.deepcopy(live)
     edit(edited)
     del edited["metadata"]["resourceVersion"]
@@ -276,4 +276,4 @@ def test_edits_inside_lists_are_told_apart_by_whose_items_they_are(
     transport.request("PUT", path, query={"fieldManager": "kubectl-edit"}, body=edited)
 
     assert needs_apply(desired, read(objects, desired)) is is_ours
-    settled(objects, desired)
+    applied_for_good(objects, desired)

@@ -57,7 +57,7 @@ def parked(own: Bench) -> list[int]:
     return children(zygote(own))
 
 
-def settled(own: Bench, play: Play) -> int:
+def lasting(own: Bench, play: Play) -> int:
     """The only parked process, once plays have taught the zygote all that they need."""
 
     def same_twice() -> int | None:
@@ -81,7 +81,7 @@ def lingering(own: Bench) -> Iterator[tuple[Future[PlayResult], Path]]:
 
 def test_plays_of_one_role_are_forks_of_one_process_with_one_thread(own: Bench) -> None:
     play = own.play(LOOK)
-    process = settled(own, play)
+    process = lasting(own, play)
 
     results = [run(own, again(play, name)) for name in ("one", "two")]
 
@@ -94,7 +94,7 @@ def test_plays_of_one_role_are_forks_of_one_process_with_one_thread(own: Bench) 
 def test_each_play_knows_its_own_variables_only(own: Bench) -> None:
     tasks = "- testing.engine.report:\n    report: {who: \"{{ who | default('-') }}\", more: \"{{ more | default('-') }}\"}\n"
     play = own.play(tasks)
-    settled(own, play)
+    lasting(own, play)
 
     seen = [
         run(own, again(play, name, extra_vars=variables)).report
@@ -110,7 +110,7 @@ def test_what_a_role_imports_may_depend_on_which_variables_there_are(own: Bench)
     for name in ("given", "other"):
         (play.role / "tasks" / f"{name}.yml").write_text(f"- testing.engine.report:\n    report: {{took: {name}}}\n")
     given = again(play, extra_vars={"who": "somebody"})
-    settled(own, given)
+    lasting(own, given)
 
     assert [run(own, one).report for one in (given, again(play), given)] == [
         {"took": "given"}, {"took": "other"}, {"took": "given"},
@@ -120,7 +120,7 @@ def test_what_a_role_imports_may_depend_on_which_variables_there_are(own: Bench)
 def test_a_play_is_in_its_own_folder(own: Bench) -> None:
     tasks = '- testing.engine.report:\n    report: {base: "{{ playbook_dir }}"}\n' + LOOK
     play = own.play(tasks)
-    settled(own, play)
+    lasting(own, play)
 
     report = run(own, again(play, "other")).report
 
@@ -130,7 +130,7 @@ def test_a_play_is_in_its_own_folder(own: Bench) -> None:
 
 def test_plays_at_once_do_not_get_each_others_results(own: Bench) -> None:
     play = own.play('- testing.engine.report:\n    report: {who: "{{ who }}"}\n')
-    settled(own, again(play, extra_vars={"who": ""}))
+    lasting(own, again(play, extra_vars={"who": ""}))
     names = [f"n{number}" for number in range(12)]
 
     with ThreadPoolExecutor(4) as pool:
@@ -141,7 +141,7 @@ def test_plays_at_once_do_not_get_each_others_results(own: Bench) -> None:
 
 def test_a_changed_role_is_loaded_anew(own: Bench) -> None:
     play = own.play("- testing.engine.report:\n    report: {answer: old}\n")
-    settled(own, play)
+    lasting(own, play)
     assert play.role is not None
     (play.role / "tasks" / "main.yml").write_text("---\n- testing.engine.report:\n    report: {answer: new}\n")
 
@@ -167,7 +167,7 @@ def test_a_role_that_cannot_be_loaded_says_why_until_it_can(own: Bench, caplog: 
 
 def test_changed_code_is_used_by_the_next_play(own: Bench) -> None:
     play = own.play("- testing.engine.report:\n    report: {answer: old}\n")
-    settled(own, play)
+    lasting(own, play)
     action = own.folder / "collections/ansible_collections/testing/engine/plugins/action/report.py"
     action.write_text(action.read_text().replace("**self._task.args", '"report": {"answer": "new"}'))
 
@@ -176,7 +176,7 @@ def test_changed_code_is_used_by_the_next_play(own: Bench) -> None:
 
 def test_a_parked_process_that_died_is_replaced(own: Bench) -> None:
     play = own.play(LOOK)
-    process = settled(own, play)
+    process = lasting(own, play)
     os.kill(process, signal.SIGKILL)
     wait_ended(process)
 
@@ -226,7 +226,7 @@ def test_a_role_of_which_another_one_is_a_part_is_loaded_anew_with_it(own: Bench
     part = own.play("- testing.engine.report:\n    report: {answer: old}\n").role
     assert part is not None
     play = own.play(f"- ansible.builtin.import_role:\n    name: {part.name}\n")
-    settled(own, play)
+    lasting(own, play)
     (part / "tasks" / "main.yml").write_text("---\n- testing.engine.report:\n    report: {answer: new}\n")
 
     assert run(own, play).report == {"answer": "new"}
@@ -235,7 +235,7 @@ def test_a_role_of_which_another_one_is_a_part_is_loaded_anew_with_it(own: Bench
 def test_a_role_that_gets_defaults_is_loaded_anew(own: Bench) -> None:
     tasks = "- testing.engine.report:\n    report: {answer: \"{{ answer | default('none') }}\"}\n"
     play = own.play(tasks)
-    settled(own, play)
+    lasting(own, play)
     assert play.role is not None
     (play.role / "defaults").mkdir()
     (play.role / "defaults" / "main.yml").write_text("answer: default\n")
@@ -249,7 +249,7 @@ def test_no_task_runs_in_a_process_that_did_not_wait(own: Bench) -> None:
     line = "{{ who | default('NOBODY') }}"
     tasks = f'- ansible.builtin.lineinfile:\n    path: {diary}\n    line: "{line}"\n'
     play = own.play(tasks, extra_vars={"who": "first"})
-    settled(own, play)
+    lasting(own, play)
     assert play.role is not None
     (callback,) = own.folder.glob("base/parked/*/project/callback_plugins/parked.py")
     callback.write_text("")
@@ -284,7 +284,7 @@ def test_plays_that_differ_in_more_than_whom_they_are_about_are_not_parked(own: 
 @pytest.mark.endurance
 def test_many_plays_leave_no_descriptor_in_the_parked_process(own: Bench) -> None:
     play = own.play(LOOK)
-    process = settled(own, play)
+    process = lasting(own, play)
     open_files = len(list(Path(f"/proc/{process}/fd").iterdir()))
 
     assert all(run(own, play).ok() for _ in range(PLAYS_FOR_LEAKS))

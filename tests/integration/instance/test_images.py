@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 
-from ansible_collections.media.immich.plugins.plugin_utils.spec.images import DEFAULT_IMAGES, IMAGE_VARIABLES
+from ansible_collections.media.immich.plugins.plugin_utils.components.images import DEFAULT_IMAGES, IMAGE_VARIABLES
 from support.operating import OWN_KINDS, pod_spec
 
 COMPONENTS = {

@@ -46,7 +46,7 @@ def argo(instances: Instances) -> Argo:
     return Argo(instances)
 
 
-def _settled(instances: Instances) -> dict[str, str]:
+def _once_annotated(instances: Instances) -> dict[str, str]:
     """{"Kind/name": uid} of what is kept, once it says so to tools that prune."""
 
     def said() -> bool:
@@ -77,7 +77,7 @@ def _with(results: dict[str, str], status: str) -> set[str]:
 def test_a_sync_that_prunes_leaves_library_database_and_password_alone(argo, instances):
     assert argo.sync(GIT) == {"Immich/photos": "Synced"}
     instances.wait_ready()
-    before = _settled(instances)
+    before = _once_annotated(instances)
 
     done = argo.sync(GIT)
 
@@ -90,7 +90,7 @@ def test_a_sync_that_prunes_leaves_library_database_and_password_alone(argo, ins
 def test_an_immich_that_was_removed_from_git_goes_and_its_data_stays(argo, instances):
     argo.sync(GIT)
     instances.wait_ready()
-    before = _settled(instances)
+    before = _once_annotated(instances)
 
     done = argo.sync("")
 
@@ -104,7 +104,7 @@ def test_without_the_annotations_it_would_be_pruned(argo, instances):
     """What the others show is the work of the annotations, and a user can say that pruning is wanted."""
     argo.sync(GIT)
     instances.wait_ready()
-    _settled(instances)
+    _once_annotated(instances)
     wanted = {"metadata": {"annotations": {"argocd.argoproj.io/sync-options": "Prune=true"}}}
     instances.api.merge_patch("Secret", "photos-postgres-credentials", instances.namespace, wanted)
     instances.wait_settled()

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from ansible_collections.media.immich.plugins.plugin_utils.components.images import DEFAULT_IMAGES
 from ansible_collections.media.immich.plugins.plugin_utils.kube.api_objects import ApiObjects
 from ansible_collections.media.immich.plugins.plugin_utils.kube.applying import apply_steps
 from ansible_collections.media.immich.plugins.plugin_utils.kube.connection_settings import ConnectionSettings
@@ -20,11 +21,10 @@ from ansible_collections.media.immich.plugins.plugin_utils.kube.transport import
 from ansible_collections.media.immich.plugins.plugin_utils.passes import planning
 from ansible_collections.media.immich.plugins.plugin_utils.passes.observation import observe
 from ansible_collections.media.immich.plugins.plugin_utils.spec import crd
-from ansible_collections.media.immich.plugins.plugin_utils.spec.images import DEFAULT_IMAGES
 from support.operating import ROOT, WRITES, install_crd
 from support.plays import objects, own_play, run
 
-SETTLED_WITHIN_S = 60.0
+AT_REST_WITHIN_S = 60.0
 EXTERNAL_DATABASE = {"enabled": False, "host": "db.example.com", "passwordSecretRef": {"name": "db", "key": "p"}}
 EXTERNAL_QUEUES = {"enabled": False, "host": "valkey.example.com"}
 SMTP = {"notifications": {"smtp": {"transport": {"passwordSecretRef": {"name": "mail", "key": "p"}}}}}
@@ -116,9 +116,9 @@ def told_by(transport: Transport, cr: dict[str, Any], *, check: bool) -> list[st
     )
 
 
-def settle(transport: Transport, cr: dict[str, Any]) -> None:
+def bring_to_rest(transport: Transport, cr: dict[str, Any]) -> None:
     """Run the role until it has nothing to do any more and all pods are there: then only the file makes a difference."""
-    end = time.monotonic() + SETTLED_WITHIN_S
+    end = time.monotonic() + AT_REST_WITHIN_S
     quiet = 0
     while quiet < 2:
         quiet = quiet + 1 if not [line for line in told_by(transport, cr, check=False) if line.startswith(VERBS)] else 0
@@ -141,7 +141,7 @@ def edited(transport: Transport, namespace: str, what: str) -> dict[str, list[li
         for spec in EDITS[what]
     )
     made = [told_by(transport, before, check=check) for check in (True, False)]
-    settle(transport, before)
+    bring_to_rest(transport, before)
     changed = [told_by(transport, after, check=check) for check in (True, False)]
     return {"made": made, "edited": changed}
 
@@ -192,7 +192,7 @@ def test_the_playbook_shows_the_same_differences_before_and_while_it_makes_them(
         {"immich_name": "photos", "immich_namespace": namespace, "immich_spec": spec} for spec in EDITS[what]
     )
     own_play(cluster, tmp_path, before)
-    settle(transport, {
+    bring_to_rest(transport, {
         "apiVersion": crd.API_VERSION, "kind": crd.KIND, "metadata": {"name": "photos", "namespace": namespace},
         "spec": EDITS[what][0],
     })  # fmt: skip

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 import yaml
 
-from ansible_collections.media.immich.plugins.plugin_utils.spec.images import DEFAULT_IMAGES
+from ansible_collections.media.immich.plugins.plugin_utils.components.images import DEFAULT_IMAGES
 from support.operating import ROOT, WRITES, install_crd
 from support.plays import PROGRAMS, objects, own_play, run
 

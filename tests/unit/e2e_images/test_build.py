@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from e2e.images import build
 
-from ansible_collections.media.immich.plugins.plugin_utils.spec.images import DEFAULT_IMAGES
+from ansible_collections.media.immich.plugins.plugin_utils.components.images import DEFAULT_IMAGES
 from localcluster import images
 from localcluster.images import archive
 from localcluster.progress import Progress

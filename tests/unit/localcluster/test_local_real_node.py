@@ -173,7 +173,7 @@ class Api:
 def test_a_claim_gets_a_folder_and_a_volume_of_its_size(tmp_path: Path) -> None:
     api = Api(_claim("1Gi", phase="Pending"))
 
-    Provisioner("ours", api, tmp_path, "node").settle()
+    Provisioner("ours", api, tmp_path, "node").provision()
 
     [(verb, volume)] = api.done
     assert verb == "create"
@@ -187,7 +187,7 @@ def test_a_claim_of_another_class_is_left_alone(tmp_path: Path) -> None:
     claim["spec"]["storageClassName"] = "fast"
     api = Api(claim)
 
-    Provisioner("ours", api, tmp_path, "node").settle()
+    Provisioner("ours", api, tmp_path, "node").provision()
 
     assert api.done == []
 
@@ -197,7 +197,7 @@ def test_a_claim_that_asks_for_more_grows_and_nothing_happens_to_it_otherwise(tm
     grown, same = Api(_claim("2Gi", has="1Gi"), volumes=(volume,)), Api(_claim("1Gi", has="1Gi"), volumes=(volume,))
 
     for api in (grown, same):
-        Provisioner("ours", api, tmp_path, "node").settle()
+        Provisioner("ours", api, tmp_path, "node").provision()
 
     assert [verb for verb, _ in grown.done] == ["patch PersistentVolume", "patch PersistentVolumeClaim/status"]
     assert same.done == []
@@ -210,7 +210,7 @@ def test_a_volume_without_a_claim_goes_with_its_folder_unless_it_is_retained(
     volume = _volume(tmp_path, phase="Released", policy=policy)
     api = Api(volumes=(volume,))
 
-    Provisioner("ours", api, tmp_path, "node").settle()
+    Provisioner("ours", api, tmp_path, "node").provision()
 
     assert Path(volume["spec"]["local"]["path"]).exists() is kept
     assert api.done == ([] if kept else [("delete PersistentVolume", "pvc-u1")])
@@ -222,7 +222,7 @@ def test_a_folder_that_is_not_the_provisioners_is_never_removed(tmp_path: Path) 
     mine.mkdir()
     volume["spec"]["local"]["path"] = str(mine)
 
-    Provisioner("ours", Api(volumes=(volume,)), tmp_path, "node").settle()
+    Provisioner("ours", Api(volumes=(volume,)), tmp_path, "node").provision()
 
     assert mine.is_dir()
 

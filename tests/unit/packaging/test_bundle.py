@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from ansible_collections.media.immich.plugins.plugin_utils.spec import crd, images
+from ansible_collections.media.immich.plugins.plugin_utils.components import images
+from ansible_collections.media.immich.plugins.plugin_utils.spec import crd
 from hack.bundle import generate
 from hack.crd import sources
 

@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 import immich_operator
+from ansible_collections.media.immich.plugins.plugin_utils.components import images
 from ansible_collections.media.immich.plugins.plugin_utils.kube import kinds, transport
-from ansible_collections.media.immich.plugins.plugin_utils.spec import images
 from ansible_collections.media.immich.plugins.plugin_utils.spec.custom_kinds import CUSTOM_KINDS
 from immich_operator.config import settings
 

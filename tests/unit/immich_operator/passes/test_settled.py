@@ -9,7 +9,7 @@ import pytest
 
 from immich_operator.config.watches import Reference, Watch
 from immich_operator.kube.resources import Kind, ObjectRef
-from immich_operator.passes.settled import LIFETIME_S, Digest, Observed, Settled
+from immich_operator.passes.settled import LIFETIME_S, Digest, SeenVersions, Settled
 from immich_operator.watching.cache import Change, Trace
 
 WIDGET, DEPLOYMENT, SECRET = Kind("example.org/v1", "Widget"), Kind("apps/v1", "Deployment"), Kind("v1", "Secret")
@@ -49,7 +49,7 @@ class World:
         self.versions = {**self.versions, name: version} if version else {}
 
 
-AS_SEEN = Observed({"Deployment/web": "5"}, {"Secret/key": "7"})
+AS_SEEN = SeenVersions({"Deployment/web": "5"}, {"Secret/key": "7"})
 
 
 @pytest.fixture
@@ -116,14 +116,14 @@ def test_a_pass_during_which_an_api_came_settles_nothing(world):
 
 def test_a_secret_that_is_still_missing_is_no_change(world):
     world.secrets.clear()
-    world.settled.remember(a_widget(), Observed({"Deployment/web": "5"}, {"Secret/key": None}), since=0)
+    world.settled.remember(a_widget(), SeenVersions({"Deployment/web": "5"}, {"Secret/key": None}), since=0)
 
     assert world.settled.holds(a_widget())
 
 
 @pytest.mark.parametrize("report", [{}, {"observed": None}, {"observed": []}, {"observed": {"dependents": {}}}])
 def test_a_report_without_usable_versions_settles_nothing(report):
-    assert Observed.from_report(report) is None
+    assert SeenVersions.from_report(report) is None
 
 
 def test_another_process_knows_what_was_settled_when_its_caches_hold_the_same(world):
@@ -146,7 +146,7 @@ def test_another_process_on_a_cluster_with_one_more_api_knows_nothing(world):
 
 
 def test_a_report_that_leaves_out_a_named_object_settles_nothing(world):
-    world.settled.remember(a_widget(), Observed({"Deployment/web": "5"}, {}), since=world.settled.forget(MAIN))
+    world.settled.remember(a_widget(), SeenVersions({"Deployment/web": "5"}, {}), since=world.settled.forget(MAIN))
 
     assert not world.settled.holds(a_widget())
 

@@ -12,8 +12,8 @@ from typing import Any
 from immich_operator.config.watches import Reference, Watch
 from immich_operator.kube.resources import Kind, ObjectRef
 from immich_operator.passes.controller import Controller
-from immich_operator.passes.settled import Observed
-from immich_operator.process.assembly import Parts, connect_watch
+from immich_operator.passes.settled import SeenVersions
+from immich_operator.process.assembly import Shared, connect_watch
 from immich_operator.watching.informers import Informers
 from immich_operator.watching.reflector import Reflector
 from immich_operator.watching.triggers import Key
@@ -42,7 +42,7 @@ def connected(*references: Reference) -> tuple[Controller, Informers, Added]:
     controller = connect_watch(
         Watch(kind=WIDGET, role=Path("/roles/widget"), references=references),
         "widget",
-        Parts(
+        Shared(
             **parts,
             environ={},
             informers=informers,
@@ -72,7 +72,7 @@ def reflectors(informers: Informers) -> list[Reflector]:
 def test_nothing_counts_as_settled_before_every_cache_can_be_relied_on(monkeypatch):
     controller, informers, _ = connected(Reference(SECRET, ("spec.secret",)))
     settled = controller.settled
-    settled.remember(a_widget(secret="s"), Observed({}, {"Secret/s": None}), since=settled.forget(MAIN))
+    settled.remember(a_widget(secret="s"), SeenVersions({}, {"Secret/s": None}), since=settled.forget(MAIN))
     of_widgets, of_secrets = reflectors(informers)
 
     monkeypatch.setattr(of_widgets, "reliable", lambda: True)

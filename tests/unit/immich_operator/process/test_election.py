@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from immich_operator.errors import ClusterError, ConflictError, NotFoundError, UnreachableError
-from immich_operator.process.election import Elector, Observed, Terms, Times, claim, may_take, observe, released
+from immich_operator.process.election import Elector, Sighting, Terms, Times, claim, may_take, released, sighting
 from support.waiting import eventually
 
 WALL = "2026-01-01T00:00:00.000000Z"
@@ -101,16 +101,16 @@ def an_elector(server: LeaseServer, clock: Clock, identity: str = "me", changes:
     ],
 )
 def test_a_lease_may_be_taken_when_nobody_has_it_or_its_holder_is_silent(spec, now, allowed):
-    assert may_take(Observed(spec, at=0), "me", now) is allowed
+    assert may_take(Sighting(spec, at=0), "me", now) is allowed
 
 
 def test_silence_is_measured_by_the_own_clock_from_the_last_change_seen():
     record = {"holderIdentity": "other", "renewTime": "1970-01-01T00:00:00Z"}
 
-    first = observe(None, record, 5.0)
+    first = sighting(None, record, 5.0)
 
-    assert observe(first, dict(record), 9.0).at == 5.0, "the old time in the record means nothing"
-    assert observe(first, {**record, "renewTime": "later"}, 9.0).at == 9.0
+    assert sighting(first, dict(record), 9.0).at == 5.0, "the old time in the record means nothing"
+    assert sighting(first, {**record, "renewTime": "later"}, 9.0).at == 9.0
 
 
 def test_a_hand_over_counts_a_transition_and_a_renewal_does_not():

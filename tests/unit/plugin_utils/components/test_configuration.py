@@ -6,9 +6,9 @@ import base64
 import pytest
 import yaml
 
+from ansible_collections.media.immich.plugins.plugin_utils.components.images import DEFAULT_IMAGES
 from ansible_collections.media.immich.plugins.plugin_utils.kube.values import structure
 from ansible_collections.media.immich.plugins.plugin_utils.passes.planning import plan
-from ansible_collections.media.immich.plugins.plugin_utils.spec.images import DEFAULT_IMAGES
 from support.instances import (
     PASSWORD,
     a_cr,

@@ -3,9 +3,9 @@
 
 import pytest
 
+from ansible_collections.media.immich.plugins.plugin_utils.components.images import DEFAULT_IMAGES
 from ansible_collections.media.immich.plugins.plugin_utils.kube.api_error import ObjectRef
 from ansible_collections.media.immich.plugins.plugin_utils.passes.planning import plan
-from ansible_collections.media.immich.plugins.plugin_utils.spec.images import DEFAULT_IMAGES
 from support.instances import (
     MARK,
     NOTE,
@@ -97,13 +97,13 @@ def test_a_claim_that_another_instance_uses_too_is_a_warning(mine, theirs, claim
     ],
 )
 def test_no_database_is_started_on_a_claim_that_another_instance_uses(mine, theirs, claim):
-    surroundings = {"neighbours": [a_neighbour(theirs)]}
+    cluster = {"neighbours": [a_neighbour(theirs)]}
 
-    plan = plan_for(a_cr(mine), [a_claim(claim)], **surroundings)
+    plan = plan_for(a_cr(mine), [a_claim(claim)], **cluster)
 
     assert not starts_a_database(plan)
     assert not has(plan, "Deployment", "photos-server")
-    report = report_for(a_cr(mine), [a_claim(claim)], **surroundings)
+    report = report_for(a_cr(mine), [a_claim(claim)], **cluster)
     told = condition(report, "PostgresReady")
     assert (told["status"], told["reason"]) == ("False", "ClaimInUse")
     assert f"PersistentVolumeClaim {claim}" in told["message"]

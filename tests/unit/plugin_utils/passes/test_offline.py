@@ -3,8 +3,8 @@
 
 import base64
 
+from ansible_collections.media.immich.plugins.plugin_utils.components.images import DEFAULT_IMAGES
 from ansible_collections.media.immich.plugins.plugin_utils.passes.offline import offline_plan
-from ansible_collections.media.immich.plugins.plugin_utils.spec.images import DEFAULT_IMAGES
 from support.instances import a_cr, found, has, plan_for
 
 REFERRING = {

@@ -10,9 +10,9 @@ from ansible.errors import AnsibleFilterError
 from ansible_collections.media.immich.plugins.filter.plan import plan as plan_filter
 from ansible_collections.media.immich.plugins.filter.removal import removal as removal_filter
 from ansible_collections.media.immich.plugins.filter.report import report as report_filter
+from ansible_collections.media.immich.plugins.plugin_utils.components.images import DEFAULT_IMAGES
 from ansible_collections.media.immich.plugins.plugin_utils.passes.planning import plan
 from ansible_collections.media.immich.plugins.plugin_utils.passes.status import report
-from ansible_collections.media.immich.plugins.plugin_utils.spec.images import DEFAULT_IMAGES
 from support.instances import PASSWORD, a_claim, a_cr, a_secret, found, notices, plan_for, seen_with
 
 FORMER = "media.rm3l.org/finalizer"

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ansible_collections.media.immich.plugins.plugin_utils.components.images import DEFAULT_IMAGES
 from ansible_collections.media.immich.plugins.plugin_utils.passes.planning import plan
 from ansible_collections.media.immich.plugins.plugin_utils.spec.crd import complete, documents
-from ansible_collections.media.immich.plugins.plugin_utils.spec.images import DEFAULT_IMAGES
 from ansible_collections.media.immich.plugins.plugin_utils.spec.names import KEEP_ANNOTATIONS
 from support.instances import PASSWORD, annotated, as_live, deletions, environment, found, seen_with, workloads
 

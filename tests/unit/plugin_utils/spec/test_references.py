@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ansible_collections.media.immich.plugins.plugin_utils.components import registry
 from ansible_collections.media.immich.plugins.plugin_utils.kube import kinds
 from ansible_collections.media.immich.plugins.plugin_utils.spec.custom_kinds import REFERS
 from ansible_collections.media.immich.plugins.plugin_utils.spec.references import NAMES, references
@@ -97,3 +98,9 @@ def test_the_loop_watches_what_passes_read():
     assert {entry["kind"]: entry["names"] for entry in watch["references"] if "names" in entry} == {
         kind: [name_of("{name}") for name_of in functions] for kind, functions in NAMES.items()
     }
+
+
+def test_each_claim_that_outlives_the_instance_is_read_by_its_name():
+    outliving = {claim.made for claim in registry.claims().values() if claim.outlives}
+
+    assert outliving == set(NAMES["PersistentVolumeClaim"])

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.media.immich.plugins.plugin_utils.components.images import DEFAULT_IMAGES
 from ansible_collections.media.immich.plugins.plugin_utils.passes.offline import offline_plan
-from ansible_collections.media.immich.plugins.plugin_utils.spec.images import DEFAULT_IMAGES
-from ansible_collections.media.immich.plugins.plugin_utils.spec.names import SPEC_KEYS, Component
+from ansible_collections.media.immich.plugins.plugin_utils.spec.names import Component, spec_key
 from ansible_collections.media.immich.plugins.plugin_utils.spec.variables import (
     TABLE,
     Policy,
@@ -56,7 +56,7 @@ WRONG = "not-what-the-operator-relies-on"
 def a_spec(component, fixed=None, **settings):
     """A spec with these settings of a component, in which the operator relies on a variable."""
     metrics = {"immich": {"metrics": {"enabled": True}}} if fixed and fixed.when is When.METRICS else {}
-    return {SPEC_KEYS[component]: settings, **metrics}
+    return {spec_key(component): settings, **metrics}
 
 
 def sources(name, value):
@@ -108,7 +108,7 @@ def test_what_moves_the_operators_ground_leaves_the_component_as_it_is_and_names
     assert not has(plan, "Deployment", DEPLOYMENTS[component])
     told = condition(report, "ServerReady" if component is Component.SERVER else "MachineLearningReady")
     assert (told["status"], told["reason"]) == ("False", "SpecInvalid")
-    assert f"spec.{SPEC_KEYS[component]}.{source}: {name} has to be {fixed.values[0]}" in told["message"]
+    assert f"spec.{spec_key(component)}.{source}: {name} has to be {fixed.values[0]}" in told["message"]
     assert fixed.instead in told["message"]
     assert WRONG not in str(report["status"])
     assert condition(report, "Ready")["status"] == "False"
@@ -130,7 +130,7 @@ def test_what_the_operator_relies_on_may_be_said_again(component, name, fixed, h
 def test_a_stored_value_that_admission_would_refuse_now_leaves_the_running_pods_alone(component, name, fixed):
     cr = a_cr(a_spec(component, fixed))
     live = an_instance_at_work(cr)
-    cr["spec"][SPEC_KEYS[component]]["env"] = [{"name": name, "value": WRONG}]
+    cr["spec"][spec_key(component)]["env"] = [{"name": name, "value": WRONG}]
 
     plan = plan_for(cr, live)
 

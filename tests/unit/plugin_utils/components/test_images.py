@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ansible_collections.media.immich.plugins.plugin_utils.passes.planning import plan
-from ansible_collections.media.immich.plugins.plugin_utils.spec.crd import complete
-from ansible_collections.media.immich.plugins.plugin_utils.spec.images import (
+from ansible_collections.media.immich.plugins.plugin_utils.components.images import (
     DEFAULT_IMAGES,
     IMAGE_VARIABLES,
     images_from_environment,
 )
-from ansible_collections.media.immich.plugins.plugin_utils.spec.names import SPEC_KEYS, Component
+from ansible_collections.media.immich.plugins.plugin_utils.passes.planning import plan
+from ansible_collections.media.immich.plugins.plugin_utils.spec.crd import complete
+from ansible_collections.media.immich.plugins.plugin_utils.spec.names import Component, spec_key
 from support.instances import (
     NAMESPACE,
     PASSWORD,
@@ -52,8 +52,8 @@ WORKLOADS = {
 COMPONENTS = [pytest.param(component, id=str(component)) for component in WORKLOADS]
 
 
-def planned(cr, images, objects=(), **surroundings):
-    return plan(cr, seen=seen_with(cr, objects, **surroundings), images=images, new_password=PASSWORD)
+def planned(cr, images, objects=(), **cluster):
+    return plan(cr, seen=seen_with(cr, objects, **cluster), images=images, new_password=PASSWORD)
 
 
 def strings(value):
@@ -76,7 +76,7 @@ def images_of(plan):
 
 @pytest.mark.parametrize("component", COMPONENTS)
 def test_the_image_in_the_custom_resource_comes_first(component):
-    cr = a_cr({SPEC_KEYS[component]: {"image": "registry.example.com/mine:1", "imagePullPolicy": "Always"}})
+    cr = a_cr({spec_key(component): {"image": "registry.example.com/mine:1", "imagePullPolicy": "Always"}})
 
     chosen = container(found(planned(cr, DEFAULT_IMAGES), *WORKLOADS[component]))
 
@@ -103,7 +103,7 @@ def test_a_component_without_any_image_waits_and_says_which_variable_to_set(comp
     assert (str(component), "ImageNotConfigured") in notices(result, "blocks")
     [message] = [notice.message for notice in result.notices if notice.reason == "ImageNotConfigured"]
     assert IMAGE_VARIABLES[component] in message
-    assert f"spec.{SPEC_KEYS[component]}.image" in message
+    assert f"spec.{spec_key(component)}.image" in message
 
 
 def test_a_component_that_is_off_needs_no_image():

@@ -20,7 +20,7 @@ from typing import Any, Final
 from immich_operator import __version__
 from immich_operator.config.watches import Watch
 from immich_operator.errors import TransportError
-from immich_operator.kube.client import FIELD_MANAGER, ApiObjects, ObjectRef
+from immich_operator.kube.client import FIELD_MANAGER, ApiObjects, ObjectRef, named
 from immich_operator.kube.resources import NamespacedName
 from immich_operator.passes.settled import Digest, Settled
 
@@ -57,7 +57,7 @@ class Memory:
         log: logging.Logger,
     ) -> None:
         self._objects = objects.within(TIMEOUT_S)
-        self._ref = ObjectRef("v1", "ConfigMap", name, namespace)
+        self._ref = ObjectRef(named("ConfigMap").api_version, "ConfigMap", name, namespace)
         self._program = program
         self._settled = settled
         self._log = log

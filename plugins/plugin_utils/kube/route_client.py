@@ -21,12 +21,13 @@ else:
 
 from .api_error import NotFound, ObjectRef, api_error
 from .api_objects import MERGE_PATCH
+from .kinds import named
 from .transport import CONNECT_TIMEOUT_S, READ_TIMEOUT_S, Transport
 from .values import FIELD_MANAGER, Manifest
 
-__all__ = ["ROUTE_GROUP", "RouteObjects"]
+__all__ = ["RouteObjects"]
 
-ROUTE_GROUP = "route.openshift.io"
+ROUTE = named("Route")
 VERBS = ["create", "delete", "get", "list", "patch", "update", "watch"]
 
 
@@ -110,11 +111,11 @@ def _routes_only(client: Any, cache_file: str | None) -> Any:
     del cache_file
     return Resource(
         prefix="apis",
-        group=ROUTE_GROUP,
-        api_version="v1",
-        kind="Route",
-        name="routes",
-        namespaced=True,
+        group=ROUTE.group,
+        api_version=ROUTE.version,
+        kind=ROUTE.kind,
+        name=ROUTE.plural,
+        namespaced=ROUTE.namespaced,
         verbs=VERBS,
         preferred=True,
         client=client,

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from immich_operator import __version__
 from immich_operator.config import settings
-from immich_operator.errors import OperatorError
+from immich_operator.errors import EXPECTED
 from immich_operator.process import logs
 
 DESCRIPTION = "Runs an Ansible role whenever a custom resource, or anything that depends on it, changes."
@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser(arguments).parse_args(arguments)
     try:
         return int(args.handler(args))
-    except OperatorError as exc:
+    except EXPECTED as exc:
         sys.stderr.write(f"immich-operator: {exc}\n")
         return 1
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the collection media.immich is, for the few commands that need it. The loop itself runs any role."""
+"""What knows of Immich in the collection, for the few commands that need it. The loop itself runs any role."""
 
 from __future__ import annotations
 

@@ -1,33 +1,69 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Everything the runtime raises on purpose.
+"""Everything the runtime raises on purpose: `OperatorError` for what is its own, `TransportError` of the collection for
+what goes wrong between it and the API server.
 
 OperatorError
 ├── SettingsError          a flag or variable that cannot be used
 ├── WatchesError           watches.yaml, all its problems at once
 ├── ParameterError         a value of a custom resource that no play can be built from
-├── ThreadDiedError             a thread of the runtime ended although nobody asked it to
-└── ClusterError
-    ├── ConnectionConfigError   no usable kubeconfig or service account
-    ├── UnreachableError             no answer from the API server
-    ├── MalformedAnswerError         an answer that is not the JSON it should be
-    └── ApiError                an answer with an error status
-        ├── ForbiddenError           403
-        ├── NotFoundError            404
-        ├── ConflictError            409
-        └── GoneError                410: the resource version is too old to continue from
+├── LeaseLostError         this process does not lead any more
+└── ThreadDiedError        a thread of the runtime ended although nobody asked it to
 
-Response bodies and headers never become part of a message; only the `message` of a `kind: Status` does, cut.
+The tree below TransportError is in the collection's `plugin_utils/kube/api_error.py`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
 
-MAX_MESSAGE = 500
+if TYPE_CHECKING:  # the same file, by the name under which mypy reads it
+    from plugins.plugin_utils.kube.api_error import (
+        ApiError,
+        Conflict,
+        Forbidden,
+        Gone,
+        Malformed,
+        Misconfigured,
+        NotFound,
+        TransportError,
+        Unreachable,
+    )
+else:
+    from ansible_collections.media.immich.plugins.plugin_utils.kube.api_error import (
+        ApiError,
+        Conflict,
+        Forbidden,
+        Gone,
+        Malformed,
+        Misconfigured,
+        NotFound,
+        TransportError,
+        Unreachable,
+    )
+
+__all__ = [
+    "EXPECTED",
+    "ApiError",
+    "Conflict",
+    "Forbidden",
+    "Gone",
+    "LeaseLostError",
+    "Malformed",
+    "Misconfigured",
+    "NotFound",
+    "OperatorError",
+    "ParameterError",
+    "SettingsError",
+    "ThreadDiedError",
+    "TransportError",
+    "Unreachable",
+    "WatchesError",
+]
 
 
 class OperatorError(Exception):
-    """Root of this package's exceptions; its text is fit for a person."""
+    """Root of this package's own exceptions; its text is fit for a person."""
 
 
 class SettingsError(OperatorError):
@@ -46,63 +82,13 @@ class ParameterError(OperatorError):
     """A custom resource holds something that cannot become an Ansible variable or option."""
 
 
+class LeaseLostError(OperatorError):
+    """The Lease could not be renewed in time, or somebody else has it."""
+
+
 class ThreadDiedError(OperatorError):
     """A supervised thread failed or returned early."""
 
 
-class ClusterError(OperatorError):
-    """Root of what can go wrong between the operator and the API server."""
-
-
-class ConnectionConfigError(ClusterError):
-    """There is no usable connection information."""
-
-
-class UnreachableError(ClusterError):
-    """The API server did not answer, or the connection broke."""
-
-
-class MalformedAnswerError(ClusterError):
-    """The API server, or something in between, sent what is not a Kubernetes answer."""
-
-
-class ApiError(ClusterError):
-    """The API server answered with an error.
-
-    Args:
-        what: the request in words, e.g. "list immiches.media.rm3l.org".
-        status: HTTP status code.
-        reason: `reason` of the Status object, or the HTTP phrase.
-        message: `message` of the Status object, "" if the body was none.
-    """
-
-    def __init__(self, what: str, *, status: int, reason: str = "", message: str = "") -> None:
-        self.what = what
-        self.status = status
-        self.reason = reason
-        self.message = message[:MAX_MESSAGE]
-        super().__init__(f"{what}: {status} {reason}" + (f": {self.message}" if self.message else ""))
-
-
-class ForbiddenError(ApiError):
-    """403."""
-
-
-class NotFoundError(ApiError):
-    """404."""
-
-
-class ConflictError(ApiError):
-    """409."""
-
-
-class GoneError(ApiError):
-    """410."""
-
-
-_BY_STATUS: dict[int, type[ApiError]] = {403: ForbiddenError, 404: NotFoundError, 409: ConflictError, 410: GoneError}
-
-
-def api_error(what: str, status: int, reason: str, message: str) -> ApiError:
-    """The most specific ApiError for an HTTP status."""
-    return _BY_STATUS.get(status, ApiError)(what, status=status, reason=reason, message=message)
+EXPECTED: Final = (OperatorError, TransportError)
+"""What may happen without a fault of this program."""

@@ -23,8 +23,9 @@ import yaml
 from immich_operator.config.roles import RoleSearch
 from immich_operator.config.yaml_lines import Entry, Problems, load_entries
 from immich_operator.errors import WatchesError
+from immich_operator.kube.client import values_at
 from immich_operator.kube.label_selectors import Selector
-from immich_operator.kube.resources import Kind, Manifest, metadata_of, values_at
+from immich_operator.kube.resources import Kind, Manifest, metadata_of
 
 DEFAULT_ARTIFACTS: Final = 20
 _VERSION: Final = re.compile(r"v\d+((alpha|beta)\d+)?")

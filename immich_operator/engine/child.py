@@ -6,7 +6,6 @@ Runs in a process of its own; everything it changes (environment, directory, con
 
 from __future__ import annotations
 
-import base64
 import ctypes
 import gc
 import io
@@ -24,10 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from immich_operator.engine import warm, wire
+from immich_operator.engine import ansible_internals, wire
 from immich_operator.engine.forker import Handed, descriptors
-
-from ansible import constants  # isort: skip - after `warm`, which starts Ansible
 
 __all__ = [
     "CRASHED_RC",
@@ -37,7 +34,6 @@ __all__ = [
     "end",
     "last_words",
     "leave",
-    "run_playbook",
     "set_up",
 ]
 
@@ -74,7 +70,7 @@ def become_play(handed: Handed, *, keep: Collection[int], lessons: socket.socket
     play = begin(handed, keep=keep, lessons=lessons, parent=zygote)
     code = CRASHED_RC
     try:
-        code = run_playbook(play.request["argv"])
+        code = ansible_internals.run_playbook(play.request["argv"])
     except BaseException:  # nothing may return into the zygote's loop
         last_words()
     finally:
@@ -142,11 +138,8 @@ def set_up(request: Mapping[str, Any]) -> None:
     # Descriptors 0 to 2 become /dev/null: what a subprocess prints must not get between the events.
     for standard in (1, 2):
         os.dup2(0, standard)
-    for name in ("DEFAULT_ROLES_PATH", "INVENTORY_ENABLED"):
-        setattr(constants, name, constants.config.get_config_value(name))
-    # Asked for through the configuration it would be a folder inside this one, removed by an atexit handler.
-    constants.DEFAULT_LOCAL_TMP = os.environ["ANSIBLE_LOCAL_TEMP"]
-    _send_events_in_band()
+    ansible_internals.read_settings_again(os.environ["ANSIBLE_LOCAL_TEMP"])
+    ansible_internals.send_events_in_band()
 
 
 class _Terminal(io.TextIOWrapper):
@@ -155,33 +148,6 @@ class _Terminal(io.TextIOWrapper):
     def getvalue(self) -> str:
         """What a task has printed: workers print into a StringIO and look for it there; here it is on its way already."""
         return ""
-
-
-def _send_events_in_band() -> None:
-    """Put whole events into the output, where awx_display leaves only a reference to a file that holds the event.
-
-    ansible-runner's OutputEventFilter takes what the token carries as the event, so no file is written and read back.
-    """
-    awx_display = sys.modules["ansible.plugins.callback.awx_display"]
-    context = awx_display.event_context
-    encoder = awx_display.AnsibleJSONEncoderLocal
-
-    def dump_begin(stream: io.TextIOWrapper) -> None:
-        event = json.dumps(context.get_begin_dict(), cls=encoder)
-        token = base64.b64encode(event.encode()).decode()
-        with context.display_lock:
-            stream.write(f"\x1b[K{token}\x1b[{len(token)}D\x1b[K")
-
-    context.dump_begin = dump_begin
-
-
-def run_playbook(argv: Sequence[str]) -> int:
-    """The exit status of ansible-playbook, run in this process."""
-    try:
-        warm.command_line().cli_executor(argv)
-    except SystemExit as end_:
-        return end_.code if isinstance(end_.code, int) else 0 if end_.code is None else 1
-    return 0
 
 
 def _profile(environment: Mapping[str, str]) -> Any:

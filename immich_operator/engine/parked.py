@@ -6,48 +6,36 @@ none of that depends on the custom resource, it is done once. The place to wait 
 ansible-playbook calls before it looks at the tasks, and before its strategy starts a thread. In a fork the callback returns,
 and ansible-playbook goes on as if nothing had been. Without a play to take up, no task is ever come to: see `_only_in_a_play`.
 
-What a fork must not share with its siblings is made anew in it: the queue of results, which is a pipe, and since 2.21 a
-server of ansible-core that has a thread. For that a few names of ansible-core are replaced here, in the parked process alone,
-and only with releases on which the engine's tests have run.
+What a fork must not share with its siblings is made anew in it. For that a few names of ansible-core are replaced, in the
+parked process alone, and only with releases on which the engine's tests have run: see `ansible_internals`.
 """
 
 from __future__ import annotations
 
 import gc
-import inspect
 import io
 import json
 import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
-from multiprocessing.queues import SimpleQueue
 from pathlib import Path
-from typing import Any, ClassVar, NoReturn
+from typing import Any, NoReturn
 
-from immich_operator.engine import child, inline, wire
+from immich_operator.engine import ansible_internals, child, wire
 from immich_operator.engine.forker import Forker, descriptors
 
-from ansible.executor import task_queue_manager  # isort: skip - after `child`, which starts Ansible
-from ansible.plugins.callback import CallbackBase  # isort: skip
+__all__ = ["CallbackModule", "park"]
 
-try:
-    from ansible._internal import _rpc_host
-except ImportError:  # before ansible-core 2.21
-    _rpc_host = None
-
-__all__ = ["CallbackModule", "can_park", "park"]
-
-BaseQueue = getattr(task_queue_manager, "FinalQueue", object)
 LAST_WORDS = 2000
 """Characters of what a play said that could not be parked."""
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 """Ansible ends its workers when it gets one."""
 
 
-class CallbackModule(CallbackBase):  # type: ignore[misc]
+class CallbackModule(ansible_internals.CallbackBase):  # type: ignore[misc]
     """Stops the play in the process that parks it, and does nothing anywhere else."""
 
     CALLBACK_VERSION = 2.0
@@ -104,18 +92,12 @@ class _Parked:
         self.play = child.begin(handed, keep=keep, lessons=self._lessons, parent=self._pid)
         for number, handler in handlers.items():
             signal.signal(number, handler)
-        _make_anew()
-        _take_up(play, self.play.request)
+        ansible_internals.renew_what_is_shared()
+        ansible_internals.take_up(play, self.play.request["basedir"], self.play.request["extra_vars"])
         sys.stdout.write(self._text.getvalue())  # the events until here
 
 
 _parked: _Parked | None = None
-
-
-def can_park() -> bool:
-    """False with a release of ansible-core that we don't know."""
-    known = inline.is_known_release() and issubclass(BaseQueue, SimpleQueue)
-    return known and hasattr(task_queue_manager, "PlayIterator")
 
 
 def park(
@@ -136,12 +118,9 @@ def park(
     try:
         child.leave(zygote, {*keep, control.fileno(), lessons.fileno()})
         child.set_up(request)
-        task_queue_manager.FinalQueue = _Queue
-        task_queue_manager.PlayIterator = _only_in_a_play(task_queue_manager.PlayIterator)
-        if _rpc_host is not None:
-            _rpc_host.LocalManager._shared_instance = object()  # later: it starts threads
+        ansible_internals.hold_before_tasks(_only_in_a_play)
         _parked = _Parked(control, lessons)
-        code = child.run_playbook(request["argv"])
+        code = ansible_internals.run_playbook(request["argv"])
     except BaseException:
         child.last_words()
     finally:
@@ -152,54 +131,15 @@ def park(
         child.end(code, _parked.play)
 
 
-def _only_in_a_play(make: Callable[..., Any]) -> Callable[..., Any]:
-    """What Ansible calls on its way to the tasks. Should the callback be missing, or not have held it, the way ends here."""
-
-    def guarded(*args: Any, **kwargs: Any) -> Any:
-        assert _parked is not None  # noqa: S101 - it is before this is used
-        if _parked.play is None:
-            print("the play has not waited")
-            _parked.give_up()
-        return make(*args, **kwargs)
-
-    return guarded
+def _only_in_a_play() -> None:
+    """Called on the way to the tasks. Should the callback be missing, or not have held Ansible, the way ends here."""
+    assert _parked is not None  # noqa: S101 - it is before this is used
+    if _parked.play is None:
+        print("the play has not waited")
+        _parked.give_up()
 
 
 def _loaded_files(play: Any) -> list[str]:
     """What Ansible has read, and the folders in which a further file would have been read."""
-    files = [Path(str(name)) for name in play.get_loader()._FILE_CACHE]
+    files = ansible_internals.loaded_files(play)
     return sorted({str(path) for file in files for path in (file, *file.parents[:2])})
-
-
-def _make_anew() -> None:
-    for queue in _Queue.made:
-        queue.renew()
-    if _rpc_host is not None:
-        _rpc_host.LocalManager._shared_instance = None
-        _rpc_host.LocalManager.shared_instance()
-
-
-def _take_up(play: Any, request: Mapping[str, Any]) -> None:
-    """What would have been known from the start: the play's own folder and its variables."""
-    loader = play.get_loader()
-    loader.set_basedir(request["basedir"])
-    load = loader.load_from_file
-    trust = {"trusted_as_template": True} if "trusted_as_template" in inspect.signature(load).parameters else {}
-    play.get_variable_manager().extra_vars.update(load(request["extra_vars"], **trust))
-
-
-class _Queue(BaseQueue):  # type: ignore[misc, valid-type]
-    """Where the results of tasks go through."""
-
-    made: ClassVar[list[_Queue]] = []
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.made.append(self)
-
-    def renew(self) -> None:
-        """Use another pipe than the process that this one was forked from."""
-        for end in (self._reader, self._writer):
-            with suppress(OSError):
-                end.close()
-        super().__init__()

@@ -3,30 +3,15 @@
 
 from __future__ import annotations
 
-import functools
 import importlib
 import sys
-import warnings
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-# This one first: it prepares Ansible for being a controller.
-from ansible.cli.playbook import PlaybookCLI  # isort: skip
-from ansible.inventory.manager import InventoryManager
-from ansible.parsing.dataloader import DataLoader
-from ansible.plugins import loader
-from ansible.template import Templar
-from ansible.utils.collection_loader._collection_finder import _get_collection_metadata
+from immich_operator.engine import ansible_internals
 
-from immich_operator.engine import inline
-
-try:
-    from ansible.template import trust_as_template
-except ImportError:  # ansible-core 2.18 trusts what is not marked unsafe
-    trust_as_template = str
-
-__all__ = ["command_line", "learn", "preload", "watched_files"]
+__all__ = ["learn", "preload", "watched_files"]
 
 COLLECTIONS = "ansible_collections"
 BUILTIN_PLUGINS = {
@@ -47,40 +32,17 @@ def preload(roles: Iterable[Path]) -> None:
     A role that is not part of a collection has nothing to preload: its own plugins are found only while it runs.
     Expects the working directory that the operator has prepared (with an inventory).
     """
-    # Each play calls this again, as ansible-playbook does; that it has been called is what we want.
-    warnings.filterwarnings("ignore", message="AnsibleCollectionFinder has already been configured")
-    loader.init_plugin_loader()
-    _get_collection_metadata("ansible.builtin")
+    ansible_internals.begin()
     for kind in COMPLETE:
-        for _ in _loader(kind).all(class_only=True):
-            pass
+        ansible_internals.load_plugins(kind)
     for kind, names in BUILTIN_PLUGINS.items():
         for name in names:
             _load(kind, name)
-    inline.run_tasks_inline()
-    _rehearse()
+    ansible_internals.run_tasks_inline()
+    ansible_internals.rehearse()
     for role in roles:
         for kind, name in _plugins_beside(role):
             _load(kind, name)
-
-
-def _rehearse() -> None:
-    """Do once what each play does at its start: compiled expressions and parsed plugin options stay in caches."""
-    Templar(loader=DataLoader(), variables={"word": "x"}).template(trust_as_template("{{ word | default('') }}"))
-    InventoryManager(loader=DataLoader(), sources=["inventory/hosts"])
-
-
-@functools.cache
-def command_line() -> Any:
-    """ansible-playbook's own command line, with a parser that is built once and not in each play."""
-    built = PlaybookCLI(["ansible-playbook"])
-    built.init_parser()
-
-    class WarmPlaybookCLI(PlaybookCLI):  # type: ignore[misc]
-        def init_parser(self) -> None:
-            self.parser = built.parser
-
-    return WarmPlaybookCLI
 
 
 def learn(modules: Iterable[str]) -> list[str]:
@@ -126,7 +88,7 @@ def _plugins_beside(role: Path) -> Iterator[tuple[str, str]]:
 
 
 def _load(kind: str, name: str) -> None:
-    _try(lambda plugin: _loader(kind).get(plugin, class_only=True), name)
+    _try(lambda plugin: ansible_internals.load_plugin(kind, plugin), name)
 
 
 def _try(load: Callable[[str], Any], name: str) -> None:
@@ -135,7 +97,3 @@ def _try(load: Callable[[str], Any], name: str) -> None:
         load(name)
     except Exception as problem:
         print(f"cannot preload {name}: {problem}", file=sys.stderr)
-
-
-def _loader(kind: str) -> Any:
-    return getattr(loader, f"{kind}_loader")

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from immich_operator.engine import child, parked, warm, wire
+from immich_operator.engine import ansible_internals, child, parked, warm, wire
 from immich_operator.engine.forker import Forker, Handed, descriptors
 from immich_operator.engine.processes import kill_play
 
@@ -132,7 +132,7 @@ class Zygote(Forker):
         if found is not None:
             self._send_away(place)
         hopeless = time.monotonic() < self._not_before.get(place, 0.0)
-        if hopeless or len(self._parked) >= MAX_PARKED or not parked.can_park():
+        if hopeless or len(self._parked) >= MAX_PARKED or not ansible_internals.can_park():
             return None
         request = json.loads(place)
         temporary = Path(request["cwd"]).parent / "tmp"

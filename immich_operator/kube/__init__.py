@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Talking to an API server, and the shapes of what it says."""
+"""The door to the collection's client, and what only a loop needs to know of Kubernetes."""

@@ -8,50 +8,46 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from kubernetes.client.configuration import Configuration
-from kubernetes.config import ConfigException, load_incluster_config, load_kube_config
-
-from immich_operator.errors import ConnectionConfigError
+from immich_operator.kube.client import ConnectionSettings
 
 SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+CONNECTIONS: Final = 64  # one per watch and worker without discarding any
+REMEDY: Final = "Set KUBECONFIG or --kubeconfig, or run inside a cluster."
 
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """A client configuration; `kubeconfig` is the file (or list of files) it came from, None inside a cluster."""
+    """Configuration and pool as `Transport` takes them; `kubeconfig` is the file (or list of files) that they came from,
+    None inside a cluster."""
 
-    configuration: Configuration
+    configuration: Any
+    pool: Any
     kubeconfig: str | None
 
 
 def connect(kubeconfig: str, context: str, environ: Mapping[str, str]) -> Connection:
-    """Configuration from a kubeconfig, else from the pod's service account, else from ~/.kube/config.
+    """Configuration from a kubeconfig, else from the pod's service account, else from ~/.kube/config; no request.
 
     Args:
         kubeconfig: path, or several separated like PATH; "" to look around.
         context: context of the kubeconfig; "" for its current one.
 
     Raises:
-        ConnectionConfigError: nothing usable was found.
+        Misconfigured: nothing usable was found.
     """
-    configuration = Configuration()
+    # Here, because it imports the `kubernetes` package.
+    from ansible_collections.media.immich.plugins.plugin_utils.kube.client_pool import (  # noqa: PLC0415
+        long_lived_pool,
+    )
+
     in_cluster = not kubeconfig and bool(environ.get("KUBERNETES_SERVICE_HOST"))
-    source = "" if in_cluster else kubeconfig or str(Path("~/.kube/config").expanduser())
-    try:
-        if in_cluster:
-            load_incluster_config(client_configuration=configuration)
-        else:
-            load_kube_config(
-                config_file=source, context=context or None, client_configuration=configuration, persist_config=False
-            )
-    except (ConfigException, OSError, KeyError, ValueError) as exc:
-        where = "the pod's service account" if in_cluster else f"kubeconfig {source}"
-        raise ConnectionConfigError(
-            f"cannot connect by {where}: {exc}. Set KUBECONFIG or --kubeconfig, or run inside a cluster."
-        ) from exc
-    return Connection(configuration, source or None)
+    source = None if in_cluster else kubeconfig or str(Path("~/.kube/config").expanduser())
+    settings = ConnectionSettings(kubeconfig=source, context=None if in_cluster else context or None)
+    elsewhere = {name: value for name, value in environ.items() if name != "KUBECONFIG"}  # `kubeconfig` says it
+    configuration, pool = long_lived_pool(settings, elsewhere, connections=CONNECTIONS, remedy=REMEDY)
+    return Connection(configuration, pool, source)
 
 
 def play_environment(connection: Connection, folder: Path) -> dict[str, str]:

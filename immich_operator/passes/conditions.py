@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from immich_operator.engine.base import PlayResult
+from immich_operator.kube.client import merged_conditions, text_of
 from immich_operator.kube.resources import Manifest, mapping
-from immich_operator.kube.timestamps import text_of
 
 REFUSED_REASON: Final = "SpecInvalid"
 REFUSED: Final = "no play was run: "  # how the messages of `refused` begin
@@ -101,9 +101,7 @@ def _set(
     new: Condition = {"type": type_, "status": status, "reason": reason, "message": message, **(more or {})}
     if old is not None and _stable(old) == _stable(new):
         return conditions
-    kept = old.get("lastTransitionTime") if old is not None and old.get("status") == status else None
-    new["lastTransitionTime"] = kept or text_of(now)
-    return [new if entry is old else entry for entry in conditions] if old is not None else [*conditions, new]
+    return merged_conditions(conditions, [new], now=text_of(now))
 
 
 def _stable(condition: Condition) -> Condition:

@@ -16,8 +16,8 @@ from immich_operator.config.options import PassOptions, options_of
 from immich_operator.config.watches import Watch
 from immich_operator.engine.base import Engine, Play, PlayResult
 from immich_operator.engine.workspace import clean_up
-from immich_operator.errors import OperatorError, ParameterError
-from immich_operator.kube.resources import Manifest, ObjectRef, is_deleting, labels_of, metadata_of
+from immich_operator.errors import EXPECTED, ParameterError
+from immich_operator.kube.resources import Manifest, NamespacedName, is_deleting, labels_of, metadata_of
 from immich_operator.passes.finalizers import Finalizers
 from immich_operator.passes.metrics import Metrics
 from immich_operator.passes.params import extra_vars
@@ -71,7 +71,7 @@ class Controller:
         name: str,
         watch: Watch,
         *,
-        read: Callable[[ObjectRef], Manifest | None],
+        read: Callable[[NamespacedName], Manifest | None],
         plays: PlaySettings,
         tools: Tools,
     ) -> None:
@@ -123,7 +123,7 @@ class Controller:
                 self._finalizers.release(cr)
             elif result.status != "canceled":
                 self._status.finished(cr, result)
-        except OperatorError as exc:
+        except EXPECTED as exc:
             return self._could_not_run(cr, key, exc, queue, fields)
         self._metrics.play_finished(self.watch.kind, ok=result.ok(), took_s=result.duration_s)
         if result.ok() and result.requeue_after_s is None:
@@ -145,7 +145,7 @@ class Controller:
                 self.settled.forget(ref)
         for folder in self._plays.folder.glob("*/*"):
             namespace = "" if folder.parent.name == CLUSTER_SCOPE else folder.parent.name
-            if self._read(ObjectRef(namespace, folder.name)) is None:
+            if self._read(NamespacedName(namespace, folder.name)) is None:
                 shutil.rmtree(folder, ignore_errors=True)
 
     def _forget(self, key: Key, queue: Requeue) -> None:
@@ -156,7 +156,7 @@ class Controller:
         shutil.rmtree(self._folder(key.ref), ignore_errors=True)
         self._log.info("gone", extra={"kind": self.watch.kind.kind, **key.ref._asdict()})
 
-    def _play(self, cr: Manifest, ref: ObjectRef, pass_id: str, options: PassOptions) -> Play:
+    def _play(self, cr: Manifest, ref: NamespacedName, pass_id: str, options: PassOptions) -> Play:
         watch = self.watch
         role, playbook, static = watch.role, watch.playbook, dict(watch.vars)
         if is_deleting(cr) and (finalizer := watch.finalizer):
@@ -210,7 +210,7 @@ class Controller:
         return "error"
 
     def _could_not_run(
-        self, cr: Manifest, key: Key, exc: OperatorError, queue: Requeue, fields: Mapping[str, Any]
+        self, cr: Manifest, key: Key, exc: Exception, queue: Requeue, fields: Mapping[str, Any]
     ) -> Outcome:
         if isinstance(exc, ParameterError):
             self._status.refused(cr, str(exc))
@@ -220,10 +220,10 @@ class Controller:
         )
         return "error"
 
-    def _folder(self, ref: ObjectRef) -> Path:
+    def _folder(self, ref: NamespacedName) -> Path:
         return self._plays.folder / (ref.namespace or CLUSTER_SCOPE) / ref.name
 
-    def _fields(self, cr: Manifest, ref: ObjectRef, pass_id: str, item: Item[Key]) -> dict[str, Any]:
+    def _fields(self, cr: Manifest, ref: NamespacedName, pass_id: str, item: Item[Key]) -> dict[str, Any]:
         return {
             "kind": self.watch.kind.kind,
             **ref._asdict(),

@@ -9,9 +9,8 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 from immich_operator import __version__
-from immich_operator.kube.client import RequestObserver
-from immich_operator.kube.resources import Kind, Manifest, ObjectRef, metadata_of
-from immich_operator.kube.timestamps import seconds_of
+from immich_operator.kube.client import seconds_of
+from immich_operator.kube.resources import Kind, Manifest, NamespacedName, metadata_of
 from immich_operator.passes.workqueue import Observer
 
 # plays take 0.1 s to some minutes: controller-runtime's buckets, thinned out and carried on to ten minutes
@@ -116,12 +115,12 @@ class Metrics:
     def pass_skipped(self, kind: Kind) -> None:
         self._skipped.labels(kind.group, kind.version, kind.kind).inc()
 
-    def object_seen(self, kind: Kind, ref: ObjectRef, obj: Manifest) -> None:
+    def object_seen(self, kind: Kind, ref: NamespacedName, obj: Manifest) -> None:
         created = seconds_of(metadata_of(obj).get("creationTimestamp"))
         if created is not None:
             self._created.labels(ref.name, ref.namespace, kind.group, kind.version, kind.kind).set(created)
 
-    def object_gone(self, kind: Kind, ref: ObjectRef) -> None:
+    def object_gone(self, kind: Kind, ref: NamespacedName) -> None:
         self._created.remove_by_labels(
             {
                 "name": ref.name,
@@ -135,9 +134,9 @@ class Metrics:
     def leader(self, name: str, *, leading: bool) -> None:
         self._leader.labels(name).set(int(leading))
 
-    def requests(self, host: str) -> RequestObserver:
-        """Counts the requests of one client."""
-        return _Requests(self._requests, host)
+    def requests(self, host: str) -> Callable[[str, str], None]:
+        """Counts an answer of one API server by method and status code."""
+        return lambda method, code: self._requests.labels(code, method, host).inc()
 
     def queue(self, name: str) -> QueueMetrics:
         """workqueue_* of one queue."""
@@ -187,12 +186,3 @@ class QueueMetrics(Observer):
 
     def retried(self) -> None:
         self._retries.inc()
-
-
-class _Requests(RequestObserver):
-    def __init__(self, counter: Counter, host: str) -> None:
-        self._counter = counter
-        self._host = host
-
-    def answered(self, method: str, code: str) -> None:
-        self._counter.labels(code, method, self._host).inc()

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from immich_operator.config.watches import Watch
-from immich_operator.kube.resources import Kind, Manifest, ObjectRef, is_deleting, metadata_of, ref_of
+from immich_operator.kube.resources import Kind, Manifest, NamespacedName, is_deleting, metadata_of, ref_of
 from immich_operator.watching.cache import Change, Trace
 from immich_operator.watching.triggers import significant_annotations
 
@@ -79,7 +79,7 @@ class Settled:
     def __init__(
         self,
         watch: Watch,
-        reference_version: Callable[[Kind, ObjectRef], str | None],
+        reference_version: Callable[[Kind, NamespacedName], str | None],
         *,
         reliable: Callable[[], bool],
         clock: Callable[[], float] = time.time,
@@ -89,8 +89,8 @@ class Settled:
         self._reliable = reliable
         self._clock = clock
         self._lock = threading.Lock()
-        self._present: defaultdict[ObjectRef, Versions] = defaultdict(dict)
-        self._memory: dict[ObjectRef, Digest] = {}
+        self._present: defaultdict[NamespacedName, Versions] = defaultdict(dict)
+        self._memory: dict[NamespacedName, Digest] = {}
         self._served: set[str] = set()
         self._epoch = 0
 
@@ -119,7 +119,7 @@ class Settled:
                 digest = _digest(cr, observed.dependents, references, self._served)
                 self._memory[ref] = Digest(digest, int(self._clock()))
 
-    def forget(self, ref: ObjectRef) -> int:
+    def forget(self, ref: NamespacedName) -> int:
         """A pass begins, or the custom resource is gone. Returns the epoch, which ends when an API comes or goes."""
         with self._lock:
             self._memory.pop(ref, None)
@@ -145,21 +145,21 @@ class Settled:
                 return False
             return known.text == _digest(cr, self._present.get(ref, {}), references, self._served)
 
-    def digests(self) -> dict[ObjectRef, Digest]:
+    def digests(self) -> dict[NamespacedName, Digest]:
         """What is remembered, for `restore` in another process."""
         with self._lock:
             return dict(self._memory)
 
-    def restore(self, digests: Mapping[ObjectRef, Digest]) -> None:
+    def restore(self, digests: Mapping[NamespacedName, Digest]) -> None:
         """Before the first pass: what another process has remembered."""
         with self._lock:
             self._memory = {**digests, **self._memory}
 
-    def _named(self, cr: Manifest) -> list[tuple[str, tuple[Kind, ObjectRef]]]:
+    def _named(self, cr: Manifest) -> list[tuple[str, tuple[Kind, NamespacedName]]]:
         """("Secret/name", which object) for each object that the custom resource names."""
         namespace = str(metadata_of(cr).get("namespace") or "")
         return [
-            (f"{reference.kind.kind}/{name}", (reference.kind, ObjectRef(namespace, name)))
+            (f"{reference.kind.kind}/{name}", (reference.kind, NamespacedName(namespace, name)))
             for reference in self._watch.references
             for name in reference.named_by(cr)
         ]

@@ -7,19 +7,15 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any
 
 from immich_operator.config.watches import Watch
 from immich_operator.engine.base import PlayResult
-from immich_operator.errors import ClusterError, ConflictError, NotFoundError
-from immich_operator.kube import events
-from immich_operator.kube.client import Client
-from immich_operator.kube.discovery import Discovery
-from immich_operator.kube.resources import Kind, Manifest, Resource, mapping, metadata_of
+from immich_operator.errors import Conflict, NotFound, TransportError
+from immich_operator.kube.client import ApiObjects, ObjectRef, post_events, text_of
+from immich_operator.kube.resources import Manifest, mapping, metadata_of
 from immich_operator.passes import conditions
-from immich_operator.passes.finalizers import object_path, object_title
 
-EVENT: Final = Resource(Kind("v1", "Event"), "events", namespaced=True)
 Decide = Callable[[Mapping[str, Any]], list[conditions.Condition]]
 
 
@@ -31,14 +27,12 @@ class StatusWriter:
     def __init__(
         self,
         watch: Watch,
-        client: Client,
-        discovery: Discovery,
+        objects: ApiObjects,
         log: logging.Logger,
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._watch = watch
-        self._client = client
-        self._discovery = discovery
+        self._objects = objects
         self._log = log
         self._wall = wall
 
@@ -69,46 +63,32 @@ class StatusWriter:
             self._post(cr, message)
 
     def _post(self, cr: Manifest, message: str) -> None:
-        event = events.warning(cr, conditions.REFUSED_REASON, conditions.REFUSED + message, self._wall())
-        try:
-            self._client.send(
-                "POST",
-                EVENT.path(event["metadata"]["namespace"]),
-                event,
-                what=f"post an Event about {object_title(cr)}",
-            )
-        except ClusterError as exc:
-            self._log.warning("event could not be posted", extra={"object": object_title(cr), "error": str(exc)})
+        event = {"type": "Warning", "reason": conditions.REFUSED_REASON, "message": conditions.REFUSED + message}
+        for problem in post_events(cr, [event], self._objects, now=text_of(self._wall())):
+            self._log.warning("event could not be posted", extra={"object": str(ObjectRef.of(cr)), "error": problem})
 
     def _write(self, cr: Manifest, decide: Decide, *, unready: bool = False) -> bool:
         """Whether something was written."""
-        title = object_title(cr)
+        title = str(ObjectRef.of(cr))
         try:
-            path = object_path(cr, self._discovery.find(self._watch.kind), title)
             try:
-                return self._attempt(path, cr, decide, unready)
-            except ConflictError:
+                return self._attempt(cr, decide, unready)
+            except Conflict:
                 # the role wrote its own status meanwhile: read that and try again
-                return self._attempt(path, cr, decide, unready)
-        except NotFoundError:
+                return self._attempt(cr, decide, unready)
+        except NotFound:
             self._log.debug("no status written, the object is gone", extra={"object": title})
-        except ClusterError as exc:
+        except TransportError as exc:
             self._log.warning("status could not be written", extra={"object": title, "error": str(exc)})
         return False
 
-    def _attempt(self, path: str, cr: Manifest, decide: Decide, unready: bool) -> bool:
-        title = object_title(cr)
-        live = self._client.get(path, what=f"get {title}")
-        if metadata_of(live).get("uid") != metadata_of(cr).get("uid"):
-            return False  # made anew under the same name: its own pass is to come
+    def _attempt(self, cr: Manifest, decide: Decide, unready: bool) -> bool:
+        ref = ObjectRef.of(cr)
+        live = self._objects.find(ref)
+        if live is None or metadata_of(live).get("uid") != metadata_of(cr).get("uid"):
+            return False  # gone, or made anew under the same name: its own pass is to come
         change = conditions.patch(live, decide(mapping(live.get("status"))), unready=unready)
         if change is None:
             return False
-        self._client.send(
-            "PATCH",
-            f"{path}/status",
-            change,
-            what=f"write the status of {title}",
-            content_type="application/merge-patch+json",
-        )
+        self._objects.merge(ref, change, subresource="status")
         return True

@@ -13,9 +13,8 @@ from immich_operator.config.options import verbosity_for
 from immich_operator.config.settings import Settings
 from immich_operator.config.watches import Watch
 from immich_operator.engine import Engine
-from immich_operator.kube.client import Client
-from immich_operator.kube.discovery import Discovery
-from immich_operator.kube.resources import Kind, Manifest, ObjectRef
+from immich_operator.kube.client import ApiObjects
+from immich_operator.kube.resources import Kind, Manifest, NamespacedName
 from immich_operator.passes.controller import Controller, PlaySettings, Tools
 from immich_operator.passes.finalizers import Finalizers
 from immich_operator.passes.metrics import Metrics
@@ -34,7 +33,7 @@ class Shared:
 
     settings: Settings
     environ: Mapping[str, str]
-    client: Client
+    objects: ApiObjects
     engine: Engine
     queue: Queue[Key]
     informers: Informers
@@ -61,10 +60,10 @@ def connect_watch(watch: Watch, name: str, shared: Shared) -> Controller:
     stores: list[Store[Manifest]] = []
     references: dict[Kind, list[Store[Trace]]] = {reference.kind: [] for reference in watch.references}
 
-    def read(ref: ObjectRef) -> Manifest | None:
+    def read(ref: NamespacedName) -> Manifest | None:
         return next((found for store in stores if (found := store.get(ref)) is not None), None)
 
-    def reference_version(kind: Kind, ref: ObjectRef) -> str | None:
+    def reference_version(kind: Kind, ref: NamespacedName) -> str | None:
         return next((trace.resource_version for store in references[kind] if (trace := store.get(ref))), None)
 
     settled = Settled(watch, reference_version, reliable=shared.informers.reliable)
@@ -114,10 +113,9 @@ def _subscribe_dependents(
 
 
 def _controller(
-    watch: Watch, name: str, read: Callable[[ObjectRef], Manifest | None], settled: Settled, shared: Shared
+    watch: Watch, name: str, read: Callable[[NamespacedName], Manifest | None], settled: Settled, shared: Shared
 ) -> Controller:
     settings, kind = shared.settings, watch.kind
-    discovery = Discovery(shared.client)
     return Controller(
         name,
         watch,
@@ -132,8 +130,8 @@ def _controller(
         ),
         tools=Tools(
             engine=shared.engine,
-            status=StatusWriter(watch, shared.client, discovery, shared.log),
-            finalizers=Finalizers(watch, shared.client, discovery),
+            status=StatusWriter(watch, shared.objects, shared.log),
+            finalizers=Finalizers(watch, shared.objects),
             metrics=shared.metrics,
             settled=settled,
             log=shared.log,

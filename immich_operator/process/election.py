@@ -18,11 +18,11 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from immich_operator.errors import ClusterError, ConflictError, NotFoundError
-from immich_operator.kube.client import Client
-from immich_operator.kube.resources import Kind, Manifest, Resource, mapping
+from immich_operator.errors import Conflict, LeaseLostError, TransportError
+from immich_operator.kube.client import ApiObjects, ObjectRef, named
+from immich_operator.kube.resources import Manifest, mapping
 
-LEASE: Final = Resource(Kind("coordination.k8s.io/v1", "Lease"), "leases", namespaced=True)
+LEASE: Final = named("Lease")
 JITTER: Final = 1.2  # client-go's JitterFactor of the retry period while waiting
 MIN_TIMEOUT_S: Final = 0.5  # the last try before the deadline gets at least this long
 
@@ -105,7 +105,7 @@ class Elector:
 
     def __init__(
         self,
-        client: Client,
+        objects: ApiObjects,
         terms: Terms,
         *,
         stop: threading.Event,
@@ -114,7 +114,7 @@ class Elector:
         times: Times | None = None,
     ) -> None:
         self.leading = threading.Event()
-        self._client = client
+        self._objects = objects
         self._terms = terms
         self._stop = stop
         self._log = log
@@ -133,7 +133,7 @@ class Elector:
         """Wait for the Lease, hold it until `finish`; returns early only when it is lost.
 
         Raises:
-            ClusterError: the Lease could not be renewed in time, or someone else has it: the process has to end.
+            LeaseLostError: it could not be renewed in time, or somebody else has it: the process has to end.
         """
         while True:
             renewed = self._clock()  # the others count from when it was written, at the earliest
@@ -163,9 +163,9 @@ class Elector:
             self._timeout_s = max(MIN_TIMEOUT_S, timeout_s)
             try:
                 return self._renew() or self._take()
-            except ConflictError:
+            except Conflict:
                 return False  # another candidate was quicker
-            except ClusterError as exc:
+            except TransportError as exc:
                 self._log.warning("the Lease could not be read or written", extra={**self._fields(), "error": str(exc)})
                 return False
 
@@ -188,7 +188,7 @@ class Elector:
         try:
             self._timeout_s = self._terms.retry_s
             self._write(released(self._spec(), self._wall()))
-        except ClusterError as exc:
+        except TransportError as exc:
             self._log.warning("the Lease could not be released", extra={**self._fields(), "error": str(exc)})
         else:
             self._log.info("Lease released", extra=self._fields())
@@ -196,7 +196,7 @@ class Elector:
             self._writing.release()
 
     def _hold(self, renewed: float) -> None:
-        """Renew the Lease, last done at `renewed`, until `finish`. Raises ClusterError when it is lost."""
+        """Renew the Lease, last done at `renewed`, until `finish`. Raises LeaseLostError when it is lost."""
         while not self._wait(min(self._terms.retry_s, self._left(renewed))):
             started = self._clock()
             if self._attempt_in_time(self._left(renewed)):
@@ -204,7 +204,7 @@ class Elector:
             elif self._finished.is_set():
                 return
             elif not self._left(renewed) or self._is_somebody_elses():
-                raise ClusterError(
+                raise LeaseLostError(
                     f"Lease {self._terms.namespace}/{self._terms.name} was lost; this process must not go on writing"
                 )
 
@@ -235,21 +235,15 @@ class Elector:
             return False
         try:
             return self._write(claim(self._spec(), self._terms, self._wall()))
-        except ConflictError:
+        except Conflict:
             return False
 
     def _take(self) -> bool:
         terms = self._terms
-        try:
-            lease = self._client.get(
-                LEASE.path(terms.namespace, terms.name),
-                what=f"get Lease {terms.namespace}/{terms.name}",
-                timeout_s=self._timeout_s,
-            )
-        except NotFoundError:
-            self._lease = {}
+        ref = ObjectRef(LEASE.api_version, LEASE.kind, terms.name, terms.namespace)
+        self._lease = self._objects.within(self._timeout_s).find(ref) or {}
+        if not self._lease:
             return self._write(claim({}, terms, self._wall()))
-        self._lease = lease
         now = self._clock()
         self._seen = sighting(self._seen, self._spec(), now)
         if not may_take(self._seen, terms.identity, now):
@@ -259,15 +253,9 @@ class Elector:
     def _write(self, spec: dict[str, Any]) -> Literal[True]:
         terms = self._terms
         metadata = dict(mapping(self._lease.get("metadata"))) or {"name": terms.name, "namespace": terms.namespace}
-        body = {"apiVersion": LEASE.kind.api_version, "kind": LEASE.kind.kind, "metadata": metadata, "spec": spec}
-        exists = bool(self._lease)
-        self._lease = self._client.send(
-            "PUT" if exists else "POST",
-            LEASE.path(terms.namespace, terms.name if exists else ""),
-            body,
-            what=f"{'renew' if exists else 'create'} Lease {terms.namespace}/{terms.name}",
-            timeout_s=self._timeout_s,
-        )
+        lease = {"apiVersion": LEASE.api_version, "kind": LEASE.kind, "metadata": metadata, "spec": spec}
+        objects = self._objects.within(self._timeout_s)
+        self._lease = objects.replace(lease) if self._lease else objects.post(lease)
         self._seen = sighting(self._seen, self._spec(), self._clock())
         return True
 

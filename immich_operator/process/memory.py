@@ -17,11 +17,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
-from immich_operator import NAME, __version__
+from immich_operator import __version__
 from immich_operator.config.watches import Watch
-from immich_operator.errors import NotFoundError, OperatorError
-from immich_operator.kube.client import Client
-from immich_operator.kube.resources import ObjectRef
+from immich_operator.errors import TransportError
+from immich_operator.kube.client import FIELD_MANAGER, ApiObjects, ObjectRef, named
+from immich_operator.kube.resources import NamespacedName
 from immich_operator.passes.settled import Digest, Settled
 
 __all__ = ["Memory", "program_digest"]
@@ -48,7 +48,7 @@ class Memory:
 
     def __init__(
         self,
-        client: Client,
+        objects: ApiObjects,
         *,
         namespace: str,
         name: str,
@@ -56,9 +56,8 @@ class Memory:
         settled: Mapping[str, Settled],
         log: logging.Logger,
     ) -> None:
-        self._client = client
-        self._namespace, self._name = namespace, name
-        self._what = f"ConfigMap {namespace}/{name}"
+        self._objects = objects.within(TIMEOUT_S)
+        self._ref = ObjectRef(named("ConfigMap").api_version, "ConfigMap", name, namespace)
         self._program = program
         self._settled = settled
         self._log = log
@@ -77,12 +76,9 @@ class Memory:
 
     def _load(self) -> str | None:
         """What the ConfigMap need not be written for."""
-        path = f"/api/v1/namespaces/{self._namespace}/configmaps/{self._name}"
         try:
-            data = self._client.get(path, what=f"read {self._what}", timeout_s=TIMEOUT_S).get("data") or {}
-        except NotFoundError:
-            return None
-        except OperatorError as exc:
+            data = (self._objects.find(self._ref) or {}).get("data") or {}
+        except TransportError as exc:
             self._log.warning(
                 "what was settled could not be read; every resource gets a pass", extra={"error": str(exc)}
             )
@@ -102,26 +98,18 @@ class Memory:
 
     def _write(self, content: str) -> None:
         manifest = {
-            "apiVersion": "v1",
-            "kind": "ConfigMap",
+            "apiVersion": self._ref.api_version,
+            "kind": self._ref.kind,
             "metadata": {
-                "name": self._name,
-                "namespace": self._namespace,
-                "labels": {"app.kubernetes.io/name": NAME, "app.kubernetes.io/component": "memory"},
+                "name": self._ref.name,
+                "namespace": self._ref.namespace,
+                "labels": {"app.kubernetes.io/name": FIELD_MANAGER, "app.kubernetes.io/component": "memory"},
             },
             "data": {"program": self._program, "settled": content},
         }
-        path = f"/api/v1/namespaces/{self._namespace}/configmaps/{self._name}?fieldManager={NAME}&force=true"
         try:
-            self._client.send(
-                "PATCH",
-                path,
-                manifest,
-                what=f"write {self._what}",
-                content_type="application/apply-patch+yaml",
-                timeout_s=TIMEOUT_S,
-            )
-        except OperatorError as exc:
+            self._objects.apply(manifest)
+        except TransportError as exc:
             self._log.warning("what is settled could not be written", extra={"error": str(exc)})
         else:
             self._saved = content
@@ -176,13 +164,13 @@ def _code_of(watch: Watch) -> Iterator[Path]:
             yield playbook.absolute().parent
 
 
-def _parsed(text: Any) -> dict[str, dict[ObjectRef, Digest]]:
+def _parsed(text: Any) -> dict[str, dict[NamespacedName, Digest]]:
     """What `_content` has written; {} for anything else."""
     try:
         whole = json.loads(text)
         return {
             str(controller): {
-                ObjectRef(*key.split("/", 1)): Digest(f"{int(digest, 16):024x}", int(since))
+                NamespacedName(*key.split("/", 1)): Digest(f"{int(digest, 16):024x}", int(since))
                 for key, (digest, since) in found.items()
             }
             for controller, found in whole.items()

@@ -17,13 +17,14 @@ from pathlib import Path
 from types import FrameType
 from typing import Final, Literal, cast
 
+from immich_operator import __version__
 from immich_operator.config import watches as watches_file
 from immich_operator.config.options import workers_for
 from immich_operator.config.settings import Settings
 from immich_operator.config.watches import Watch
 from immich_operator.engine import Engine, make_engine
 from immich_operator.errors import SettingsError
-from immich_operator.kube.client import Client
+from immich_operator.kube.client import FIELD_MANAGER, ApiObjects, Transport
 from immich_operator.kube.connection import Connection, connect, own_namespace, play_environment
 from immich_operator.passes.controller import Controller
 from immich_operator.passes.metrics import Metrics
@@ -38,6 +39,7 @@ from immich_operator.watching.informers import Informers
 from immich_operator.watching.reflector import Timing
 from immich_operator.watching.triggers import Key
 
+USER_AGENT: Final = f"{FIELD_MANAGER}/{__version__}"
 ELECTOR_THREAD: Final = "hold the Lease"
 KILL_S: Final = 5.0  # how long killed plays may take to be gone
 END_S: Final = 3.0  # how long the other threads get to end; they only wait for sockets
@@ -53,7 +55,7 @@ class Operator:
         """Reads watches.yaml, finds the API server, binds the ports.
 
         Raises:
-            OperatorError: with what to change.
+            OperatorError, Misconfigured: with what to change.
         """
         self.stop = stop or threading.Event()
         self._settings = settings
@@ -74,7 +76,14 @@ class Operator:
         # the warm process of the engine has to be forked before this process has any thread
         self._engine = _engine(settings, self._watches, run_dir, self._pool, log)
         host = str(connection.configuration.host)
-        self._client = Client(connection.configuration, on_request=self._metrics.requests(host))
+        self._transport = Transport(
+            connection.configuration,
+            connection.pool,
+            user_agent=USER_AGENT,
+            attempts=1,  # each watch and pass has its own back-off, and the Lease a deadline
+            on_answer=self._metrics.requests(host),
+        )
+        self._objects = ApiObjects(self._transport)
         queue_metrics = self._metrics.queue("passes")
         self._queue: Queue[Key] = Queue(
             _pace(settings),
@@ -120,7 +129,7 @@ class Operator:
         for title, server in self._servers.items():
             self._supervisor.start(f"serve {title}", server.run)
         reflectors = self._informers.make(
-            self._client,
+            self._objects,
             stop=self.stop,
             log=self._log,
             on_attempt=self._begin_work,
@@ -182,7 +191,7 @@ class Operator:
             server.close()
         self._supervisor.join(END_S)
         self._engine.close()
-        self._client.close()
+        self._transport.close()
         failure = self._supervisor.failure
         self._log.info("stopped", extra={"error": str(failure) if failure else ""})
         return 1 if failure else 0
@@ -210,7 +219,7 @@ class Operator:
         shared = Shared(
             settings=self._settings,
             environ=environ,
-            client=self._client,
+            objects=self._objects,
             engine=self._engine,
             queue=self._queue,
             informers=self._informers,
@@ -230,7 +239,7 @@ class Operator:
         if not namespace:
             return None
         return Memory(
-            self._client,
+            self._objects,
             namespace=namespace,
             name=f"{self._settings.leader_election_id}-settled",
             program=program_digest(
@@ -265,7 +274,7 @@ class Operator:
             else:
                 self._workers.cancel.set()  # the next leader may start soon, and one of two must not write
 
-        return Elector(self._client, terms, stop=self.stop, log=self._log, on_change=changed)
+        return Elector(self._objects, terms, stop=self.stop, log=self._log, on_change=changed)
 
     def _open_servers(self) -> dict[str, Server]:
         servers = {}

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
 
-from immich_operator.kube.resources import Manifest, ObjectRef, metadata_of, ref_of
+from immich_operator.kube.resources import Manifest, NamespacedName, metadata_of, ref_of
 
 E = TypeVar("E")
 
@@ -23,7 +23,7 @@ class Trace:
     """An object that is not kept: enough to know that it changed and whose it was."""
 
     resource_version: str
-    owner: ObjectRef | None
+    owner: NamespacedName | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Change(Generic[E]):
     """One object before and after; `initial` = found by the first list, so it may have been there for long."""
 
     verb: Literal["created", "changed", "deleted"]
-    ref: ObjectRef
+    ref: NamespacedName
     old: E | None
     new: E | None
     initial: bool = False
@@ -52,7 +52,7 @@ class Store(Generic[E]):
         self._version = version
         self._listener = listener
         self._lock = threading.Lock()
-        self._entries: dict[ObjectRef, E] = {}
+        self._entries: dict[NamespacedName, E] = {}
         self._filled = False
 
     def replace(self, objects: Iterable[Manifest]) -> None:
@@ -93,11 +93,11 @@ class Store(Generic[E]):
         if old is not None:
             self._listener(Change("deleted", ref, old, None))
 
-    def get(self, ref: ObjectRef) -> E | None:
+    def get(self, ref: NamespacedName) -> E | None:
         with self._lock:
             return self._entries.get(ref)
 
-    def refs(self) -> list[ObjectRef]:
+    def refs(self) -> list[NamespacedName]:
         with self._lock:
             return list(self._entries)
 
@@ -110,10 +110,10 @@ class Index:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._named_by: defaultdict[ObjectRef, set[ObjectRef]] = defaultdict(set)
-        self._names: dict[ObjectRef, frozenset[ObjectRef]] = {}
+        self._named_by: defaultdict[NamespacedName, set[NamespacedName]] = defaultdict(set)
+        self._names: dict[NamespacedName, frozenset[NamespacedName]] = {}
 
-    def set(self, primary: ObjectRef, names: Iterable[ObjectRef]) -> None:
+    def set(self, primary: NamespacedName, names: Iterable[NamespacedName]) -> None:
         """Replace what `primary` names; nothing = forget it."""
         fresh = frozenset(names)
         with self._lock:
@@ -127,7 +127,7 @@ class Index:
             if fresh:
                 self._names[primary] = fresh
 
-    def named_by(self, name: ObjectRef) -> list[ObjectRef]:
+    def named_by(self, name: NamespacedName) -> list[NamespacedName]:
         """The primary objects that name `name`, in a fixed order."""
         with self._lock:
             return sorted(self._named_by.get(name, ()))

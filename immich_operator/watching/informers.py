@@ -7,8 +7,7 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 
-from immich_operator.kube.client import Client
-from immich_operator.kube.discovery import Discovery
+from immich_operator.kube.client import ApiObjects
 from immich_operator.kube.resources import Manifest
 from immich_operator.watching.reflector import Hooks, Reflector, Scope, Sink, Timing, Tools
 
@@ -47,7 +46,7 @@ class Informers:
 
     def make(
         self,
-        client: Client,
+        objects: ApiObjects,
         *,
         stop: threading.Event,
         log: logging.Logger,
@@ -55,8 +54,7 @@ class Informers:
         timing: Timing | None = None,
     ) -> list[Reflector]:
         """The reflectors, to be run by threads of their own."""
-        discovery = Discovery(client)
-        tools = Tools(client=client, discovery=discovery, stop=stop, log=log, timing=timing or Timing())
+        tools = Tools(objects=objects, stop=stop, log=log, timing=timing or Timing())
         for scope, wanted in self._wanted.items():
             listeners = [on_api for _, on_api in wanted if on_api is not None]
             hooks = Hooks(on_api=_tell_all(listeners), on_attempt=on_attempt)

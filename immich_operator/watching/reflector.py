@@ -17,18 +17,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from immich_operator.errors import (
-    ApiError,
-    ClusterError,
-    ForbiddenError,
-    GoneError,
-    MalformedAnswerError,
-    NotFoundError,
-    UnreachableError,
-)
-from immich_operator.kube.client import Client, WatchStream
-from immich_operator.kube.discovery import Discovery
-from immich_operator.kube.resources import Kind, Manifest, Resource, metadata_of, ref_of
+from immich_operator.errors import ApiError, Forbidden, Gone, Malformed, NotFound, TransportError, Unreachable
+from immich_operator.kube.client import ApiObjects, ObjectRef, WatchStream
+from immich_operator.kube.resources import Kind, Manifest, metadata_of, ref_of
 
 SHORT_WATCH_S: Final = 1.0  # a watch that ends sooner without any event is a fault, not a timeout
 RELIST_AFTER: Final = 3  # refusals in a row after which the version itself is suspected (etcd restored from a backup)
@@ -84,8 +75,7 @@ class Hooks:
 class Tools:
     """What reflectors work with."""
 
-    client: Client
-    discovery: Discovery
+    objects: ApiObjects
     stop: threading.Event
     log: logging.Logger
     timing: Timing = field(default_factory=Timing)
@@ -99,8 +89,8 @@ class Reflector:
     def __init__(self, scope: Scope, sink: Sink, tools: Tools, hooks: Hooks | None = None) -> None:
         self.scope = scope
         self._sink = sink
-        self._client = tools.client
-        self._discovery = tools.discovery
+        self._objects = tools.objects
+        self._ref = ObjectRef(*scope.kind, namespace=scope.namespace or "")
         self._stop = tools.stop
         self._log = tools.log
         self._timing = tools.timing
@@ -140,7 +130,7 @@ class Reflector:
         """Work until `stop` is set and `wake` was called."""
         while not self._stop.is_set():
             try:
-                resource = self._discovery.find(self.scope.kind)
+                resource = self._objects.discovery.find(*self.scope.kind)
                 if resource is None:
                     self._version = ""
                     self._api_missing()
@@ -148,18 +138,18 @@ class Reflector:
                     continue
                 self._plural = resource.plural
                 if not self._version:
-                    self._version = self._list(resource)
-                self._watch(resource)
-            except GoneError:
+                    self._version = self._list()
+                self._watch()
+            except Gone:
                 self._log.info("watch is too far behind, listing again", extra={"kind": str(self.scope)})
                 self._version = ""
                 # every watcher of the cluster may be told 410 at once; they need not list in the same instant
                 self._stop.wait(self._timing.backoff_first_s * self._random.random())
-            except NotFoundError as exc:
-                self._discovery.forget(self.scope.kind)
+            except NotFound as exc:
+                self._objects.discovery.forget(*self.scope.kind)
                 self._back_off(exc)
                 self._version = ""
-            except ClusterError as exc:
+            except TransportError as exc:
                 self._back_off(exc)
                 if self._refusals >= RELIST_AFTER:
                     self._version = ""
@@ -169,11 +159,9 @@ class Reflector:
         if stream := self._stream:
             stream.close()
 
-    def _list(self, resource: Resource) -> str:
+    def _list(self) -> str:
         scope = self.scope
-        objects, version = self._client.list_pages(
-            resource, scope.namespace, selector=scope.selector, metadata_only=scope.metadata_only
-        )
+        objects, version = self._objects.listing(self._ref, selector=scope.selector, metadata_only=scope.metadata_only)
         unusable = sum(ref_of(obj) is None for obj in objects)
         if unusable:
             self._log.warning("skipped entries without a name", extra={"kind": str(scope), "count": unusable})
@@ -190,15 +178,14 @@ class Reflector:
         self._served = True
         return version
 
-    def _watch(self, resource: Resource) -> None:
+    def _watch(self) -> None:
         """Follow one watch to its end; `_version` is then the one to go on from.
 
-        Raises: ClusterError.
+        Raises: TransportError.
         """
         scope = self.scope
-        stream = self._stream = self._client.watch(
-            resource,
-            scope.namespace,
+        stream = self._stream = self._objects.watch(
+            self._ref,
             resource_version=self._version,
             timeout_s=self._random.randint(*self._timing.watch_s),
             selector=scope.selector,
@@ -218,13 +205,13 @@ class Reflector:
                 self._version = str(metadata_of(subject).get("resourceVersion") or self._version)
                 heard = True
                 self._recovered()
-        except UnreachableError:
+        except Unreachable:
             if self._clock() - opened >= SHORT_WATCH_S:  # it worked until the connection was cut
                 self._failures, self._failing_since = 0, None
             raise
         else:
             if not heard and self._clock() - opened < SHORT_WATCH_S:
-                raise UnreachableError(f"watch {resource.title(scope.namespace)}: it ended as soon as it began")
+                raise Unreachable(f"{self._ref}: the watch ended as soon as it began")
             self._recovered()
         finally:
             self._stream = self._opened = None
@@ -266,18 +253,18 @@ class Reflector:
             self._log.info("watch works again", extra={"kind": str(self.scope)})
         self._failures, self._refusals, self._failing_since, self._logged = 0, 0, None, ""
 
-    def _back_off(self, exc: ClusterError) -> None:
+    def _back_off(self, exc: TransportError) -> None:
         """Report and wait; the delay doubles with each failure in a row and ends early at a stop."""
         if self._stop.is_set():
             return
         self._failures += 1
         if self._version:  # it was the watch
-            self._refusals = self._refusals + 1 if isinstance(exc, ApiError | MalformedAnswerError) else 0
+            self._refusals = self._refusals + 1 if isinstance(exc, ApiError | Malformed) else 0
         if self._failing_since is None:
             self._failing_since = self._clock()
         ceiling = min(self._timing.backoff_max_s, self._timing.backoff_first_s * 2.0 ** min(self._failures - 1, 30))
         delay_s = ceiling * self._random.uniform(0.5, 1.0)
-        forbidden = isinstance(exc, ForbiddenError)
+        forbidden = isinstance(exc, Forbidden)
         self._problem = missing_rule(self.scope, self._plural) if forbidden else str(exc)
         # said once, not every 30 seconds: the same problem again is detail
         level = logging.DEBUG if self._problem == self._logged else logging.ERROR if forbidden else logging.WARNING

@@ -10,7 +10,7 @@ from immich_operator.config.watches import Reference, Watch
 from immich_operator.kube.resources import (
     Kind,
     Manifest,
-    ObjectRef,
+    NamespacedName,
     annotations_of,
     is_deleting,
     labels_of,
@@ -29,7 +29,7 @@ class Key(NamedTuple):
     """A custom resource in the queue, which all controllers of the process share."""
 
     controller: str
-    ref: ObjectRef
+    ref: NamespacedName
 
 
 class Adder(Protocol):
@@ -51,8 +51,8 @@ class Triggers:
         controller: str,
         queue: Adder,
         *,
-        exists: Callable[[ObjectRef], bool],
-        all_refs: Callable[[], list[ObjectRef]],
+        exists: Callable[[NamespacedName], bool],
+        all_refs: Callable[[], list[NamespacedName]],
         started: Callable[[], bool],
     ) -> None:
         self._watch = watch
@@ -100,10 +100,10 @@ class Triggers:
         """What is kept of a dependent: its owner by reference, else by the instance label in the same namespace."""
         ref = ref_of(obj)
         name = owner_of(obj, self._watch.kind) or labels_of(obj).get(self._watch.dependents.instance_label)
-        owner = ObjectRef(ref.namespace, name) if ref is not None and isinstance(name, str) and name else None
+        owner = NamespacedName(ref.namespace, name) if ref is not None and isinstance(name, str) and name else None
         return Trace(resource_version(obj), owner)
 
-    def _add(self, ref: ObjectRef, reason: str) -> None:
+    def _add(self, ref: NamespacedName, reason: str) -> None:
         self._queue.add(Key(self._controller, ref), reason)
 
 
@@ -142,9 +142,9 @@ def significant_annotations(obj: Manifest) -> dict[str, object]:
     return {key: value for key, value in annotations_of(obj).items() if key not in _IGNORED_ANNOTATIONS}
 
 
-def _names(reference: Reference, change: Change[Manifest]) -> list[ObjectRef]:
+def _names(reference: Reference, change: Change[Manifest]) -> list[NamespacedName]:
     """Objects that the custom resource names; listed with and without namespace, as the kind may have none."""
     if change.new is None:
         return []
     names = reference.named_by(change.new)
-    return [ObjectRef(namespace, name) for name in names for namespace in {change.ref.namespace, ""}]
+    return [NamespacedName(namespace, name) for name in names for namespace in {change.ref.namespace, ""}]

@@ -11,11 +11,12 @@ from ansible.errors import AnsibleActionFail
 from ..plugin_utils.api_action import ApiAction
 from ..plugin_utils.kube.api_error import Misconfigured, ObjectRef, TransportError
 from ..plugin_utils.kube.applying import Objects, apply_steps, misuse
+from ..plugin_utils.kube.kinds import named
 from ..plugin_utils.kube.manifest_diff import object_diff
 from ..plugin_utils.kube.transport import Transport
 from ..plugin_utils.kube.values import FIELD_MANAGER, structure, text
 
-ROUTE_GROUP = "route.openshift.io/"
+ROUTE_GROUP = f"{named('Route').group}/"
 
 
 class ActionModule(ApiAction):

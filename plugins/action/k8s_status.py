@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import time
 from functools import partial
 from typing import Any, ClassVar
 
@@ -15,6 +15,7 @@ from ..plugin_utils.kube.api_objects import ApiObjects
 from ..plugin_utils.kube.manifest_diff import value_diff
 from ..plugin_utils.kube.status_merge import patched, status_problem, wanted_status
 from ..plugin_utils.kube.status_writer import post_events, write_status
+from ..plugin_utils.kube.timestamps import text_of
 from ..plugin_utils.kube.transport import Transport
 from ..plugin_utils.kube.values import structure
 
@@ -60,7 +61,7 @@ class ActionModule(ApiAction):
         if not has_status and not events:
             return {"changed": False, "result": _shown(arguments["current"]), "patch": {}}
         ref = ObjectRef(arguments["api_version"], arguments["kind"], arguments["name"], arguments["namespace"] or "")
-        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        now = text_of(time.time())
         options = {name: arguments[name] for name in ("status", "conditions", "replace", "replace_lists")}
         wanted = partial(wanted_status, now=now, **options) if has_status else dict
         write = write_status(ref, arguments["current"], wanted, api, dry_run=self.is_check)

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ..kube.kinds import named
 from ..kube.values import Manifest, dig, without_none
 from ..spec import names
 from ..spec.fields import IngressPath
@@ -13,8 +14,8 @@ from ..spec.names import Component
 from .instance import Cluster, Draft, Instance, Part
 from .reasons import Reason
 
-ROUTE_API = "route.openshift.io/v1"
-INGRESS_API = "networking.k8s.io/v1"
+ROUTE_API = named("Route").api_version
+INGRESS_API = named("Ingress").api_version
 
 
 PATH_TYPES = ("Prefix", "Exact", "ImplementationSpecific")

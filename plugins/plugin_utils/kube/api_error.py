@@ -3,8 +3,15 @@
 
 TransportError
   Misconfigured   the connection's settings are unusable; no request was sent
-  Unreachable     no answer: name, port, TLS or time
+  Unreachable     no answer: name, port, TLS or time; or credentials that cannot be read now
+  Malformed       an answer that is not one of an API server
   ApiError        an answer that says no
+    Forbidden     403
+    NotFound      404
+    Conflict      409
+    Gone          410: the version is too old to go on from
+
+The loop and the passes raise and catch the same.
 """
 
 from __future__ import annotations
@@ -16,11 +23,17 @@ from urllib.parse import urlsplit, urlunsplit
 
 __all__ = [
     "ApiError",
+    "Conflict",
+    "Forbidden",
+    "Gone",
+    "Malformed",
     "Misconfigured",
+    "NotFound",
     "ObjectRef",
     "TransportError",
     "Unreachable",
     "api_error",
+    "refusal",
     "without_credentials",
 ]
 
@@ -66,6 +79,10 @@ class Unreachable(TransportError):  # noqa: N818 # reads as what is the case
     """The API server gave no answer."""
 
 
+class Malformed(TransportError):  # noqa: N818 # reads as what is the case
+    """The API server, or something in between, sent what is not an answer of Kubernetes."""
+
+
 class ApiError(TransportError):
     """The API server refused.
 
@@ -88,16 +105,39 @@ class ApiError(TransportError):
         return f"{text}: {self.message}" if self.message else text
 
 
+class Forbidden(ApiError):  # noqa: N818 # reads as what is the case
+    """403."""
+
+
+class NotFound(ApiError):  # noqa: N818 # reads as what is the case
+    """404: there is no such object, or no such kind."""
+
+
+class Conflict(ApiError):  # noqa: N818 # reads as what is the case
+    """409: it was changed meanwhile, or is there already."""
+
+
+class Gone(ApiError):  # noqa: N818 # reads as what is the case
+    """410: the resource version or the token of a page is too old to go on from."""
+
+
+BY_STATUS_CODE: dict[int, type[ApiError]] = {403: Forbidden, 404: NotFound, 409: Conflict, 410: Gone}
+
+
 def api_error(status_code: int, phrase: str, body: bytes | str | None, subject: ObjectRef | str) -> ApiError:
     """The error for an answer. `phrase` is HTTP's ("Bad Gateway"); `body` is used only if it is a `kind: Status`."""
-    status = _status(body)
+    return refusal(status_code, phrase, _status(body), subject)
+
+
+def refusal(status_code: int, phrase: str, status: Mapping[str, Any], subject: ObjectRef | str) -> ApiError:
+    """The error that a `kind: Status` stands for ({} if there was none), as the most specific class."""
     details = status.get("details") or {}
     causes = [cause for cause in details.get("causes") or () if isinstance(cause, dict)]
     fields = tuple(dict.fromkeys(str(cause["field"]) for cause in causes if cause.get("field")))
     message = str(status.get("message") or "")
     if getattr(subject, "kind", "") == "Secret" and status_code in CONTENT_STATUS_CODES:
         message = f"the content was refused ({', '.join(fields) or 'no field named'}); its text is withheld"
-    return ApiError(
+    return BY_STATUS_CODE.get(status_code, ApiError)(
         status_code,
         str(status.get("reason") or phrase or ""),
         message if len(message) <= MESSAGE_LENGTH else f"{message[:MESSAGE_LENGTH]}...",

@@ -1,18 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a pass does with objects, as requests: get, list, server-side apply, create, merge, delete."""
+"""What is done with objects, as requests: get, list, watch, server-side apply, create, replace, merge, delete."""
 
 from __future__ import annotations
 
+import copy
 import secrets
-import threading
-from collections.abc import Iterator, Mapping
-from typing import Any, Protocol
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
-from .api_error import ApiError, ObjectRef
+from .api_error import ApiError, Malformed, NotFound, ObjectRef
+from .discovery import Discovery, Requests
 from .resource_paths import BUILT_IN, Resource, path_of
 from .values import FIELD_MANAGER, Manifest
+from .watch_stream import WatchStream
 
-__all__ = ["ApiObjects", "Requests"]
+__all__ = ["ApiObjects", "Listing"]
 
 APPLY_PATCH = "application/apply-patch+yaml"
 MERGE_PATCH = "application/merge-patch+json"
@@ -20,28 +22,23 @@ PAGE_SIZE = 500
 MAX_PAGES = 1000
 WHOLE_LIST = "continue-not-supported"
 """Token of a list out of the cache of controller-runtime, which the Operator SDK's proxy answers from: it is whole."""
+WATCH_SLACK_S = 30.0
+"""How long after its own timeout the server may take to end a watch."""
+METADATA_ONLY = "application/json;as=PartialObjectMetadata{};g=meta.k8s.io;v=v1,application/json"
 
 
-class Requests(Protocol):
-    """The one method of a transport that is needed here."""
+class Listing(NamedTuple):
+    """All objects of a list, each with apiVersion and kind, and the version to watch from."""
 
-    def request(
-        self,
-        method: str,
-        path: str,
-        *,
-        subject: ObjectRef | str = "",
-        query: Mapping[str, str] | None = None,
-        body: Any = None,
-        content_type: str = "application/json",
-    ) -> dict[str, Any]: ...
+    items: list[Manifest]
+    resource_version: str
 
 
 class ApiObjects:
-    """Operations on objects over a transport; all raise ApiError and Unreachable. Safe to use from several threads.
+    """Operations on objects over a transport; all raise TransportError. Safe to use from several threads.
 
     `dry_run` asks the API server to check and answer as usual, but to store nothing. `known` are kinds that need no
-    discovery.
+    discovery; of all others, `discovery` keeps what the API server says.
     """
 
     def __init__(
@@ -56,8 +53,14 @@ class ApiObjects:
         self._transport = transport
         self._field_manager = field_manager
         self._dry_run = {"dryRun": "All"} if dry_run else {}
-        self._discovered: dict[str, dict[str, Resource]] = {}
-        self._discovery = threading.Lock()
+        self._limit: dict[str, Any] = {}
+        self.discovery = Discovery(transport)
+
+    def within(self, seconds: float) -> ApiObjects:
+        """The same operations, each of whose requests is given up after that time without an answer."""
+        limited = copy.copy(self)
+        limited._limit = {"read_s": seconds}
+        return limited
 
     def api_groups(self) -> dict[str, list[str]]:
         """{"apps": ["v1"], ...}: all groups with their versions, in one request."""
@@ -69,48 +72,72 @@ class ApiObjects:
     def find(self, ref: ObjectRef) -> Manifest | None:
         """The object, or None when it (or its kind) is not there."""
         try:
-            return self._transport.request("GET", self._path(ref), subject=ref)
-        except ApiError as exc:
-            if exc.status_code == 404:
-                return None
-            raise
+            return self._request("GET", ref)
+        except NotFound:
+            return None
 
     def list(self, ref: ObjectRef, *, selector: str = "", fields: str = "") -> list[Manifest]:
         """All objects of the kind in the namespace of `ref` that match a label selector and a field selector; none when
-        there is no such kind.
-
-        The items of a list carry neither apiVersion nor kind; they are filled in. A server that ignores the tokens of
-        pages sends the same items again; each is there once.
-        """
+        there is no such kind."""
         try:
-            items = list(self._pages(ref, {"labelSelector": selector, "fieldSelector": fields}))
-        except ApiError as exc:
-            if exc.status_code == 404:
-                return []
-            raise
-        return list({(item["metadata"].get("namespace"), item["metadata"]["name"]): item for item in items}.values())
+            return self.listing(ref, selector=selector, fields=fields).items
+        except NotFound:
+            return []
 
-    def _pages(self, ref: ObjectRef, selectors: Mapping[str, str]) -> Iterator[Manifest]:
-        query = {"limit": str(PAGE_SIZE), **{name: value for name, value in selectors.items() if value}}
+    def listing(self, ref: ObjectRef, *, selector: str = "", fields: str = "", metadata_only: bool = False) -> Listing:
+        """As `list`, with the version to watch from; NotFound when there is no such kind.
+
+        It is read in pages. The items of a list carry neither apiVersion nor kind; they are filled in. A server that
+        ignores the tokens of pages sends the same items again; each is there once. What has no name is left as it is.
+        """
+        query = _query(limit=str(PAGE_SIZE), labelSelector=selector, fieldSelector=fields)
+        accept = {"accept": METADATA_ONLY.format("List")} if metadata_only else {}
+        items: dict[object, Any] = {}
         used = {WHOLE_LIST}
         for _unused in range(MAX_PAGES):
-            answer = self._transport.request("GET", self._path(ref), subject=ref, query=query)
-            for item in answer.get("items") or ():
-                yield {"apiVersion": ref.api_version, "kind": ref.kind, **item}
-            following = (answer.get("metadata") or {}).get("continue")
+            answer = self._request("GET", ref, query=query, **accept)
+            found, metadata = answer.get("items"), answer.get("metadata")
+            if not isinstance(metadata, dict) or not isinstance(found, list | None):
+                raise Malformed(f"{ref}: the answer is not a list")
+            for item in found or ():
+                identity = _identity(item)
+                filled = {"apiVersion": ref.api_version, "kind": ref.kind, **item} if identity else item
+                items[identity or object()] = filled
+            following = metadata.get("continue")
             if not following or following in used:
-                return
+                return Listing(list(items.values()), str(metadata.get("resourceVersion", "")))
             used.add(following)
             query = {**query, "continue": following}
         raise ApiError(500, "TooManyPages", f"the list has more than {MAX_PAGES} pages", subject=str(ref))
+
+    def watch(
+        self,
+        ref: ObjectRef,
+        *,
+        resource_version: str,
+        timeout_s: int,
+        selector: str = "",
+        metadata_only: bool = False,
+    ) -> WatchStream:
+        """Open a watch with bookmarks on the kind in the namespace of `ref`; the API server ends it after `timeout_s`."""
+        query = _query(
+            watch="true",
+            allowWatchBookmarks="true",
+            resourceVersion=resource_version,
+            timeoutSeconds=str(timeout_s),
+            labelSelector=selector,
+        )
+        accept = {"accept": METADATA_ONLY.format("")} if metadata_only else {}
+        response = self._transport.stream(
+            self._path(ref), subject=ref, query=query, read_s=timeout_s + WATCH_SLACK_S, **accept
+        )
+        return WatchStream(response, ref)
 
     def apply(self, manifest: Manifest) -> Manifest:
         """Server-side apply as our field manager, taking over fields that others own."""
         ref = ObjectRef.of(manifest)
         query = {"fieldManager": self._field_manager, "force": "true", **self._dry_run}
-        return self._transport.request(
-            "PATCH", self._path(ref), subject=ref, query=query, body=manifest, content_type=APPLY_PATCH
-        )
+        return self._request("PATCH", ref, query=query, body=manifest, content_type=APPLY_PATCH)
 
     def create(self, manifest: Manifest) -> Manifest:
         """Make an object that must not be there yet; an ApiError with 409 where one has other content.
@@ -124,23 +151,24 @@ class ApiObjects:
         ref = ObjectRef.of(manifest)
         manager = f"{self._field_manager}-{secrets.token_hex(4)}"
         query = {"fieldManager": manager, "force": "false", **self._dry_run}
-        return self._transport.request(
-            "PATCH", self._path(ref), subject=ref, query=query, body=manifest, content_type=APPLY_PATCH
-        )
+        return self._request("PATCH", ref, query=query, body=manifest, content_type=APPLY_PATCH)
 
     def post(self, manifest: Manifest) -> Manifest:
         """POST, for what may get any name and any owner; an object of that name that is there is an ApiError with 409."""
         ref = ObjectRef.of(manifest)
         query = {"fieldManager": self._field_manager, **self._dry_run}
-        return self._transport.request(
-            "POST", self._path(ref._replace(name="")), subject=ref, query=query, body=manifest
-        )
+        path = self._path(ref._replace(name=""))
+        return self._transport.request("POST", path, subject=ref, query=query, body=manifest, **self._limit)
+
+    def replace(self, manifest: Manifest) -> Manifest:
+        """PUT the whole object; Conflict when it has another `metadata.resourceVersion` by now."""
+        query = {"fieldManager": self._field_manager, **self._dry_run}
+        return self._request("PUT", ObjectRef.of(manifest), query=query, body=manifest)
 
     def merge(self, ref: ObjectRef, patch: Mapping[str, Any], *, subresource: str = "") -> Manifest:
         """JSON merge patch: null removes a key, lists are replaced whole."""
         query = {"fieldManager": self._field_manager, **self._dry_run}
-        path = self._path(ref, subresource=subresource)
-        return self._transport.request("PATCH", path, subject=ref, query=query, body=patch, content_type=MERGE_PATCH)
+        return self._request("PATCH", ref, subresource=subresource, query=query, body=patch, content_type=MERGE_PATCH)
 
     def delete(self, ref: ObjectRef, *, uid: str | None = None) -> bool:
         """Delete the object (only the one with that uid, if given); what it owns goes in the background.
@@ -153,34 +181,30 @@ class ApiObjects:
         if self._dry_run:
             options["dryRun"] = ["All"]
         try:
-            self._transport.request("DELETE", self._path(ref), subject=ref, body=options)
-        except ApiError as exc:
-            if exc.status_code == 404:
-                return False
-            raise
+            self._request("DELETE", ref, body=options)
+        except NotFound:
+            return False
         return True
 
+    def _request(self, method: str, ref: ObjectRef, *, subresource: str = "", **options: Any) -> dict[str, Any]:
+        path = self._path(ref, subresource=subresource)
+        return self._transport.request(method, path, subject=ref, **options, **self._limit)
+
     def _path(self, ref: ObjectRef, *, subresource: str = "") -> str:
-        resource = self._known.get((ref.api_version, ref.kind)) or self._discover(ref)
+        resource = self._known.get((ref.api_version, ref.kind)) or self.discovery.find(ref.api_version, ref.kind)
+        if resource is None:
+            raise NotFound(404, "NotFound", f"{ref.api_version} has no kind {ref.kind}", subject=str(ref))
         if resource.namespaced and ref.name and not ref.namespace:
             raise ApiError(400, "BadRequest", "the object needs metadata.namespace", subject=str(ref))
         return path_of(ref, resource, subresource=subresource)
 
-    def _discover(self, ref: ObjectRef) -> Resource:
-        """Ask the API server how it names a kind that is not in the table; one request per group version."""
-        with self._discovery:
-            known = self._discovered.get(ref.api_version)
-        if known is None:
-            group_version = path_of(ObjectRef(ref.api_version, ""), Resource("", namespaced=False)).rstrip("/")
-            answer = self._transport.request("GET", group_version, subject=f"the kinds of {ref.api_version}")
-            known = {
-                entry["kind"]: Resource(entry["name"], namespaced=bool(entry["namespaced"]))
-                for entry in answer.get("resources") or ()
-                if "/" not in entry["name"]
-            }
-            with self._discovery:
-                self._discovered[ref.api_version] = known
-        if ref.kind not in known:
-            message = f"{ref.api_version} has no kind {ref.kind}"
-            raise ApiError(404, "NotFound", message, subject=str(ref))
-        return known[ref.kind]
+
+def _query(**parameters: str) -> dict[str, str]:
+    return {name: value for name, value in parameters.items() if value}
+
+
+def _identity(item: Any) -> tuple[str, str] | None:
+    """Namespace and name; None for anything that has no usable metadata."""
+    metadata = item.get("metadata") if isinstance(item, Mapping) else None
+    name = metadata.get("name") if isinstance(metadata, Mapping) else None
+    return (str(metadata.get("namespace") or ""), name) if isinstance(name, str) and metadata is not None else None

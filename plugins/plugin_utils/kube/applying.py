@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, TypeAlias
 
-from .api_error import ApiError, ObjectRef, TransportError, Unreachable
+from .api_error import ApiError, Conflict, Malformed, ObjectRef, TransportError, Unreachable
 from .difference import needs_apply, without_nulls
 from .values import FIELD_MANAGER, Manifest, dig, merged
 
@@ -110,7 +110,7 @@ def apply_steps(
     """One outcome per step, in the order of the steps.
 
     `live` are the objects as they were read in this pass; None makes each step read its own. A refusal is an
-    outcome; Unreachable is raised only when no step at all got an answer.
+    outcome; Unreachable or Malformed is raised only when no step at all got an answer.
 
     An object that `live` lacks is looked up before it is applied for the first time: what somebody else has made
     under its name is not overwritten.
@@ -140,8 +140,8 @@ def apply_steps(
         if known is not None:
             _remember(known, [outcomes[position] for position in positions])
     errors = [outcome.error for outcome in outcomes.values()]
-    if errors and all(isinstance(error, Unreachable | HeldBack) for error in errors):
-        raise next(error for error in errors if isinstance(error, Unreachable))
+    if errors and all(isinstance(error, Unreachable | Malformed | HeldBack) for error in errors):
+        raise next(error for error in errors if isinstance(error, Unreachable | Malformed))
     return [outcomes[position] for position in range(len(steps))]
 
 
@@ -199,8 +199,8 @@ def _write(
             return before, False
         try:
             return objects().create(without_nulls(step["object"])), True
-        except ApiError as exc:
-            if exc.status_code != 409 or (theirs := objects().find(ref)) is None:
+        except Conflict:
+            if (theirs := objects().find(ref)) is None:
                 raise
             return theirs, False
     if step["verb"] == "merge":

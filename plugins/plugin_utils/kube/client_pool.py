@@ -9,6 +9,7 @@ is imported by `transport.connect`, and once before Ansible forks, by `api_actio
 from __future__ import annotations
 
 import json
+import socket
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,6 +23,7 @@ try:
     from kubernetes import client, config
     from kubernetes.client.rest import RESTClientObject
     from kubernetes.config import kube_config
+    from urllib3.connection import HTTPConnection
     from urllib3.util import make_headers
     from urllib3.util.ssl_ import create_urllib3_context
 except ImportError as exc:  # for `configured_pool` to raise, so that this module can be looked at without the packages
@@ -32,7 +34,9 @@ else:
 from .api_error import Misconfigured, without_credentials
 from .connection_settings import ConnectionSettings
 
-__all__ = ["configured_pool"]
+__all__ = ["configured_pool", "long_lived_pool"]
+
+REMEDY = "Set kubeconfig (or KUBECONFIG), or host and api_key"
 
 
 def configured_pool(
@@ -44,17 +48,44 @@ def configured_pool(
     configuration = client.Configuration()
     with TemporaryDirectory(prefix="immich-operator-") as folder:
         if not settings.is_complete:
-            _load(settings, environment, configuration, folder)
+            _load(settings, environment, configuration, REMEDY, temp_file_path=folder)
         _override(configuration, settings)
-        configuration.connection_pool_maxsize = connections
-        configuration.retries = False
-        pool = _pool(configuration)
+        pool = _pool(configuration, connections)
+        _share_certificates(configuration, pool)
         _forget_files(folder)
     return configuration, pool
 
 
-def _load(settings: ConnectionSettings, environment: Mapping[str, str], configuration: Any, folder: str) -> None:
-    options = {"client_configuration": configuration, "context": settings.context, "temp_file_path": folder}
+def long_lived_pool(
+    settings: ConnectionSettings, environment: Mapping[str, str], *, connections: int, remedy: str
+) -> tuple[Any, Any]:
+    """As `configured_pool`, for a process that outlives certificates: each connection reads their files again.
+
+    `remedy` is what to do when there is no usable connection.
+    """
+    if _lacking:
+        raise _lacking
+    configuration = client.Configuration()
+    _load(settings, environment, configuration, remedy)
+    pool = _pool(configuration, connections)
+    # A watch alone can be silent for hours.
+    pool.connection_pool_kw["socket_options"] = HTTPConnection.default_socket_options + _keepalive()
+    return configuration, pool
+
+
+def _keepalive() -> list[tuple[int, int, int]]:
+    """TCP options that notice a silent peer within a minute."""
+    options = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
+    for name, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3), ("TCP_USER_TIMEOUT", 60_000)):
+        if hasattr(socket, name):
+            options.append((socket.IPPROTO_TCP, getattr(socket, name), value))
+    return options
+
+
+def _load(
+    settings: ConnectionSettings, environment: Mapping[str, str], configuration: Any, remedy: str, **files: str
+) -> None:
+    options = {"client_configuration": configuration, "context": settings.context, **files}
     options["persist_config"] = bool(settings.persist_config)
     source: Any = settings.kubeconfig or environment.get("KUBECONFIG")
     in_cluster = "KUBERNETES_SERVICE_HOST" in environment and not settings.context
@@ -72,10 +103,7 @@ def _load(settings: ConnectionSettings, environment: Mapping[str, str], configur
             return  # all that matters was given: a host that asks for no identity
         where = source if isinstance(source, str) else "the given kubeconfig"
         reason = str(exc) if isinstance(exc, config.ConfigException | OSError) else type(exc).__name__
-        raise Misconfigured(
-            f"no usable connection to a Kubernetes API server in {where}: {reason}. Set kubeconfig (or KUBECONFIG), "
-            "or host and api_key"
-        ) from exc
+        raise Misconfigured(f"no usable connection to a Kubernetes API server in {where}: {reason}. {remedy}") from exc
 
 
 def _override(configuration: Any, settings: ConnectionSettings) -> None:
@@ -100,19 +128,25 @@ def _override(configuration: Any, settings: ConnectionSettings) -> None:
             setattr(configuration, name, value)
 
 
-def _pool(configuration: Any) -> Any:
-    """The client's pool manager with one TLS context for all connections.
+def _pool(configuration: Any, connections: int) -> Any:
+    """The client's pool manager."""
+    configuration.connection_pool_maxsize = connections
+    configuration.retries = False
+    return RESTClientObject(configuration).pool_manager
+
+
+def _share_certificates(configuration: Any, pool: Any) -> None:
+    """Use one TLS context for all connections.
 
     The context is made here, once: a pass opens several connections, and certificates embedded in a kubeconfig are
     files only until it is made, so that no private key stays in a temporary folder after a worker was killed.
     """
-    pool = RESTClientObject(configuration).pool_manager
     if not configuration.verify_ssl:
         # The user has decided so. A warning for each request would come from a thread, and in a worker of ansible-core 2.18
         # the lock of standard error belongs to the main thread, which waits for that thread.
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     if not configuration.host.startswith("https:"):
-        return pool
+        return
     try:
         context = create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED if configuration.verify_ssl else ssl.CERT_NONE)
         authorities = getattr(configuration, "ca_cert_data", None)
@@ -129,7 +163,6 @@ def _pool(configuration: Any) -> Any:
     for name in ("ca_certs", "ca_cert_data", "cert_file", "key_file", "cert_reqs"):
         pool.connection_pool_kw.pop(name, None)
     pool.connection_pool_kw["ssl_context"] = context
-    return pool
 
 
 def _forget_files(folder: str) -> None:

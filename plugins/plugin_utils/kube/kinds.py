@@ -110,6 +110,7 @@ KINDS = (
     KnownKind("v1", "ServiceAccount", "serviceaccounts"),
     KnownKind("apps/v1", "ReplicaSet", "replicasets"),
     KnownKind("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies"),
+    KnownKind("coordination.k8s.io/v1", "Lease", "leases"),
 )
 
 OWNED = tuple(row for row in KINDS if row.owned and not row.optional)

@@ -8,9 +8,9 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from . import kinds
-from .api_error import ApiError, ObjectRef
+from .api_error import NotFound, ObjectRef
 
-__all__ = ["BUILT_IN", "Resource", "is_served", "path_of"]
+__all__ = ["BUILT_IN", "Resource", "group_path", "is_served", "path_of"]
 
 
 class Resource(NamedTuple):
@@ -33,13 +33,26 @@ def path_of(ref: ObjectRef, resource: Resource, *, subresource: str = "") -> str
     """The address of one object, or of all of its kind when `ref` has no name.
 
     Raises:
-        ApiError: 404, as no object can have such a name or namespace; in an address it would lead to another object.
+        NotFound: no object can have such a name or namespace; in an address it would lead to another object.
     """
     for name in (ref.name, ref.namespace):
         if name in {".", ".."} or "/" in name or "%" in name:
-            raise ApiError(404, "NotFound", f"nothing can be named {name!r}", subject=str(ref))
-    parts = ["api" if "/" not in ref.api_version else "apis", *ref.api_version.split("/")]
+            raise NotFound(404, "NotFound", f"nothing can be named {name!r}", subject=str(ref))
+    parts = _group(ref.api_version)
     if resource.namespaced and ref.namespace:
         parts += ["namespaces", ref.namespace]
     parts += [resource.plural, *filter(None, (ref.name, subresource))]
+    return _joined(parts)
+
+
+def group_path(api_version: str) -> str:
+    """The address under which the API server lists its kinds of one version of a group."""
+    return _joined(_group(api_version))
+
+
+def _group(api_version: str) -> list[str]:
+    return ["api" if "/" not in api_version else "apis", *api_version.split("/")]
+
+
+def _joined(parts: Sequence[str]) -> str:
     return "/" + "/".join(quote(part, safe="") for part in parts)

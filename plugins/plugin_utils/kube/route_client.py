@@ -19,14 +19,15 @@ except ImportError as exc:  # for RouteObjects to raise, so that this module can
 else:
     _lacking = None
 
-from .api_error import ApiError, ObjectRef, api_error
+from .api_error import NotFound, ObjectRef, api_error
 from .api_objects import MERGE_PATCH
+from .kinds import named
 from .transport import CONNECT_TIMEOUT_S, READ_TIMEOUT_S, Transport
 from .values import FIELD_MANAGER, Manifest
 
-__all__ = ["ROUTE_GROUP", "RouteObjects"]
+__all__ = ["RouteObjects"]
 
-ROUTE_GROUP = "route.openshift.io"
+ROUTE = named("Route")
 VERBS = ["create", "delete", "get", "list", "patch", "update", "watch"]
 
 
@@ -56,10 +57,8 @@ class RouteObjects:
         """The Route, or None."""
         try:
             return self._call("GET", ref, "get", name=ref.name, namespace=ref.namespace, **self._options)
-        except ApiError as exc:
-            if exc.status_code == 404:
-                return None
-            raise
+        except NotFound:
+            return None
 
     def apply(self, manifest: Manifest) -> Manifest:
         """Server-side apply as our field manager, taking over fields that others own."""
@@ -86,10 +85,8 @@ class RouteObjects:
             body["dryRun"] = ["All"]
         try:
             self._call("DELETE", ref, "delete", name=ref.name, namespace=ref.namespace, body=body, **self._options)
-        except ApiError as exc:
-            if exc.status_code == 404:
-                return False
-            raise
+        except NotFound:
+            return False
         return True
 
     def _call(self, method: str, ref: ObjectRef, operation: str, **arguments: Any) -> Manifest:
@@ -114,11 +111,11 @@ def _routes_only(client: Any, cache_file: str | None) -> Any:
     del cache_file
     return Resource(
         prefix="apis",
-        group=ROUTE_GROUP,
-        api_version="v1",
-        kind="Route",
-        name="routes",
-        namespaced=True,
+        group=ROUTE.group,
+        api_version=ROUTE.version,
+        kind=ROUTE.kind,
+        name=ROUTE.plural,
+        namespaced=ROUTE.namespaced,
         verbs=VERBS,
         preferred=True,
         client=client,

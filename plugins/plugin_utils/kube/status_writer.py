@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from .api_error import ApiError, ObjectRef, TransportError
+from .api_error import Conflict, NotFound, ObjectRef, TransportError
 from .status_merge import merge_patch, patched
 from .values import FIELD_MANAGER, Manifest
 
@@ -68,12 +68,11 @@ def write_status(
         guarded = {"metadata": {"resourceVersion": live["metadata"].get("resourceVersion")}, "status": patch}
         try:
             after = objects.merge(ref, guarded, subresource="status")
-        except ApiError as exc:
-            if exc.status_code == 404:
-                return StatusWrite(
-                    current=None, before=before, patch={}, changed=False, skipped_reason=_gone(ref, live, objects)
-                )
-            if exc.status_code != 409 or attempt == ATTEMPTS:
+        except NotFound:
+            reason = _gone(ref, live, objects)
+            return StatusWrite(current=None, before=before, patch={}, changed=False, skipped_reason=reason)
+        except Conflict:
+            if attempt == ATTEMPTS:
                 raise
             continue
         changed = after["metadata"].get("resourceVersion") != live["metadata"].get("resourceVersion")
@@ -85,7 +84,7 @@ def _gone(ref: ObjectRef, live: Manifest, objects: StatusObjects) -> str:
     """Why a write found nothing: the object was deleted, or its kind has no status to write to."""
     now = objects.find(ref)
     if now is not None and now["metadata"].get("uid") == live["metadata"].get("uid"):
-        raise ApiError(
+        raise NotFound(
             404,
             "NotFound",
             f"{ref.api_version} {ref.kind} has no status subresource; its CRD must declare one",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The collection's only way to the network: JSON to and from an API server, with time limits and careful retries.
+"""The only way to the API server, of passes and of the loop: JSON, with time limits and careful retries.
 
 The official client reads the configuration and does TLS and authentication; its typed models are left alone, because
 raw JSON costs fifty times less.
@@ -27,7 +27,7 @@ except ImportError as exc:  # for `connect` to raise: what fails while Ansible l
 else:
     _lacking = None
 
-from .api_error import ObjectRef, Unreachable, api_error, without_credentials
+from .api_error import Malformed, ObjectRef, Unreachable, api_error, without_credentials
 from .connection_settings import ConnectionSettings
 
 __all__ = ["COLLECTION_VERSION", "PARALLEL", "USER_AGENT", "Transport", "connect", "connected"]
@@ -51,15 +51,34 @@ RETRIED_STATUS_CODES = frozenset({429, 500, 502, 503, 504})
 Result = TypeVar("Result")
 
 
+def _unheard(_method: str, _code: str) -> None:
+    return
+
+
 class Transport:
     """Requests to one API server. Safe to use from several threads; `close` it, or use it in a `with`."""
 
-    def __init__(self, configuration: Any, pool: Any, user_agent: str = USER_AGENT) -> None:
-        """`configuration` is a kubernetes.client.Configuration, `pool` the urllib3 pool manager made from it."""
+    def __init__(
+        self,
+        configuration: Any,
+        pool: Any,
+        user_agent: str = USER_AGENT,
+        *,
+        attempts: int = ATTEMPTS,
+        on_answer: Callable[[str, str], None] = _unheard,
+    ) -> None:
+        """`configuration` is a kubernetes.client.Configuration, `pool` the urllib3 pool manager made from it.
+
+        `attempts`: how often a request is sent at most, see `retrying`. `on_answer(method, status code)` is called for
+        each that was sent, with the code "<error>" where no answer came.
+        """
         self.configuration = configuration
         self.pool = pool
         self.user_agent = user_agent
-        self.server = without_credentials(configuration.host)
+        self.server = without_credentials(str(configuration.host))
+        self._attempts = attempts
+        self._on_answer = on_answer
+        self._credentials = threading.Lock()
         self._closed = threading.Event()
         self._threads: ThreadPoolExecutor | None = None
 
@@ -76,7 +95,7 @@ class Transport:
             self._threads.shutdown()
         self.pool.clear()
 
-    def request(
+    def request(  # noqa: PLR0913 # all but two have defaults
         self,
         method: str,
         path: str,
@@ -85,33 +104,61 @@ class Transport:
         query: Mapping[str, str] | None = None,
         body: Any = None,
         content_type: str = "application/json",
+        accept: str = "application/json",
+        read_s: float = READ_TIMEOUT_S,
     ) -> dict[str, Any]:
-        """The answer's JSON object. Raises ApiError with `subject` as what it is about, and Unreachable."""
-        url = f"{self.server}{path}?{urlencode(query)}" if query else f"{self.server}{path}"
-        headers = {"Accept": "application/json", "User-Agent": self.user_agent}
+        """The answer's JSON object. `read_s` is how long to wait for each part of it.
+
+        Raises ApiError with `subject` as what it is about, Unreachable and Malformed.
+        """
+        url = self._url(path, query)
+        headers = {"Accept": accept}
         payload = None
         if body is not None:
             headers["Content-Type"] = content_type
             payload = json.dumps(body, separators=(",", ":")).encode()
 
         def send() -> tuple[int, str, Mapping[str, str], bytes]:
-            answer = self.pool.request(
-                method,
-                url,
-                body=payload,
-                headers={**headers, **self._authorization()},
-                timeout=Timeout(connect=CONNECT_TIMEOUT_S, read=READ_TIMEOUT_S),
-                retries=False,
-            )
+            answer = self._send(method, url, subject or path, headers, read_s, body=payload)
             return answer.status, answer.reason or "", answer.headers, answer.data
 
-        status, phrase, answer_body = self.retrying(method, send, subject or path)
+        status, phrase, answer_body = self.retrying(method, send, subject or path, read_s=read_s)
         if not 200 <= status < 300:
             raise api_error(status, phrase, answer_body, subject or path)
         return self._decode(answer_body, subject or path)
 
+    def stream(
+        self,
+        path: str,
+        *,
+        subject: ObjectRef | str = "",
+        query: Mapping[str, str] | None = None,
+        accept: str = "application/json",
+        read_s: float = READ_TIMEOUT_S,
+    ) -> Any:
+        """The answer to a GET as urllib3's response, its body not read yet. Raises as `request`."""
+        url = self._url(path, query)
+        opened: list[Any] = []
+
+        def send() -> tuple[int, str, Mapping[str, str], bytes]:
+            answer = self._send("GET", url, subject or path, {"Accept": accept}, read_s, preload_content=False)
+            if answer.status == 200:
+                opened.append(answer)
+                return 200, "", {}, b""
+            return answer.status, answer.reason or "", answer.headers, answer.data
+
+        status, phrase, answer_body = self.retrying("GET", send, subject or path, read_s=read_s)
+        if status != 200:
+            raise api_error(status, phrase, answer_body, subject or path)
+        return opened[-1]
+
     def retrying(
-        self, method: str, send: Callable[[], tuple[int, str, Mapping[str, str], bytes]], subject: ObjectRef | str
+        self,
+        method: str,
+        send: Callable[[], tuple[int, str, Mapping[str, str], bytes]],
+        subject: ObjectRef | str,
+        *,
+        read_s: float = READ_TIMEOUT_S,
     ) -> tuple[int, str, bytes]:
         """(status code, phrase, body) of the last attempt that got an answer.
 
@@ -121,27 +168,28 @@ class Transport:
         repeated as well: between OpenSSL and Go, one in some ten thousand does for no lasting reason.
         """
         budget_s = RETRY_BUDGET_S
-        for attempt in range(1, ATTEMPTS + 1):
+        for attempt in range(1, self._attempts + 1):
             delay_s = FIRST_DELAY_S * 2 ** (attempt - 1)
             try:
                 status, phrase, headers, body = send()
-            except HTTPError as exc:
+            except (HTTPError, OSError) as exc:  # OSError: a file of the connection's settings is not there any more
                 if _is_distrust(exc):
                     text = f"{subject}: {self.server} has no trusted certificate: {_root_cause(exc)}"
                     raise Unreachable(text) from exc
                 may_repeat = method != "POST" or isinstance(exc, NewConnectionError | ConnectTimeoutError)
-                if not may_repeat or attempt == ATTEMPTS or budget_s < delay_s:
+                if not may_repeat or attempt == self._attempts or budget_s < delay_s:
                     if isinstance(exc, NewConnectionError):
                         what = f"cannot connect: {_root_cause(exc)}"
                     elif isinstance(exc, Urllib3Timeout):
-                        what = f"no answer within {CONNECT_TIMEOUT_S:g} s to connect and {READ_TIMEOUT_S:g} s to read"
+                        connect_s = min(CONNECT_TIMEOUT_S, read_s)
+                        what = f"no answer within {connect_s:g} s to connect and {read_s:g} s to read"
                     else:
                         what = f"the connection broke: {_root_cause(exc)}"
                     raise Unreachable(f"{subject}: API server {self.server}: {what}") from exc
             else:
                 repeated = RETRIED_STATUS_CODES if method != "POST" else {429}
                 delay_s = _retry_after_s(headers, delay_s)
-                if status not in repeated or attempt == ATTEMPTS or budget_s < delay_s:
+                if status not in repeated or attempt == self._attempts or budget_s < delay_s:
                     return status, phrase, body
             budget_s -= delay_s
             if self._closed.wait(delay_s):
@@ -157,22 +205,48 @@ class Transport:
             self._threads = ThreadPoolExecutor(PARALLEL, thread_name_prefix="api-request")
         return list(self._threads.map(operator.call, todo))
 
-    def _authorization(self) -> dict[str, str]:
+    def _url(self, path: str, query: Mapping[str, str] | None) -> str:
+        return f"{self.server}{path}?{urlencode(query)}" if query else f"{self.server}{path}"
+
+    def _send(
+        self, method: str, url: str, subject: ObjectRef | str, headers: Mapping[str, str], read_s: float, **options: Any
+    ) -> Any:
+        """urllib3's response; raises HTTPError and OSError."""
+        identity = {"User-Agent": self.user_agent, **self._authorization(subject)}
+        timeout = Timeout(connect=min(CONNECT_TIMEOUT_S, read_s), read=read_s)
+        try:
+            answer = self.pool.request(
+                method, url, headers={**headers, **identity}, timeout=timeout, retries=False, redirect=False, **options
+            )
+        except (HTTPError, OSError):
+            self._on_answer(method, "<error>")
+            raise
+        self._on_answer(method, str(answer.status))
+        return answer
+
+    def _authorization(self, subject: ObjectRef | str) -> dict[str, str]:
         """The headers that say who we are; asked for each time, because tokens in files are renewed."""
-        settings = self.configuration.auth_settings().values()
+        try:
+            with self._credentials:  # the hook that renews them rewrites the configuration in place
+                settings = list(self.configuration.auth_settings().values())
+        except Exception as exc:  # the hook reads files and runs programs; its text may quote what it has read
+            why = exc.strerror if isinstance(exc, OSError) and exc.strerror else type(exc).__name__
+            raise Unreachable(f"{subject}: the credentials for {self.server} cannot be read ({why})") from exc
         return {item["key"]: item["value"] for item in settings if item["in"] == "header" and item["value"]}
 
     def _decode(self, body: bytes, subject: ObjectRef | str) -> dict[str, Any]:
         try:
-            decoded = json.loads(body or b"{}")
-        except ValueError as exc:
-            raise Unreachable(
-                f"{subject}: {self.server} answers with something else than JSON; is it an API server?"
-            ) from exc
-        return decoded if isinstance(decoded, dict) else {}
+            decoded = json.loads(body)
+        except ValueError:
+            decoded = None
+        if not isinstance(decoded, dict):
+            raise Malformed(
+                f"{subject}: {self.server} answers with something else than a JSON object; is it an API server?"
+            )
+        return decoded
 
 
-def connect(settings: ConnectionSettings, environment: Mapping[str, str], *, user_agent: str = USER_AGENT) -> Transport:
+def connect(settings: ConnectionSettings, environment: Mapping[str, str]) -> Transport:
     """A transport to where the settings point; sends no request yet.
 
     In this order: host and identity given in full; the kubeconfig in the settings; KUBECONFIG; the service account
@@ -183,7 +257,7 @@ def connect(settings: ConnectionSettings, environment: Mapping[str, str], *, use
     from .client_pool import configured_pool  # noqa: PLC0415 # a quarter of a second that only connecting is worth
 
     configuration, pool = configured_pool(settings, environment, connections=PARALLEL)
-    return Transport(configuration, pool, user_agent)
+    return Transport(configuration, pool)
 
 
 class _Kept(NamedTuple):
@@ -217,7 +291,7 @@ def _retry_after_s(headers: Mapping[str, str], otherwise_s: float) -> float:
     return float(text) if text.isdigit() else otherwise_s
 
 
-def _is_distrust(exc: HTTPError) -> bool:
+def _is_distrust(exc: Exception) -> bool:
     """Whether the server could not show that it is who it should be, which will be the same the next time."""
     causes = (ssl.SSLCertVerificationError, CertificateError)
     return isinstance(exc, SSLError) and any(isinstance(cause, causes) for cause in exc.args)
@@ -232,6 +306,8 @@ def _root_cause(exc: BaseException) -> str:
         if inner is None:
             break
         exc = inner
+    if isinstance(exc, ssl.SSLCertVerificationError) and exc.verify_message:
+        return exc.verify_message
     if isinstance(exc, OSError) and exc.strerror:
         return exc.strerror
     return f"{type(exc).__name__} {exc}".strip()[:200]

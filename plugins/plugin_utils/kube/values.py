@@ -70,6 +70,20 @@ def dig(value: Any, *path: str, default: Any = None) -> Any:
     return value
 
 
+def values_at(value: Any, path: str) -> list[str]:
+    """Non-empty strings at a path such as `spec.server.env[].valueFrom.secretKeyRef.name`; `[]` is "of each item".
+
+    Whatever does not fit the path is passed over.
+    """
+    found = [value]
+    for step in path.split("."):
+        name = step.removesuffix("[]")
+        found = [item[name] for item in found if isinstance(item, Mapping) and name in item]
+        if step.endswith("[]"):
+            found = [item for items in found if isinstance(items, list) for item in items]
+    return [item for item in found if isinstance(item, str) and item]
+
+
 def is_deeper(value: Any, levels: int) -> bool:
     """Whether mappings and lists are nested in more levels than that. Without recursion, which such values may exceed."""
     layer = [value]

@@ -10,10 +10,9 @@ from ..components import postgres, registry, volumes
 from ..components.description import Claim
 from ..components.instance import Cluster, Instance
 from ..components.reasons import Effect, Notice, Reason
-from ..kube.values import dig
+from ..kube.values import dig, values_at
 from ..spec import names
 from ..spec.names import Component
-from ..spec.references import values_at
 
 
 def may_be_shared(cr: Mapping[str, Any], neighbours: Iterable[Mapping[str, Any]]) -> bool:

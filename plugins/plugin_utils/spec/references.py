@@ -4,11 +4,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ..kube import kinds
-from ..kube.values import dig
+from ..kube.values import dig, values_at
 from . import names
 from .custom_kinds import REFERS
 from .fields import ImmichWorkload
@@ -46,19 +46,3 @@ def env_references(component: ImmichWorkload) -> Iterator[tuple[str, str, str | 
             reference = entry.get(all_keys)
             if reference:
                 yield kind, reference.get("name", ""), None, bool(reference.get("optional"))
-
-
-def values_at(value: Any, path: str) -> Iterable[str]:
-    """Non-empty strings at a path such as `spec.server.env[].valueFrom.secretKeyRef.name`; [] stands for each item.
-
-    The rule is that of `values_at` of the loop, which may not import this collection: one table tests both.
-    """
-    head, _unused, rest = path.partition(".")
-    key = head.removesuffix("[]")
-    found = value.get(key) if isinstance(value, Mapping) else None
-    items = found if head.endswith("[]") and isinstance(found, list) else [] if head.endswith("[]") else [found]
-    for item in items:
-        if rest:
-            yield from values_at(item, rest)
-        elif isinstance(item, str) and item:
-            yield item

@@ -82,6 +82,20 @@ def test_a_play_runs_in_a_fork_of_a_process_with_one_thread(own: Bench) -> None:
     assert len(list(Path(f"/proc/{_zygote(own)}/task").iterdir())) == 1
 
 
+WHERE = "lookup('ansible.builtin.pipe', 'echo $PPID')"
+
+
+def test_the_tasks_of_a_play_run_in_one_process(own: Bench) -> None:
+    tasks = "".join(
+        f'- testing.engine.report:\n    report: {{{name}: "{{{{ {WHERE} }}}}"}}\n' for name in ("first", "second")
+    )
+
+    result = own.run(tasks)
+
+    assert result.ok(), result.failures
+    assert result.report["first"] == result.report["second"]
+
+
 def test_a_zygote_that_died_between_plays_is_replaced(own: Bench) -> None:
     assert own.run(QUICK).ok()
     old = _zygote(own)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""References, owners and paths of objects."""
+"""Names and owners of objects."""
 
 import pytest
 
-from immich_operator.kube.resources import Kind, Resource, owner_of, ref_of
+from immich_operator.kube.resources import Kind, owner_of, ref_of
 
 
 @pytest.mark.parametrize(
@@ -25,16 +25,3 @@ def test_the_controlling_owner_goes_before_other_owners_and_other_kinds_do_not_c
     assert owner_of({"metadata": {"ownerReferences": owners}}, kind) == "main"
     assert owner_of({"metadata": {"ownerReferences": owners[:2]}}, kind) == "first", "another version of the group"
     assert owner_of({"metadata": {"ownerReferences": owners[:1]}}, kind) is None
-
-
-@pytest.mark.parametrize(
-    ("kind", "namespaced", "namespace", "path"),
-    [
-        (Kind("v1", "Secret"), True, "a", "/api/v1/namespaces/a/secrets"),
-        (Kind("v1", "Secret"), True, None, "/api/v1/secrets"),
-        (Kind("apps/v1", "Secret"), True, "a", "/apis/apps/v1/namespaces/a/secrets"),
-        (Kind("storage.k8s.io/v1", "Secret"), False, "a", "/apis/storage.k8s.io/v1/secrets"),
-    ],
-)
-def test_paths_follow_group_scope_and_namespace(kind, namespaced, namespace, path):
-    assert Resource(kind, "secrets", namespaced).path(namespace) == path

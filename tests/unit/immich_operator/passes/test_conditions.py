@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from immich_operator.engine import PlayResult
-from immich_operator.kube.timestamps import text_of
+from immich_operator.kube.client import text_of
 from immich_operator.passes import conditions as judging
 
 NOW = 1_800_000_000.0

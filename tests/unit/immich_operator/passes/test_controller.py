@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 from prometheus_client import generate_latest
 
+from ansible_collections.media.immich.plugins.plugin_utils.kube.api_error import refusal
+from ansible_collections.media.immich.plugins.plugin_utils.kube.resource_paths import BUILT_IN, Resource
 from immich_operator.config.watches import Finalizer, Watch
 from immich_operator.engine import Play, PlayResult
-from immich_operator.errors import ConflictError, NotFoundError
+from immich_operator.kube.client import ApiObjects
 from immich_operator.kube.label_selectors import Selector
-from immich_operator.kube.resources import Kind, Manifest, ObjectRef, Resource
+from immich_operator.kube.resources import Kind, Manifest, NamespacedName
 from immich_operator.passes.controller import Controller, PlaySettings, Tools
 from immich_operator.passes.finalizers import Finalizers
 from immich_operator.passes.metrics import Metrics
@@ -26,7 +28,7 @@ from immich_operator.process.logs import FieldLogger
 from immich_operator.watching.triggers import Key
 
 WIDGET = Kind("example.org/v1", "Widget")
-MAIN = ObjectRef("family", "main")
+MAIN = NamespacedName("family", "main")
 KEY = Key("widget-v1-controller", MAIN)
 GOOD = PlayResult(status="successful", rc=0, stats={"ok": 1}, duration_s=0.5)
 
@@ -48,23 +50,20 @@ class FakeEngine:
 
 
 class FakeApi:
-    """Client and discovery with one object. `writes` holds (method, path, body)."""
+    """A transport to one object. `writes` holds (method, path, body)."""
 
     def __init__(self, obj: Manifest) -> None:
         self.obj = obj
         self.writes: list[tuple[str, str, Any]] = []
         self.conflicts = 0
 
-    def find(self, kind: Kind) -> Resource:
-        return Resource(kind, "widgets", namespaced=True)
+    def request(self, method: str, path: str, *, body: Any = None, **_: Any) -> Manifest:
+        return self.obj if method == "GET" else self.write(method, path, body)
 
-    def get(self, _path: str, **_: str) -> Manifest:
-        return self.obj
-
-    def send(self, method: str, path: str, body: Manifest, *, what: str, **_: str) -> Manifest:
+    def write(self, method: str, path: str, body: Manifest) -> Manifest:
         if self.conflicts:
             self.conflicts -= 1
-            raise ConflictError(what, status=409)
+            raise refusal(409, "Conflict", {}, path)
         self.writes.append((method, path, body))
         metadata = {**self.obj["metadata"], **body.get("metadata", {})}
         self.obj = {**self.obj, "metadata": metadata, **({"status": body["status"]} if "status" in body else {})}
@@ -93,6 +92,7 @@ class Bench:
         self.queue: Queue[Key] = Queue(clock=lambda: self.now)
         self.metrics = Metrics()
         self.output = Lines()
+        objects = ApiObjects(self.api, known={**BUILT_IN, WIDGET: Resource("widgets")})  # type: ignore[arg-type]
         log = FieldLogger("test", "DEBUG")
         log.addHandler(self.output)
         options = {"role": Path("/roles/widget"), "manage_status": False, **watch}
@@ -104,8 +104,8 @@ class Bench:
             plays=PlaySettings(folder=tmp_path, env={"KUBECONFIG": "k"}, period_s=600, verbosity=2, timeout_s=60),
             tools=Tools(
                 engine=self.engine,
-                status=StatusWriter(self.watch, self.api, self.api, log, wall=lambda: 0.0),  # type: ignore[arg-type]
-                finalizers=Finalizers(self.watch, self.api, self.api),  # type: ignore[arg-type]
+                status=StatusWriter(self.watch, objects, log, wall=lambda: 0.0),
+                finalizers=Finalizers(self.watch, objects),
                 metrics=self.metrics,
                 settled=Settled(self.watch, lambda _kind, _ref: None, reliable=lambda: True),
                 log=log,
@@ -378,10 +378,10 @@ def test_a_status_that_somebody_else_has_just_written_is_read_again(tmp_path):
 def test_a_crd_without_status_subresource_still_runs(tmp_path):
     bench = Bench(tmp_path, a_widget(), manage_status=True)
 
-    def refuse(*args: Any, what: str, **kwargs: Any) -> Manifest:
-        raise NotFoundError(what, status=404)
+    def refuse(_method: str, path: str, _body: Manifest) -> Manifest:
+        raise refusal(404, "NotFound", {}, path)
 
-    bench.api.send = refuse  # type: ignore[method-assign]
+    bench.api.write = refuse  # type: ignore[method-assign]
 
     assert bench.reconcile() == "success"
 

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from immich_operator.config.watches import Reference, Watch
-from immich_operator.kube.resources import Kind, ObjectRef
+from immich_operator.kube.resources import Kind, NamespacedName
 from immich_operator.passes.settled import LIFETIME_S, Digest, SeenVersions, Settled
 from immich_operator.watching.cache import Change, Trace
 
 WIDGET, DEPLOYMENT, SECRET = Kind("example.org/v1", "Widget"), Kind("apps/v1", "Deployment"), Kind("v1", "Secret")
 ROUTE = Kind("route.openshift.io/v1", "Route")
-MAIN = ObjectRef("family", "main")
+MAIN = NamespacedName("family", "main")
 
 
 def a_widget(secret: str = "key", generation: int = 1, **annotations: str) -> dict[str, Any]:
@@ -32,7 +32,7 @@ class World:
     """The caches, and a memory that keeps up with them."""
 
     def __init__(self) -> None:
-        self.secrets: dict[ObjectRef, str] = {ObjectRef("family", "key"): "7"}
+        self.secrets: dict[NamespacedName, str] = {NamespacedName("family", "key"): "7"}
         watch = Watch(kind=WIDGET, references=(Reference(SECRET, ("spec.secret",)),))
         self.now = 1_000_000.0
         self.up_to_date = True
@@ -45,7 +45,7 @@ class World:
     def set(self, name: str, version: str | None) -> None:
         old, new = (Trace(v, MAIN) if v else None for v in (self.versions.get(name), version))
         verb = "deleted" if new is None else "changed" if old else "created"
-        self.settled.dependent(DEPLOYMENT, Change(verb, ObjectRef("family", name), old, new))
+        self.settled.dependent(DEPLOYMENT, Change(verb, NamespacedName("family", name), old, new))
         self.versions = {**self.versions, name: version} if version else {}
 
 
@@ -78,7 +78,9 @@ def test_a_dependent_that_comes_back_to_the_version_of_the_pass_is_no_change(wor
         pytest.param(lambda w: w.set("web", "6"), a_widget(), id="dependent-changed"),
         pytest.param(lambda w: w.set("web", None), a_widget(), id="dependent-gone"),
         pytest.param(lambda w: w.set("more", "1"), a_widget(), id="dependent-added"),
-        pytest.param(lambda w: w.secrets.update({ObjectRef("family", "key"): "8"}), a_widget(), id="secret-changed"),
+        pytest.param(
+            lambda w: w.secrets.update({NamespacedName("family", "key"): "8"}), a_widget(), id="secret-changed"
+        ),
         pytest.param(lambda w: w.secrets.clear(), a_widget(), id="secret-gone"),
         pytest.param(lambda _: None, a_widget(generation=2), id="spec-changed"),
         pytest.param(lambda _: None, a_widget(look="again"), id="annotation-changed"),

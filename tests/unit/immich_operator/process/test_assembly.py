@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from immich_operator.config.watches import Reference, Watch
-from immich_operator.kube.resources import Kind, ObjectRef
+from immich_operator.kube.resources import Kind, NamespacedName
 from immich_operator.passes.controller import Controller
 from immich_operator.passes.settled import SeenVersions
 from immich_operator.process.assembly import Shared, connect_watch
@@ -19,7 +19,7 @@ from immich_operator.watching.reflector import Reflector
 from immich_operator.watching.triggers import Key
 
 WIDGET, SECRET = Kind("example.org/v1", "Widget"), Kind("v1", "Secret")
-MAIN = ObjectRef("family", "main")
+MAIN = NamespacedName("family", "main")
 
 
 class Added(list[tuple[Key, str]]):
@@ -34,7 +34,7 @@ def connected(*references: Reference) -> tuple[Controller, Informers, Added]:
     )
     parts: dict[str, Any] = {
         "settings": settings,
-        "client": None,
+        "objects": None,
         "engine": None,
         "metrics": None,
         "queue": added,

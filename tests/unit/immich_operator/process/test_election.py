@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from immich_operator.errors import ClusterError, ConflictError, NotFoundError, UnreachableError
+from ansible_collections.media.immich.plugins.plugin_utils.kube.api_error import refusal
+from immich_operator.errors import LeaseLostError, Unreachable
+from immich_operator.kube.client import ObjectRef
 from immich_operator.process.election import Elector, Sighting, Terms, Times, claim, may_take, released, sighting
 from support.waiting import eventually
 
@@ -24,27 +26,35 @@ class LeaseServer:
         self.down = False
         self._version = 0
 
-    def get(self, _path: str, *, what: str, **_: float) -> dict[str, Any]:
-        self._request("GET", what)
-        if self.lease is None:
-            raise NotFoundError(what, status=404)
+    def within(self, _seconds: float) -> "LeaseServer":
+        return self
+
+    def find(self, ref: ObjectRef) -> dict[str, Any] | None:
+        self._request("GET")
+        assert ref == ObjectRef("coordination.k8s.io/v1", "Lease", "lease", "ns")
         return copy.deepcopy(self.lease)
 
-    def send(self, method: str, _path: str, body: dict[str, Any], *, what: str, **_: float) -> dict[str, Any]:
-        self._request(method, what)
+    def post(self, body: dict[str, Any]) -> dict[str, Any]:
+        return self.write("POST", body)
+
+    def replace(self, body: dict[str, Any]) -> dict[str, Any]:
+        return self.write("PUT", body)
+
+    def write(self, method: str, body: dict[str, Any]) -> dict[str, Any]:
+        self._request(method)
         exists = self.lease is not None
         version = self.lease["metadata"]["resourceVersion"] if self.lease is not None else None
         if (method == "POST") == exists or (exists and body["metadata"].get("resourceVersion") != version):
-            raise ConflictError(what, status=409)
+            raise refusal(409, "", {}, "Lease")
         self._version += 1
         metadata = {**body["metadata"], "resourceVersion": str(self._version)}
         self.lease = {**copy.deepcopy(body), "metadata": metadata}
         return copy.deepcopy(self.lease)
 
-    def _request(self, method: str, what: str) -> None:
+    def _request(self, method: str) -> None:
         self.requests.append(method)
         if self.down:
-            raise UnreachableError(what)
+            raise Unreachable(method)
 
 
 class Waits(threading.Event):
@@ -174,16 +184,16 @@ def test_a_released_lease_is_taken_at_once(server, clock):
 
 def test_of_two_candidates_at_the_same_moment_one_gets_the_lease(server, clock):
     first, second = an_elector(server, clock, "first"), an_elector(server, clock, "second")
-    original = server.get
+    original = server.find
 
     def get_while_the_other_is_quicker(*args: Any, **kwargs: Any) -> dict[str, Any]:
-        server.get = original  # type: ignore[method-assign]
+        server.find = original  # type: ignore[method-assign]
         try:
             return original(*args, **kwargs)
         finally:
             assert second.attempt(10)
 
-    server.get = get_while_the_other_is_quicker  # type: ignore[method-assign]
+    server.find = get_while_the_other_is_quicker  # type: ignore[method-assign]
 
     assert not first.attempt(10)
     assert server.lease["spec"]["holderIdentity"] == "second"
@@ -200,7 +210,7 @@ def test_a_leader_that_cannot_renew_ends_before_another_may_begin(server, clock)
         server.down = True
 
     elector._on_change = lose_the_server
-    with pytest.raises(ClusterError, match="Lease ns/lease was lost"):
+    with pytest.raises(LeaseLostError, match="Lease ns/lease was lost"):
         elector.run()
 
     assert changes == [True, False]
@@ -213,7 +223,7 @@ def test_a_renewal_that_never_ends_does_not_keep_a_leader_beyond_its_deadline(se
     elector = an_elector(server, clock, changes=changes)
     elector._terms = Terms(namespace="ns", name="lease", identity="me", renew_deadline_s=0.3, retry_s=0.1)
     elector._finished = Waits(clock, limit=1000)
-    send, is_over = server.send, threading.Event()
+    send, is_over = server.write, threading.Event()
 
     def answers_in_drops(*args: Any, **kwargs: Any) -> dict[str, Any]:
         clock.now += 10
@@ -223,11 +233,11 @@ def test_a_renewal_that_never_ends_does_not_keep_a_leader_beyond_its_deadline(se
     def as_leader(leading: bool) -> None:
         changes.append(leading)
         if leading:
-            server.send = answers_in_drops  # type: ignore[method-assign]
+            server.write = answers_in_drops  # type: ignore[method-assign]
 
     elector._on_change = as_leader
     try:
-        with pytest.raises(ClusterError, match="Lease ns/lease was lost"):
+        with pytest.raises(LeaseLostError, match="Lease ns/lease was lost"):
             elector.run()
     finally:
         is_over.set()
@@ -238,14 +248,14 @@ def test_a_renewal_that_never_ends_does_not_keep_a_leader_beyond_its_deadline(se
 def test_a_lease_that_took_too_long_to_get_is_renewed_before_anybody_leads(server, clock):
     elector = an_elector(server, clock)
     elector._finished = Waits(clock, limit=2)
-    send = server.send
+    send = server.write
 
     def slow_once(*args: Any, **kwargs: Any) -> dict[str, Any]:
-        server.send = send  # type: ignore[method-assign]
+        server.write = send  # type: ignore[method-assign]
         clock.now += 11  # others count from when it was written, and may take it soon
         return send(*args, **kwargs)
 
-    server.send = slow_once  # type: ignore[method-assign]
+    server.write = slow_once  # type: ignore[method-assign]
     requests: list[str] = []
     elector._on_change = lambda _leading: requests.extend(server.requests)
 
@@ -264,7 +274,7 @@ def test_an_unexpected_error_ends_the_leading_too(server, clock):
 
     def as_leader(leading: bool) -> None:
         changes.append(leading)
-        server.send = broken  # type: ignore[method-assign]
+        server.write = broken  # type: ignore[method-assign]
 
     elector._on_change = as_leader
     with pytest.raises(MemoryError):
@@ -290,7 +300,7 @@ def test_a_leader_whose_lease_somebody_else_has_written_ends_at_once(server, clo
         server.lease["metadata"]["resourceVersion"] = "other"
 
     elector._on_change = robbed
-    with pytest.raises(ClusterError, match="was lost"):
+    with pytest.raises(LeaseLostError, match="was lost"):
         elector.run()
 
     assert clock.now == 1002, "at the first renewal"
@@ -316,15 +326,15 @@ def written_by_somebody(server: LeaseServer) -> None:
 def test_a_conflict_whose_cause_cannot_be_read_yet_is_no_loss(server, clock):
     elector = an_elector(server, clock)
     elector._finished = Waits(clock, limit=3)
-    read = server.get
+    read = server.find
 
-    def unreadable_once(*_: Any, what: str, **__: Any) -> dict[str, Any]:
-        server.get = read  # type: ignore[method-assign]
-        raise UnreachableError(what)
+    def unreadable_once(*_: Any) -> dict[str, Any]:
+        server.find = read  # type: ignore[method-assign]
+        raise Unreachable("Lease")
 
     def as_leader(leading: bool) -> None:
         written_by_somebody(server)
-        server.get = unreadable_once  # type: ignore[method-assign]
+        server.find = unreadable_once  # type: ignore[method-assign]
 
     elector._on_change = as_leader
 
@@ -340,15 +350,15 @@ def test_a_renewal_under_way_does_not_take_back_a_released_lease(server, clock):
     elector._terms = Terms(namespace="ns", name="lease", identity="me", retry_s=5.0)
     assert elector.attempt(10)
     elector.leading.set()
-    send, begun, go_on = server.send, threading.Event(), threading.Event()
+    send, begun, go_on = server.write, threading.Event(), threading.Event()
 
     def slow(*args: Any, **kwargs: Any) -> dict[str, Any]:
-        server.send = send  # type: ignore[method-assign]
+        server.write = send  # type: ignore[method-assign]
         begun.set()
         assert go_on.wait(10)
         return send(*args, **kwargs)
 
-    server.send = slow  # type: ignore[method-assign]
+    server.write = slow  # type: ignore[method-assign]
     renewal = threading.Thread(target=elector.attempt, args=(10,))
     renewal.start()
     assert begun.wait(10)

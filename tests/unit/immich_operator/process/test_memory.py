@@ -11,27 +11,28 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.media.immich.plugins.plugin_utils.kube.api_error import refusal
 from immich_operator.config.watches import Watch
-from immich_operator.errors import api_error
-from immich_operator.kube.resources import Kind, ObjectRef
+from immich_operator.kube.client import ObjectRef
+from immich_operator.kube.resources import Kind, NamespacedName
 from immich_operator.passes.settled import Digest
 from immich_operator.process.memory import MAX_BYTES, Memory, program_digest
 
 D1, D2 = Digest("1" * 24, 1_000_000), Digest("2" * 24, 1_000_001)
-MAIN, OTHER = ObjectRef("family", "main"), ObjectRef("family", "other")
-PATH = "/api/v1/namespaces/system/configmaps/immich-operator-settled"
+MAIN, OTHER = NamespacedName("family", "main"), NamespacedName("family", "other")
+CONFIG_MAP = ObjectRef("v1", "ConfigMap", "immich-operator-settled", "system")
 
 
 class Known:
     """A controller's memory, as far as it is kept."""
 
     def __init__(self, **digests: Digest) -> None:
-        self.known = {ObjectRef("family", name): digest for name, digest in digests.items()}
+        self.known = {NamespacedName("family", name): digest for name, digest in digests.items()}
 
-    def digests(self) -> dict[ObjectRef, Digest]:
+    def digests(self) -> dict[NamespacedName, Digest]:
         return dict(self.known)
 
-    def restore(self, digests: dict[ObjectRef, Digest]) -> None:
+    def restore(self, digests: dict[NamespacedName, Digest]) -> None:
         self.known = {**digests, **self.known}
 
 
@@ -45,23 +46,21 @@ class Server:
         self.during_read: Callable[[], None] = lambda: None
         self.before_write: Callable[[], None] = lambda: None
 
-    def get(self, path: str, *, what: str, timeout_s: float) -> dict[str, Any]:
-        assert path == PATH
-        assert timeout_s < 15, "the Lease would run out meanwhile"
+    def within(self, seconds: float) -> Server:
+        assert seconds < 15, "the Lease would run out meanwhile"
+        return self
+
+    def find(self, ref: ObjectRef) -> dict[str, Any] | None:
+        assert ref == CONFIG_MAP
         self.during_read()
         if self.refuses:
-            raise api_error(what, 403, "Forbidden", "no")
-        if self.data is None:
-            raise api_error(what, 404, "NotFound", "no such thing")
-        return {"data": self.data}
+            raise refusal(403, "Forbidden", {}, ref)
+        return None if self.data is None else {"data": self.data}
 
-    def send(
-        self, method: str, path: str, body: dict[str, Any], *, what: str, content_type: str, timeout_s: float
-    ) -> dict[str, Any]:
-        assert timeout_s < 15, "the Lease would run out meanwhile"
-        assert (method, path.partition("?")[0], content_type) == ("PATCH", PATH, "application/apply-patch+yaml")
+    def apply(self, body: dict[str, Any]) -> dict[str, Any]:
+        assert ObjectRef.of(body) == CONFIG_MAP
         if self.refuses:
-            raise api_error(what, 403, "Forbidden", "no")
+            raise refusal(403, "Forbidden", {}, CONFIG_MAP)
         self.before_write()
         self.data = body["data"]
         self.writes += 1

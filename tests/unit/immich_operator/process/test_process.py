@@ -14,7 +14,7 @@ import pytest
 from kubernetes.client.configuration import Configuration
 
 from immich_operator.config.watches import Watch
-from immich_operator.errors import ConnectionConfigError, SettingsError
+from immich_operator.errors import Misconfigured, SettingsError
 from immich_operator.kube import connection
 from immich_operator.kube.resources import Kind
 from immich_operator.passes.metrics import Metrics
@@ -233,7 +233,7 @@ def test_a_run_folder_that_is_a_link_is_refused(tmp_path):
 
 
 def test_inside_a_cluster_the_play_gets_a_private_kubeconfig_that_copies_no_token(tmp_path):
-    inside = connection.Connection(Configuration(host="https://10.96.0.1:443"), None)
+    inside = connection.Connection(Configuration(host="https://10.96.0.1:443"), None, None)
 
     env = connection.play_environment(inside, tmp_path)
 
@@ -246,16 +246,14 @@ def test_inside_a_cluster_the_play_gets_a_private_kubeconfig_that_copies_no_toke
 
 
 def test_outside_a_cluster_the_play_gets_the_same_file(tmp_path):
-    outside = connection.Connection(Configuration(), "/home/me/config")
+    outside = connection.Connection(Configuration(), None, "/home/me/config")
 
     assert connection.play_environment(outside, tmp_path)["K8S_AUTH_KUBECONFIG"] == "/home/me/config"
     assert list(tmp_path.iterdir()) == []
 
 
 def test_without_any_configuration_it_says_what_to_set(tmp_path):
-    with pytest.raises(
-        ConnectionConfigError, match=r"cannot connect by kubeconfig .*/none: .*Set KUBECONFIG or --kubeconfig"
-    ):
+    with pytest.raises(Misconfigured, match=r"no usable connection .* in .*/none: .*Set KUBECONFIG or --kubeconfig"):
         connection.connect(str(tmp_path / "none"), "", {})
 
 

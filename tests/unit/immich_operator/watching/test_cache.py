@@ -3,7 +3,7 @@
 
 import pytest
 
-from immich_operator.kube.resources import Manifest, ObjectRef
+from immich_operator.kube.resources import Manifest, NamespacedName
 from immich_operator.watching.cache import Change, Index, Store, resource_version
 
 
@@ -55,7 +55,7 @@ def test_events_are_told_one_by_one(store, changes):
     store.remove(an_object("a", "3"))
 
     assert changes == [("created", "a", False), ("changed", "a", False), ("deleted", "a", False)]
-    assert store.get(ObjectRef("family", "a")) is None
+    assert store.get(NamespacedName("family", "a")) is None
 
 
 @pytest.mark.parametrize("nonsense", [{}, {"metadata": None}, {"metadata": {"name": 5}}, "text", None])
@@ -64,18 +64,18 @@ def test_an_entry_without_a_name_is_passed_over_and_the_others_are_kept(nonsense
     store.put(nonsense)
     store.remove(nonsense)
 
-    assert store.refs() == [ObjectRef("family", "a")]
+    assert store.refs() == [NamespacedName("family", "a")]
 
 
 def test_the_index_follows_what_an_object_names():
     index = Index()
-    photos, music, secret = ObjectRef("f", "photos"), ObjectRef("f", "music"), ObjectRef("f", "secret")
+    photos, music, secret = NamespacedName("f", "photos"), NamespacedName("f", "music"), NamespacedName("f", "secret")
 
     index.set(photos, [secret, secret])
     index.set(music, [secret])
     assert index.named_by(secret) == [music, photos]
 
-    index.set(photos, [ObjectRef("f", "other")])
+    index.set(photos, [NamespacedName("f", "other")])
     assert index.named_by(secret) == [music]
 
     index.set(music, [])

@@ -9,16 +9,11 @@ from typing import Any
 
 import pytest
 
-from immich_operator.errors import (
-    ApiError,
-    ClusterError,
-    ForbiddenError,
-    GoneError,
-    MalformedAnswerError,
-    NotFoundError,
-    UnreachableError,
-)
-from immich_operator.kube.resources import Kind, Manifest, Resource, ref_of
+from ansible_collections.media.immich.plugins.plugin_utils.kube.api_error import refusal
+from ansible_collections.media.immich.plugins.plugin_utils.kube.resource_paths import Resource
+from immich_operator.errors import Gone, Malformed, TransportError, Unreachable
+from immich_operator.kube.client import ObjectRef
+from immich_operator.kube.resources import Kind, Manifest, ref_of
 from immich_operator.watching.reflector import (
     FAILING_S,
     SHORT_WATCH_S,
@@ -60,7 +55,7 @@ class Stream:
 
 
 class Script:
-    """Client and discovery in one: answers in turn, then sets `stop`. An answer that is an exception is raised.
+    """Objects and discovery in one: answers in turn, then sets `stop`. An answer that is an exception is raised.
 
     Steps: ("list", objects, version), ("watch", events), ("find", served). `calls` notes what was asked. A function
     among steps or events is called when its turn comes.
@@ -71,8 +66,9 @@ class Script:
         self.calls: list[str] = []
         self._steps = list(steps)
         self._served = served
+        self.discovery = self
 
-    def find(self, kind: Kind) -> Resource | None:
+    def find(self, _api_version: str, _kind: str) -> Resource | None:
         self._call_functions()
         if self._steps and self._steps[0][0] == "find":
             answer = self._next("find")[0]
@@ -81,19 +77,19 @@ class Script:
             self._served = bool(answer)
         elif not self._steps:
             self.stop.set()
-        return Resource(kind, "routes", namespaced=True) if self._served else None
+        return Resource("routes") if self._served else None
 
-    def forget(self, _kind: Kind) -> None:
+    def forget(self, _api_version: str, _kind: str) -> None:
         self.calls.append("forget")
 
-    def list_pages(self, *_: Any, **__: Any) -> tuple[list[Manifest], str]:
+    def listing(self, _ref: ObjectRef, **_: Any) -> tuple[list[Manifest], str]:
         self.calls.append("list")
         answer = self._next("list")
         if answer and isinstance(answer[0], Exception):
             raise answer[0]
         return (answer[0], answer[1]) if answer else ([], "0")
 
-    def watch(self, *_: Any, resource_version: str, **__: Any) -> Stream:
+    def watch(self, _ref: ObjectRef, *, resource_version: str, **_: Any) -> Stream:
         self.calls.append(f"watch {resource_version}")
         answer = self._next("watch")
         if answer and isinstance(answer[0], Exception):
@@ -174,8 +170,7 @@ def play(
         Scope(kind=ROUTE, optional=optional),
         notes,
         Tools(
-            client=script,  # type: ignore[arg-type]
-            discovery=script,  # type: ignore[arg-type]
+            objects=script,  # type: ignore[arg-type]
             stop=script.stop,
             log=log,
             timing=FAST,
@@ -248,8 +243,8 @@ def test_a_bookmark_moves_the_version_and_touches_no_object():
     assert notes.seen == [("replace", []), "attempted"]
 
 
-def gone() -> GoneError:
-    return GoneError("watch", status=410, reason="Expired")
+def gone() -> Gone:
+    return refusal(410, "Expired", {}, "watch")
 
 
 @pytest.mark.parametrize(
@@ -265,9 +260,7 @@ def test_410_leads_to_a_new_list(watch):
     assert ("replace", ["a"]) in notes.seen
 
 
-@pytest.mark.parametrize(
-    "fault", [UnreachableError("cut"), MalformedAnswerError("nonsense"), ApiError("w", status=500)]
-)
+@pytest.mark.parametrize("fault", [Unreachable("cut"), Malformed("nonsense"), refusal(500, "", {}, "w")])
 def test_a_fault_in_the_middle_of_a_watch_is_reported_and_the_watch_resumed(fault):
     script = Script(("list", [], "7"), ("watch", [an_event("ADDED", "a", "8"), fault]), ("watch", []))
 
@@ -278,12 +271,12 @@ def test_a_fault_in_the_middle_of_a_watch_is_reported_and_the_watch_resumed(faul
 
 
 def test_a_server_that_refuses_a_version_again_and_again_is_asked_for_a_list():
-    refusal = ApiError("watch", status=504, reason="Timeout", message="Too large resource version")
+    refused = refusal(504, "Timeout", {"message": "Too large resource version"}, "watch")
     script = Script(
         ("list", [], "900"),
-        ("watch", refusal),
-        ("watch", refusal),
-        ("watch", refusal),
+        ("watch", refused),
+        ("watch", refused),
+        ("watch", refused),
         ("list", [], "5"),
         ("watch", []),
     )
@@ -293,7 +286,7 @@ def test_a_server_that_refuses_a_version_again_and_again_is_asked_for_a_list():
     assert script.calls[:6] == ["list", "watch 900", "watch 900", "watch 900", "list", "watch 5"]
 
 
-@pytest.mark.parametrize("fault", [MalformedAnswerError("nonsense"), ApiError("watch", status=500)])
+@pytest.mark.parametrize("fault", [Malformed("nonsense"), refusal(500, "", {}, "watch")])
 def test_a_server_that_fails_in_the_stream_of_a_version_again_and_again_is_asked_for_a_list(fault):
     script = Script(
         ("list", [], "7"), ("watch", [fault]), ("watch", [fault]), ("watch", [fault]), ("list", [], "9"), ("watch", [])
@@ -305,16 +298,16 @@ def test_a_server_that_fails_in_the_stream_of_a_version_again_and_again_is_asked
 
 
 def test_a_server_that_nobody_reaches_is_not_asked_for_a_list_when_it_is_back():
-    cut = UnreachableError("down")
-    script = Script(("list", [], "7"), *[("watch", cut)] * 5, ("watch", ApiError("watch", status=503)), ("watch", []))
+    cut = Unreachable("down")
+    script = Script(("list", [], "7"), *[("watch", cut)] * 5, ("watch", refusal(503, "", {}, "watch")), ("watch", []))
 
     play(script)
 
     assert script.calls.count("list") == 1
 
 
-REFUSED = ("watch", ForbiddenError("watch", status=403, reason="Forbidden"))
-CUT = ("watch", UnreachableError("watch routes: no answer"))
+REFUSED = ("watch", refusal(403, "Forbidden", {}, "watch"))
+CUT = ("watch", Unreachable("watch routes: no answer"))
 
 
 def test_a_store_is_not_relied_on_from_the_first_failure_of_its_watch_until_an_event_comes():
@@ -386,14 +379,14 @@ def test_a_list_does_not_make_up_for_a_watch_that_is_refused():
 def test_a_list_that_succeeds_at_last_can_be_relied_on():
     watcher = Watcher()
 
-    watcher.play(("list", ForbiddenError("list", status=403)), watcher.after(0), ("list", [], "7"), watcher.after(0))
+    watcher.play(("list", refusal(403, "", {}, "list")), watcher.after(0), ("list", [], "7"), watcher.after(0))
 
     assert watcher.reliable == [False, True]
 
 
 def test_a_proxy_that_cuts_each_watch_after_a_while_is_no_problem():
     watcher = Watcher()
-    minute = ("watch", [watcher.clock.go(60), UnreachableError("the connection broke")])
+    minute = ("watch", [watcher.clock.go(60), Unreachable("the connection broke")])
 
     watcher.play(("list", [], "7"), minute, minute, minute, watcher.after(1))
 
@@ -405,7 +398,7 @@ def test_a_store_of_an_api_that_went_away_is_relied_on():
 
     watcher.play(
         ("list", [], "7"),
-        ("watch", NotFoundError("watch", status=404)),
+        ("watch", refusal(404, "", {}, "watch")),
         watcher.after(0),
         ("find", False),
         watcher.after(FAILING_S),
@@ -421,12 +414,12 @@ def test_a_watch_that_ends_as_soon_as_it_begins_does_not_spin():
 
     notes, _ = play(script, clock=lambda: 0.0)
 
-    assert notes.lines[0] == ("WARNING", "watch routes.route.openshift.io: it ended as soon as it began")
+    assert notes.lines[0] == ("WARNING", "Route: the watch ended as soon as it began")
 
 
 def test_a_missing_permission_is_an_error_that_names_the_rule_and_is_said_once():
-    refusal = ForbiddenError("list", status=403, reason="Forbidden")
-    script = Script(("list", refusal), ("list", refusal), ("list", [], "7"), ("watch", [an_event("ADDED", "a", "8")]))
+    refused = refusal(403, "Forbidden", {}, "list")
+    script = Script(("list", refused), ("list", refused), ("list", [], "7"), ("watch", [an_event("ADDED", "a", "8")]))
 
     notes, reflector = play(script)
 
@@ -449,7 +442,7 @@ def test_a_missing_permission_in_a_namespace_asks_for_a_role():
 def test_not_being_ready_has_a_reason():
     problems: list[str | None] = []
 
-    play(Script(("list", UnreachableError("list routes: no answer"))), at_attempt=problems.append)
+    play(Script(("list", Unreachable("list routes: no answer"))), at_attempt=problems.append)
 
     assert problems == ["Route.route.openshift.io: list routes: no answer"]
 
@@ -466,7 +459,7 @@ def test_an_optional_kind_is_watched_from_the_moment_its_api_exists():
 def test_an_api_that_goes_away_empties_the_store_and_may_come_back():
     script = Script(
         ("list", [an_object("a", "1")], "7"),
-        ("watch", NotFoundError("watch", status=404)),
+        ("watch", refusal(404, "", {}, "watch")),
         ("find", False),
         ("find", True),
         ("list", [an_object("b", "9")], "9"),
@@ -498,7 +491,7 @@ def test_a_required_kind_that_is_not_served_says_what_to_install_and_is_not_read
 
 
 def test_discovery_that_fails_is_tried_again():
-    script = Script(("find", UnreachableError("down")), ("list", [], "7"))
+    script = Script(("find", Unreachable("down")), ("list", [], "7"))
 
     play(script)
 
@@ -521,14 +514,13 @@ def test_delays_grow_to_their_cap_with_jitter():
             delays.append(timeout)
             return False
 
-    script = Script(*[("list", UnreachableError("down"))] * 8)
+    script = Script(*[("list", Unreachable("down"))] * 8)
     script.stop = Stop()
     reflector = Reflector(
         Scope(kind=ROUTE),
         Notes(),
         Tools(
-            client=script,  # type: ignore[arg-type]
-            discovery=script,  # type: ignore[arg-type]
+            objects=script,  # type: ignore[arg-type]
             stop=script.stop,
             log=logging.Logger("test"),
             timing=timing,
@@ -536,7 +528,7 @@ def test_delays_grow_to_their_cap_with_jitter():
         ),
     )
     for _ in range(8):
-        reflector._back_off(ClusterError("down"))
+        reflector._back_off(TransportError("down"))
 
     ceilings = [1, 2, 4, 8, 16, 30, 30, 30]
     assert all(ceiling / 2 <= delay <= ceiling for delay, ceiling in zip(delays, ceilings, strict=True))

@@ -8,13 +8,13 @@ import pytest
 
 from immich_operator.config.watches import Dependent, Dependents, Reference, Watch
 from immich_operator.kube.label_selectors import Selector
-from immich_operator.kube.resources import Kind, Manifest, ObjectRef
+from immich_operator.kube.resources import Kind, Manifest, NamespacedName
 from immich_operator.watching.cache import Change, Trace
 from immich_operator.watching.reflector import Scope
 from immich_operator.watching.triggers import Key, Triggers, primary_reason
 
 WIDGET, SECRET, POD = Kind("example.org/v1", "Widget"), Kind("v1", "Secret"), Kind("v1", "Pod")
-MAIN = ObjectRef("family", "main")
+MAIN = NamespacedName("family", "main")
 
 
 def a_watch(**options: Any) -> Watch:
@@ -148,26 +148,28 @@ def test_a_dependent_belongs_to_the_resource_that_label_or_owner_name(metadata, 
 def test_any_change_of_a_dependent_triggers_its_owner(verb):
     recorder = Recorder()
 
-    recorder.triggers.dependent(POD, Change(verb, ObjectRef("family", "p"), Trace("1", MAIN), Trace("2", MAIN)))
+    recorder.triggers.dependent(POD, Change(verb, NamespacedName("family", "p"), Trace("1", MAIN), Trace("2", MAIN)))
 
     assert recorder.added == [("main", f"Pod p {verb}")]
 
 
 def test_a_dependent_that_changes_hands_triggers_both_owners():
     recorder = Recorder()
-    other = ObjectRef("family", "other")
+    other = NamespacedName("family", "other")
     recorder.widgets.add(other)
 
-    recorder.triggers.dependent(POD, Change("changed", ObjectRef("family", "p"), Trace("1", MAIN), Trace("2", other)))
+    recorder.triggers.dependent(
+        POD, Change("changed", NamespacedName("family", "p"), Trace("1", MAIN), Trace("2", other))
+    )
 
     assert recorder.added == [("main", "Pod p changed"), ("other", "Pod p changed")]
 
 
 def test_a_dependent_of_nobody_we_know_triggers_nothing():
     recorder = Recorder()
-    stranger = Trace("2", ObjectRef("family", "stranger"))
+    stranger = Trace("2", NamespacedName("family", "stranger"))
 
-    recorder.triggers.dependent(POD, Change("changed", ObjectRef("family", "p"), None, stranger))
+    recorder.triggers.dependent(POD, Change("changed", NamespacedName("family", "p"), None, stranger))
 
     assert recorder.added == []
 
@@ -176,7 +178,7 @@ def test_a_dependent_of_nobody_we_know_triggers_nothing():
 def test_the_first_list_of_dependents_counts_only_when_passes_have_begun(started, expected):
     recorder = Recorder(started=started)
 
-    change = Change("created", ObjectRef("family", "p"), None, Trace("1", MAIN), initial=True)
+    change = Change("created", NamespacedName("family", "p"), None, Trace("1", MAIN), initial=True)
     recorder.triggers.dependent(POD, change)
 
     assert recorder.added == expected
@@ -186,12 +188,16 @@ def test_the_first_list_of_dependents_counts_only_when_passes_have_begun(started
 def test_a_secret_triggers_exactly_the_resources_that_name_it(verb):
     recorder = Recorder()
     recorder.triggers.primary(Change("created", MAIN, None, a_widget(spec={"secretName": "s"})))
-    elsewhere = ObjectRef("elsewhere", "main")
+    elsewhere = NamespacedName("elsewhere", "main")
     recorder.triggers.primary(Change("created", elsewhere, None, a_widget(spec={"secretName": "s"})))
     recorder.added.clear()
 
-    recorder.triggers.referenced(SECRET, Change(verb, ObjectRef("family", "s"), Trace("1", None), Trace("2", None)))
-    recorder.triggers.referenced(SECRET, Change(verb, ObjectRef("family", "t"), Trace("1", None), Trace("2", None)))
+    recorder.triggers.referenced(
+        SECRET, Change(verb, NamespacedName("family", "s"), Trace("1", None), Trace("2", None))
+    )
+    recorder.triggers.referenced(
+        SECRET, Change(verb, NamespacedName("family", "t"), Trace("1", None), Trace("2", None))
+    )
 
     assert recorder.added == [("main", f"referenced Secret s {verb}")]
 
@@ -203,7 +209,7 @@ def test_names_of_one_kind_may_be_told_in_several_places_of_watches_yaml():
     recorder.added.clear()
 
     for name in ("s", "t", "main-made"):
-        recorder.triggers.referenced(SECRET, Change("changed", ObjectRef("family", name), None, Trace("2", None)))
+        recorder.triggers.referenced(SECRET, Change("changed", NamespacedName("family", name), None, Trace("2", None)))
 
     assert recorder.added == [("main", f"referenced Secret {name} changed") for name in ("s", "t", "main-made")]
 
@@ -215,7 +221,7 @@ def test_a_secret_that_is_not_named_any_more_triggers_nothing():
     recorder.triggers.primary(Change("changed", MAIN, before, after))
     recorder.added.clear()
 
-    recorder.triggers.referenced(SECRET, Change("changed", ObjectRef("family", "s"), None, Trace("2", None)))
+    recorder.triggers.referenced(SECRET, Change("changed", NamespacedName("family", "s"), None, Trace("2", None)))
 
     assert recorder.added == []
 
@@ -225,7 +231,7 @@ def test_a_cluster_scoped_object_triggers_whoever_names_it():
     recorder.triggers.primary(Change("created", MAIN, None, a_widget(spec={"secretName": "fast"})))
     recorder.added.clear()
 
-    recorder.triggers.referenced(SECRET, Change("created", ObjectRef("", "fast"), None, Trace("1", None)))
+    recorder.triggers.referenced(SECRET, Change("created", NamespacedName("", "fast"), None, Trace("1", None)))
 
     assert recorder.added == [("main", "referenced Secret fast created")]
 

@@ -8,7 +8,12 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.media.immich.plugins.plugin_utils.kube.api_error import ApiError, ObjectRef, Unreachable
+from ansible_collections.media.immich.plugins.plugin_utils.kube.api_error import (
+    ApiError,
+    Conflict,
+    ObjectRef,
+    Unreachable,
+)
 from ansible_collections.media.immich.plugins.plugin_utils.kube.applying import apply_steps, explained, misuse
 from ansible_collections.media.immich.plugins.plugin_utils.kube.manifest_diff import object_diff
 
@@ -126,7 +131,7 @@ def test_only_when_nothing_got_an_answer_there_is_no_api_server() -> None:
 
 @pytest.mark.parametrize("reason", ["AlreadyExists", "Conflict"])
 def test_a_create_that_lost_the_race_keeps_what_the_other_made(reason: str) -> None:
-    taken = ApiError(409, reason, "", subject="")
+    taken = Conflict(409, reason, "", subject="")
     theirs = config_map("taken", a="theirs")
 
     [outcome] = run([step("create", "taken")], Recorder({"taken": taken}, [theirs]), [])

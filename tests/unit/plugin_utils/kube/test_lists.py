@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.media.immich.plugins.plugin_utils.kube.api_error import ApiError, ObjectRef
+from ansible_collections.media.immich.plugins.plugin_utils.kube.api_error import ApiError, Malformed, ObjectRef
 from ansible_collections.media.immich.plugins.plugin_utils.kube.api_objects import MAX_PAGES, ApiObjects
 
 SECRETS = ObjectRef("v1", "Secret", namespace="default")
@@ -43,6 +43,18 @@ class Server:
         return [item["metadata"]["name"] for item in ApiObjects(self).list(SECRETS)]
 
 
+class Raw:
+    """Answers each request by a function of the token asked for; notes query and Accept header."""
+
+    def __init__(self, answer: Callable[[str | None], dict[str, Any]]) -> None:
+        self.answer = answer
+        self.asked: list[tuple[Mapping[str, str], str]] = []
+
+    def request(self, _method: str, _path: str, *, query: Mapping[str, str], accept: str = "", **_: Any) -> Any:
+        self.asked.append((query, accept))
+        return self.answer(query.get("continue"))
+
+
 def test_pages_are_put_together() -> None:
     pages = {None: (["a", "b"], "second"), "second": (["c"], "third"), "third": (["d"], None)}
     server = Server(pages.__getitem__)
@@ -71,6 +83,34 @@ def test_tokens_that_go_round_in_a_circle_end_the_list() -> None:
 
     assert server.names() == ["first", "x", "y"]
     assert server.asked == [None, "x", "y"]
+
+
+def test_the_version_to_watch_from_is_that_of_the_last_page() -> None:
+    pages = {
+        None: {"metadata": {"continue": "t1", "resourceVersion": "5"}, "items": [{"metadata": {"name": "a"}}]},
+        "t1": {"metadata": {"resourceVersion": "6"}, "items": [{"metadata": {"name": "b"}}]},
+    }
+    server = Raw(lambda token: pages[token])
+
+    found = ApiObjects(server).listing(SECRETS, selector="a=b", metadata_only=True)  # type: ignore[arg-type]
+
+    assert [item["metadata"]["name"] for item in found.items] == ["a", "b"]
+    assert found.items[0]["kind"] == "Secret", "which a list does not say of its items"
+    assert found.resource_version == "6"
+    assert [query["labelSelector"] for query, _ in server.asked] == ["a=b"] * 2
+    assert all("as=PartialObjectMetadataList;g=meta.k8s.io;v=v1" in accept for _, accept in server.asked)
+
+
+@pytest.mark.parametrize("page", [{}, {"metadata": None, "items": []}, {"metadata": {}, "items": {}}])
+def test_an_answer_that_is_no_list_is_an_error_of_ours(page: dict[str, Any]) -> None:
+    with pytest.raises(Malformed, match="Secret default: the answer is not a list"):
+        ApiObjects(Raw(lambda _: page)).listing(SECRETS)  # type: ignore[arg-type]
+
+
+def test_what_has_no_name_is_left_as_it_is() -> None:
+    page = {"metadata": {}, "items": ["nonsense", {"metadata": None}, {"metadata": None}]}
+
+    assert ApiObjects(Raw(lambda _: page)).listing(SECRETS).items == page["items"]  # type: ignore[arg-type]
 
 
 def test_a_list_that_never_ends_is_an_error_that_names_it() -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.media.immich.plugins.plugin_utils.kube.api_error import ApiError, ObjectRef
+from ansible_collections.media.immich.plugins.plugin_utils.kube.api_error import Conflict, ObjectRef
 from ansible_collections.media.immich.plugins.plugin_utils.kube.status_writer import write_status
 
 REF = ObjectRef("media.rm3l.org/v1alpha1", "Immich", "photos", "family")
@@ -31,7 +31,7 @@ class OneObject:
 
     def merge(self, ref: ObjectRef, patch: Mapping[str, Any], *, subresource: str = "") -> dict[str, Any]:
         if patch["metadata"]["resourceVersion"] != self.live["metadata"]["resourceVersion"]:
-            raise ApiError(409, "Conflict", "the object has been modified", subject=str(ref))
+            raise Conflict(409, "Conflict", "the object has been modified", subject=str(ref))
         self.patches.append(patch["status"])
         return {
             **self.live,

@@ -10,16 +10,24 @@ from collections.abc import Iterator
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
-from urllib3.exceptions import SSLError
+from kubernetes.config import ConfigException
+from urllib3 import Timeout
+from urllib3.exceptions import ReadTimeoutError, SSLError
 
 from ansible_collections.media.immich.plugins.plugin_utils.kube import transport as module
 from ansible_collections.media.immich.plugins.plugin_utils.kube.api_error import (
     ApiError,
+    Conflict,
+    Forbidden,
+    Gone,
+    Malformed,
     Misconfigured,
+    NotFound,
     ObjectRef,
     Unreachable,
     api_error,
@@ -153,6 +161,98 @@ def test_a_wait_that_the_server_asks_for_beyond_the_budget_is_not_waited(
     assert len(server.requests) == 1
 
 
+def test_what_has_a_back_off_of_its_own_has_requests_that_are_sent_once(server: Scripted, transport: Transport) -> None:
+    server.script = [BUSY, CUT, CUT]
+    once = Transport(transport.configuration, transport.pool, attempts=1)
+
+    with pytest.raises(ApiError, match="503"):
+        once.request("GET", "/api")
+    with pytest.raises(Unreachable, match="the connection broke"):
+        once.stream("/api")
+    assert len(server.requests) == 2
+
+
+def test_each_request_is_counted_with_its_outcome(server: Scripted, transport: Transport) -> None:
+    counted: list[tuple[str, str]] = []
+    server.script = [(200, {}, b"{}"), (404, {}, b""), CUT, (200, {}, b"")]
+    client = Transport(
+        transport.configuration, transport.pool, attempts=1, on_answer=lambda *answer: counted.append(answer)
+    )
+
+    client.request("GET", "/api")
+    with pytest.raises(NotFound):
+        client.request("PATCH", "/api", body={})
+    with pytest.raises(Unreachable):
+        client.request("DELETE", "/api")
+    client.stream("/api").close()
+
+    assert counted == [("GET", "200"), ("PATCH", "404"), ("DELETE", "<error>"), ("GET", "200")]
+
+
+def test_a_request_is_given_up_after_the_time_that_it_may_take(server: Scripted, transport: Transport) -> None:
+    seen: list[Timeout] = []
+
+    def fail(*_: Any, timeout: Timeout, **__: Any) -> None:
+        seen.append(timeout)
+        raise ReadTimeoutError(None, "", "Read timed out")  # type: ignore[arg-type]
+
+    once = Transport(transport.configuration, SimpleNamespace(request=fail), attempts=1)
+
+    with pytest.raises(Unreachable, match=r"no answer within 0\.5 s to connect and 0\.5 s to read"):
+        once.request("GET", "/api", read_s=0.5)
+    assert (seen[0].connect_timeout, seen[0].read_timeout) == (0.5, 0.5)
+
+
+def test_a_certificate_that_is_not_trusted_is_told_in_words(transport: Transport) -> None:
+    distrust = ssl.SSLCertVerificationError(1, "certificate verify failed: /a/path/of/ours")
+    distrust.verify_message = "self-signed certificate"
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise SSLError(distrust)
+
+    client = Transport(transport.configuration, SimpleNamespace(request=refuse))
+
+    with pytest.raises(Unreachable, match=r"^/api: .* has no trusted certificate: self-signed certificate$"):
+        client.request("GET", "/api")
+
+
+@pytest.mark.parametrize(
+    ("fault", "why"),
+    [
+        pytest.param(ConfigException("Token file exists but empty."), "ConfigException", id="empty-file"),
+        pytest.param(OSError(24, "Too many open files"), "Too many open files", id="no-file-left"),
+        pytest.param(ValueError("s3cr3t-token"), "ValueError", id="nonsense"),
+    ],
+)
+def test_a_token_that_cannot_be_renewed_is_a_failed_request_that_may_be_tried_again(
+    fault: Exception, why: str, server: Scripted, transport: Transport
+) -> None:
+    def refresh(_: Any) -> None:
+        raise fault
+
+    transport.configuration.refresh_api_key_hook = refresh
+
+    with pytest.raises(Unreachable) as raised:
+        transport.request("GET", "/api", subject="x")
+
+    assert str(raised.value) == f"x: the credentials for {server.address} cannot be read ({why})"
+    assert server.requests == []
+
+
+def test_a_token_that_was_renewed_is_the_one_that_is_sent(server: Scripted, transport: Transport) -> None:
+    tokens = iter(["first", "second"])
+
+    def refresh(configuration: Any) -> None:
+        configuration.api_key["authorization"] = f"Bearer {next(tokens)}"
+
+    transport.configuration.refresh_api_key_hook = refresh
+
+    transport.request("GET", "/api")
+    transport.request("GET", "/api")
+
+    assert [headers["authorization"] for _, _, headers in server.requests] == ["Bearer first", "Bearer second"]
+
+
 def test_closing_ends_the_wait_for_the_next_attempt(server: Scripted, transport: Transport) -> None:
     server.script = [(503, {"Retry-After": "9"}, b"")] * 2
     threading.Timer(0.1, transport.close).start()
@@ -181,10 +281,13 @@ def test_a_redirect_is_not_followed_with_our_token(server: Scripted, transport: 
         transport.request("GET", "/api")
 
 
-def test_a_server_that_speaks_no_json_is_no_api_server(server: Scripted, transport: Transport) -> None:
-    server.script = [(200, {}, b"<html>")]
+@pytest.mark.parametrize("body", [b"", b"<html>", b"{", b"[]", b'"text"', b"\xff\xfe"])
+def test_a_server_that_does_not_answer_with_a_json_object_is_no_api_server(
+    body: bytes, server: Scripted, transport: Transport
+) -> None:
+    server.script = [(200, {}, body)]
 
-    with pytest.raises(Unreachable, match="is it an API server"):
+    with pytest.raises(Malformed, match="is it an API server"):
         transport.request("GET", "/api")
 
 
@@ -245,6 +348,14 @@ def test_an_api_error_keeps_a_cut_message_and_the_fields_of_a_status() -> None:
 )
 def test_a_body_that_is_no_status_never_shows(body: bytes | None) -> None:
     assert str(api_error(502, "Bad Gateway", body, "x")) == "x: 502 Bad Gateway"
+
+
+@pytest.mark.parametrize(
+    ("status_code", "error"),
+    [(403, Forbidden), (404, NotFound), (409, Conflict), (410, Gone), (422, ApiError), (503, ApiError)],
+)
+def test_answers_that_callers_tell_apart_have_a_class_each(status_code: int, error: type[ApiError]) -> None:
+    assert type(api_error(status_code, "", None, "x")) is error
 
 
 def test_a_refused_secret_does_not_show_its_content() -> None:

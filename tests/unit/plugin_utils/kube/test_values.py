@@ -9,7 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.media.immich.plugins.plugin_utils.kube.values import checksum, dig, merged, plain, quantity
+from ansible_collections.media.immich.plugins.plugin_utils.kube.values import (
+    checksum,
+    dig,
+    merged,
+    plain,
+    quantity,
+    values_at,
+)
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text("ab\n", max_size=2),
@@ -102,3 +109,30 @@ def test_planning_and_reporting_load_no_client():
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert answer.stdout.split() == ["False", "False"]
+
+
+FOUND = [
+    pytest.param({"a": {"b": "x"}}, "a.b", ["x"], id="plain"),
+    pytest.param({"a": [{"b": "x"}, {"b": "y"}]}, "a[].b", ["x", "y"], id="each-item"),
+    pytest.param({"a": ["x", "y"]}, "a[]", ["x", "y"], id="items-themselves"),
+    pytest.param({"a": [{"b": "x"}, {"c": "y"}, "z", None]}, "a[].b", ["x"], id="items-without-the-key"),
+    pytest.param({"a": [{"b": [{"c": "x"}]}, {"b": [{"c": "y"}]}]}, "a[].b[].c", ["x", "y"], id="lists-in-lists"),
+    pytest.param({"a": [["x"]]}, "a[]", [], id="a-list-is-no-text"),
+    pytest.param({"a": {"b": ""}}, "a.b", [], id="empty-text"),
+    pytest.param({"a": ["x", "", None]}, "a[]", ["x"], id="empty-items"),
+    pytest.param({"a": {"b": 1}}, "a.b", [], id="no-text"),
+    pytest.param({"a": {"b": "x"}}, "a[].b", [], id="a-mapping-is-no-list"),
+    pytest.param({"a": [{"b": "x"}]}, "a.b", [], id="a-list-is-no-mapping"),
+    pytest.param({"a": {"b": "x"}}, "a.b.c", [], id="beyond-a-text"),
+    pytest.param({"a": "xyz"}, "a[]", [], id="a-text-is-no-list"),
+    pytest.param({"a": None}, "a.b.c", [], id="null-on-the-way"),
+    pytest.param({"a": [None]}, "a[].b", [], id="null-as-an-item"),
+    pytest.param({}, "a[].b", [], id="nothing"),
+    pytest.param("text", "a", [], id="text"),
+    pytest.param(None, "a", [], id="null"),
+]
+
+
+@pytest.mark.parametrize(("value", "path", "found"), FOUND)
+def test_a_path_finds_texts_and_passes_over_what_does_not_fit(value: object, path: str, found: list[str]) -> None:
+    assert values_at(value, path) == found

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.media.immich.plugins.plugin_utils.kube.api_error import ApiError, ObjectRef
+from ansible_collections.media.immich.plugins.plugin_utils.kube.api_error import Forbidden, ObjectRef
 from ansible_collections.media.immich.plugins.plugin_utils.passes.observation import observe
 from support.instances import a_claim, a_cr, an_instance_at_work, with_status
 
@@ -46,7 +46,7 @@ class Cluster:
         self.listed[ref.kind] = fields or selector
         if ref.kind == "Event":
             if not self.may_list_events:
-                raise ApiError(403, "Forbidden", "events is forbidden", subject="Event")
+                raise Forbidden(403, "Forbidden", "events is forbidden", subject="Event")
             return self.events
         if ref.kind == "Immich":
             return [self.cr, *self.others]

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-import immich_operator
 from ansible_collections.media.immich.plugins.plugin_utils.components.reasons import Reason
 from ansible_collections.media.immich.plugins.plugin_utils.spec import names
 from support.instances import a_claim, a_cr, a_secret, an_instance_at_work, plan_for, report_for
@@ -89,10 +88,6 @@ def test_the_page_has_the_names_of_the_api():
     values = {row[1] for row in tables("names.md", "API")}
 
     assert values == {names.API_VERSION, names.KIND, names.FIELD_MANAGER, names.FORMER_FINALIZER}
-
-
-def test_loop_and_passes_go_by_one_name():
-    assert immich_operator.NAME == names.FIELD_MANAGER
 
 
 def test_each_port_has_a_row(objects):

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from immich_operator.kube.timestamps import seconds_of, text_of
+from ansible_collections.media.immich.plugins.plugin_utils.kube.timestamps import seconds_of, text_of
 
 
 @given(st.integers(min_value=0, max_value=4 * 10**9))

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One open watch: from bytes that are cut anywhere to events."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+try:
+    from urllib3.exceptions import HTTPError
+except ImportError:  # the transport, which opens watches, says so
+    HTTPError = OSError
+
+from .api_error import Malformed, ObjectRef, Unreachable, refusal
+from .values import Manifest
+
+__all__ = ["WatchStream", "split_lines"]
+
+MAX_LINE_BYTES = 64 * 1024 * 1024
+"""etcd refuses objects over 1.5 MiB; this only stops a stream without newlines."""
+CHUNK_BYTES = 65536
+
+
+class WatchStream:
+    """One open watch. Iterate in one thread; `close` may come from any other."""
+
+    def __init__(self, response: Any, subject: ObjectRef | str) -> None:
+        """`response` is urllib3's, with a body that was not read yet."""
+        self._response = response
+        self._subject = subject
+        self._closed = False
+
+    def __iter__(self) -> Iterator[Manifest]:
+        """Events `{"type": ..., "object": {...}}` until the server ends the watch or `close` is called.
+
+        Raises:
+            ApiError: an ERROR event; `Gone` if the resource version is too old.
+            Unreachable: the connection broke.
+            Malformed: a line is not an event.
+        """
+        try:
+            for line in split_lines(self._response.stream(CHUNK_BYTES, decode_content=True), self._subject):
+                yield _event(line, self._subject)
+        except (HTTPError, OSError, ValueError, AttributeError) as exc:
+            # ValueError and AttributeError: urllib3 reads on after `close` took the file away
+            if not self._closed:
+                raise Unreachable(f"{self._subject}: the connection broke ({type(exc).__name__})") from exc
+        finally:
+            self._response.close()
+
+    def close(self) -> None:
+        """End the iteration, also one that waits for data."""
+        self._closed = True
+        shutdown = getattr(self._response, "shutdown", None)  # urllib3 2.3 and later
+        try:
+            if shutdown is not None:
+                shutdown()
+            else:
+                self._response.close()
+        except (OSError, RuntimeError, ValueError):
+            pass  # it has just ended by itself
+
+
+def split_lines(chunks: Iterator[bytes], subject: ObjectRef | str) -> Iterator[bytes]:
+    """Lines of a byte stream that is cut anywhere; an unfinished last line is dropped, empty ones are skipped."""
+    rest: list[bytes] = []
+    size = 0
+    for chunk in chunks:
+        *whole, tail = chunk.split(b"\n")
+        for line in whole:
+            rest.append(line)
+            complete = b"".join(rest)
+            rest, size = [], 0
+            if complete.strip():
+                yield complete
+        rest.append(tail)
+        size += len(tail)
+        if size > MAX_LINE_BYTES:
+            raise Malformed(f"{subject}: a line of more than {MAX_LINE_BYTES} bytes")
+
+
+def _event(line: bytes, subject: ObjectRef | str) -> Manifest:
+    try:
+        event = json.loads(line)
+    except ValueError as exc:
+        raise Malformed(f"{subject}: a line of the stream is not JSON") from exc
+    seen = event.get("object") if isinstance(event, dict) else None
+    if not isinstance(seen, dict) or not isinstance(event.get("type"), str):
+        raise Malformed(f"{subject}: a line of the stream is not an event")
+    if event["type"] == "ERROR":
+        code, reason = seen.get("code"), seen.get("reason")
+        status_code = 410 if reason in ("Expired", "Gone") else code if isinstance(code, int) else 500
+        raise refusal(status_code, "", seen, subject)
+    found: Manifest = event
+    return found

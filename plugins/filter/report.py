@@ -9,7 +9,7 @@ from typing import Any
 from ansible.errors import AnsibleFilterError
 from ansible.utils.unsafe_proxy import wrap_var
 
-from ..plugin_utils.kube.values import mapping, text
+from ..plugin_utils.kube.values import structure, text
 from ..plugin_utils.passes import status
 
 DOCUMENTATION = r"""
@@ -22,12 +22,12 @@ description:
 positional: _input
 options:
   _input:
-    description: What M(media.immich.apply) returned for a plan of P(media.immich.plan#filter), as a mapping or as JSON.
-    type: raw
+    description: RV(media.immich.apply#module:json) of a plan of P(media.immich.plan#filter).
+    type: str
     required: true
   seen:
-    description: What M(media.immich.observe) returned, as a mapping or as JSON.
-    type: raw
+    description: RV(media.immich.observe#module:json).
+    type: str
     required: true
 seealso:
   - module: media.immich.apply
@@ -43,7 +43,7 @@ EXAMPLES = r"""
     kind: Immich
     name: photos
     namespace: default
-    report: "{{ immich_outcome | media.immich.report(seen=immich_seen) }}"
+    report: "{{ immich_outcome.json | media.immich.report(seen=immich_seen.json) }}"
 """
 
 RETURN = r"""
@@ -91,14 +91,13 @@ _value:
 
 
 def report(outcome: Any, seen: Any) -> Any:
-    """The report as a dict of plain values that Ansible will not take for templates, or as JSON where `outcome` is."""
-    done, found = mapping(outcome), mapping(seen)
+    """The report (`passes.status.report`) as a text that Ansible will not take for a template."""
+    done, found = structure(outcome), structure(seen)
     if done is None or not isinstance(done.get("plan"), Mapping):
-        raise AnsibleFilterError("media.immich.report: give what media.immich.apply returned for a plan")
+        raise AnsibleFilterError("media.immich.report: give what media.immich.apply returned for a plan as `json`")
     if found is None:
-        raise AnsibleFilterError("media.immich.report: seen has to be what media.immich.observe returned")
-    result = status.report(done["plan"], done, found)
-    return wrap_var(text(result) if isinstance(outcome, str) else result)
+        raise AnsibleFilterError("media.immich.report: seen has to be what media.immich.observe returned as `json`")
+    return wrap_var(text(status.report(done["plan"], done, found)))
 
 
 class FilterModule:

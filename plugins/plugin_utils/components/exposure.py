@@ -15,7 +15,7 @@ from .reasons import Reason
 
 ROUTE_API = "route.openshift.io/v1"
 INGRESS_API = "networking.k8s.io/v1"
-
+KINDS = ("Ingress", "Route")
 
 PATH_TYPES = ("Prefix", "Exact", "ImplementationSpecific")
 

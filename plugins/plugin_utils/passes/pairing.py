@@ -20,6 +20,9 @@ from ..kube.values import Manifest, dig
 from ..spec import names
 from ..spec.names import Component
 
+COMPONENT = "pairing"
+"""The component, of no other use, of the steps that mark claims, and end a database that is not the library's."""
+
 
 def plan(instance: Instance, around: Surroundings, shared: Container[str]) -> Part:
     """Blocks the database, and ends it, where it is not the library's; else sets the marks once it has been up.
@@ -28,7 +31,7 @@ def plan(instance: Instance, around: Surroundings, shared: Container[str]) -> Pa
     to stops nothing. `shared` are the claims that another instance uses too. A library among them is not marked, because
     it would be with the database of whichever instance comes first.
     """
-    part = Part("pairing")
+    part = Part(COMPONENT)
     if not instance.is_enabled(Component.POSTGRES):
         return part
     pair = _Pair.of(instance, around)

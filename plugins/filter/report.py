@@ -48,45 +48,21 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: The report.
-  type: dict
-  contains:
-    status:
-      description: The status to write, null for an instance that is on its way out.
-      type: dict
-    events:
-      description: Events to post, each with C(type), C(reason) and C(message).
-      type: list
-      elements: dict
-    failures:
-      description: What the pass has to be tried again for.
-      type: list
-      elements: str
-    changed:
-      description: What the pass did to which object.
-      type: list
-      elements: str
-      sample:
-        - created Deployment photos-server
-    kept:
-      description: Kind and name of what stays. Only of an instance that P(media.immich.removal#filter) takes away.
-      type: list
-      elements: str
-    current:
-      description: The custom resource as it was read.
-      type: dict
-    observed:
-      description:
-        - Resource versions of all objects that the instance consists of or names.
-        - Null when it is going, and when another pass may have something to do although none of them changes.
-      type: dict
-      sample:
-        dependents: {Deployment/photos-server: "4711"}
-        references: {Secret/photos-postgres-credentials: "4700"}
-    requeue_after:
-      description: When to run another pass at the latest, null if only a change is a reason for one.
-      type: str
-      sample: 15s
+  description:
+    - The report, as one JSON text behind a space.
+    - C(status) is the status to write, null for an instance that is on its way out and for one of which only a part was
+      applied. C(events) are the Events to post, each with C(type), C(reason) and C(message).
+    - C(failures) are what the pass has to be tried again for. C(changed) says what the pass did to which object of which
+      section, such as C(created Deployment photos-server (server)).
+    - C(kept) is kind and name of what stays of an instance that P(media.immich.removal#filter) takes away. C(left) are the
+      sections of the plan that were left out. Neither is there otherwise.
+    - C(current) is the custom resource as it was read.
+    - C(observed) has the resource versions of all objects that the instance consists of (C(dependents), such as
+      C({Deployment/photos-server: "4711"})) or names (C(references)). It is null when the instance is going, and when
+      another pass may have something to do although none of them changes.
+    - C(requeue_after) is when to run another pass at the latest, such as C(15s), null if only a change is a reason for one.
+  type: str
+  sample: ' {"status": {"ready": true}, "events": [], "failures": [], "changed": [], "current": {}}'
 """
 
 

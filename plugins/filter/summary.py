@@ -70,6 +70,9 @@ _value:
     problem:
       description: Why the play has failed, null when it has not.
       type: str
+    has_status:
+      description: Whether there is a status to be stored. There is none of an instance of which only a part was applied.
+      type: bool
 """
 
 

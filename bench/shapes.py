@@ -43,7 +43,7 @@ def shapes() -> dict[str, list[dict[str, Any]]]:
     observe, apply, report = tasks
     first = apply[MODULE]["plan"]
     [block] = [task for task in play if any(MODULE in inner for inner in task.get("block", ()))]
-    components = [{key: value for key, value in task.items() if key != "when"} for task in block["block"]]
+    components = block["block"]
     more = {"plan": "{{ immich_outcome.json }}", "live": apply[MODULE]["live"]}
     each = [
         {**task, MODULE: {**more, **({} if position else {"plan": first}), **task[MODULE]}, "no_log": True}

@@ -19,7 +19,7 @@ ROUTE_GROUP = "route.openshift.io/"
 
 
 class ActionModule(ApiAction):
-    """A refusal by the API server is part of the result, which only lacks `results` when there is no API server at all."""
+    """A refusal by the API server is part of what is told, and no failure of the task."""
 
     ARGUMENTS: ClassVar[dict[str, dict[str, Any]]] = {
         "field_manager": {"type": "str", "default": FIELD_MANAGER},

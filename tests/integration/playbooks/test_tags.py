@@ -191,3 +191,27 @@ def test_a_part_shows_no_secret_either(instance):
     for one in played:
         assert "Secret photos-valkey-credentials (valkey)" in shown(one)
         assert [secret for secret in ("hunter2", "hunter3") if secret in one.output] == []
+
+
+OWN_PLAY = """\
+- hosts: localhost
+  connection: local
+  gather_facts: false
+  tasks:
+    - name: Run Immich
+      ansible.builtin.import_role: {name: media.immich.immich}
+      vars: {immich_name: photos}
+      tags: photos
+"""
+
+
+def test_a_tag_of_the_role_in_somebodys_own_play_chooses_the_whole(cluster, instance, tmp_path):
+    playbook = tmp_path / "own.yml"
+    playbook.write_text(OWN_PLAY, encoding="utf-8")
+
+    played = run(cluster, playbook, "-e", f"immich_namespace={instance.namespace}", "--tags", "photos")
+
+    assert played.status == 0, played.output
+    assert "left out" not in played.output
+    assert ("Deployment", "photos-server") in instance.objects()
+    assert instance.status()["observedGeneration"] == 1

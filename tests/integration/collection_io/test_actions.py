@@ -311,7 +311,6 @@ def test_apply_does_each_kind_of_step_and_nothing_the_second_time(
     assert [entry for entry in cluster.audit.since(mark) if entry.user_agent.startswith(PASS)] == []
 
 
-@pytest.mark.parametrize("maker", ["a pass", "somebody else"])
 def test_the_sections_of_a_plan_are_carried_out_one_by_one_and_what_is_left_is_told(
     cluster: Cluster, namespace: str, play: RunTasks
 ) -> None:
@@ -338,6 +337,7 @@ def test_the_sections_of_a_plan_are_carried_out_one_by_one_and_what_is_left_is_t
     assert cluster.api.find("ConfigMap", "a", namespace) is None
 
 
+@pytest.mark.parametrize("maker", ["a pass", "somebody else"])
 def test_a_create_that_comes_second_changes_nothing(
     cluster: Cluster, namespace: str, play: RunTasks, maker: str
 ) -> None:

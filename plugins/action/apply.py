@@ -45,7 +45,7 @@ class ActionModule(ApiAction):
             earlier=earlier,
         )
         results = [
-            {**outcome.as_dict(), "section": step.get("section")}
+            {**outcome.as_dict(), "section": step.get("section"), "stage": step.get("stage", 0)}
             for step, outcome in zip(chosen, outcomes, strict=True)
         ]
         changed = [(step, outcome) for step, outcome in zip(chosen, outcomes, strict=True) if outcome.changed]

@@ -120,9 +120,9 @@ json:
     - What became of the plan, as one JSON text behind a space. The space keeps ansible-core 2.18 from turning the text into a
       dict; C(from_json) reads it.
     - C(results) has an entry per step, in the order in which they were carried out, with C(verb), C(component), C(section),
-      C(apiVersion), C(kind), C(namespace) and C(name), whether the API server C(changed) anything, the C(error) that says why
-      the step failed and what to do about it, its C(status_code), and the C(object) as it is now. Entries of earlier tasks
-      come first.
+      C(stage), C(apiVersion), C(kind), C(namespace) and C(name), whether the API server C(changed) anything, the C(error)
+      that says why the step failed and what to do about it, its C(status_code), and the C(object) as it is now. Entries of
+      earlier tasks come first.
     - C(plan) is what O(plan) holds, with the steps that are left; C(done) are the sections that were carried out, and
       C(left) those of the steps that are left.
     - With C(--diff) there are C(changes), for M(media.immich.show_diff).

@@ -121,22 +121,24 @@ def apply_steps(
     what the steps before it would have made of that. A refusal of an object that an earlier step changes is taken for
     this, because such a step is there to make the later one possible.
 
-    `earlier` are what steps of the same plan came to before (`Outcome.as_dict`): as if they were of a lower stage.
+    `earlier` are what steps of the same plan came to before: `Outcome.as_dict` with the `stage` of the step. They hold
+    back what they would have held back in the same call.
     """
     known = None if live is None else {_identity(ObjectRef.of(item)): item for item in live}
     outcomes: dict[int, Outcome] = {}
     prepared: set[tuple[str, str, str]] = set()
-    failed_earlier: dict[str, ObjectRef] = {}
+    failed_earlier: list[tuple[int, str, ObjectRef]] = []
     for result in earlier:
         ref = ObjectRef(result["apiVersion"], result["kind"], result["name"], result["namespace"])
         if result["error"]:
-            failed_earlier[result["component"]] = ref
+            failed_earlier.append((result["stage"], result["component"], ref))
         elif known is not None:
             _remember(known, ref, result["object"])
         if dry_run and result["changed"]:
             prepared.add(_identity(ref))
     for stage in sorted({step.get("stage", 0) for step in steps}):
-        failed = failed_earlier | {
+        failed = {component: ref for before, component, ref in failed_earlier if before < stage}
+        failed |= {
             outcome.component: outcome.ref for outcome in outcomes.values() if outcome.component and outcome.error
         }
         positions = []

@@ -381,22 +381,23 @@ class TestInParts:
                 dry_run=dry_run,
                 earlier=results,
             )
-            results += [outcome.as_dict() for outcome in outcomes]
+            results += [{**outcome.as_dict(), "stage": each.get("stage", 0)} for outcome in outcomes]
         return results
 
     def test_what_an_earlier_part_failed_at_holds_back_what_comes_after_it_and_nothing_else(self) -> None:
         recorder = Recorder({"bad": ApiError(403, "Forbidden", "no", subject="ConfigMap n/bad")})
         steps = [
             step("apply", "bad", component="server"),
-            step("delete", "old", component="valkey", after="server"),
-            step("apply", "good", component="postgres"),
+            step("apply", "beside", component="server"),
+            step("delete", "old", component="valkey", after="server", stage=3),
+            step("apply", "good", component="postgres", stage=2),
         ]
 
-        bad, old, good = self.carry_out(steps, recorder, [config_map("old")])
+        bad, beside, old, good = self.carry_out(steps, recorder, [config_map("old")])
 
         assert "no" in bad["error"]
         assert old["error"] == "ConfigMap n/old: left as it is, because ConfigMap n/bad could not be written"
-        assert (good["changed"], good["error"]) == (True, None)
+        assert [(item["changed"], item["error"]) for item in (beside, good)] == [(True, None), (True, None)]
 
     def test_an_object_that_an_earlier_part_has_changed_is_not_taken_for_the_old_one(self) -> None:
         old = config_map("x", a="old")

@@ -250,7 +250,7 @@ def _unwanted(
         for kind, name, component in candidates
         if (live := around.live(kind, name)) and instance.may_remove(live)
     ]
-    needed = [dict.fromkeys([str(section_of(step)), str(Section.SERVER)]) for step in steps]
+    needed = [dict.fromkeys([section_of(step), str(Component.SERVER)]) for step in steps]
     return [
         {**step, "section": str(Section.CLEAN_UP), "needs": list(needs)}
         for step, needs in zip(steps, needed, strict=True)

@@ -17,34 +17,28 @@ KEYS = ("object", "target")
 
 
 class Section(StrEnum):
-    """In the order in which a play applies them. Those of components have the names of their components."""
+    """Those that are no component's. The others are called as their components are."""
 
     KEPT = "kept"  # sees to it that the data outlives the instance
     CUSTOM_RESOURCE = "custom-resource"
-    LIBRARY = Component.LIBRARY
-    CONFIG = Component.CONFIG
-    POSTGRES = Component.POSTGRES
-    VALKEY = Component.VALKEY
-    MACHINE_LEARNING = Component.MACHINE_LEARNING
-    SERVER = Component.SERVER
     INGRESS = "ingress"
     CLEAN_UP = "clean-up"
 
 
 def in_sections(steps: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The steps, each with its `section`, if it has none yet."""
-    return [{"section": str(section_of(step)), **step} for step in steps]
+    return [{"section": section_of(step), **step} for step in steps]
 
 
-def section_of(step: Mapping[str, Any]) -> Section:
+def section_of(step: Mapping[str, Any]) -> str:
     """By kind and component; what tells of no component of ours, an object without our label for instance, is CLEAN_UP."""
     kind, component = next(dig(step, key, "kind") for key in KEYS if key in step), step["component"]
     if kind == names.KIND:
-        return Section.CUSTOM_RESOURCE
+        return str(Section.CUSTOM_RESOURCE)
     if kind in exposure.KINDS:
-        return Section.INGRESS
+        return str(Section.INGRESS)
     if component == keeping.COMPONENT:
-        return Section.KEPT
+        return str(Section.KEPT)
     if component == pairing.COMPONENT:
-        return Section.POSTGRES
-    return Section(component) if component in list(Component) else Section.CLEAN_UP
+        return str(Component.POSTGRES)
+    return str(component if component in list(Component) else Section.CLEAN_UP)

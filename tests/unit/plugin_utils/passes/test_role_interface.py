@@ -17,6 +17,7 @@ from ansible_collections.media.immich.plugins.plugin_utils.spec.custom_resources
     Unusable,
     from_variables,
 )
+from ansible_collections.media.immich.plugins.plugin_utils.spec.names import Component
 
 ROLE = Path(__file__).parents[4] / "roles" / "immich"
 SPECS = yaml.safe_load((ROLE / "meta" / "argument_specs.yml").read_text(encoding="utf-8"))["argument_specs"]["main"][
@@ -60,17 +61,22 @@ def section_of(task: dict[str, Any]) -> str:
     return str(task["media.immich.apply"]["section"]).rstrip("' }").rpartition("'")[2]
 
 
-def test_a_play_has_a_task_for_each_section_of_a_plan_in_their_order() -> None:
-    applied = [section_of(task) for task in tasks_of_a_play() if "media.immich.apply" in task]
+def test_a_play_applies_each_component_in_a_task_of_its_own_and_the_server_after_those_that_it_needs() -> None:
+    kept, resource, *components, server, ingress, clean_up = [
+        section_of(task) for task in tasks_of_a_play() if "media.immich.apply" in task
+    ]
 
-    assert applied == list(Section)
+    assert sorted([*components, server]) == sorted(Component)
+    assert server == "server"
+    assert [kept, resource, ingress, clean_up] == list(Section)
 
 
 def test_each_component_has_the_tag_of_its_name_and_what_is_no_components_runs_whatever_tags_are_chosen() -> None:
     tags = {section_of(task): task["tags"] for task in tasks_of_a_play() if "media.immich.apply" in task}
     others = [task["tags"] for task in tasks_of_a_play() if "media.immich.apply" not in task]
 
-    assert {section for section, tag in tags.items() if tag == section} == set(Section) - {"kept", "clean-up"}
+    of_their_own = {*Component, Section.CUSTOM_RESOURCE, Section.INGRESS}
+    assert {section for section, tag in tags.items() if tag == section} == of_their_own
     assert tags["clean-up"] == "always", "it looks itself at what was chosen"
     assert set(others) == {"always"}
 

@@ -57,9 +57,9 @@ _value:
     - C(kept) is kind and name of what stays of an instance that P(media.immich.removal#filter) takes away. C(left) are the
       sections of the plan that were left out. Neither is there otherwise.
     - C(current) is the custom resource as it was read.
-    - C(observed) has the resource versions of all objects that the instance consists of (C(dependents), such as
-      C({Deployment/photos-server: "4711"})) or names (C(references)). It is null when the instance is going, and when
-      another pass may have something to do although none of them changes.
+    - C(observed) has the resource versions of all objects that the instance consists of (C(dependents), by kind and name, such
+      as C(Deployment/photos-server)) or names (C(references)). It is null when the instance is going, and when another pass
+      may have something to do although none of them changes.
     - C(requeue_after) is when to run another pass at the latest, such as C(15s), null if only a change is a reason for one.
   type: str
   sample: ' {"status": {"ready": true}, "events": [], "failures": [], "changed": [], "current": {}}'

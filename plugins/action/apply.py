@@ -10,64 +10,98 @@ from ansible.errors import AnsibleActionFail
 
 from ..plugin_utils.api_action import ApiAction
 from ..plugin_utils.kube.api_error import Misconfigured, ObjectRef, TransportError
-from ..plugin_utils.kube.applying import Objects, apply_steps, misuse
+from ..plugin_utils.kube.applying import Objects, Outcome, apply_steps, misuse
 from ..plugin_utils.kube.kinds import named
 from ..plugin_utils.kube.manifest_diff import object_diff
 from ..plugin_utils.kube.transport import Transport
-from ..plugin_utils.kube.values import FIELD_MANAGER, structure, text
+from ..plugin_utils.kube.values import FIELD_MANAGER, dig, text
 
 ROUTE_GROUP = f"{named('Route').group}/"
 
 
 class ActionModule(ApiAction):
-    """A refusal by the API server is part of the result, which only lacks `results` when there is no API server at all."""
+    """A refusal by the API server is part of what is told, and no failure of the task."""
 
-    ARGUMENTS: ClassVar[dict[str, dict[str, Any]]] = {"field_manager": {"type": "str", "default": FIELD_MANAGER}}
-    VALUES: ClassVar[dict[str, tuple[type, ...]]] = {"steps": (list,), "plan": (dict, str), "live": (list, dict, str)}
+    ARGUMENTS: ClassVar[dict[str, dict[str, Any]]] = {
+        "field_manager": {"type": "str", "default": FIELD_MANAGER},
+        "section": {"type": "str"},
+    }
+    VALUES: ClassVar[dict[str, type]] = {"steps": list}
+    TEXTS: ClassVar[tuple[str, ...]] = ("plan", "live")
 
     def perform(self, arguments: dict[str, Any], transport: Transport) -> dict[str, Any]:
-        is_text = isinstance(arguments["plan"], str)
-        arguments = {**arguments, **{name: structure(arguments[name]) for name in ("plan", "live")}}
-        steps = self._steps(arguments)
-        field_manager = arguments["field_manager"]
+        told = self._told(arguments)
+        if told.get("problem"):  # the section before has found no API server
+            return {"changed": False, "json": text(told)}
+        section, done = arguments["section"], told.get("done") or []
+        chosen, left = _chosen(told["plan"]["steps"], section, done)
+        earlier = told.get("results") or []
         outcomes = apply_steps(
-            steps,
+            chosen,
             _live(arguments["live"]),
-            objects_for=_ObjectsByGroup(transport, dry_run=self.is_check, field_manager=field_manager),
+            objects_for=_ObjectsByGroup(transport, dry_run=self.is_check, field_manager=arguments["field_manager"]),
             in_parallel=transport.parallel,
-            field_manager=field_manager,
+            field_manager=arguments["field_manager"],
             dry_run=self.is_check,
+            earlier=earlier,
         )
-        changed = [outcome for outcome in outcomes if outcome.changed]
-        told: dict[str, Any] = {"results": [outcome.as_dict() for outcome in outcomes]}
-        if arguments["plan"] is not None:
-            told["plan"] = _without_steps(arguments["plan"])
-        diff = [object_diff(str(outcome.ref), outcome.before, outcome.object) for outcome in changed]
-        if self.is_diff and is_text:  # no_log drops the diff of this task: media.immich.show_diff shows it
-            told["changes"] = diff
-        result: dict[str, Any] = {"changed": bool(changed), **({"json": text(told)} if is_text else told)}
-        # Ansible takes `results` for those of a loop, whose items no_log hides only when each says so itself.
-        for item in result.get("results", ()):
-            item["_ansible_no_log"] = True
-        if self.is_diff:
-            result["diff"] = diff
-        return result
+        results = [
+            {**outcome.as_dict(), "section": step.get("section"), "stage": step.get("stage", 0)}
+            for step, outcome in zip(chosen, outcomes, strict=True)
+        ]
+        changed = [(step, outcome) for step, outcome in zip(chosen, outcomes, strict=True) if outcome.changed]
+        result: dict[str, Any] = {"changed": bool(changed)}
+        changes = told.get("changes") or []
+        if self.is_diff:  # no_log drops the diff of this task: media.immich.show_diff shows it
+            result["diff"] = [
+                object_diff(_title(step, outcome), outcome.before, outcome.object) for step, outcome in changed
+            ]
+            changes = [*changes, *result["diff"]]
+        outcome = {
+            "plan": {**told["plan"], "steps": left},
+            "results": [*earlier, *results],
+            "done": [*done, *([section] if section else [])],
+            "left": list(dict.fromkeys(step.get("section") for step in left)),
+            "changes": changes,
+        }
+        return {**result, "json": text(outcome)}
 
     def unable(self, arguments: dict[str, Any], cause: TransportError) -> dict[str, Any]:
-        """For a plan in JSON part of the text: the task has no_log, and the user has to learn why nothing was written."""
-        if not isinstance(arguments["plan"], str):
+        """For a plan part of the text: the task has no_log, and the user has to learn why nothing was written."""
+        if arguments["plan"] is None:
             return super().unable(arguments, cause)
-        told = {"plan": _without_steps(structure(arguments["plan"])), "results": [], "problem": str(cause)}
-        return {"changed": False, "json": text(told)}
+        told = self._told(arguments)
+        plan = {**told["plan"], "steps": []}
+        return {"changed": False, "json": text({"results": [], **told, "plan": plan, "problem": str(cause)})}
 
-    def _steps(self, arguments: dict[str, Any]) -> list[Any]:
+    def _told(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """What was told of the plan until now; at first only {"plan": {"steps": [...], ...}}."""
         if (arguments["steps"] is None) == (arguments["plan"] is None):
             raise AnsibleActionFail(f"{self._task.action}: give either steps or plan")
-        steps = arguments["steps"] if arguments["plan"] is None else arguments["plan"].get("steps")
-        problem = misuse(steps) if isinstance(steps, list) else "plan.steps must be a list"
+        told: dict[str, Any] = arguments["plan"] or {"plan": {"steps": arguments["steps"]}}
+        steps = dig(told, "plan", "steps")
+        problem = misuse(steps) if isinstance(steps, list) else "plan must be what media.immich.plan returned"
+        unread = dig(arguments, "live", "problem")
+        if unread and steps:
+            problem = f"live could not be read: {unread}"
         if problem:
             raise AnsibleActionFail(f"{self._task.action}: {problem}")
-        return list(steps)
+        return told
+
+
+def _chosen(
+    steps: list[dict[str, Any]], section: str | None, done: list[str]
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """(the steps of the section, all others); without one all are. A step waits for the sections that it needs."""
+    if section is None:
+        return steps, []
+    is_chosen = [step.get("section") == section and set(step.get("needs") or ()) <= set(done) for step in steps]
+    chosen = [step for step, chosen in zip(steps, is_chosen, strict=True) if chosen]
+    return chosen, [step for step, chosen in zip(steps, is_chosen, strict=True) if not chosen]
+
+
+def _title(step: dict[str, Any], outcome: Outcome) -> str:
+    return f"{outcome.ref} ({step['section']})" if step.get("section") else str(outcome.ref)
 
 
 class _ObjectsByGroup:
@@ -98,13 +132,9 @@ class _ObjectsByGroup:
             raise Misconfigured(f"writing a Route needs the Python package openshift where this runs: {exc}") from exc
 
 
-def _without_steps(plan: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in plan.items() if key != "steps"}
-
-
-def _live(given: list[dict[str, Any]] | dict[str, Any] | None) -> list[dict[str, Any]] | None:
-    """The objects as read in this pass: as given, or those in what `observe` returned; None to read each one first."""
-    if not isinstance(given, dict):
-        return given
-    referenced = [reference["object"] for reference in given.get("references") or () if reference.get("object")]
-    return [*filter(None, [given.get("cr")]), *(given.get("objects") or ()), *referenced]
+def _live(seen: dict[str, Any] | None) -> list[dict[str, Any]] | None:
+    """The objects as `observe` read them in this pass; None to read each one first."""
+    if seen is None:
+        return None
+    referenced = [reference["object"] for reference in seen.get("references") or () if reference.get("object")]
+    return [*filter(None, [seen.get("cr")]), *(seen.get("objects") or ()), *referenced]

@@ -17,7 +17,6 @@ from ..plugin_utils.kube.status_merge import patched, status_problem, wanted_sta
 from ..plugin_utils.kube.status_writer import post_events, write_status
 from ..plugin_utils.kube.timestamps import text_of
 from ..plugin_utils.kube.transport import Transport
-from ..plugin_utils.kube.values import structure
 
 IN_REPORT = ("status", "events", "failures", "current")
 EVENT_TYPES = ("Normal", "Warning")
@@ -34,14 +33,14 @@ class ActionModule(ApiAction):
         "replace": {"type": "bool", "default": False, "aliases": ["force"]},
         "replace_lists": {"type": "bool", "default": False},
     }
-    VALUES: ClassVar[dict[str, tuple[type, ...]]] = {
-        "status": (dict,),
-        "conditions": (list,),
-        "current": (dict,),
-        "events": (list,),
-        "report": (dict, str),
-        "failures": (list,),
+    VALUES: ClassVar[dict[str, type]] = {
+        "status": dict,
+        "conditions": list,
+        "current": dict,
+        "events": list,
+        "failures": list,
     }
+    TEXTS: ClassVar[tuple[str, ...]] = ("report",)
 
     def perform(self, arguments: dict[str, Any], transport: Transport) -> dict[str, Any]:
         arguments = _with_report(arguments)
@@ -79,8 +78,8 @@ class ActionModule(ApiAction):
 
 def _with_report(arguments: dict[str, Any]) -> dict[str, Any]:
     """The arguments, those that are not given taken out of the report."""
-    report = structure(arguments["report"])
-    if not isinstance(report, dict):
+    report = arguments["report"]
+    if report is None:
         return arguments
     given = {name: arguments[name] for name in IN_REPORT}
     if report.get("status") is None:  # a failure that no status tells of must not be kept from the user

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from ansible.errors import AnsibleActionFail
@@ -12,44 +11,43 @@ from ..plugin_utils.api_action import ApiAction
 from ..plugin_utils.kube.api_error import ApiError, ObjectRef, TransportError
 from ..plugin_utils.kube.api_objects import ApiObjects
 from ..plugin_utils.kube.transport import Transport
-from ..plugin_utils.kube.values import structure, text
+from ..plugin_utils.kube.values import text
 from ..plugin_utils.passes.observation import observe, who_is
 
 
 class ActionModule(ApiAction):
     """Reads only, so check mode makes no difference."""
 
-    ARGUMENTS: ClassVar[dict[str, dict[str, Any]]] = {
-        "as_json": {"type": "bool", "default": False},
-        "is_current": {"type": "bool", "default": False},
-    }
-    VALUES: ClassVar[dict[str, tuple[type, ...]]] = {"cr": (dict, str)}
-    REQUIRED: ClassVar[tuple[str, ...]] = ("cr",)
+    VALUES: ClassVar[dict[str, type]] = {"cr": dict}
+    TEXTS: ClassVar[tuple[str, ...]] = ("stored",)
 
     def perform(self, arguments: dict[str, Any], transport: Transport) -> dict[str, Any]:
-        cr = structure(arguments["cr"])
-        if not isinstance(cr, Mapping):
-            raise AnsibleActionFail(f"{self._task.action}: cr must be a mapping, not {type(cr).__name__}")
+        cr, is_current = self._given(arguments)
         metadata = cr.get("metadata") or {}
         for field in ("name", "namespace"):
             if not isinstance(metadata.get(field), str) or not metadata[field]:
                 raise AnsibleActionFail(f"{self._task.action}: cr.metadata.{field} must be given")
         api = self.objects(transport)
         try:
-            seen = observe(cr, api, in_parallel=transport.parallel, is_current=arguments["is_current"])
+            seen = observe(cr, api, in_parallel=transport.parallel, is_current=is_current)
         except ApiError as exc:
-            if not arguments["as_json"]:
-                raise
-            return _unread(exc, _live(api, who_is(cr)))
-        return {"changed": False, **({"json": text(seen)} if arguments["as_json"] else seen)}
+            return _told({"given": cr, "problem": str(exc), "cr": _live(api, who_is(cr))})
+        return _told({"given": cr, **seen})
 
     def unable(self, arguments: dict[str, Any], cause: TransportError) -> dict[str, Any]:
-        """With `as_json` part of the text: the task has no_log, and the user has to learn why nothing could be read."""
-        return _unread(cause, None) if arguments["as_json"] else super().unable(arguments, cause)
+        """Part of the text: the task has no_log, and the user has to learn why nothing could be read."""
+        return _told({"given": self._given(arguments)[0], "problem": str(cause), "cr": None})
+
+    def _given(self, arguments: dict[str, Any]) -> tuple[dict[str, Any], bool]:
+        """(the custom resource, whether it is what is stored)"""
+        cr, stored = arguments["cr"], arguments["stored"]
+        if (cr is None) == (stored is None):
+            raise AnsibleActionFail(f"{self._task.action}: give either cr or stored")
+        return (cr, False) if stored is None else (stored["cr"], stored["is_current"])
 
 
-def _unread(cause: TransportError, cr: dict[str, Any] | None) -> dict[str, Any]:
-    return {"changed": False, "json": text({"problem": str(cause), "cr": cr})}
+def _told(seen: dict[str, Any]) -> dict[str, Any]:
+    return {"changed": False, "json": text(seen)}
 
 
 def _live(api: ApiObjects, who: ObjectRef) -> dict[str, Any] | None:

@@ -8,7 +8,7 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
-from ..plugin_utils.kube.values import plain, structure
+from ..plugin_utils.kube.values import structure
 
 
 class ActionModule(ActionBase):  # type: ignore[misc] # ansible-core ships no types
@@ -20,10 +20,10 @@ class ActionModule(ActionBase):  # type: ignore[misc] # ansible-core ships no ty
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
-        changes, outcome = self._task.args.get("changes") or [], self._task.args.get("outcome")
-        try:
-            told = structure(outcome) if outcome else {}
-            shown = [*plain(changes), *(told.get("changes") or told.get("diff") or ())]
-        except (AttributeError, TypeError, ValueError) as exc:
-            raise AnsibleActionFail(f"{self._task.action}: give what media.immich.apply and store returned") from exc
+        shown: list[dict[str, Any]] = []
+        for name in ("stored", "outcome"):
+            told = structure(self._task.args.get(name, "{}"))
+            if told is None:
+                raise AnsibleActionFail(f"{self._task.action}: {name} must be the `json` of an earlier task's result")
+            shown += told.get("changes") or []
         return {**result, "changed": bool(shown), "diff": shown}

@@ -35,14 +35,14 @@ class ActionModule(ApiAction):
         "state": {"type": "str", "default": "present", "choices": ["present", "absent"]},
         "field_manager": {"type": "str", "default": FIELD_MANAGER},
     }
-    VALUES: ClassVar[dict[str, tuple[type, ...]]] = {"cr": (dict,), "spec": (dict,)}
+    VALUES: ClassVar[dict[str, type]] = {"cr": dict, "spec": dict}
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         try:
             arguments = self._checked_arguments()
             self._given = from_variables(_described(arguments, self._decrypted))
             if arguments["state"] == "absent":  # which one it is suffices, whatever is wrong with it
-                return _told(self._given, is_stored=False)
+                return _told(self._given, is_stored=False, is_current=False)
             self._wanted = completed(self._given, names.KIND)
             return super().run(tmp, task_vars)
         except (AnsibleActionFail, Unusable) as exc:
@@ -102,18 +102,20 @@ def _is_served(transport: Transport) -> bool:
     return is_served(names.API_VERSION, ApiObjects(transport).api_groups())
 
 
-def _told(cr: dict[str, Any], *, is_stored: bool, changes: list[dict[str, Any]] | None = None) -> dict[str, Any]:
+def _told(
+    cr: dict[str, Any], *, is_stored: bool, is_current: bool = True, changes: list[dict[str, Any]] | None = None
+) -> dict[str, Any]:
+    """`is_current`: nothing but this is stored of the instance, or would be, were this not check mode."""
     metadata = cr["metadata"]
     return {
         "changed": bool(changes),
-        "json": text(cr),
+        "json": text({"cr": cr, "is_current": is_current, "changes": changes or []}),
         "name": metadata["name"],
         "namespace": metadata["namespace"],
         "is_stored": is_stored,
-        "changes": changes or [],
         "problem": None,
     }
 
 
 def _problem(what: str) -> dict[str, Any]:
-    return {"changed": False, "problem": what, "changes": []}
+    return {"changed": False, "problem": what}

@@ -16,7 +16,7 @@ from ..plugin_utils.kube.api_error import TransportError
 from ..plugin_utils.kube.api_objects import ApiObjects
 from ..plugin_utils.kube.applying import InParallel
 from ..plugin_utils.kube.transport import Transport
-from ..plugin_utils.kube.values import structure, text
+from ..plugin_utils.kube.values import text
 from ..plugin_utils.passes import planning, status
 from ..plugin_utils.passes.observation import observe
 
@@ -27,15 +27,15 @@ class ActionModule(ApiAction):
     """Reads only. An instance that is not ready in time is no failure of this task, see `media.immich.summary`."""
 
     ARGUMENTS: ClassVar[dict[str, dict[str, Any]]] = {"timeout": {"type": "int", "default": 900}}
-    VALUES: ClassVar[dict[str, tuple[type, ...]]] = {"cr": (dict, str), "images": (dict,), "report": (dict, str)}
-    REQUIRED: ClassVar[tuple[str, ...]] = ("cr",)
+    VALUES: ClassVar[dict[str, type]] = {"images": dict}
+    TEXTS: ClassVar[tuple[str, ...]] = ("stored", "report")
 
     def perform(self, arguments: dict[str, Any], transport: Transport) -> dict[str, Any]:
-        cr = structure(arguments["cr"])
-        if not isinstance(cr, Mapping) or not (cr.get("metadata") or {}).get("namespace"):
-            raise AnsibleActionFail(f"{self._task.action}: cr must have a name and a namespace")
-        last = structure(arguments["report"])
-        if isinstance(last, Mapping) and last.get("failures"):  # what was refused does not come by waiting
+        cr = (arguments["stored"] or {}).get("cr")
+        if cr is None:
+            raise AnsibleActionFail(f"{self._task.action}: stored must be what media.immich.store returned as `json`")
+        last = arguments["report"] or {}
+        if last.get("failures"):  # what was refused does not come by waiting
             return _told(last, waited=None)
         given = {name: image for name, image in (arguments["images"] or {}).items() if image}
         images = images_from_environment(os.environ, fall_back=True) | given

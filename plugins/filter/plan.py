@@ -6,14 +6,14 @@ from __future__ import annotations
 import os
 import secrets
 import string
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
 from ansible.utils.unsafe_proxy import wrap_var
 
 from ..plugin_utils.components.images import images_from_environment
-from ..plugin_utils.kube.values import mapping, plain
+from ..plugin_utils.kube.values import plain, structure
 from ..plugin_utils.passes import planning
 from ..plugin_utils.spec.names import KIND
 
@@ -28,12 +28,8 @@ description:
 positional: _input
 options:
   _input:
-    description: The whole custom resource, with the defaults of its schema, as a mapping or as JSON.
-    type: raw
-    required: true
-  seen:
-    description: What M(media.immich.observe) returned, as a mapping or as JSON. The plan then is of the same sort.
-    type: raw
+    description: RV(media.immich.observe#module:json).
+    type: str
     required: true
   images:
     description:
@@ -56,53 +52,37 @@ seealso:
 EXAMPLES = r"""
 - name: Apply what is wanted and remove what is not
   media.immich.apply:
-    plan: "{{ immich_cr | media.immich.plan(seen=immich_seen, images=immich_images) }}"
-    live: "{{ immich_seen }}"
+    plan: "{{ immich_seen.json | media.immich.plan(images=immich_images) }}"
+    live: "{{ immich_seen.json }}"
+  register: immich_outcome
   no_log: true # Secrets are among the objects
 """
 
 RETURN = r"""
 _value:
-  description: The plan.
-  type: dict
-  contains:
-    cr:
-      description: The custom resource that the plan is for, the live one where there is one.
-      type: dict
-    state:
-      description: V(present), or V(deleting), V(gone) or V(unread), when there is nothing to apply.
-      type: str
-      sample: present
-    steps:
-      description: What to do, as M(media.immich.apply) takes it.
-      type: list
-      elements: dict
-    notices:
-      description: What the user should know, as P(media.immich.report#filter) takes it.
-      type: list
-      elements: dict
+  description:
+    - The plan, as one JSON text behind a space. Its only key C(plan) holds C(cr), the custom resource that the plan is for,
+      which is the live one where there is one; C(state), which is V(present), or V(deleting), V(gone) or V(unread) when there
+      is nothing to apply; C(steps), what to do as M(media.immich.apply) takes it; and C(notices), what the user should know.
+  type: str
+  sample: ' {"plan": {"cr": {}, "state": "present", "steps": [], "notices": []}}'
 """
 
 ALPHABET = string.ascii_letters + string.digits
 PASSWORD_LENGTH = 32
 
 
-def plan(cr: Any, seen: Any, images: Any = None, default_images: bool = False) -> Any:
-    """The plan as a dict of plain values that Ansible will not take for templates, or as a JSON text where `seen` is one."""
-    wanted, found = mapping(cr), mapping(seen)
-    if wanted is None or not isinstance(wanted.get("metadata"), Mapping):
-        raise AnsibleFilterError(
-            f"media.immich.plan: give the whole custom resource as a mapping, not {type(cr).__name__}"
-        )
-    if (kind := wanted.get("kind") or KIND) != KIND:
+def plan(seen: Any, images: Any = None, default_images: bool = False) -> Any:
+    """The plan as a text (`Plan.as_text`) that Ansible will not take for a template."""
+    found = structure(seen)
+    if found is None or "given" not in found:
+        raise AnsibleFilterError("media.immich.plan: give what media.immich.observe returned as `json`")
+    if (kind := found["given"].get("kind") or KIND) != KIND:
         raise AnsibleFilterError(f"media.immich.plan: it knows what an {KIND} consists of, not what a {kind} does")
-    if found is None or not found.keys() & {"objects", "problem"}:
-        raise AnsibleFilterError("media.immich.plan: seen has to be what media.immich.observe returned")
     password = "".join(secrets.choice(ALPHABET) for _unused in range(PASSWORD_LENGTH))
     given = {name: image for name, image in plain(images or {}).items() if image}
     chosen = images_from_environment(os.environ, fall_back=default_images) | given
-    result = planning.plan(wanted, seen=found, images=chosen, new_password=password)
-    return wrap_var(result.as_text() if isinstance(seen, str) else result.as_dict())
+    return wrap_var(planning.plan(found["given"], seen=found, images=chosen, new_password=password).as_text())
 
 
 class FilterModule:

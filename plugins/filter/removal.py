@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
 from ansible.utils.unsafe_proxy import wrap_var
 
-from ..plugin_utils.kube.values import mapping, text
+from ..plugin_utils.kube.values import structure, text
 from ..plugin_utils.passes import removal as removing
 from ..plugin_utils.spec.names import KIND
 
@@ -24,12 +24,8 @@ description:
 positional: _input
 options:
   _input:
-    description: The custom resource, of which only the name counts, as a mapping or as JSON.
-    type: raw
-    required: true
-  seen:
-    description: What M(media.immich.observe) returned for it, as a mapping or as JSON. The plan then is of the same sort.
-    type: raw
+    description: RV(media.immich.observe#module:json). Of the custom resource that it was asked for, only the name counts.
+    type: str
     required: true
 seealso:
   - module: media.immich.apply
@@ -38,44 +34,31 @@ seealso:
 EXAMPLES = r"""
 - name: Remove the instance
   media.immich.apply:
-    plan: "{{ immich_cr | media.immich.removal(seen=immich_seen) }}"
-    live: "{{ immich_seen }}"
+    plan: "{{ immich_seen.json | media.immich.removal }}"
+    live: "{{ immich_seen.json }}"
+  register: immich_outcome
+  no_log: true # Secrets are among the objects
 """
 
 RETURN = r"""
 _value:
-  description: The plan.
-  type: dict
-  contains:
-    steps:
-      description: What to do, as M(media.immich.apply) takes it.
-      type: list
-      elements: dict
-    state:
-      description: V(deleting), or V(unread) when it is not known what there is.
-      type: str
-    kept:
-      description: Kind and name of what stays.
-      type: list
-      elements: str
-      sample:
-        - PersistentVolumeClaim photos-library
+  description:
+    - The plan, as one JSON text behind a space. Its only key C(plan) holds C(steps), what to do as M(media.immich.apply)
+      takes it; C(state), which is V(deleting), or V(unread) when it is not known what there is; and C(kept), kind and name of
+      what stays.
+  type: str
+  sample: ' {"plan": {"steps": [], "state": "deleting", "kept": ["PersistentVolumeClaim photos-library"]}}'
 """
 
 
-def removal(cr: Any, seen: Any) -> Any:
-    """The plan as plain values that Ansible will not take for templates, or as a JSON text where `seen` is one."""
-    wanted, found = mapping(cr), mapping(seen)
-    if wanted is None or not isinstance(wanted.get("metadata"), Mapping):
-        raise AnsibleFilterError(
-            f"media.immich.removal: give the whole custom resource as a mapping, not {type(cr).__name__}"
-        )
-    if (kind := wanted.get("kind") or KIND) != KIND:
+def removal(seen: Any) -> Any:
+    """{"plan": what `passes.removal` gives} as a text that Ansible will not take for a template."""
+    found = structure(seen)
+    if found is None or "given" not in found:
+        raise AnsibleFilterError("media.immich.removal: give what media.immich.observe returned as `json`")
+    if (kind := found["given"].get("kind") or KIND) != KIND:
         raise AnsibleFilterError(f"media.immich.removal: it knows what an {KIND} consists of, not what a {kind} does")
-    if found is None:
-        raise AnsibleFilterError("media.immich.removal: seen has to be what media.immich.observe returned")
-    result = removing.removal(wanted, seen=found)
-    return wrap_var(text(result) if isinstance(seen, str) else result)
+    return wrap_var(text({"plan": removing.removal(found["given"], seen=found)}))
 
 
 class FilterModule:

@@ -9,7 +9,7 @@ from typing import Any
 from ansible.errors import AnsibleFilterError
 from ansible.utils.unsafe_proxy import wrap_var
 
-from ..plugin_utils.kube.values import mapping, text
+from ..plugin_utils.kube.values import structure, text
 from ..plugin_utils.passes import status
 
 DOCUMENTATION = r"""
@@ -22,12 +22,12 @@ description:
 positional: _input
 options:
   _input:
-    description: What M(media.immich.apply) returned for a plan of P(media.immich.plan#filter), as a mapping or as JSON.
-    type: raw
+    description: RV(media.immich.apply#module:json) of a plan of P(media.immich.plan#filter).
+    type: str
     required: true
   seen:
-    description: What M(media.immich.observe) returned, as a mapping or as JSON.
-    type: raw
+    description: RV(media.immich.observe#module:json).
+    type: str
     required: true
 seealso:
   - module: media.immich.apply
@@ -43,62 +43,37 @@ EXAMPLES = r"""
     kind: Immich
     name: photos
     namespace: default
-    report: "{{ immich_outcome | media.immich.report(seen=immich_seen) }}"
+    report: "{{ immich_outcome.json | media.immich.report(seen=immich_seen.json) }}"
 """
 
 RETURN = r"""
 _value:
-  description: The report.
-  type: dict
-  contains:
-    status:
-      description: The status to write, null for an instance that is on its way out.
-      type: dict
-    events:
-      description: Events to post, each with C(type), C(reason) and C(message).
-      type: list
-      elements: dict
-    failures:
-      description: What the pass has to be tried again for.
-      type: list
-      elements: str
-    changed:
-      description: What the pass did to which object.
-      type: list
-      elements: str
-      sample:
-        - created Deployment photos-server
-    kept:
-      description: Kind and name of what stays. Only of an instance that P(media.immich.removal#filter) takes away.
-      type: list
-      elements: str
-    current:
-      description: The custom resource as it was read.
-      type: dict
-    observed:
-      description:
-        - Resource versions of all objects that the instance consists of or names.
-        - Null when it is going, and when another pass may have something to do although none of them changes.
-      type: dict
-      sample:
-        dependents: {Deployment/photos-server: "4711"}
-        references: {Secret/photos-postgres-credentials: "4700"}
-    requeue_after:
-      description: When to run another pass at the latest, null if only a change is a reason for one.
-      type: str
-      sample: 15s
+  description:
+    - The report, as one JSON text behind a space.
+    - C(status) is the status to write, null for an instance that is on its way out and for one of which only a part was
+      applied. C(events) are the Events to post, each with C(type), C(reason) and C(message).
+    - C(failures) are what the pass has to be tried again for. C(changed) says what the pass did to which object of which
+      section, such as C(created Deployment photos-server (server)).
+    - C(kept) is kind and name of what stays of an instance that P(media.immich.removal#filter) takes away. C(left) are the
+      sections of the plan that were left out. Neither is there otherwise.
+    - C(current) is the custom resource as it was read.
+    - C(observed) has the resource versions of all objects that the instance consists of (C(dependents), by kind and name, such
+      as C(Deployment/photos-server)) or names (C(references)). It is null when the instance is going, and when another pass
+      may have something to do although none of them changes.
+    - C(requeue_after) is when to run another pass at the latest, such as C(15s), null if only a change is a reason for one.
+  type: str
+  sample: ' {"status": {"ready": true}, "events": [], "failures": [], "changed": [], "current": {}}'
 """
 
 
 def report(outcome: Any, seen: Any) -> Any:
-    """The report as a dict of plain values that Ansible will not take for templates, or as JSON where `outcome` is."""
-    done, found = mapping(outcome), mapping(seen)
+    """The report (`passes.status.report`) as a text that Ansible will not take for a template."""
+    done, found = structure(outcome), structure(seen)
     if done is None or not isinstance(done.get("plan"), Mapping):
-        raise AnsibleFilterError("media.immich.report: give what media.immich.apply returned for a plan")
+        raise AnsibleFilterError("media.immich.report: give what media.immich.apply returned for a plan as `json`")
     if found is None:
-        raise AnsibleFilterError("media.immich.report: seen has to be what media.immich.observe returned")
-    result = status.report(done["plan"], done, found)
-    return wrap_var(text(result) if isinstance(outcome, str) else result)
+        raise AnsibleFilterError("media.immich.report: seen has to be what media.immich.observe returned as `json`")
+    return wrap_var(text(status.report(done["plan"], done, found)))
 
 
 class FilterModule:

@@ -9,7 +9,7 @@ from typing import Any
 from ansible.errors import AnsibleFilterError
 from ansible.utils.unsafe_proxy import wrap_var
 
-from ..plugin_utils.kube.values import mapping, plain
+from ..plugin_utils.kube.values import plain, structure
 from ..plugin_utils.passes import summary as summarising
 
 DOCUMENTATION = r"""
@@ -23,7 +23,7 @@ positional: _input
 options:
   _input:
     description: What P(media.immich.report#filter) returned, or RV(media.immich.wait#module:json).
-    type: raw
+    type: str
     required: true
   name:
     description: Name of the instance.
@@ -70,12 +70,15 @@ _value:
     problem:
       description: Why the play has failed, null when it has not.
       type: str
+    has_status:
+      description: Whether there is a status to be stored. There is none of an instance of which only a part was applied.
+      type: bool
 """
 
 
 def summary(report: Any, name: Any, namespace: Any, is_stored: bool = False, waited: float | None = None) -> Any:
     """{"lines", "problem"} out of built-in types that Ansible will not take for templates."""
-    told = mapping(report)
+    told = structure(report)
     if told is None:
         raise AnsibleFilterError("media.immich.summary: give what media.immich.report returned")
     return wrap_var(

@@ -10,9 +10,8 @@ version_added: 0.1.0
 description:
   - Objects are written by server-side apply as field manager C(immich-operator), and only when the live object lacks
     something, has another value somewhere, or still has a field of ours that is no longer wanted.
-  - A step that the API server refuses does not hold back the others and does not fail the task. It is reported in
-    RV(results).
-  - The task fails when no API server can be reached.
+  - A step that the API server refuses does not hold back the others and does not fail the task. It is reported in RV(json).
+  - When no API server can be reached, a task with O(steps) fails. One with O(plan) says it in RV(json).
 author: The immich-operator authors (!UNKNOWN)
 options:
   steps:
@@ -51,18 +50,26 @@ options:
       after:
         description: A component; the step is left out when one of that component's steps of a lower stage failed.
         type: str
+      section:
+        description: What O(section) chooses the step by.
+        type: str
+      needs:
+        description: Sections that tasks before must have carried out, or O(section) does not choose the step.
+        type: list
+        elements: str
   plan:
     description:
       - Result of the filter P(media.immich.plan#filter) or P(media.immich.removal#filter), instead of O(steps).
-      - What else it holds is handed back as RV(plan).
-      - Given as JSON, RV(plan) and RV(results) are handed back in RV(json).
-    type: raw
+      - Or RV(json) of a task that has carried out some of its sections, and to which this one adds another.
+    type: str
+  section:
+    description: Carry out only the steps of this section of the plan, such as V(server). Without it, all are.
+    type: str
   live:
     description:
-      - The live objects, as a list or as the result of M(media.immich.observe), also as JSON. What is not among them
-        counts as absent.
+      - RV(media.immich.observe#module:json), with the live objects. What is not among them counts as absent.
       - Without it each object is read first.
-    type: raw
+    type: str
   field_manager:
     description: The owner of the fields that are written. Fields of an apply under another name are not removed.
     type: str
@@ -86,8 +93,8 @@ seealso:
 EXAMPLES = r"""
 - name: Make the cluster as planned
   media.immich.apply:
-    plan: "{{ immich_cr | media.immich.plan(seen=immich_seen, images=immich_images) }}"
-    live: "{{ immich_seen }}"
+    plan: "{{ immich_seen.json | media.immich.plan(images=immich_images) }}"
+    live: "{{ immich_seen.json }}"
   register: immich_outcome
   no_log: true # Secrets are among the objects
 
@@ -103,63 +110,25 @@ EXAMPLES = r"""
             namespace: default
           data:
             text: hello
+  register: made
+  failed_when: (made.json | from_json).results[0].error is not none
 """
 
 RETURN = r"""
 json:
   description:
-    - RV(plan) and RV(results) as one JSON text behind V(json:), which then are not returned themselves.
-    - With C(--diff) it also holds C(changes), for M(media.immich.show_diff).
-    - If there was no API server to write to, the text also holds C(problem), and the task does not fail, because its
-      message would be hidden by C(no_log). P(media.immich.report#filter) hands it on to M(media.immich.k8s_status).
-  returned: when O(plan) is given as JSON
-  type: str
-  sample: 'json:{"plan": {}, "results": []}'
-plan:
-  description: O(plan) less its steps.
-  returned: when O(plan) is given
-  type: dict
-  sample: {state: present, notices: []}
-results:
-  description: One entry per step, in the order of the steps.
+    - What became of the plan, as one JSON text behind a space. The space keeps ansible-core 2.18 from turning the text into a
+      dict; C(from_json) reads it.
+    - C(results) has an entry per step, in the order in which they were carried out, with C(verb), C(component), C(section),
+      C(stage), C(apiVersion), C(kind), C(namespace) and C(name), whether the API server C(changed) anything, the C(error)
+      that says why the step failed and what to do about it, its C(status_code), and the C(object) as it is now. Entries of
+      earlier tasks come first.
+    - C(plan) is what O(plan) holds, with the steps that are left; C(done) are the sections that were carried out, and
+      C(left) those of the steps that are left.
+    - With C(--diff) there are C(changes), for M(media.immich.show_diff).
+    - If there was no API server to write to, C(problem) says so, and a task with O(plan) does not fail, because its message
+      would be hidden by C(no_log). P(media.immich.report#filter) hands it on to M(media.immich.k8s_status).
   returned: success
-  type: list
-  elements: dict
-  contains:
-    verb:
-      description: As in the step.
-      type: str
-      sample: apply
-    component:
-      description: As in the step.
-      type: str
-      sample: server
-    apiVersion:
-      description: API version of the object.
-      type: str
-      sample: apps/v1
-    kind:
-      description: Kind of the object.
-      type: str
-      sample: Deployment
-    name:
-      description: Name of the object.
-      type: str
-      sample: photos-server
-    changed:
-      description: Whether the API server changed anything.
-      type: bool
-      sample: true
-    error:
-      description: Why the step failed and what to do about it, null when it did not fail.
-      type: str
-      sample: "Deployment default/photos-server: 403 Forbidden: exceeded quota: small"
-    status_code:
-      description: HTTP status code of a refusal, null when there was none or no answer at all.
-      type: int
-      sample: 403
-    object:
-      description: The object as the API server returned it, or the live object when nothing had to be done.
-      type: dict
-      sample: {apiVersion: apps/v1, kind: Deployment, metadata: {name: photos-server, namespace: default}}
+  type: str
+  sample: ' {"plan": {"state": "present", "steps": [], "notices": []}, "results": [], "done": [], "left": [], "changes": []}'
 """

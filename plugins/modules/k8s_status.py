@@ -100,10 +100,10 @@ options:
         type: str
   report:
     description:
-      - What P(media.immich.report#filter) returned, as a mapping or as JSON.
+      - What P(media.immich.report#filter) returned.
       - Its keys C(status), C(events), C(failures) and C(current) stand for the options of that name that are not given.
       - What else it holds is handed back as RV(report), for whoever reads the results of the play.
-    type: raw
+    type: str
   failures:
     description: What the task is to fail for, once the status is stored and the Events are posted.
     type: list
@@ -164,5 +164,5 @@ report:
   description: O(report), less the keys that stand for options.
   returned: when O(report) is given
   type: dict
-  sample: {changed: [created Deployment photos-server]}
+  sample: {changed: [created Deployment photos-server (server)]}
 """

@@ -16,22 +16,13 @@ author: The immich-operator authors (!UNKNOWN)
 options:
   cr:
     description:
-      - The custom resource, with V(metadata.name) and V(metadata.namespace), as a mapping or as JSON.
+      - The custom resource, with V(metadata.name) and V(metadata.namespace). Either O(cr) or O(stored) must be given.
       - It need not exist in the cluster, and its kind need not be installed there.
-    type: raw
-    required: true
-  is_current:
+    type: dict
+  stored:
     description:
-      - Whether O(cr) is what the cluster holds, or in check mode would hold, as M(media.immich.store) returns it. It is then
-        not read again. One without a uid is not in the cluster at all.
-    type: bool
-    default: false
-  as_json:
-    description:
-      - Return everything as one text in RV(json), for filters and actions of this collection to read.
-      - Ansible looks at each value of a structure whenever an expression mentions it. Of a text there is one.
-    type: bool
-    default: false
+      - RV(media.immich.store#module:json), instead of O(cr). What was stored is not read again.
+    type: str
 extends_documentation_fragment: media.immich.connection
 attributes:
   check_mode:
@@ -58,90 +49,22 @@ EXAMPLES = r"""
 RETURN = r"""
 json:
   description:
-    - All other values as one JSON text behind V(json:), which then are not returned themselves. The mark keeps
-      ansible-core 2.18 from turning the text into a dict.
-    - If something could not be read, the text holds C(problem), which says what, and C(cr). The task does not fail then,
-      because its message would be hidden by C(no_log). P(media.immich.report#filter) hands it on to
+    - What there is, as one JSON text behind a space, for filters and actions of this collection to read. Of a structure,
+      Ansible would look at each value whenever an expression mentions it. The space keeps ansible-core 2.18 from turning
+      the text into a dict; C(from_json) reads it.
+    - C(given) is the custom resource that was asked for, C(cr) the one that is stored, null when it does not exist or its
+      kind is not installed, and C(deleting) whether that is being deleted.
+    - C(apis) says which optional APIs the cluster has, and C(openshift) whether the platform assigns user ids to pods.
+    - C(objects) and C(pods) are those of the namespace with the labels of the instance.
+    - C(references) are what the custom resource refers to by name, with C(apiVersion), C(kind), C(name), the C(object), null
+      when it does not exist or must not be read, and whether it is C(forbidden).
+    - C(neighbours) are the other custom resources of the namespace that may use a claim of this one, by name and spec.
+    - C(refusals) say what the API server said when a StatefulSet that lacks pods was to get one, by the name of the StatefulSet.
+    - C(database_mounted_by) is what else can write to the claim on which the database does not run yet, by kind and name.
+    - If something could not be read, there are only C(given), C(cr) and C(problem), which says what. The task does not fail
+      then, because its message would be hidden by C(no_log). P(media.immich.report#filter) hands it on to
       M(media.immich.k8s_status).
-  returned: when O(as_json) is true
+  returned: success
   type: str
-  sample: 'json:{"cr": null, "deleting": false}'
-cr:
-  description: The custom resource as it is stored, null when it does not exist or its kind is not installed.
-  returned: success
-  type: dict
-  sample: {apiVersion: media.rm3l.org/v1alpha1, kind: Immich, metadata: {name: photos, namespace: default}}
-deleting:
-  description: Whether the stored custom resource is being deleted.
-  returned: success
-  type: bool
-  sample: false
-apis:
-  description: Which optional APIs the cluster has.
-  returned: success
-  type: dict
-  contains:
-    immich:
-      description: The custom resource definition is installed.
-      type: bool
-    route:
-      description: OpenShift Routes are served.
-      type: bool
-  sample: {immich: true, route: false}
-openshift:
-  description: Whether the platform assigns user ids to pods.
-  returned: success
-  type: bool
-  sample: false
-objects:
-  description: The objects in the namespace with the labels of the instance, each with V(apiVersion) and V(kind).
-  returned: success
-  type: list
-  elements: dict
-  sample: [{apiVersion: v1, kind: Service, metadata: {name: photos-server, namespace: default}}]
-pods:
-  description: The pods with the labels of the instance.
-  returned: success
-  type: list
-  elements: dict
-  sample: [{apiVersion: v1, kind: Pod, metadata: {name: photos-server-7d5c-x2x, namespace: default}}]
-references:
-  description: What the custom resource refers to by name.
-  returned: success
-  type: list
-  elements: dict
-  contains:
-    apiVersion:
-      description: API version of the object.
-      type: str
-    kind:
-      description: Kind of the object.
-      type: str
-    name:
-      description: Name of the object.
-      type: str
-    object:
-      description: The object, null when it does not exist or must not be read.
-      type: dict
-    forbidden:
-      description: Whether the API server refused to show it.
-      type: bool
-  sample: [{apiVersion: v1, kind: Secret, name: mail, object: null, forbidden: false}]
-neighbours:
-  description: The other custom resources of the namespace that may use a claim of this one, by name and spec.
-  returned: success
-  type: list
-  elements: dict
-  sample: [{metadata: {name: second}, spec: {immich: {persistence: {library: {existingClaim: photos-library}}}}}]
-refusals:
-  description: What the API server said when a StatefulSet that lacks pods was to get one, by the name of the StatefulSet.
-  returned: success
-  type: dict
-  sample: {photos-postgres: "pods \"photos-postgres-0\" is forbidden: exceeded quota: compute"}
-database_mounted_by:
-  description: What else can write to the claim on which the database does not run yet, by kind and name.
-  returned: success
-  type: list
-  elements: str
-  sample: [Pod immich-postgresql-0, StatefulSet immich-postgresql]
+  sample: ' {"given": {}, "cr": null, "deleting": false, "objects": []}'
 """

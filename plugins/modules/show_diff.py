@@ -13,10 +13,9 @@ description:
   - Reads and writes nothing.
 author: The immich-operator authors (!UNKNOWN)
 options:
-  changes:
-    description: RV(media.immich.store#module:changes).
-    type: list
-    elements: dict
+  stored:
+    description: RV(media.immich.store#module:json).
+    type: str
   outcome:
     description: RV(media.immich.apply#module:json) of a run with C(--diff).
     type: str

@@ -46,7 +46,7 @@ attributes:
     description: The API server checks the custom resource and answers what it would store, but stores nothing.
     support: full
   diff_mode:
-    description: The difference is in RV(changes), for M(media.immich.show_diff). Passwords, settings that hold secrets and
+    description: The difference is in RV(json), for M(media.immich.show_diff). Passwords, settings that hold secrets and
       values of environment variables are hidden.
     support: full
 notes:
@@ -80,7 +80,10 @@ problem:
   returned: always
   type: str
 json:
-  description: The custom resource with all defaults, as it is stored if it is, as one JSON text behind V(json:).
+  description:
+    - One JSON text behind a space, for M(media.immich.observe), M(media.immich.wait) and M(media.immich.show_diff).
+    - C(cr) is the custom resource with all defaults, as it is stored if it is; C(changes) are what changed in it, as entries
+      of a diff; and C(is_current) is false with O(state=absent), where something else may be stored.
   returned: when there is no problem
   type: str
 name:
@@ -97,9 +100,4 @@ is_stored:
   description: Whether the cluster knows the kind, so that the custom resource can own objects and carry a status.
   returned: when there is no problem
   type: bool
-changes:
-  description: What changed in the custom resource, as entries of a diff.
-  returned: always
-  type: list
-  elements: dict
 """

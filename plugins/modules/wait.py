@@ -13,9 +13,9 @@ description:
   - An instance that is not ready in time does not fail the task. P(media.immich.summary#filter) says why it is not.
 author: The immich-operator authors (!UNKNOWN)
 options:
-  cr:
-    description: The custom resource with all defaults, as a mapping or as RV(media.immich.store#module:json).
-    type: raw
+  stored:
+    description: RV(media.immich.store#module:json).
+    type: str
     required: true
   images:
     description: As for P(media.immich.plan#filter), with gaps filled by the images that a deployed operator comes with.
@@ -24,7 +24,7 @@ options:
     description:
       - What P(media.immich.report#filter) said of the pass before. If something was refused in it, nothing is waited for,
         and RV(json) is this report.
-    type: raw
+    type: str
   timeout:
     description: For how many seconds to wait at most.
     type: int
@@ -46,7 +46,7 @@ seealso:
 EXAMPLES = r"""
 - name: Wait until it is ready
   media.immich.wait:
-    cr: "{{ stored.json }}"
+    stored: "{{ stored.json }}"
     timeout: 600
   register: waited
   failed_when: not waited.ready
@@ -63,7 +63,7 @@ waited:
   type: float
   sample: 31.5
 json:
-  description: The last report as P(media.immich.report#filter) gives it, less the custom resource, as JSON behind V(json:).
+  description: The last report as P(media.immich.report#filter) gives it, less the custom resource, as JSON behind a space.
   returned: success
   type: str
 """

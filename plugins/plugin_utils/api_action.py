@@ -19,6 +19,7 @@ from .kube.connection_settings import CONNECTION_ARGUMENTS, ConnectionSettings
 from .kube.packages import missing
 from .kube.resource_paths import BUILT_IN, Resource
 from .kube.transport import Transport, connected
+from .kube.values import structure
 from .spec.custom_kinds import CUSTOM_KINDS
 
 with contextlib.suppress(ImportError):  # said where it is used
@@ -34,7 +35,7 @@ KNOWN = BUILT_IN | {(row.api_version, row.kind): Resource(row.plural, row.namesp
 class ApiAction(ActionBase):  # type: ignore[misc] # ansible-core ships no types
     """An action that talks to one API server from the controller, without a connection plugin or a module process.
 
-    Subclasses set ARGUMENTS and VALUES and implement `perform`.
+    Subclasses set ARGUMENTS, VALUES and TEXTS and implement `perform`.
     """
 
     _supports_check_mode = True
@@ -44,10 +45,10 @@ class ApiAction(ActionBase):  # type: ignore[misc] # ansible-core ships no types
 
     ARGUMENTS: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """Argument spec of the small arguments; the connection's are added."""
-    VALUES: ClassVar[Mapping[str, tuple[type, ...]]] = {}
+    VALUES: ClassVar[Mapping[str, type]] = {}
     """Arguments that hold manifests, with their types. They bypass the argument spec, which copies what it checks."""
-    REQUIRED: ClassVar[tuple[str, ...]] = ()
-    """Those of VALUES that must be given."""
+    TEXTS: ClassVar[tuple[str, ...]] = ()
+    """Arguments that are texts of earlier tasks (`values.text`); `perform` gets the mappings in them."""
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """The result of the task. What the API server or the network refuses is a failed result, not a traceback."""
@@ -90,19 +91,21 @@ class ApiAction(ActionBase):  # type: ignore[misc] # ansible-core ships no types
 
     def _checked_arguments(self) -> dict[str, Any]:
         given = dict(self._task.args)
-        values = {name: given.pop(name) for name in self.VALUES if name in given}
+        values = {name: given.pop(name, None) for name in (*self.VALUES, *self.TEXTS)}
         validation = ArgumentSpecValidator({**CONNECTION_ARGUMENTS, **self.ARGUMENTS}).validate(given)
         if validation.error_messages:
             raise AnsibleActionFail(f"{self._task.action}: {'; '.join(validation.error_messages)}")
         arguments: dict[str, Any] = dict(validation.validated_parameters)
-        for name, kinds in self.VALUES.items():
-            value = values.get(name)
-            if value is None and name in self.REQUIRED:
-                raise AnsibleActionFail(f"{self._task.action}: missing required argument: {name}")
-            if value is not None and not isinstance(value, kinds):
-                wanted = " or a ".join("mapping" if kind is dict else kind.__name__ for kind in kinds)
+        for name, kind in self.VALUES.items():
+            value = values[name]
+            if value is not None and not isinstance(value, kind):
+                wanted = "mapping" if kind is dict else kind.__name__
                 raise AnsibleActionFail(f"{self._task.action}: {name} must be a {wanted}, not {type(value).__name__}")
             arguments[name] = self._as_json(name, value)
+        for name in self.TEXTS:
+            arguments[name] = None if values[name] is None else structure(values[name])
+            if arguments[name] is None and values[name] is not None:
+                raise AnsibleActionFail(f"{self._task.action}: {name} must be the `json` of an earlier task's result")
         return arguments
 
     def _as_json(self, name: str, value: Any) -> Any:

@@ -17,6 +17,7 @@ from .reasons import Reason
 ROUTE_API = named("Route").api_version
 INGRESS_API = named("Ingress").api_version
 
+KINDS = ("Ingress", "Route")
 
 PATH_TYPES = ("Prefix", "Exact", "ImplementationSpecific")
 

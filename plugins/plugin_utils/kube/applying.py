@@ -70,6 +70,7 @@ class Outcome:
             "component": self.component,
             "apiVersion": self.ref.api_version,
             "kind": self.ref.kind,
+            "namespace": self.ref.namespace,
             "name": self.ref.name,
             "changed": self.changed,
             "error": explained(self.error, self.ref) if self.error else None,
@@ -106,6 +107,7 @@ def apply_steps(
     in_parallel: InParallel,
     field_manager: str = FIELD_MANAGER,
     dry_run: bool = False,
+    earlier: Iterable[Mapping[str, Any]] = (),
 ) -> list[Outcome]:
     """One outcome per step, in the order of the steps.
 
@@ -118,12 +120,27 @@ def apply_steps(
     `dry_run` says that `objects_for` writes nothing. The API server then judges each step by what is stored and not by
     what the steps before it would have made of that. A refusal of an object that an earlier step changes is taken for
     this, because such a step is there to make the later one possible.
+
+    `earlier` are what steps of the same plan came to before: `Outcome.as_dict` with the `stage` of the step. They hold
+    back what they would have held back in the same call.
     """
     known = None if live is None else {_identity(ObjectRef.of(item)): item for item in live}
     outcomes: dict[int, Outcome] = {}
     prepared: set[tuple[str, str, str]] = set()
+    failed_earlier: list[tuple[int, str, ObjectRef]] = []
+    for result in earlier:
+        ref = ObjectRef(result["apiVersion"], result["kind"], result["name"], result["namespace"])
+        if result["error"]:
+            failed_earlier.append((result["stage"], result["component"], ref))
+        elif known is not None:
+            _remember(known, ref, result["object"])
+        if dry_run and result["changed"]:
+            prepared.add(_identity(ref))
     for stage in sorted({step.get("stage", 0) for step in steps}):
-        failed = {outcome.component: outcome for outcome in outcomes.values() if outcome.component and outcome.error}
+        failed = {component: ref for before, component, ref in failed_earlier if before < stage}
+        failed |= {
+            outcome.component: outcome.ref for outcome in outcomes.values() if outcome.component and outcome.error
+        }
         positions = []
         for position, step in enumerate(steps):
             cause = failed.get(str(step.get("component"))) or failed.get(str(step.get("after")))
@@ -137,27 +154,28 @@ def apply_steps(
         outcomes.update(zip(positions, in_parallel(work), strict=True))
         if dry_run:
             prepared |= {_identity(outcomes[position].ref) for position in positions if outcomes[position].changed}
-        if known is not None:
-            _remember(known, [outcomes[position] for position in positions])
+        for outcome in (outcomes[position] for position in positions):
+            if known is not None and outcome.error is None:
+                _remember(known, outcome.ref, outcome.object)
     errors = [outcome.error for outcome in outcomes.values()]
-    if errors and all(isinstance(error, Unreachable | Malformed | HeldBack) for error in errors):
-        raise next(error for error in errors if isinstance(error, Unreachable | Malformed))
+    unreachable = [error for error in errors if isinstance(error, Unreachable | Malformed)]
+    if unreachable and all(isinstance(error, Unreachable | Malformed | HeldBack) for error in errors):
+        raise unreachable[0]
     return [outcomes[position] for position in range(len(steps))]
 
 
-def _held_back(step: Step, cause: Outcome) -> Outcome:
+def _held_back(step: Step, cause: ObjectRef) -> Outcome:
     ref = ObjectRef.of(step[VERBS[step["verb"]]])
-    error = HeldBack(f"{ref}: left as it is, because {cause.ref} could not be written")
+    error = HeldBack(f"{ref}: left as it is, because {cause} could not be written")
     return Outcome(verb=step["verb"], component=step["component"], ref=ref, before=None, error=error)
 
 
-def _remember(known: dict[tuple[str, str, str], Manifest], outcomes: Iterable[Outcome]) -> None:
-    """A later stage starts from what an earlier one left behind."""
-    for outcome in outcomes:
-        if outcome.error is None and outcome.object is not None:
-            known[_identity(outcome.ref)] = outcome.object
-        elif outcome.error is None:
-            known.pop(_identity(outcome.ref), None)
+def _remember(known: dict[tuple[str, str, str], Manifest], ref: ObjectRef, left: Manifest | None) -> None:
+    """A later stage starts from what an earlier one left behind, None where that was a deletion."""
+    if left is None:
+        known.pop(_identity(ref), None)
+    else:
+        known[_identity(ref)] = left
 
 
 def _carry_out(

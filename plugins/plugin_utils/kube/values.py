@@ -34,12 +34,12 @@ def plain(value: Any) -> Any:
     return float(value) if isinstance(value, float) else value
 
 
-TEXT_MARK = "json:"
+TEXT_MARK = " "
 """Before each JSON text between tasks: ansible-core 2.18 turns a template's result that starts like JSON into a dict."""
 
 
 def text(value: Any) -> str:
-    """What travels from task to task: the JSON of a value, behind TEXT_MARK.
+    """What travels from task to task, always: the JSON of a value, behind TEXT_MARK.
 
     One text, because of a structure Ansible looks at each single value whenever an expression mentions it, which for a
     whole instance takes longer than all the rest of a pass.
@@ -47,15 +47,10 @@ def text(value: Any) -> str:
     return TEXT_MARK + json.dumps(value)
 
 
-def structure(value: Any) -> Any:
-    """What a text of `text` (or plain JSON) holds; `plain(value)` of all that is no text. ValueError when it is no JSON."""
-    return json.loads(str.__str__(value).removeprefix(TEXT_MARK)) if isinstance(value, str) else plain(value)
-
-
-def mapping(value: Any) -> dict[str, Any] | None:
-    """`structure(value)` if that is a mapping, None if it is anything else or no JSON."""
+def structure(told: Any) -> dict[str, Any] | None:
+    """The mapping in a text of `text` (or in plain JSON); None for all that is no text, or the text of something else."""
     try:
-        found = structure(value)
+        found = json.loads(str.__str__(told)) if isinstance(told, str) else None
     except ValueError:
         return None
     return found if isinstance(found, dict) else None

@@ -16,6 +16,7 @@ from ..spec import names
 from ..spec.checks import check
 from ..spec.names import Component, spec_key
 from . import claims, pairing
+from .sections import Section, in_sections, section_of
 
 CLEAN_UP_STAGE = 3
 
@@ -37,13 +38,17 @@ class Plan:
     notices: list[Notice] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
-        """{"cr", "state", "steps": [...], "notices": [{"component", "effect", "reason", "message", "retry"}, ...]}"""
+        """{"cr", "state", "steps": [...], "notices": [{"component", "effect", "reason", "message", "retry"}, ...]}
+
+        Steps are what `applying.apply_steps` takes. Their `section` (sections.Section) is what a play chooses them by, and
+        `needs` are sections that have to be applied before in the same play.
+        """
         result: dict[str, Any] = plain(self._content())
         return result
 
     def as_text(self) -> str:
-        """The same as a text, see `values.text`."""
-        return text(self._content())
+        """{"plan": the same} as a text (`values.text`), to which `apply` adds what became of it."""
+        return text({"plan": self._content()})
 
     def _content(self) -> dict[str, Any]:
         notices = [notice.as_dict() for notice in self.notices]
@@ -71,7 +76,7 @@ def plan(cr: Mapping[str, Any], *, seen: Mapping[str, Any], images: Mapping[str,
     instance, cluster = Instance.from_cr(cr), Cluster(seen)
     first = [*keeping.without_owner(instance, cluster).steps, *_without_former_finalizer(cr)]
     if dig(cr, "metadata", "deletionTimestamp"):
-        return Plan(cr, State.DELETING, first)
+        return Plan(cr, State.DELETING, in_sections(first))
     notices = [*_problems(cr), *_missing_images(instance, images), *_missing_pull_secrets(instance, cluster)]
     neighbours = seen.get("neighbours") or ()
     dangers = claims.notices(instance, cluster, neighbours)
@@ -88,7 +93,7 @@ def plan(cr: Mapping[str, Any], *, seen: Mapping[str, Any], images: Mapping[str,
     ]
     server_stays = Component.SERVER in blocked and instance.is_enabled(Component.SERVER)
     unwanted = _unwanted(instance, cluster, draft, server_stays=server_stays, running=_to_be_left_running(dangers))
-    return Plan(cr, State.PRESENT, [*first, *steps, *unwanted], notices)
+    return Plan(cr, State.PRESENT, in_sections([*first, *steps, *unwanted]), notices)
 
 
 def blocked_components(notices: Iterable[Notice]) -> set[str]:
@@ -198,7 +203,7 @@ def _unwanted(
         and not (server_stays and described.feeds_server)
         and not (described.workload and each.kind == described.workload.kind and described.component in running)
     ]
-    return [
+    steps: list[dict[str, Any]] = [
         {
             "verb": "delete",
             "component": str(component),
@@ -208,4 +213,9 @@ def _unwanted(
         }
         for kind, name, component in candidates
         if (live := cluster.live(kind, name)) and instance.may_remove(live)
+    ]
+    needed = [dict.fromkeys([section_of(step), str(Component.SERVER)]) for step in steps]
+    return [
+        {**step, "section": str(Section.CLEAN_UP), "needs": list(needs)}
+        for step, needs in zip(steps, needed, strict=True)
     ]

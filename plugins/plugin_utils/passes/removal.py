@@ -12,6 +12,7 @@ from ..kube.values import Manifest, dig
 from ..spec import names
 from ..spec.references import NAMES
 from .planning import CLEAN_UP_STAGE, State
+from .sections import Section, in_sections
 
 
 def removal(cr: Mapping[str, Any], *, seen: Mapping[str, Any]) -> dict[str, Any]:
@@ -48,7 +49,9 @@ def removal(cr: Mapping[str, Any], *, seen: Mapping[str, Any]) -> dict[str, Any]
     there = references | set(objects)
     kept = {key for key in there - set(removed) if key in data or key[0] == "PersistentVolumeClaim"}
     told = {"state": str(State.DELETING), "notices": [], "kept": sorted(f"{kind} {name}" for kind, name in kept)}
-    return {"steps": steps, **told}
+    needs = {"needs": [str(Section.KEPT)]}  # what the custom resource owns goes with it
+    steps = [{**step, **(needs if step.get("target", {}).get("kind") == names.KIND else {})} for step in steps]
+    return {"steps": in_sections(steps), **told}
 
 
 def _names_of_ours(instance: str) -> set[tuple[str, str]]:

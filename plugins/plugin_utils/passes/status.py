@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from ..components import exposure, registry
@@ -52,6 +52,9 @@ def report(plan: Mapping[str, Any], outcome: Mapping[str, Any], seen: Mapping[st
     `current` is the custom resource as it was read. After a removal there is `kept` too.
 
     Where `seen` or `outcome` hold a "problem" in the place of what was read or done, it is the failure.
+
+    `outcome["left"]` are sections of the plan that were left out. What was not applied, no status may tell of: then there
+    is none, `left` is handed on, and what keeps the other sections from working is among the failures.
     """
     results = list(outcome.get("results") or ())
     notices = [Notice.from_dict(notice) for notice in plan["notices"]]
@@ -64,6 +67,8 @@ def report(plan: Mapping[str, Any], outcome: Mapping[str, Any], seen: Mapping[st
         return {**nothing, **told, "status": _unread_status(seen.get("cr"), problem), "failures": [problem]}
     if problem := outcome.get("problem"):  # nobody there to write a status to
         return {**nothing, **told, "failures": [problem]}
+    if left := outcome.get("left"):
+        return {**nothing, **told, "left": left, "failures": [*failures, *_hindrances(notices, outcome["done"])]}
     if plan["state"] != State.PRESENT:
         return {**nothing, **told}
     instance = Instance.from_cr(plan["cr"])
@@ -93,6 +98,18 @@ def report(plan: Mapping[str, Any], outcome: Mapping[str, Any], seen: Mapping[st
         "requeue_after": LOOK_AGAIN if unexplained else None,
         **told,
     }
+
+
+def _hindrances(notices: Iterable[Notice], done: Container[str]) -> list[str]:
+    """What keeps one of the sections from working. Each has the name of its component; the server waits for others."""
+    waited_for = registry.feed_server() if Component.SERVER in done else frozenset()
+    return [
+        notice.message
+        for notice in notices
+        if notice.effect is not Effect.WARNS
+        and not notice.retry  # which is a failure anyway
+        and (notice.component in done or notice.component in waited_for)
+    ]
 
 
 def _unread_status(cr: Manifest | None, problem: str) -> dict[str, Any] | None:
@@ -325,7 +342,8 @@ def _changes(results: Iterable[Mapping[str, Any]], seen: Mapping[str, Any]) -> l
             continue
         existed = (result["kind"], result["name"]) in before or result["kind"] == names.KIND
         verb = "removed" if result["verb"] == "delete" else "changed" if existed else "created"
-        words.append(f"{verb} {result['kind']} {result['name']}")
+        section = f" ({result['section']})" if result.get("section") else ""
+        words.append(f"{verb} {result['kind']} {result['name']}{section}")
     return list(dict.fromkeys(words))
 
 

@@ -12,18 +12,30 @@ __all__ = ["summary"]
 def summary(
     report: Mapping[str, Any], *, name: str, namespace: str, is_stored: bool, waited: float | None = None
 ) -> dict[str, Any]:
-    """{"lines": what there is, "problem": why the play has failed, or None} of a report (status.report).
+    """{"lines", "problem", "has_status"} of a report (status.report): what there is, why the play has failed (or None), and
+    whether there is a status to be stored.
 
     `is_stored`: there is a custom resource that carries the status, so that a play need not fail for what it says.
     `waited`: the seconds that the instance was given to get ready, None when nobody waited.
     """
     title = f"Immich {namespace}/{name}"
+    told = _told(report, title, namespace=namespace, is_stored=is_stored, waited=waited)
+    return {**told, "has_status": report.get("status") is not None}
+
+
+def _told(
+    report: Mapping[str, Any], title: str, *, namespace: str, is_stored: bool, waited: float | None
+) -> dict[str, Any]:
+    left = f"{title}: only a part was chosen; left out: {', '.join(report.get('left') or ())}"
     if (kept := report.get("kept")) is not None:
         failures = "; ".join(report.get("failures") or ())
         return {
-            "lines": [f"kept in namespace {namespace}: {', '.join(kept) or 'nothing'}"],
+            "lines": [left if report.get("left") else f"kept in namespace {namespace}: {', '.join(kept) or 'nothing'}"],
             "problem": f"{title} is not removed: {failures}" if failures else None,
         }
+    if report.get("left"):
+        lines = [left, "The status is not written: a play of the whole instance tells what it is like"]
+        return {"lines": lines, "problem": _problem(report, {}, title, is_stored=is_stored, waited=None)}
     status = report.get("status") or {}
     conditions = {condition["type"]: condition for condition in status.get("conditions") or ()}
     lines = [f"{title}: {'ready' if status.get('ready') else 'not ready'}"]

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.media.immich.plugins.plugin_utils.kube.values import text
 from immich_operator.engine import Play
 from immich_operator.engine.fork import ForkEngine
 from localcluster.testing import Cluster
@@ -68,7 +69,10 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkEngine]:
 
 @pytest.fixture
 def play(cluster: Cluster, engine: ForkEngine, tmp_path: Path) -> RunTasks:
-    """Run tasks, given as (action, arguments); their results, which must be the same on their way through a variable."""
+    """Run tasks, given as (action, arguments), and return their results.
+
+    What `apply` and `observe` tell in `json` is in the result itself; it must be the same on its way through a variable.
+    """
 
     def run(*tasks: tuple[str, Manifest], args: tuple[str, ...] = (), kubeconfig: Path | None = None) -> list[Manifest]:
         variables = {f"args_{position}": unsafe(arguments) for position, (_, arguments) in enumerate(tasks)}
@@ -109,7 +113,10 @@ def play(cluster: Cluster, engine: ForkEngine, tmp_path: Path) -> RunTasks:
             threading.Event(),
         )
         assert done.ok(), done
-        return list(json.loads(results.read_text()))
+        return [
+            {**result, **json.loads(result["json"])} if "json" in result else result
+            for result in json.loads(results.read_text())
+        ]
 
     return run
 
@@ -131,6 +138,9 @@ def instance(namespace: str, **spec: Any) -> Manifest:
 def manifest(api_version: str, kind: str, namespace: str, name: str = "x", **rest: Any) -> Manifest:
     metadata = {"name": name, "namespace": namespace, "labels": LABELS}
     return {"apiVersion": api_version, "kind": kind, "metadata": metadata, **rest}
+
+
+NOTHING_THERE = text({"objects": []})
 
 
 def apply_step(item: Manifest, **rest: Any) -> Manifest:
@@ -247,13 +257,21 @@ def role(kubeconfig: Path, namespace: str, folder: Path) -> tuple[int, str]:
     return done.returncode, said.replace('\\"', '"')  # until 2.18, messages come within JSON
 
 
-def test_without_an_api_server_the_task_fails_and_says_where_it_looked(namespace: str, play: RunTasks) -> None:
+def test_without_an_api_server_it_is_said_where_it_was_looked_for(namespace: str, play: RunTasks) -> None:
     elsewhere = {"host": "https://127.0.0.1:1", "api_key": "s3cr3t"}
+    steps = [apply_step(manifest("v1", "ConfigMap", namespace))]
 
-    [seen] = play(("observe", {"cr": instance(namespace), **elsewhere}))
+    seen, written, planned = play(
+        ("observe", {"cr": instance(namespace), **elsewhere}),
+        ("apply", {"steps": steps, **elsewhere}),
+        ("apply", {"plan": text({"plan": {"steps": steps}}), **elsewhere}),
+    )
 
-    assert seen["failed"]
-    assert "API server https://127.0.0.1:1: cannot connect: Connection refused" in seen["msg"]
+    said = "API server https://127.0.0.1:1: cannot connect: Connection refused"
+    assert (seen.get("failed", False), planned.get("failed", False), written["failed"]) == (False, False, True)
+    assert said in seen["problem"]
+    assert said in written["msg"]
+    assert said in planned["problem"], "its message would be hidden"
 
 
 def test_apply_does_each_kind_of_step_and_nothing_the_second_time(
@@ -277,11 +295,11 @@ def test_apply_does_each_kind_of_step_and_nothing_the_second_time(
         },
         {"verb": "delete", "component": "x", "target": {**target, "name": "doomed", "uid": doomed["metadata"]["uid"]}},
     ]
-    [first] = play(("apply", {"steps": steps, "live": []}), args=("--diff",))
+    [first] = play(("apply", {"steps": steps, "live": NOTHING_THERE}), args=("--diff",))
     live = [cluster.api.find("ConfigMap", "applied", namespace), cluster.api.find("Secret", "made", namespace)]
     mark = cluster.audit.mark()
 
-    [second] = play(("apply", {"steps": steps[:2], "live": live}))
+    [second] = play(("apply", {"steps": steps[:2], "live": text({"objects": live})}))
 
     assert [(item["verb"], item["changed"], item["error"]) for item in first["results"]] == [
         (verb, True, None) for verb in ("apply", "create", "merge", "delete")
@@ -293,6 +311,32 @@ def test_apply_does_each_kind_of_step_and_nothing_the_second_time(
     assert [entry for entry in cluster.audit.since(mark) if entry.user_agent.startswith(PASS)] == []
 
 
+def test_the_sections_of_a_plan_are_carried_out_one_by_one_and_what_is_left_is_told(
+    cluster: Cluster, namespace: str, play: RunTasks
+) -> None:
+    def planned(name: str, section: str, **rest: Any) -> Manifest:
+        return apply_step(manifest("v1", "ConfigMap", namespace, name), section=section, **rest)
+
+    steps = [
+        planned("a", "valkey"),
+        planned("b", "server"),
+        planned("c", "clean-up", needs=["server"]),
+        planned("d", "clean-up", needs=["valkey"]),
+    ]
+    plan = text({"plan": {"steps": steps, "state": "present"}})
+
+    [server] = play(("apply", {"plan": plan, "section": "server"}), args=("--diff",))
+    [clean_up] = play(("apply", {"plan": server["json"], "section": "clean-up"}), args=("--diff",))
+
+    assert [(item["name"], item["section"]) for item in server["results"]] == [("b", "server")]
+    assert (server["done"], server["left"]) == (["server"], ["valkey", "clean-up"])
+    assert [item["name"] for item in clean_up["results"]] == ["b", "c"], "d waits for another section"
+    assert (clean_up["done"], clean_up["left"]) == (["server", "clean-up"], ["valkey", "clean-up"])
+    titles = [entry["before_header"] for entry in clean_up["changes"]]
+    assert titles == [f"ConfigMap {namespace}/b (server)", f"ConfigMap {namespace}/c (clean-up)"]
+    assert cluster.api.find("ConfigMap", "a", namespace) is None
+
+
 @pytest.mark.parametrize("maker", ["a pass", "somebody else"])
 def test_a_create_that_comes_second_changes_nothing(
     cluster: Cluster, namespace: str, play: RunTasks, maker: str
@@ -301,13 +345,13 @@ def test_a_create_that_comes_second_changes_nothing(
         return manifest("v1", "Secret", namespace, "made", data={"password": value, value[:1]: value})
 
     if maker == "a pass":
-        play(("apply", {"steps": [{"verb": "create", "object": secret("Zmlyc3Q=")}], "live": []}))
+        play(("apply", {"steps": [{"verb": "create", "object": secret("Zmlyc3Q=")}], "live": NOTHING_THERE}))
     else:
         cluster.api.create(secret("Zmlyc3Q="))
     first = cluster.api.get("Secret", "made", namespace)
     mark = cluster.audit.mark()
 
-    [second] = play(("apply", {"steps": [{"verb": "create", "object": secret("c2Vjb25k")}], "live": []}))
+    [second] = play(("apply", {"steps": [{"verb": "create", "object": secret("c2Vjb25k")}], "live": NOTHING_THERE}))
 
     [outcome] = second["results"]
     assert (outcome["changed"], outcome["error"], outcome["object"]) == (False, None, first)
@@ -363,7 +407,7 @@ def test_check_mode_asks_the_api_server_and_stores_nothing(
     status = {"api_version": "media.rm3l.org/v1alpha1", "kind": "Immich", "name": "photos", "namespace": namespace}
 
     outcome, written = play(
-        ("apply", {"steps": steps, "live": []}),
+        ("apply", {"steps": steps, "live": NOTHING_THERE}),
         ("k8s_status", {**status, "status": {"ready": True}, "events": [{"reason": "Made"}]}),
         args=("--check",),
     )
@@ -389,7 +433,7 @@ def test_routes_go_through_the_openshift_client(
     mark = cluster.audit.mark()
 
     made, seen, merged, refused, gone = play(
-        ("apply", {"steps": [apply_step(route)], "live": []}),
+        ("apply", {"steps": [apply_step(route)], "live": NOTHING_THERE}),
         ("observe", {"cr": instance(namespace)}),
         ("apply", {"steps": [{"verb": "merge", "target": target, "patch": {"spec": {"path": "/p"}}}]}),
         ("apply", {"steps": [{"verb": "delete", "target": {**target, "uid": "another"}}]}),
@@ -438,7 +482,7 @@ def test_status_is_written_once_with_its_event_and_report(
     mark = cluster.audit.mark()
 
     first, second = play(
-        ("k8s_status", {**arguments, "events": [event], "report": {"changed": ["x"]}}),
+        ("k8s_status", {**arguments, "events": [event], "report": text({"changed": ["x"]})}),
         ("k8s_status", arguments),
     )
 
@@ -501,7 +545,7 @@ def test_a_failure_that_no_status_tells_of_fails_the_task_whatever_is_asked_for(
 ) -> None:
     unread = {"status": None, "events": [], "failures": ["immiches is forbidden"], "current": None}
 
-    [result] = play(("k8s_status", status_arguments(namespace, report=unread, failures=[])))
+    [result] = play(("k8s_status", status_arguments(namespace, report=text(unread), failures=[])))
 
     assert (result["failed"], result["msg"]) == (True, "immiches is forbidden")
 
@@ -553,7 +597,17 @@ def test_an_event_that_cannot_be_posted_is_a_warning(
 
 
 MISUSE: list[tuple[str, Manifest, str]] = [
-    ("observe", {}, "missing required argument: cr"),
+    ("observe", {}, "give either cr or stored"),
+    ("observe", {"cr": " {}"}, "cr must be a mapping, not"),
+    ("apply", {"plan": {"plan": {"steps": []}}}, "plan must be the `json` of an earlier task's result"),
+    ("apply", {"plan": " {}"}, "plan must be what media.immich.plan returned"),
+    (
+        "apply",
+        {"steps": [apply_step(manifest("v1", "ConfigMap", "n"))], "live": ' {"problem": "none there"}'},
+        "none there",
+    ),
+    ("wait", {}, "stored must be"),
+    ("show_diff", {"outcome": {}}, "outcome must be the `json` of an earlier task's result"),
     ("observe", {"cr": {"metadata": {"name": "x"}}}, "cr.metadata.namespace must be given"),
     ("observe", {"cr": {}, "crd": 1}, "crd"),
     ("apply", {}, "give either steps or plan"),
@@ -562,6 +616,14 @@ MISUSE: list[tuple[str, Manifest, str]] = [
     ("k8s_status", {"kind": "x"}, "name"),
     ("k8s_status", {"kind": "x", "name": "x", "events": [{}]}, "events[0] must be a mapping with a reason"),
 ]
+
+
+def test_a_text_between_tasks_stays_one_whatever_is_in_it(cluster: Cluster, namespace: str, play: RunTasks) -> None:
+    cr = instance(namespace, server={"podAnnotations": {"a": "{{ 7 * 7 }}", "b": "{% raw %}", "c": "true"}})
+    tasks = play(("observe", {"cr": cr}), ("observe", {"stored": text({"cr": cr, "is_current": True})}))
+
+    assert [task["given"] for task in tasks] == [cr, cr]
+    assert all(isinstance(task["json"], str) for task in tasks)
 
 
 def test_misuse_is_named(play: RunTasks) -> None:

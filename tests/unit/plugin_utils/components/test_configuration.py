@@ -401,7 +401,7 @@ def test_settings_that_are_nested_deeper_leave_everything_as_it_is(levels):
     assert not has(plan, "Deployment", "photos-server")
     assert not has(plan, "ConfigMap", "photos-immich-config")
     assert deletions(plan) == []
-    assert structure(plan.as_text())["state"] == "present"
+    assert structure(plan.as_text())["plan"]["state"] == "present"
 
 
 def test_settings_without_a_file_are_ignored_with_a_warning():

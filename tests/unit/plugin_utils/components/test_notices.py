@@ -30,7 +30,7 @@ def test_a_notice_is_read_back_with_the_words_of_its_lists():
 
 def test_a_notice_goes_through_json_and_stays_what_it_is():
     plan = plan_for(a_cr({"server": {"envFrom": [{"secretRef": {"name": "gone"}}]}, "postgres": {"host": "x"}}))
-    travelled = json.loads(plan.as_text().removeprefix("json:"))["notices"]
+    travelled = json.loads(plan.as_text())["plan"]["notices"]
 
     assert {type(value) for notice in plan.notices for value in notice[:3]} == {Component, Effect, Reason}
     assert plan.notices

@@ -364,3 +364,65 @@ def test_check_mode_takes_a_step_for_possible_that_an_earlier_one_prepares() -> 
 
     assert carried_out(dry_run=True)[1:] == [(True, False), (False, True)], "y was prepared by nothing"
     assert carried_out(dry_run=False)[1:] == [(False, True), (False, True)]
+
+
+class TestInParts:
+    """The steps of one plan in several calls come to the same as in one."""
+
+    def one_by_one(self, work: Iterable[Callable[[], Any]]) -> list[Any]:
+        return [item() for item in work]
+
+    def carry_out(
+        self, steps: list[Manifest], recorder: Recorder, live: list[Manifest], *, dry_run: bool = False
+    ) -> list[Manifest]:
+        """A call for each step."""
+        results: list[Manifest] = []
+        for each in steps:
+            outcomes = apply_steps(
+                [each],
+                live,
+                objects_for=lambda _: recorder,
+                in_parallel=self.one_by_one,
+                dry_run=dry_run,
+                earlier=results,
+            )
+            results += [{**outcome.as_dict(), "stage": each.get("stage", 0)} for outcome in outcomes]
+        return results
+
+    def test_what_an_earlier_part_failed_at_holds_back_what_comes_after_it_and_nothing_else(self) -> None:
+        recorder = Recorder({"bad": ApiError(403, "Forbidden", "no", subject="ConfigMap n/bad")})
+        steps = [
+            step("apply", "bad", component="server"),
+            step("apply", "beside", component="server"),
+            step("delete", "old", component="valkey", after="server", stage=3),
+            step("apply", "good", component="postgres", stage=2),
+        ]
+
+        bad, beside, old, good = self.carry_out(steps, recorder, [config_map("old")])
+
+        assert "no" in bad["error"]
+        assert old["error"] == "ConfigMap n/old: left as it is, because ConfigMap n/bad could not be written"
+        assert [(item["changed"], item["error"]) for item in (beside, good)] == [(True, None), (True, None)]
+
+    def test_an_object_that_an_earlier_part_has_changed_is_not_taken_for_the_old_one(self) -> None:
+        old = config_map("x", a="old")
+        recorder = Recorder(stored=[old])
+        steps = [step("merge", "x", patch={"data": {"a": "new"}}), step("delete", "x"), step("apply", "x")]
+
+        self.carry_out(steps, recorder, [old])
+
+        assert recorder.calls[-2:] == [("find", "x"), ("apply", "x")], "it is gone, so it is looked up"
+
+    def test_check_mode_takes_a_step_for_possible_that_an_earlier_part_prepares(self) -> None:
+        refusal = ApiError(422, "Invalid", "rollingUpdate: Forbidden", subject="ConfigMap n/x")
+        old = config_map("x", a="old")
+        recorder = Recorder(stored=[old])
+
+        def refuse(manifest: Manifest) -> Manifest:
+            raise refusal
+
+        recorder.apply = refuse  # type: ignore[method-assign]
+        steps = [step("merge", "x", patch={"data": {"a": "c"}}), step("apply", "x")]
+
+        assert [bool(r["error"]) for r in self.carry_out(steps, recorder, [old], dry_run=True)] == [False, False]
+        assert [bool(r["error"]) for r in self.carry_out(steps, recorder, [old], dry_run=False)] == [False, True]

@@ -10,7 +10,9 @@ from ansible.errors import AnsibleFilterError
 from ansible_collections.media.immich.plugins.filter.plan import plan as plan_filter
 from ansible_collections.media.immich.plugins.filter.removal import removal as removal_filter
 from ansible_collections.media.immich.plugins.filter.report import report as report_filter
+from ansible_collections.media.immich.plugins.filter.summary import summary as summary_filter
 from ansible_collections.media.immich.plugins.plugin_utils.components.images import DEFAULT_IMAGES
+from ansible_collections.media.immich.plugins.plugin_utils.kube.values import structure, text
 from ansible_collections.media.immich.plugins.plugin_utils.passes.planning import plan
 from ansible_collections.media.immich.plugins.plugin_utils.passes.status import report
 from support.instances import PASSWORD, a_claim, a_cr, a_secret, found, notices, plan_for, seen_with
@@ -214,10 +216,18 @@ def test_an_object_that_may_not_be_read_is_given_the_benefit_of_the_doubt():
     assert plan(cr, seen=seen, images=DEFAULT_IMAGES, new_password=PASSWORD).notices == []
 
 
+def as_told(cr):
+    return text({"given": cr, **seen_with(cr)})
+
+
+def planned(cr, images, **options):
+    return structure(plan_filter(as_told(cr), images, **options))["plan"]
+
+
 def test_the_filter_gives_a_new_password_each_time_of_32_letters_and_digits():
     cr = a_cr()
 
-    plans = [plan_filter(cr, seen_with(cr), DEFAULT_IMAGES) for _ in range(2)]
+    plans = [planned(cr, DEFAULT_IMAGES) for _ in range(2)]
 
     [one], [other] = ([s["object"]["data"]["password"] for s in p["steps"] if s["verb"] == "create"] for p in plans)
     assert one != other
@@ -227,14 +237,16 @@ def test_the_filter_gives_a_new_password_each_time_of_32_letters_and_digits():
 @pytest.mark.parametrize(
     "call",
     [
-        pytest.param(lambda: plan_filter("photos", {"objects": []}), id="plan-no-custom-resource"),
-        pytest.param(lambda: plan_filter({"metadata": None}, {"objects": []}), id="plan-no-metadata"),
-        pytest.param(lambda: plan_filter(a_cr(), {}), id="plan-nothing-seen"),
-        pytest.param(lambda: report_filter({}, {}), id="report-no-plan"),
-        pytest.param(lambda: report_filter({"plan": {}}, None), id="report-nothing-seen"),
-        pytest.param(lambda: plan_filter(a_cr(), "json:{"), id="plan-no-json"),
-        pytest.param(lambda: plan_filter({**a_cr(), "kind": "Toy"}, {"objects": []}), id="plan-another-kind"),
-        pytest.param(lambda: removal_filter({**a_cr(), "kind": "Toy"}, {"objects": []}), id="removal-another-kind"),
+        pytest.param(lambda: plan_filter(seen_with(a_cr())), id="plan-no-text"),
+        pytest.param(lambda: plan_filter(" {}"), id="plan-nothing-seen"),
+        pytest.param(lambda: plan_filter(" {"), id="plan-no-json"),
+        pytest.param(lambda: removal_filter(seen_with(a_cr())), id="removal-no-text"),
+        pytest.param(lambda: report_filter(" {}", " {}"), id="report-no-plan"),
+        pytest.param(lambda: report_filter(' {"plan": {}}', None), id="report-nothing-seen"),
+        pytest.param(lambda: report_filter({"plan": {}}, " {}"), id="report-no-text"),
+        pytest.param(lambda: plan_filter(text(seen_with({**a_cr(), "kind": "Toy"}))), id="plan-another-kind"),
+        pytest.param(lambda: removal_filter(text(seen_with({**a_cr(), "kind": "Toy"}))), id="removal-another-kind"),
+        pytest.param(lambda: summary_filter({}, "photos", "family"), id="summary-no-text"),
     ],
 )
 def test_misuse_of_a_filter_is_an_error_that_names_it(call):
@@ -247,7 +259,7 @@ def test_in_a_play_default_images_fill_what_neither_the_play_nor_the_environment
     monkeypatch.setenv("RELATED_IMAGE_postgres", "of the environment")
     cr = a_cr()
 
-    result = plan_filter(cr, seen_with(cr), {"server": "of the play", "valkey": ""}, default_images=True)
+    result = planned(cr, {"server": "of the play", "valkey": ""}, default_images=True)
 
     images = {
         step["object"]["metadata"]["name"]: step["object"]["spec"]["template"]["spec"]["containers"][0]["image"]
@@ -266,7 +278,7 @@ def test_under_a_runtime_a_missing_image_stays_a_condition_that_names_the_variab
     monkeypatch.delenv("RELATED_IMAGE_valkey", raising=False)
     cr = a_cr()
 
-    result = plan_filter(cr, seen_with(cr), {})
+    result = planned(cr, {})
 
     assert any("set RELATED_IMAGE_valkey" in notice["message"] for notice in result["notices"])
 
@@ -274,11 +286,10 @@ def test_under_a_runtime_a_missing_image_stays_a_condition_that_names_the_variab
 def test_what_a_filter_returns_is_marked_as_data():
     cr = a_cr({"immich": {"configuration": {"storageTemplate": {"template": "{{y}}"}}}})
 
-    result = plan_filter(cr, seen_with(cr), DEFAULT_IMAGES)
+    result = plan_filter(as_told(cr), DEFAULT_IMAGES)
 
-    [text] = [s["object"]["data"]["immich-config.yaml"] for s in result["steps"] if s["object"]["kind"] == "ConfigMap"]
-    assert "{{y}}" in text
-    assert type(text).__name__ == "AnsibleUnsafeText" or not is_trusted(text)
+    assert "{{y}}" in result
+    assert type(result).__name__ == "AnsibleUnsafeText" or not is_trusted(result)
 
 
 def is_trusted(text):

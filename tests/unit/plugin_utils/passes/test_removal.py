@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Taking an instance away keeps its data."""
 
-import pytest
-from ansible.errors import AnsibleFilterError
-
 from ansible_collections.media.immich.plugins.filter.removal import removal as removal_filter
+from ansible_collections.media.immich.plugins.plugin_utils.kube.values import structure, text
 from ansible_collections.media.immich.plugins.plugin_utils.passes.removal import removal
 from support.instances import a_claim, a_cr, an_instance_at_work, seen_with
 
@@ -101,12 +99,12 @@ def test_nothing_there_nothing_to_do():
     assert removal(a_cr(), seen=seen) == {"state": "deleting", "steps": [], "notices": [], "kept": []}
 
 
-def test_the_filter_takes_the_whole_custom_resource():
+def test_the_filter_gives_the_same_as_a_text():
     seen = seen_with(a_cr(), an_instance_at_work(a_cr()))
 
-    assert removal_filter(a_cr(), seen) == removal(a_cr(), seen=seen)
-    with pytest.raises(AnsibleFilterError, match="give the whole custom resource as a mapping, not str"):
-        removal_filter("photos", seen)
+    told = removal_filter(text({"given": a_cr(), **seen}))
+
+    assert structure(told) == {"plan": removal(a_cr(), seen=seen)}
 
 
 def test_a_claim_of_the_users_stays_even_when_it_carries_the_instances_labels():

@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 import yaml
 
+from ansible_collections.media.immich.plugins.plugin_utils.passes.sections import Section
 from ansible_collections.media.immich.plugins.plugin_utils.passes.summary import summary
 from ansible_collections.media.immich.plugins.plugin_utils.spec.custom_resources import (
     Described,
     Unusable,
     from_variables,
 )
+from ansible_collections.media.immich.plugins.plugin_utils.spec.names import Component
 
 ROLE = Path(__file__).parents[4] / "roles" / "immich"
 SPECS = yaml.safe_load((ROLE / "meta" / "argument_specs.yml").read_text(encoding="utf-8"))["argument_specs"]["main"][
@@ -44,8 +46,39 @@ def test_each_argument_has_a_default_and_says_which() -> None:
     assert said == {name: value for name, value in DEFAULTS.items() if name != "immich_cr"}, "it comes from a runtime"
 
 
-def test_the_states_are_files_of_tasks() -> None:
-    assert all((ROLE / "tasks" / f"{state}.yml").is_file() for state in SPECS["immich_state"]["choices"])
+def tasks_of_a_play() -> list[dict[str, Any]]:
+    """The tasks within blocks too, each with the block's tags."""
+    tasks = yaml.safe_load((ROLE / "tasks" / "play.yml").read_text(encoding="utf-8"))
+    return [
+        {**({"tags": task["tags"]} if "tags" in task else {}), **inner}
+        for task in tasks
+        for inner in task.get("block", [task])
+    ]
+
+
+def section_of(task: dict[str, Any]) -> str:
+    """The last word of an expression."""
+    return str(task["media.immich.apply"]["section"]).rstrip("' }").rpartition("'")[2]
+
+
+def test_a_play_applies_each_component_in_a_task_of_its_own_and_the_server_after_those_that_it_needs() -> None:
+    kept, resource, *components, server, ingress, clean_up = [
+        section_of(task) for task in tasks_of_a_play() if "media.immich.apply" in task
+    ]
+
+    assert sorted([*components, server]) == sorted(Component)
+    assert server == "server"
+    assert [kept, resource, ingress, clean_up] == list(Section)
+
+
+def test_each_component_has_the_tag_of_its_name_and_what_is_no_components_runs_whatever_tags_are_chosen() -> None:
+    tags = {section_of(task): task["tags"] for task in tasks_of_a_play() if "media.immich.apply" in task}
+    others = [task["tags"] for task in tasks_of_a_play() if "media.immich.apply" not in task]
+
+    of_their_own = {*Component, Section.CUSTOM_RESOURCE, Section.INGRESS}
+    assert {section for section, tag in tags.items() if tag == section} == of_their_own
+    assert tags["clean-up"] == "always", "it looks itself at what was chosen"
+    assert set(others) == {"always"}
 
 
 def test_a_deployed_pass_is_three_tasks() -> None:
@@ -143,9 +176,23 @@ def a_report(**conditions: str) -> dict[str, Any]:
             {"status": None, "failures": ["no way to the API server"], "kept": []}, {"is_stored": False},
             "Immich n/a is not removed: no way to the API server", id="not-removed",
         ),
+        pytest.param(
+            {"status": None, "failures": ["Secret sso does not exist"], "left": ["valkey"]}, {"is_stored": True},
+            "Immich n/a cannot work as it is: Secret sso does not exist", id="a-part",
+        ),
     ],
 )  # fmt: skip
 def test_a_play_fails_for_what_nobody_else_would_tell(
     report: dict[str, Any], options: dict[str, Any], problem: str | None
 ) -> None:
     assert summary(report, name="a", namespace="n", **options)["problem"] == problem
+
+
+def test_of_a_part_a_play_says_what_was_left_out_and_nothing_of_the_instance() -> None:
+    report = {"status": None, "failures": [], "left": ["library", "valkey"]}
+
+    told = summary(report, name="a", namespace="n", is_stored=True)
+
+    assert told["lines"][0] == "Immich n/a: only a part was chosen; left out: library, valkey"
+    assert "ready" not in " ".join(told["lines"])
+    assert (told["problem"], told["has_status"]) == (None, False)

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The sections of a plan. A play applies each in a task of its own, which a tag chooses; an operator applies all at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from typing import Any
+
+from ..components import exposure, keeping
+from ..kube.values import dig
+from ..spec import names
+from ..spec.names import Component
+from . import pairing
+
+KEYS = ("object", "target")
+
+
+class Section(StrEnum):
+    """Those that are no component's. The others are called as their components are."""
+
+    KEPT = "kept"  # sees to it that the data outlives the instance
+    CUSTOM_RESOURCE = "custom-resource"
+    INGRESS = "ingress"
+    CLEAN_UP = "clean-up"
+
+
+def in_sections(steps: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The steps, each with its `section`, if it has none yet."""
+    return [{"section": section_of(step), **step} for step in steps]
+
+
+def section_of(step: Mapping[str, Any]) -> str:
+    """By kind and component; what tells of no component of ours, an object without our label for instance, is CLEAN_UP."""
+    kind, component = next(dig(step, key, "kind") for key in KEYS if key in step), step["component"]
+    if kind == names.KIND:
+        return str(Section.CUSTOM_RESOURCE)
+    if kind in exposure.KINDS:
+        return str(Section.INGRESS)
+    if component == keeping.COMPONENT:
+        return str(Section.KEPT)
+    if component == pairing.COMPONENT:
+        return str(Component.POSTGRES)
+    return str(component if component in list(Component) else Section.CLEAN_UP)

@@ -71,7 +71,7 @@ ROLE = """\
                 uid: "{{ _media_rm3l_org_toy.metadata.uid }}"
                 controller: true
           data:
-            colour: "{{ toy_seen.cr.spec.colour }}"
+            colour: "{{ (toy_seen.json | from_json).cr.spec.colour }}"
 
 - name: Report
   media.immich.k8s_status:
@@ -80,8 +80,8 @@ ROLE = """\
     name: "{{ ansible_operator_meta.name }}"
     namespace: "{{ ansible_operator_meta.namespace }}"
     status:
-      colour: "{{ toy_seen.cr.spec.colour }}"
-      isWound: "{{ toy_seen.references | selectattr('object') | length > 0 }}"
+      colour: "{{ (toy_seen.json | from_json).cr.spec.colour }}"
+      isWound: "{{ (toy_seen.json | from_json).references | selectattr('object') | length > 0 }}"
 """
 
 WATCH = """\

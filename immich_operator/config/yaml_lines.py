@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import yaml
 
 from immich_operator.config import durations
-from immich_operator.kube.suggestions import closest
+from immich_operator.kube.client import closest
 
 T = TypeVar("T")
 

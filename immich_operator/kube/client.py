@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # the same files, by the name under which mypy reads them
     from plugins.plugin_utils.kube.kinds import named
     from plugins.plugin_utils.kube.status_merge import merged_conditions
     from plugins.plugin_utils.kube.status_writer import post_events
+    from plugins.plugin_utils.kube.suggestions import closest
     from plugins.plugin_utils.kube.timestamps import seconds_of, text_of
     from plugins.plugin_utils.kube.transport import Transport
     from plugins.plugin_utils.kube.values import FIELD_MANAGER, values_at
@@ -26,6 +27,7 @@ else:
     from ansible_collections.media.immich.plugins.plugin_utils.kube.kinds import named
     from ansible_collections.media.immich.plugins.plugin_utils.kube.status_merge import merged_conditions
     from ansible_collections.media.immich.plugins.plugin_utils.kube.status_writer import post_events
+    from ansible_collections.media.immich.plugins.plugin_utils.kube.suggestions import closest
     from ansible_collections.media.immich.plugins.plugin_utils.kube.timestamps import seconds_of, text_of
     from ansible_collections.media.immich.plugins.plugin_utils.kube.transport import Transport
     from ansible_collections.media.immich.plugins.plugin_utils.kube.values import FIELD_MANAGER, values_at
@@ -38,6 +40,7 @@ __all__ = [
     "ObjectRef",
     "Transport",
     "WatchStream",
+    "closest",
     "merged_conditions",
     "named",
     "post_events",

@@ -44,6 +44,14 @@ def test_nothing_is_done_for_a_custom_resource_that_is_being_deleted():
     assert (result.state, result.steps) == ("deleting", [])
 
 
+@pytest.mark.parametrize("live", [None, a_cr(generation=2)], ids=["nothing-read", "custom-resource-read"])
+def test_nothing_is_planned_while_it_is_not_known_what_there_is(live):
+    result = plan(a_cr(), seen={"problem": "no answer", "cr": live}, images=DEFAULT_IMAGES, new_password=PASSWORD)
+
+    assert (result.state, result.steps, result.notices) == ("unread", [], [])
+    assert result.cr == (live or a_cr())
+
+
 def test_the_live_custom_resource_wins_over_the_one_that_started_the_pass():
     asked, live = a_cr({"server": {"replicas": 1}}), a_cr({"server": {"replicas": 2}}, generation=2)
 

@@ -197,6 +197,15 @@ def test_what_the_server_does_not_run_with_goes_even_while_it_waits():
     assert deletions(plan_for(a_cr(spec), live)) == both("photos-machine-learning")
 
 
+def test_a_server_that_is_switched_off_keeps_nothing_of_what_it_ran_with():
+    live = an_instance_at_work(a_cr())
+    missing = {"valkey": {**EXTERNAL_QUEUES, "passwordSecretRef": {"name": "absent", "key": "p"}}}
+
+    gone = deletions(plan_for(a_cr({"server": {"enabled": False}, **missing}), live))
+
+    assert set(gone) == {*both("photos-server"), *both("photos-valkey")}
+
+
 booleans = st.booleans()
 references = st.sampled_from(
     [

@@ -9,6 +9,7 @@ from ansible.errors import AnsibleFilterError
 
 from ansible_collections.media.immich.plugins.filter.plan import plan as plan_filter
 from ansible_collections.media.immich.plugins.filter.report import report as report_filter
+from ansible_collections.media.immich.plugins.plugin_utils.components import keeping
 from ansible_collections.media.immich.plugins.plugin_utils.components.images import DEFAULT_IMAGES
 from ansible_collections.media.immich.plugins.plugin_utils.passes.planning import plan
 from ansible_collections.media.immich.plugins.plugin_utils.passes.status import report
@@ -95,6 +96,20 @@ def test_the_finalizer_of_the_former_operator_is_taken_off(finalizers, patches, 
     result = plan_for(cr)
 
     assert finalizer_patches(result) == [{"metadata": {"finalizers": rest, "resourceVersion": "7"}} for rest in patches]
+
+
+def test_a_custom_resource_goes_only_after_what_is_to_outlive_it_has_lost_its_owner():
+    result = plan_for(a_cr(finalizers=[FORMER]))
+
+    [step] = [step for step in result.steps if step.get("target", {}).get("kind") == "Immich"]
+    assert step["after"] == keeping.COMPONENT
+
+
+def test_a_file_that_no_cluster_knows_has_no_finalizer_to_take_off():
+    cr = a_cr(finalizers=[FORMER])
+    del cr["metadata"]["uid"]
+
+    assert finalizer_patches(plan_for(cr)) == []
 
 
 IGNORED = [

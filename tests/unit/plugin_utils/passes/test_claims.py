@@ -380,6 +380,13 @@ def test_nothing_is_marked_before_the_database_has_been_up():
     assert marks(plan_for(a_cr(), work)) == []
 
 
+@pytest.mark.parametrize("missing", [LIBRARY, DATABASE])
+def test_nothing_is_marked_while_one_of_the_two_claims_is_missing(missing):
+    work = without(unmarked(an_instance_at_work(a_cr())), "PersistentVolumeClaim", missing)
+
+    assert marks(plan_for(a_cr(), work)) == []
+
+
 def test_marked_claims_are_left_as_they_are():
     plan = plan_for(a_cr(), an_instance_at_work(a_cr()))
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Any
 
-from ..components import exposure, keeping
+from ..components import database_folder, exposure, keeping
 from ..kube.values import dig
 from ..spec import names
 from ..spec.names import Component
@@ -39,6 +39,6 @@ def section_of(step: Mapping[str, Any]) -> str:
         return str(Section.INGRESS)
     if component == keeping.COMPONENT:
         return str(Section.KEPT)
-    if component == pairing.COMPONENT:
+    if component in (pairing.COMPONENT, database_folder.COMPONENT):
         return str(Component.POSTGRES)
     return str(component if component in list(Component) else Section.CLEAN_UP)

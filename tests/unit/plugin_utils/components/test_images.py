@@ -112,6 +112,12 @@ def test_a_component_that_is_off_needs_no_image():
     assert notices(planned(a_cr({"machineLearning": {"enabled": False}}), images), "blocks") == []
 
 
+def test_a_component_with_an_image_of_its_own_needs_none_of_the_operator():
+    spec = {spec_key(component): {"image": "registry.example.com/mine:1"} for component in DEFAULT_IMAGES}
+
+    assert notices(planned(a_cr(spec), {}), "blocks") == []
+
+
 @pytest.mark.parametrize(
     ("environment", "fall_back", "images"),
     [
@@ -142,6 +148,14 @@ def test_every_pod_gets_the_pull_secrets():
 
     for workload in workloads(result):
         assert workload["spec"]["template"]["spec"]["imagePullSecrets"] == [{"name": "one"}, {"name": "two"}]
+
+
+def test_a_pull_secret_that_is_missing_is_told_and_one_without_a_name_is_not():
+    result = planned(a_cr({"imagePullSecrets": [{"name": "one"}, {}]}), DEFAULT_IMAGES)
+
+    assert [notice.message for notice in result.notices] == [
+        "Secret one named in spec.imagePullSecrets does not exist in namespace family; create it or correct the name"
+    ]
 
 
 @pytest.mark.parametrize("case", sorted(folder.name for folder in GOLDEN.iterdir()))

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What endangers the data on a claim: a second user, its deletion, and a database that is not the library's."""
 
+import copy
+
 import pytest
 
 from ansible_collections.media.immich.plugins.plugin_utils.components.images import DEFAULT_IMAGES
@@ -378,6 +380,13 @@ def test_nothing_is_marked_before_the_database_has_been_up():
     assert marks(plan_for(a_cr(), work)) == []
 
 
+@pytest.mark.parametrize("missing", [LIBRARY, DATABASE])
+def test_nothing_is_marked_while_one_of_the_two_claims_is_missing(missing):
+    work = without(unmarked(an_instance_at_work(a_cr())), "PersistentVolumeClaim", missing)
+
+    assert marks(plan_for(a_cr(), work)) == []
+
+
 def test_marked_claims_are_left_as_they_are():
     plan = plan_for(a_cr(), an_instance_at_work(a_cr()))
 
@@ -615,6 +624,42 @@ def test_the_loss_is_noted_before_the_pod_that_tells_of_it_is_ended():
     stages = {step["target"]["kind"]: step["stage"] for step in plan.steps if step["verb"] == "merge"}
     assert stages == {"PersistentVolumeClaim": 0, "StatefulSet": 1}
     assert len({step["component"] for step in plan.steps if step["verb"] == "merge"}) == 1, "or it is not held back"
+
+
+def with_note(objects, note):
+    """The objects with that note on the library's claim about the database's, none for None."""
+    changed = [copy.deepcopy(manifest) for manifest in objects]
+    [library] = [manifest for manifest in changed if manifest["metadata"]["name"] == LIBRARY]
+    library["metadata"]["annotations"].pop(NOTE)
+    library["metadata"]["annotations"] |= {NOTE: note} if note else {}
+    return changed
+
+
+@pytest.mark.parametrize("note", [None, "another/uid"])
+def test_an_emptied_volume_is_noticed_by_the_mark_alone(note):
+    work = with_note(an_instance_at_work(a_cr()), note)
+
+    plan = plan_for(a_cr(), work, pods=[a_database_pod("empty", uid="second")])
+
+    assert notices(plan, "blocks") == [("postgres", "DatabaseLost")]
+    assert scaled(plan) == [("photos-postgres", 0)]
+
+
+def test_an_emptied_volume_is_noticed_when_nothing_is_left_to_be_scaled():
+    work = without(an_instance_at_work(a_cr()), "StatefulSet", "photos-postgres")
+
+    plan = plan_for(a_cr(), work, pods=[a_database_pod("empty", uid="second")])
+
+    assert notices(plan, "blocks") == [("postgres", "DatabaseLost")]
+    assert scaled(plan) == []
+
+
+def test_a_database_that_was_made_anew_is_not_taken_for_that_of_a_library_without_a_note():
+    work = without(an_instance_at_work(a_cr()), "PersistentVolumeClaim", DATABASE)
+
+    plan = plan_for(a_cr(), [*with_note(work, None), a_claim(DATABASE, **ANOTHER)])
+
+    assert notices(plan, "blocks") == [("postgres", "DatabaseLost")]
 
 
 def test_an_empty_volume_that_is_named_for_a_dump_is_no_loss():

@@ -11,6 +11,7 @@ from ansible_collections.media.immich.plugins.filter.plan import plan as plan_fi
 from ansible_collections.media.immich.plugins.filter.removal import removal as removal_filter
 from ansible_collections.media.immich.plugins.filter.report import report as report_filter
 from ansible_collections.media.immich.plugins.filter.summary import summary as summary_filter
+from ansible_collections.media.immich.plugins.plugin_utils.components import keeping
 from ansible_collections.media.immich.plugins.plugin_utils.components.images import DEFAULT_IMAGES
 from ansible_collections.media.immich.plugins.plugin_utils.kube.values import structure, text
 from ansible_collections.media.immich.plugins.plugin_utils.passes.planning import plan
@@ -45,6 +46,14 @@ def test_nothing_is_done_for_a_custom_resource_that_is_being_deleted():
     result = plan_for(a_cr(deletionTimestamp="2026-11-24T10:00:00Z"))
 
     assert (result.state, result.steps) == ("deleting", [])
+
+
+@pytest.mark.parametrize("live", [None, a_cr(generation=2)], ids=["nothing-read", "custom-resource-read"])
+def test_nothing_is_planned_while_it_is_not_known_what_there_is(live):
+    result = plan(a_cr(), seen={"problem": "no answer", "cr": live}, images=DEFAULT_IMAGES, new_password=PASSWORD)
+
+    assert (result.state, result.steps, result.notices) == ("unread", [], [])
+    assert result.cr == (live or a_cr())
 
 
 def test_the_live_custom_resource_wins_over_the_one_that_started_the_pass():
@@ -90,6 +99,20 @@ def test_the_finalizer_of_the_former_operator_is_taken_off(finalizers, patches, 
     result = plan_for(cr)
 
     assert finalizer_patches(result) == [{"metadata": {"finalizers": rest, "resourceVersion": "7"}} for rest in patches]
+
+
+def test_a_custom_resource_goes_only_after_what_is_to_outlive_it_has_lost_its_owner():
+    result = plan_for(a_cr(finalizers=[FORMER]))
+
+    [step] = [step for step in result.steps if step.get("target", {}).get("kind") == "Immich"]
+    assert step["after"] == keeping.COMPONENT
+
+
+def test_a_file_that_no_cluster_knows_has_no_finalizer_to_take_off():
+    cr = a_cr(finalizers=[FORMER])
+    del cr["metadata"]["uid"]
+
+    assert finalizer_patches(plan_for(cr)) == []
 
 
 IGNORED = [

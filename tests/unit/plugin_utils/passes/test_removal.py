@@ -37,6 +37,12 @@ def test_the_custom_resource_goes_first_so_that_no_operator_brings_the_rest_back
     assert all(step["stage"] > first["stage"] for step in rest)
 
 
+def test_nothing_is_removed_while_it_is_not_known_what_there_is():
+    result = removal(a_cr(), seen={"problem": "no answer", "cr": a_cr()})
+
+    assert result == {"state": "unread", "steps": [], "notices": [], "kept": []}
+
+
 def test_every_removal_is_for_the_very_object_that_was_seen():
     result = removal(a_cr(), seen=seen_with(a_cr(), an_instance_at_work(a_cr())))
 

@@ -3,9 +3,12 @@
 
 import pytest
 
+from ansible_collections.media.immich.plugins.plugin_utils.components import database_folder
+from ansible_collections.media.immich.plugins.plugin_utils.passes import pairing
 from ansible_collections.media.immich.plugins.plugin_utils.passes.removal import removal
+from ansible_collections.media.immich.plugins.plugin_utils.passes.sections import in_sections
 from ansible_collections.media.immich.plugins.plugin_utils.passes.status import report
-from support.instances import a_cr, an_instance_at_work, plan_for, results_of, seen_with
+from support.instances import a_claim, a_cr, an_instance_at_work, plan_for, results_of, seen_with
 
 INGRESS = {"enabled": True, "hosts": [{"host": "photos.example.com", "paths": [{"path": "/"}]}]}
 QUEUES_ELSEWHERE = {"valkey": {"enabled": False, "host": "valkey.example.com"}}
@@ -50,6 +53,13 @@ def test_a_removal_has_the_same_sections_and_takes_the_resource_only_once_the_da
     assert sections(plan)["StatefulSet", "photos-postgres"] == "postgres"
     [resource] = [step for step in plan["steps"] if step["target"]["kind"] == "Immich"]
     assert (resource["section"], resource["needs"]) == ("custom-resource", ["kept"])
+
+
+@pytest.mark.parametrize("component", [pairing.COMPONENT, database_folder.COMPONENT])
+def test_what_is_noted_on_a_claim_of_a_database_goes_with_the_database(component):
+    [step] = in_sections([{"verb": "merge", "component": component, "target": a_claim("data-photos-postgres-0")}])
+
+    assert step["section"] == "postgres"
 
 
 def test_an_object_that_does_not_tell_its_component_is_cleaned_up():

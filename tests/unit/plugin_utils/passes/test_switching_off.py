@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.media.immich.plugins.plugin_utils.spec.checks import check
-from support.instances import a_cr, a_secret, an_instance_at_work, deletions, has, plan_for
+from support.instances import a_cr, a_secret, an_instance_at_work, deletions, found, has, plan_for
 
 INGRESS = {"ingress": {"enabled": True, "hosts": [{"host": "photos.example.com", "paths": [{"path": "/"}]}]}}
 EVERYTHING = {"server": INGRESS, "valkey": {"persistence": {"enabled": True}}}
@@ -195,6 +195,38 @@ def test_what_the_server_does_not_run_with_goes_even_while_it_waits():
     spec = {"machineLearning": {"enabled": False}, "postgres": {"passwordSecretRef": {"name": "absent", "key": "p"}}}
 
     assert deletions(plan_for(a_cr(spec), live)) == both("photos-machine-learning")
+
+
+def test_a_server_that_is_switched_off_keeps_nothing_of_what_it_ran_with():
+    live = an_instance_at_work(a_cr())
+    missing = {"valkey": {**EXTERNAL_QUEUES, "passwordSecretRef": {"name": "absent", "key": "p"}}}
+
+    gone = deletions(plan_for(a_cr({"server": {"enabled": False}, **missing}), live))
+
+    assert set(gone) == {*both("photos-server"), *both("photos-valkey")}
+
+
+@pytest.mark.parametrize("is_library_going", [False, True])
+def test_pods_that_alone_keep_a_claim_stay_when_their_component_is_switched_off(is_library_going):
+    live = an_instance_at_work(a_cr())
+    [library] = [manifest for manifest in live if manifest["metadata"]["name"] == "photos-library"]
+    library["metadata"] |= {"deletionTimestamp": "2026-11-24T10:00:00Z"} if is_library_going else {}
+    neighbour = a_cr({"immich": {"persistence": {"library": {"existingClaim": "photos-library"}}}}, name="second")
+
+    plan = plan_for(a_cr({"server": {"enabled": False}}), live, neighbours=[neighbour])
+
+    assert deletions(plan) == (both("photos-server")[1:] if is_library_going else both("photos-server"))
+
+
+def test_the_volume_of_a_component_that_is_held_back_is_kept_up():
+    cr = a_cr({"machineLearning": {"persistence": {"size": "20Gi"}}})
+    cr["spec"]["machineLearning"]["env"] = [{"name": "IMMICH_PORT", "value": "1"}]  # stored before there was a rule
+
+    plan = plan_for(cr, an_instance_at_work(a_cr()))
+
+    assert "machine-learning" in {str(notice.component) for notice in plan.notices if notice.effect == "blocks"}
+    assert found(plan, "PersistentVolumeClaim", "photos-ml-cache")
+    assert not has(plan, "Deployment", "photos-machine-learning")
 
 
 booleans = st.booleans()

@@ -7,6 +7,7 @@ import base64
 import io
 import json
 import shutil
+import tempfile
 import threading
 import urllib.error
 import urllib.request
@@ -496,3 +497,14 @@ def test_machine_learning_ends_when_its_cache_cannot_be_written(tmp_path: Path) 
     (tmp_path / "file").touch()
 
     assert machine_learning.main({"MACHINE_LEARNING_CACHE_FOLDER": str(tmp_path / "file")}) == 1
+
+
+def test_machine_learning_ends_where_it_has_no_folder_for_temporary_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> str:
+        raise FileNotFoundError(2, "No usable temporary directory found")
+
+    monkeypatch.setattr(tempfile, "gettempdir", refused)
+
+    assert machine_learning.main({"MACHINE_LEARNING_CACHE_FOLDER": str(tmp_path), "IMMICH_PORT": "0"}) == 1

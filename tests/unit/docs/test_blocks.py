@@ -44,6 +44,7 @@ NOT_OURS = {
     ("reference/commands.md", "immich-operator run"): "a usage line",
     ("reference/commands.md", "immich-operator render"): "a usage line",
     ("reference/commands.md", "immich-operator version"): "a usage line",
+    ("reference/commands.md", "immich-operator completion"): "a usage line",
 }
 """{(page, how the block begins): what it is}: nothing runs these."""
 

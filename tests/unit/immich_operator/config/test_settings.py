@@ -108,7 +108,7 @@ def test_every_setting_has_help_and_a_variable_of_its_own():
 def test_a_wrong_setting_is_one_line_and_no_traceback(capsys):
     status = main(["run", "--engine=turbo"])
 
-    assert status == 1
+    assert status == 2
     assert capsys.readouterr().err == "immich-operator: --engine: 'turbo' is none of fork, process\n"
 
 
@@ -128,8 +128,9 @@ def test_the_help_names_every_flag(capsys):
     assert all(field.metadata["env"] in text.replace("\n", "") for field in dataclasses.fields(Settings))
 
 
-def test_the_version_names_what_runs_the_plays(capsys):
-    assert main(["version"]) == 0
+@pytest.mark.parametrize("word", ["version", "--version"])
+def test_the_version_names_what_runs_the_plays(capsys, word):
+    assert main([word]) == 0
 
     assert "ansible-runner" in capsys.readouterr().out
 

@@ -4,13 +4,15 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import importlib.metadata
+import logging
 import os
 import platform
 import sys
 from collections.abc import Callable, Sequence
 
-from immich_operator import __version__
+from immich_operator import __version__, collection
 from immich_operator.commands import completion
 from immich_operator.config import settings
 from immich_operator.errors import EXPECTED, SettingsError
@@ -71,7 +73,19 @@ def _run(args: argparse.Namespace) -> int:
     log = logs.set_up(chosen.log_level, chosen.log_format)
     for flag in settings.without_effect(args):
         log.warning("flag has no effect", extra={"flag": flag})
+    if not settings.is_given(args, os.environ, "watches_file") and not chosen.watches_file.exists():
+        chosen = _with_packaged(chosen, log)
     return runtime.run(chosen, os.environ, log)
+
+
+def _with_packaged(chosen: settings.Settings, log: logging.Logger) -> settings.Settings:
+    """The settings with watches.yaml of the package, whose images go into the environment of all plays."""
+    packaged = collection.packaged()
+    if packaged is None:
+        return chosen
+    os.environ.update({name: image for name, image in packaged.images.items() if not os.environ.get(name)})
+    log.info("watches.yaml and images are those of the package", extra={"crds": packaged.crds})
+    return dataclasses.replace(chosen, watches_file=packaged.watches_file)
 
 
 def _printing(handler: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:

@@ -29,8 +29,13 @@ variable. `render` also ends with 2 when it cannot read a file. It is 1, too, wh
 """
 
 AFTER = {
-    "run": "All flags, their environment variables and defaults are in [Settings of the operator](settings.md). Ended "
-    "by SIGTERM or SIGINT, it lets running passes finish and gives its Lease back.",
+    "run": "All flags, their environment variables and defaults are in [Settings of the operator](settings.md). It needs no "
+    "file: without `--watches-file` and a `watches.yaml` in the current folder it takes the one of the package, and images "
+    "of the package where no `RELATED_IMAGE_*` variable says another. The kind Immich has to be installed, from the folder "
+    "that the first line of its log names: `kubectl apply --server-side --kustomize FOLDER`.\n\n"
+    "The log begins with the cluster that it works on: address, context and namespaces. While the API server can't be "
+    "reached, a line at growing intervals says so, from 2 seconds to 5 minutes. Ended by SIGTERM or SIGINT, it lets running "
+    "passes finish and gives its Lease back.",
     "render": "Nothing is contacted and nothing is changed. Problems of a custom resource go to standard error, each "
     "with the field and what to do, and so does a note for each object of another kind, which is passed over.",
     "version": "Prints the version of the operator and of what it runs on, as `immich-operator --version` does.",

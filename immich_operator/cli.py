@@ -1,18 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command line: `immich-operator run`, `render`, `version`."""
+"""The command line: `immich-operator run`, `render`, `version`, `completion`."""
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import importlib.metadata
+import logging
 import os
 import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from immich_operator import __version__
+from immich_operator import __version__, collection
+from immich_operator.commands import completion
 from immich_operator.config import settings
-from immich_operator.errors import EXPECTED
+from immich_operator.errors import EXPECTED, SettingsError
 from immich_operator.process import logs
 
 DESCRIPTION = "Runs an Ansible role whenever a custom resource, or anything that depends on it, changes."
@@ -21,16 +24,19 @@ DESCRIPTION = "Runs an Ansible role whenever a custom resource, or anything that
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit status: 0 fine, 1 failed, 2 wrong usage."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments[:1] == ["--version"]:
+        arguments = ["version"]
     args = _parser(arguments).parse_args(arguments)
     try:
         return int(args.handler(args))
     except EXPECTED as exc:
         sys.stderr.write(f"immich-operator: {exc}\n")
-        return 1
+        return 2 if isinstance(exc, SettingsError) else 1
 
 
 def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="immich-operator", description=DESCRIPTION)
+    parser = argparse.ArgumentParser(prog="immich-operator", description=DESCRIPTION, allow_abbrev=False)
+    parser.add_argument("--version", action="store_true", help="print versions, as the command does")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     run = commands.add_parser(
         "run",
@@ -41,14 +47,17 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     settings.add_arguments(run)
     run.set_defaults(handler=_run)
     render = commands.add_parser("render", help="print the manifests of custom resource files, without a cluster")
-    # the module brings the collection along, which the other commands do not need
-    if "render" in argv[:1]:
+    # the module brings the collection along, which `run` and `version` do not need
+    if argv[:1] in (["render"], ["completion"]):
         from immich_operator.commands import render as command  # noqa: PLC0415 - see above
 
         command.add_arguments(render)
-        render.set_defaults(handler=command.run)
+        render.set_defaults(handler=_printing(command.run))
     version = commands.add_parser("version", help="print versions")
-    version.set_defaults(handler=_version)
+    version.set_defaults(handler=_printing(_version))
+    complete = commands.add_parser("completion", help="print a script that completes commands and flags in a shell")
+    completion.add_arguments(complete)
+    complete.set_defaults(handler=_printing(lambda args: completion.run(args, parser)))
     return parser
 
 
@@ -64,7 +73,42 @@ def _run(args: argparse.Namespace) -> int:
     log = logs.set_up(chosen.log_level, chosen.log_format)
     for flag in settings.without_effect(args):
         log.warning("flag has no effect", extra={"flag": flag})
+    if not settings.is_given(args, os.environ, "watches_file") and not chosen.watches_file.exists():
+        chosen = _with_packaged(chosen, log)
     return runtime.run(chosen, os.environ, log)
+
+
+def _with_packaged(chosen: settings.Settings, log: logging.Logger) -> settings.Settings:
+    """The settings with watches.yaml of the package, whose images go into the environment of all plays."""
+    packaged = collection.packaged()
+    if packaged is None:
+        return chosen
+    os.environ.update({name: image for name, image in packaged.images.items() if not os.environ.get(name)})
+    log.info("watches.yaml and images are those of the package", extra={"crds": packaged.crds})
+    return dataclasses.replace(chosen, watches_file=packaged.watches_file)
+
+
+def _printing(handler: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:
+    """For a command whose result is what it prints: all of it is written, or the exit status is 1."""
+
+    def run(args: argparse.Namespace) -> int:
+        try:
+            status = handler(args)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            why = ""  # whoever reads, `head` for instance, has seen enough
+        except OSError as exc:
+            why = f"immich-operator: the output cannot be written: {exc.strerror}\n"
+        else:
+            return status
+        # what is still held back would fail once more when Python ends, with a traceback
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+        sys.stderr.write(why)
+        return 1
+
+    return run
 
 
 def _version(_args: argparse.Namespace) -> int:

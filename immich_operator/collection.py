@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
+from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 PLUGIN_UTILS = "ansible_collections.media.immich.plugins.plugin_utils"
 
@@ -28,3 +30,23 @@ def rendering() -> Any:
         images_from_environment=modules["components.images"].images_from_environment,
         planned_kind=modules["spec.names"].KIND,
     )
+
+
+class Packaged(NamedTuple):
+    """What the collection brings for an operator to which nothing else is said."""
+
+    watches_file: Path
+    crds: Path
+    images: Mapping[str, str]
+    """{variable: image} for the variables that a deployed operator has in its environment."""
+
+
+def packaged() -> Packaged | None:
+    """None where the collection is not installed beside this package."""
+    try:
+        images = importlib.import_module(f"{PLUGIN_UTILS}.components.images")
+    except ImportError:
+        return None
+    root = Path(str(images.__file__)).parents[3]
+    defaults = {images.IMAGE_VARIABLES[component]: image for component, image in images.DEFAULT_IMAGES.items()}
+    return Packaged(root / "watches.yaml", root / "crds", defaults)

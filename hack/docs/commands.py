@@ -24,16 +24,22 @@ The wheel installs `immich-operator`. In a clone of the repository `python -m im
 |---|---|
 {commands}
 
-The exit status is 0 when all went well, 1 when something failed, and 2 for a wrong command line. `render` also ends
-with 2 when it cannot read a file.
+The exit status is 0 when all went well, 1 when something failed, and 2 for a wrong command line or a wrong environment
+variable. `render` also ends with 2 when it cannot read a file. It is 1, too, where not all of the output can be written.
 """
 
 AFTER = {
-    "run": "All flags, their environment variables and defaults are in [Settings of the operator](settings.md). Ended "
-    "by SIGTERM or SIGINT, it lets running passes finish and gives its Lease back.",
+    "run": "All flags, their environment variables and defaults are in [Settings of the operator](settings.md). It needs no "
+    "file: without `--watches-file` and a `watches.yaml` in the current folder it takes the one of the package, and images "
+    "of the package where no `RELATED_IMAGE_*` variable says another. The kind Immich has to be installed, from the folder "
+    "that the first line of its log names: `kubectl apply --server-side --kustomize FOLDER`.\n\n"
+    "The log begins with the cluster that it works on: address, context and namespaces. While the API server can't be "
+    "reached, a line at growing intervals says so, from 2 seconds to 5 minutes. Ended by SIGTERM or SIGINT, it lets running "
+    "passes finish and gives its Lease back.",
     "render": "Nothing is contacted and nothing is changed. Problems of a custom resource go to standard error, each "
-    "with the field and what to do.",
-    "version": "Prints the version of the operator and of what it runs on.",
+    "with the field and what to do, and so does a note for each object of another kind, which is passed over.",
+    "version": "Prints the version of the operator and of what it runs on, as `immich-operator --version` does.",
+    "completion": "Where no command or flag fits, names of files are completed.",
 }
 
 
@@ -53,7 +59,7 @@ def page() -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    return cli._parser(["render"])
+    return cli._parser(["completion"])
 
 
 def _commands(parser: argparse.ArgumentParser) -> dict[str, tuple[str, argparse.ArgumentParser]]:
@@ -65,7 +71,9 @@ def _commands(parser: argparse.ArgumentParser) -> dict[str, tuple[str, argparse.
 
 def _section(name: str, command: argparse.ArgumentParser) -> str:
     actions = [action for action in command._actions if action.dest != "help"]
-    positional = [f" {action.metavar}..." for action in actions if not action.option_strings]
+    positional = [
+        f" {action.metavar}{'...' if action.nargs == '+' else ''}" for action in actions if not action.option_strings
+    ]
     usage = f"immich-operator {name}{' [FLAGS]' if any(a.option_strings for a in actions) else ''}{''.join(positional)}"
     parts = [f"## {name}\n", f"<!-- elsewhere -->\n```text\n{usage}\n```\n"]
     if command.description:

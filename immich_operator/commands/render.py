@@ -8,13 +8,16 @@ import os
 import secrets
 import sys
 from collections.abc import Iterator
+from io import TextIOWrapper
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 import yaml
 
 from immich_operator import collection
 from immich_operator.yaml_text import ManifestDumper
+
+GROUP, KIND = "media.rm3l.org", "Immich"
 
 LEFT_OUT = """\
 # Secret {name}
@@ -40,26 +43,57 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the manifests; 1 when a custom resource is not valid or a component held back, 2 when a file can't be read."""
+    cast(TextIOWrapper, sys.stdout).reconfigure(encoding="utf-8")  # whatever the locale is
     try:
         documents = [document for file in args.files for document in _documents(file)]
-    except OSError as error:
-        print(f"immich-operator render: {error.filename}: {error.strerror}", file=sys.stderr)
+    except _UnreadableError as error:
+        print(f"immich-operator render: {error}", file=sys.stderr)
         return 2
-    except yaml.YAMLError as error:
-        print(f"immich-operator render: not YAML: {error}", file=sys.stderr)
-        return 2
-    if not documents:
-        print(f"immich-operator render: no custom resource in {', '.join(args.files)}", file=sys.stderr)
+    mine = [(file, document) for file, document in documents if _is_for_us(document)]
+    for file, document in documents:
+        if not _is_for_us(document):
+            name = f"{document['kind']} {document['metadata'].get('name')}"
+            print(f"{file}: {name} is passed over: manifests are made of kind Immich only", file=sys.stderr)
+    if not mine:
+        print(f"immich-operator render: no custom resource in {', '.join(map(_title, args.files))}", file=sys.stderr)
         return 1
-    results = [_render(file, document, args, sys.stdout) for file, document in documents]
+    results = [_render(file, document, args, sys.stdout) for file, document in mine]
     return 0 if all(results) else 1
 
 
+class _UnreadableError(Exception):
+    """A file that holds no YAML, or can't be read; the text names it."""
+
+
 def _documents(file: str) -> Iterator[tuple[str, Any]]:
-    text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
-    for document in collection.rendering().documents(text):
-        if document is not None:
-            yield ("standard input" if file == "-" else file), document
+    title = _title(file)
+    try:
+        content = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        for document in collection.rendering().documents(content.decode("utf-8")):
+            if document is not None:
+                yield title, document
+    except OSError as error:
+        raise _UnreadableError(f"{title}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise _UnreadableError(f"{title}: not text in UTF-8: byte {error.start + 1} is none of it") from error
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f" line {mark.line + 1}, column {mark.column + 1}:" if mark else ""
+        raise _UnreadableError(f"{title}: not YAML:{where} {error.problem or error.context}") from error
+    except yaml.YAMLError as error:
+        raise _UnreadableError(f"{title}: not YAML: {str(error).splitlines()[0]}") from error
+
+
+def _title(file: str) -> str:
+    return "standard input" if file == "-" else file
+
+
+def _is_for_us(document: Any) -> bool:
+    """False for an object of another kind, which files for `kubectl apply` often hold beside an Immich."""
+    if not isinstance(document, dict) or not isinstance(document.get("metadata"), dict) or not document.get("kind"):
+        return True  # then it is told what is wrong with it
+    group = str(document.get("apiVersion", "")).partition("/")[0]
+    return group == GROUP or document["kind"] == KIND
 
 
 def _render(file: str, document: Any, args: argparse.Namespace, out: TextIO) -> bool:

@@ -110,7 +110,9 @@ class Settings:
         "./watches.yaml",
         env="OPERATOR_WATCHES_FILE",
         parse=Path,
-        help="Which kinds to watch, and what to run for each.",
+        describe_default="./watches.yaml, else that of the package",
+        help="Which kinds to watch, and what to run for each. With the package's own, gaps among the RELATED_IMAGE_* "
+        "variables are filled with the images that a deployed operator comes with.",
     )
     watch_namespaces: tuple[str, ...] = setting(
         "",
@@ -354,6 +356,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             nargs="?" if boolean else None,
             const="true" if boolean else None,
         )
+
+
+def is_given(arguments: argparse.Namespace, environ: Mapping[str, str], name: str) -> bool:
+    """Whether a flag or variable says it, so that no default is meant."""
+    [item] = [item for item in dataclasses.fields(Settings) if item.name == name]
+    return hasattr(arguments, name) or bool(environ.get(item.metadata["env"]))
 
 
 def without_effect(arguments: argparse.Namespace) -> list[str]:

@@ -50,16 +50,35 @@ def connect(kubeconfig: str, context: str, environ: Mapping[str, str]) -> Connec
     return Connection(configuration, pool, source)
 
 
-def play_environment(connection: Connection, folder: Path) -> dict[str, str]:
-    """Variables by which Kubernetes tools in a play find the same API server.
+def described(connection: Connection, context: str) -> dict[str, str]:
+    """{"server", "context", "kubeconfig"}: which cluster that is, for people. `context` is the one that was chosen, if any."""
+    if connection.kubeconfig is None:
+        return {"server": str(connection.configuration.host), "kubeconfig": "service account of the pod"}
+    if not context:
+        from kubernetes.config import list_kube_config_contexts  # noqa: PLC0415 - as in `connect`
+
+        context = list_kube_config_contexts(connection.kubeconfig)[1]["name"]
+    return {"server": str(connection.configuration.host), "context": context, "kubeconfig": connection.kubeconfig}
+
+
+def play_environment(connection: Connection, folder: Path, context: str = "") -> dict[str, str]:
+    """Variables by which Kubernetes tools in a play find the same API server, by the same context of the kubeconfig.
 
     Inside a cluster a kubeconfig is written to `folder` that points at the service account's files: tools that only
     know KUBECONFIG work, and the token stays where the kubelet renews it.
     """
-    path = connection.kubeconfig
+    path = connection.kubeconfig and os.pathsep.join(
+        str(Path(part).expanduser().absolute()) for part in connection.kubeconfig.split(os.pathsep) if part
+    )
     if path is None:
         path = str(folder / "kubeconfig")
         _write_private(Path(path), json.dumps(_service_account_kubeconfig(str(connection.configuration.host))))
+    elif context:
+        # kubectl and what is written in Go take the current context of the first file that has one
+        first = folder / "context"
+        _write_private(first, json.dumps({"apiVersion": "v1", "kind": "Config", "current-context": context}))
+        merged = f"{first}{os.pathsep}{path}"
+        return {"K8S_AUTH_KUBECONFIG": path, "K8S_AUTH_CONTEXT": context, "KUBECONFIG": merged}
     return {"K8S_AUTH_KUBECONFIG": path, "KUBECONFIG": path}
 
 

@@ -128,6 +128,7 @@ class Elector:
         self._lease: Manifest = {}
         self._seen: Sighting | None = None
         self._timeout_s = terms.renew_deadline_s
+        self._told = ""  # the last error that was logged
 
     def run(self) -> None:
         """Wait for the Lease, hold it until `finish`; returns early only when it is lost.
@@ -162,12 +163,18 @@ class Elector:
                 return False
             self._timeout_s = max(MIN_TIMEOUT_S, timeout_s)
             try:
-                return self._renew() or self._take()
+                is_mine = self._renew() or self._take()
             except Conflict:
                 return False  # another candidate was quicker
             except TransportError as exc:
-                self._log.warning("the Lease could not be read or written", extra={**self._fields(), "error": str(exc)})
+                error = str(exc)
+                # said once: who stands by tries every few seconds
+                level = logging.DEBUG if error == self._told else logging.WARNING
+                self._told = error
+                self._log.log(level, "the Lease could not be read or written", extra={**self._fields(), "error": error})
                 return False
+            self._told = ""
+            return is_mine
 
     def finish(self, *, release: bool = True) -> None:
         """Hold the Lease no longer.

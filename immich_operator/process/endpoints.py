@@ -38,7 +38,8 @@ class Server:
         try:
             self._server = _open(address, handler)
         except OSError as exc:
-            raise SettingsError(f"{setting}: cannot listen on {address[0]}:{address[1]} ({exc.strerror})") from exc
+            where = f"{address[0]}:{address[1]} ({exc.strerror})"
+            raise SettingsError(f"{setting}: cannot listen on {where}; give another address, or 0 for none") from exc
         self._serving = threading.Event()
 
     @property

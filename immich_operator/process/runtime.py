@@ -25,7 +25,7 @@ from immich_operator.config.watches import Watch
 from immich_operator.engine import Engine, make_engine
 from immich_operator.errors import SettingsError
 from immich_operator.kube.client import FIELD_MANAGER, ApiObjects, Transport
-from immich_operator.kube.connection import Connection, connect, own_namespace, play_environment
+from immich_operator.kube.connection import Connection, connect, described, own_namespace, play_environment
 from immich_operator.passes.controller import Controller
 from immich_operator.passes.metrics import Metrics
 from immich_operator.passes.workers import Workers
@@ -66,6 +66,14 @@ class Operator:
                 "what the role makes is not watched: a key has no effect", extra={"file": settings.watches_file, **wish}
             )
         connection = connect(settings.kubeconfig, settings.context, environ)
+        log.info(
+            "operator for this cluster",
+            extra={
+                **described(connection, settings.context),
+                "namespaces": list(settings.watch_namespaces) or "all",
+                "watches": settings.watches_file,
+            },
+        )
         run_dir = private_folder(settings.run_dir)
         self._metrics = Metrics()
         self._limits = {  # by controller: how many of its plays may run at a time
@@ -75,13 +83,14 @@ class Operator:
         self._pool = max(self._limits.values())
         # the warm process of the engine has to be forked before this process has any thread
         self._engine = _engine(settings, self._watches, run_dir, self._pool, log)
-        host = str(connection.configuration.host)
+        self._server = str(connection.configuration.host)
+        self._whose_role = "your" if connection.kubeconfig else "the operator's"
         self._transport = Transport(
             connection.configuration,
             connection.pool,
             user_agent=USER_AGENT,
             attempts=1,  # each watch and pass has its own back-off, and the Lease a deadline
-            on_answer=self._metrics.requests(host),
+            on_answer=self._metrics.requests(self._server),
         )
         self._objects = ApiObjects(self._transport)
         queue_metrics = self._metrics.queue("passes")
@@ -132,6 +141,8 @@ class Operator:
             self._objects,
             stop=self.stop,
             log=self._log,
+            server=self._server,
+            whose_role=self._whose_role,
             on_attempt=self._begin_work,
             timing=Timing(discovery_s=self._settings.discovery_period),
         )
@@ -170,7 +181,8 @@ class Operator:
             return
         if self._memory is not None:
             self._supervisor.start("remember what is settled", partial(self._memory.run, self.stop))
-        self._log.info("passes begin", extra={"problems": self._informers.problems()})
+        problems = ["no connection to the API server"] if self._informers.is_cut_off() else self._informers.problems()
+        self._log.info("passes begin", extra={"problems": problems})
         for number in range(1, self._pool + 1):
             self._supervisor.start(f"worker {number}", self._workers.run)
 
@@ -225,7 +237,7 @@ class Operator:
             informers=self._informers,
             metrics=self._metrics,
             log=self._log,
-            play_env=play_environment(connection, run_dir) | _path_variables(self._settings),
+            play_env=play_environment(connection, run_dir, self._settings.context) | _path_variables(self._settings),
             play_folder=run_dir / "plays",
             started=lambda: self._working,
         )

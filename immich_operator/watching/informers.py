@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 from immich_operator.kube.client import ApiObjects
 from immich_operator.kube.resources import Manifest
+from immich_operator.watching.outage import Outage
 from immich_operator.watching.reflector import Hooks, Reflector, Scope, Sink, Timing, Tools
 
 OnApi = Callable[[Scope, bool], None]
@@ -39,6 +40,7 @@ class Informers:
     def __init__(self) -> None:
         self._wanted: dict[Scope, list[tuple[Sink, OnApi | None]]] = {}
         self._reflectors: list[Reflector] = []
+        self._outage: Outage | None = None
 
     def subscribe(self, scope: Scope, sink: Sink, on_api: OnApi | None = None) -> None:
         """Before `make`."""
@@ -50,11 +52,24 @@ class Informers:
         *,
         stop: threading.Event,
         log: logging.Logger,
+        server: str,
+        whose_role: str,
         on_attempt: Callable[[], None],
         timing: Timing | None = None,
     ) -> list[Reflector]:
-        """The reflectors, to be run by threads of their own."""
-        tools = Tools(objects=objects, stop=stop, log=log, timing=timing or Timing())
+        """The reflectors, to be run by threads of their own.
+
+        For messages: `server` is the address of the API server, `whose_role` as in `reflector.Tools`.
+        """
+        self._outage = Outage(server, log)
+        tools = Tools(
+            objects=objects,
+            stop=stop,
+            log=log,
+            outage=self._outage,
+            whose_role=whose_role,
+            timing=timing or Timing(),
+        )
         for scope, wanted in self._wanted.items():
             listeners = [on_api for _, on_api in wanted if on_api is not None]
             hooks = Hooks(on_api=_tell_all(listeners), on_attempt=on_attempt)
@@ -68,6 +83,10 @@ class Informers:
     def problems(self) -> list[str]:
         """Why the caches cannot be relied on; empty when they can."""
         return [problem for reflector in self._reflectors if (problem := reflector.problem()) is not None]
+
+    def is_cut_off(self) -> bool:
+        """Whether the API server can't be reached at this moment, which has been logged."""
+        return self._outage is not None and self._outage.is_on()
 
     def reliable(self) -> bool:
         """Whether the caches follow the cluster at this moment; `problems` waits whether a failure lasts."""

@@ -20,6 +20,7 @@ from typing import Final, Protocol
 from immich_operator.errors import ApiError, Forbidden, Gone, Malformed, NotFound, TransportError, Unreachable
 from immich_operator.kube.client import ApiObjects, ObjectRef, WatchStream
 from immich_operator.kube.resources import Kind, Manifest, metadata_of, ref_of
+from immich_operator.watching.outage import Outage
 
 SHORT_WATCH_S: Final = 1.0  # a watch that ends sooner without any event is a fault, not a timeout
 RELIST_AFTER: Final = 3  # refusals in a row after which the version itself is suspected (etcd restored from a backup)
@@ -78,6 +79,9 @@ class Tools:
     objects: ApiObjects
     stop: threading.Event
     log: logging.Logger
+    outage: Outage
+    whose_role: str = "the operator's"
+    """Who has to be given a permission that is missing, as messages say it."""
     timing: Timing = field(default_factory=Timing)
     random_: random.Random = field(default_factory=random.Random)
     clock: Callable[[], float] = time.monotonic
@@ -93,6 +97,8 @@ class Reflector:
         self._ref = ObjectRef(*scope.kind, namespace=scope.namespace or "")
         self._stop = tools.stop
         self._log = tools.log
+        self._outage = tools.outage
+        self._whose_role = tools.whose_role
         self._timing = tools.timing
         self._random = tools.random_
         self._clock = tools.clock
@@ -218,6 +224,7 @@ class Reflector:
 
     def _api_missing(self) -> None:
         scope = self.scope
+        self._outage.answered(scope)
         if self._served is not False:
             if self._served:
                 self._log.info("API is not served any more", extra={"kind": str(scope)})
@@ -249,6 +256,7 @@ class Reflector:
         return since is not None and not is_open and now - since >= for_s
 
     def _recovered(self) -> None:
+        self._outage.answered(self.scope)
         if self._logged:
             self._log.info("watch works again", extra={"kind": str(self.scope)})
         self._failures, self._refusals, self._failing_since, self._logged = 0, 0, None, ""
@@ -265,10 +273,16 @@ class Reflector:
         ceiling = min(self._timing.backoff_max_s, self._timing.backoff_first_s * 2.0 ** min(self._failures - 1, 30))
         delay_s = ceiling * self._random.uniform(0.5, 1.0)
         forbidden = isinstance(exc, Forbidden)
-        self._problem = missing_rule(self.scope, self._plural) if forbidden else str(exc)
-        # said once, not every 30 seconds: the same problem again is detail
-        level = logging.DEBUG if self._problem == self._logged else logging.ERROR if forbidden else logging.WARNING
-        self._logged = self._problem
+        self._problem = missing_rule(self.scope, self._plural, self._whose_role) if forbidden else str(exc)
+        level = logging.ERROR if forbidden else logging.WARNING
+        if isinstance(exc, Unreachable):
+            self._outage.failed(self.scope, self._problem)  # which says it for all watches
+            level = logging.DEBUG
+        else:
+            self._outage.answered(self.scope)
+            if self._problem == self._logged:
+                level = logging.DEBUG  # said once, not every 30 seconds: the same problem again is detail
+            self._logged = self._problem
         sentence = "operator lacks a permission" if forbidden else "watch interrupted, trying again"
         fields = {"kind": str(self.scope), "error": self._problem, "retry_in_s": round(delay_s, 1)}
         self._log.log(level, sentence, extra=fields)
@@ -276,11 +290,11 @@ class Reflector:
         self._stop.wait(delay_s)
 
 
-def missing_rule(scope: Scope, plural: str | None = None) -> str:
+def missing_rule(scope: Scope, plural: str | None = None, whose_role: str = "the operator's") -> str:
     """The RBAC rule to add, as a person would write it into a Role or ClusterRole."""
     role = f"Role in namespace {scope.namespace}" if scope.namespace else "ClusterRole"
     resource = plural or scope.kind.kind.lower() + "s"
     return (
-        f"not allowed to list and watch {scope.kind}: add to the operator's {role} the rule "
+        f"not allowed to list and watch {scope.kind}: add to {whose_role} {role} the rule "
         f'{{apiGroups: ["{scope.kind.group}"], resources: ["{resource}"], verbs: ["list", "watch"]}}'
     )

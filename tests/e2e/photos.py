@@ -155,23 +155,28 @@ class Photos(Instances):
         except NoAnswer:
             return False
 
-    def upload(self, content: bytes, name: str = "photos") -> str:
+    def upload(self, content: bytes, name: str = "photos", file_name: str = "beach.jpg") -> str:
         """The id of a new asset."""
-        fields = {"assetData": ("beach.jpg", content, "image/jpeg")}
+        fields = {"assetData": (file_name, content, "application/octet-stream")}
         return str(json.loads(self.ask("POST", "assets", name, fields=fields))["id"])
 
     def download(self, asset: str, name: str = "photos") -> bytes:
         """The original as the server gives it back."""
         return self.ask("GET", f"assets/{asset}/original", name)
 
-    def has(self, asset: str, name: str = "photos") -> bool:
+    def has(self, asset: str, name: str = "photos", part: str = "original") -> bool:
+        """Whether the server gives an original, or what was made of it: `thumbnail`, `video/playback`."""
         try:
-            self.download(asset, name)
+            self.ask("GET", f"assets/{asset}/{part}", name)
         except NoAnswer as error:
             if error.status == 404:
                 return False
             raise
         return True
+
+    def start_missing_jobs(self, queue: str, name: str = "photos") -> None:
+        """As by *Missing* in the list of jobs of the web interface."""
+        self.ask("PUT", f"jobs/{queue}", name, json={"command": "start", "force": False})
 
     def run_in(self, target: str, *command: str, container: str = "") -> str:
         """Output of a command in a container of `target`, such as deployment/photos-server."""

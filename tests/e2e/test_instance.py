@@ -30,6 +30,15 @@ def test_a_resource_without_spec_is_a_library_that_keeps_photos_over_deletion(ph
     assert photos.password() == password
 
 
+def test_every_component_works_with_a_read_only_root(photos: Photos) -> None:
+    photo = secrets.token_bytes(50_000)
+    hardened = {"securityContext": {"readOnlyRootFilesystem": True}}
+
+    photos.ready(dict.fromkeys(("server", "machineLearning", "valkey", "postgres"), hardened))
+
+    assert photos.download(photos.upload(photo)) == photo
+
+
 def test_a_killed_pod_comes_back_and_the_status_tells(photos: Photos) -> None:
     photo = secrets.token_bytes(50_000)
     photos.ready()

@@ -25,15 +25,29 @@ def test_a_backup_by_the_page_is_restored_by_the_page_into_another_namespace(pho
     def once_it_is_ready(block: Block) -> None:
         if not uploaded and block.text.startswith("kubectl apply -f photos.yaml"):
             uploaded.append(photos.upload(photo))
+            uploaded.append(photos.upload(secrets.token_bytes(1000), file_name="waves.mov"))
+            assert _made_of(photos, uploaded) == [True, True]
 
     _follow(run, "how-to/back-up-by-hand.md", once_it_is_ready)
     with photos.cluster.namespace("restored") as elsewhere:
         run.shell(f"kubectl config set-context --current --namespace={elsewhere}")
-        _follow(run, "how-to/restore.md")
         restored = Photos(photos.cluster, elsewhere, photos.deployed)
+
+        def once_it_has_started(block: Block) -> None:
+            if "deployment/photos-server --timeout" in block.text:
+                restored.wait("the server answers", restored.answers)
+                for queue in ("thumbnailGeneration", "videoConversion"):
+                    restored.start_missing_jobs(queue)
+                assert _made_of(restored, uploaded) == [False, False], (
+                    "the backup has neither, nor does Missing make any"
+                )
+                run.environment = {**run.environment, "IMMICH_URL": restored.url(), "IMMICH_API_KEY": "any"}
+
+        _follow(run, "how-to/restore.md", once_it_has_started)
         restored.wait_ready()
 
         assert restored.download(uploaded[0]) == photo
+        assert _made_of(restored, uploaded) == [True, True]
         assert restored.password() != photos.password()
 
 
@@ -67,6 +81,12 @@ def _follow(run: PageRun, page: str, after: Callable[[Block], None] = lambda _: 
     for block in blocks(page):
         run.do(replace(block, mark="run") if block.mark == "real" else block)
         after(block)
+
+
+def _made_of(photos: Photos, assets: list[str]) -> list[bool]:
+    """Whether there is the thumbnail of the photo, and the video for browsers."""
+    photo, video = assets
+    return [photos.has(photo, part="thumbnail"), photos.has(video, part="video/playback")]
 
 
 def _accepts(port: int) -> bool:

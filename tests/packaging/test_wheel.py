@@ -66,6 +66,14 @@ def test_ansible_finds_the_collection_in_the_wheel(operator_environment: Environ
     assert json.loads(answer)[name]["doc"]["short_description"]
 
 
+def test_the_operator_runs_from_the_wheel_alone_as_far_as_a_cluster(operator_environment: Environment) -> None:
+    status, said = operator_environment.attempt("immich-operator", "run", "--kubeconfig=none")
+
+    assert status == 1
+    assert str(installed_collection(operator_environment) / "crds") in said
+    assert "cannot connect by kubeconfig none" in said
+
+
 def test_the_operator_finds_role_and_kinds_beside_the_installed_watches_file(operator_environment: Environment) -> None:
     code = (
         "from pathlib import Path; from immich_operator.config import watches; "

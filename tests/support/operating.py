@@ -71,23 +71,29 @@ class Operator:
         folder: Path,
         *args: str,
         environment: Mapping[str, str] | None = None,
-        watches: Path = ROOT / "watches.yaml",
+        watches: Path | None = ROOT / "watches.yaml",
         engine: str = ENGINE,
     ) -> None:
+        """`watches` None: nothing is said of watches and images, so that those of the package are meant."""
         self.log = folder / "operator.log"
         self.run_dir = folder / "run" / f"operator-{os.getuid()}"
         self._lines: list[dict[str, Any]] = []
         self._changed = threading.Condition()
         self._is_whole = False
         command = [
-            sys.executable, "-m", "immich_operator", "run", "--watches-file", str(watches),
+            sys.executable, "-m", "immich_operator", "run", *(["--watches-file", str(watches)] if watches else []),
             f"--engine={engine}", "--log-format=json", "--metrics-bind-address=127.0.0.1:0",
             "--health-probe-bind-address=0", "--run-dir", str(folder / "run"), *args,
         ]  # fmt: skip
         self.process = subprocess.Popen(
             command,
             cwd=folder,
-            env={**cluster.env, **DEFAULT_ENVIRONMENT, **_only_this_collection(folder), **(environment or {})},
+            env={
+                **cluster.env,
+                **(DEFAULT_ENVIRONMENT if watches else {}),
+                **_only_this_collection(folder),
+                **(environment or {}),
+            },
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,

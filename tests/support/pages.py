@@ -82,6 +82,8 @@ class PageRun:
             (self.folder / block.argument).write_text(block.text, encoding="utf-8")
         elif block.mark == "fragment":
             self._try_out(block)
+        elif block.mark == "real":
+            self._last = block
 
     def shell(self, script: str, *, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Run a script of the test's own as commands of a page run, in the environment: it stops at the first failure,
@@ -118,6 +120,8 @@ class PageRun:
     def _compare(self, block: Block) -> None:
         """What was printed is what the page shows. Commands that only read are asked again until they tell so."""
         assert self._last, f"{block.where}: no commands before this output"
+        if self._last.mark == "real":
+            return  # these commands were left out here
         pattern = expected(block.text)
         commands = self._last.text
         if pattern.fullmatch(normalised(self._printed)):

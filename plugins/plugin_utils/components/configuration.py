@@ -180,9 +180,10 @@ def _tell_of_doubtful_settings(
         if users:
             part.warns(Reason.SETTING_IGNORED, f"{PATH} is not used, because spec.immich.configurationKind is None")
         return
-    is_verified = release_of(draft.image(instance, Component.SERVER) or "") in VERIFIED_RELEASES
+    release = release_of(draft.image(instance, Component.SERVER) or "")
+    is_verified = release in VERIFIED_RELEASES
     refused = []
-    for finding in check_settings(users):
+    for finding in check_settings(users, release):
         message = f"{finding.path}: {finding.what}. {finding.remedy}"
         if finding.refused_by == OPERATOR or (finding.refused_by and is_verified):
             refused.append(message)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -52,6 +52,10 @@ def secret_variable(name: str, secret: str, key: str) -> dict[str, Any]:
     return {"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}}
 
 
+TMP = "/tmp"  # noqa: S108 - a mount in the container
+SCRATCH = {"emptyDir": {"sizeLimit": "1Gi"}}
+"""What a container may write beside its data. Kubelet ends the pod that writes more."""
+
 SMALL = {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"memory": "64Mi"}}
 """Resources of init containers that only look at something."""
 
@@ -88,8 +92,11 @@ def pod_template(
     pod: Mapping[str, Any],
     security: Mapping[str, Any] | None = None,
     checksums: Mapping[str, str] | None = None,
+    writes: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The template of a component's pods: `pod` holds containers, volumes and the like.
+
+    `writes` are folders beside /tmp that the program wants to write, which a read-only root would keep it from.
 
     A user's labels and annotations come first and ours on top, so that they can't break a selector or a rollout.
     """
@@ -109,6 +116,8 @@ def pod_template(
         "affinity": settings.affinity or None,
         **pod,
     }
+    if settings.security_context.get("readOnlyRootFilesystem"):
+        _add_scratch(spec, (TMP, *writes))
     return {
         "metadata": without_none(
             {
@@ -118,6 +127,20 @@ def pod_template(
         ),
         "spec": without_none(spec),
     }
+
+
+def _add_scratch(pod: dict[str, Any], folders: Iterable[str]) -> None:
+    """Give the main container an empty folder of its own wherever it wants to write and nothing is mounted."""
+    main, *others = pod["containers"]
+    mounts, volumes = list(main["volumeMounts"]), list(pod.get("volumes") or ())
+    mounted = {mount["mountPath"] for mount in mounts}
+    for folder in folders:
+        if folder not in mounted:
+            name = folder.strip("/").replace("/", "-")
+            mounts.append({"name": name, "mountPath": folder})
+            volumes.append({"name": name, **SCRATCH})
+    pod["containers"] = [{**main, "volumeMounts": mounts}, *others]
+    pod["volumes"] = volumes
 
 
 def database_security(cluster: Cluster, user: int | None = None) -> dict[str, Any]:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -45,6 +46,13 @@ STARTUP_COMMAND = [
 ]
 """Makes the password in the Secret the one in the database, so that a changed Secret takes effect. The image itself
 looks at POSTGRES_PASSWORD only when it makes a database. The password is in no argument and no log."""
+
+
+SOCKETS = "/var/run/postgresql"
+SETTINGS = "/etc/postgresql"
+_OF_IMMICH = re.compile(r"(^|/)immich-app/postgres([:@]|$)")
+"""Immich's image writes its settings to a folder that it keeps empty. Other images may come with theirs in it
+(https://github.com/immich-app/base-images/pull/220)."""
 
 
 def plan(instance: Instance, cluster: Cluster, draft: Draft) -> list[Part]:
@@ -296,6 +304,7 @@ def _stateful_set(
         },
         security=pods.database_security(cluster, place.user),
         checksums=without_none(checksums),
+        writes=[SOCKETS, SETTINGS] if settings.image is None or _OF_IMMICH.search(image) else [SOCKETS],
     )
     name = names.workload_name(instance.name, Component.POSTGRES)
     manifest = instance.manifest("apps/v1", "StatefulSet", name, Component.POSTGRES)

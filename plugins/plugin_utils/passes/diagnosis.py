@@ -17,6 +17,15 @@ class Cause(NamedTuple):
     message: str
 
 
+class Written(NamedTuple):
+    """Where users write what a workload's pods are made of; containers that they never wrote are told by that."""
+
+    settings: str
+    """Such as `spec.server`."""
+    has_image: bool
+    """Whether they gave an image, or the operator took its default."""
+
+
 PULL_PROBLEMS = {
     r"does not exist or may require": "the registry has no such image, or wants a pull secret in spec.imagePullSecrets",
     r"not found|manifest unknown|does not exist": "the registry has no such image or tag",
@@ -29,7 +38,11 @@ PULL_PROBLEMS = {
 
 
 def diagnose(
-    workload: Manifest, pods: Sequence[Manifest], claims: Iterable[tuple[str, Manifest | None]], refusal: str = ""
+    workload: Manifest,
+    pods: Sequence[Manifest],
+    claims: Iterable[tuple[str, Manifest | None]],
+    written: Written,
+    refusal: str = "",
 ) -> Cause:
     """The first cause found, those that somebody has to act on before those that time heals.
 
@@ -38,7 +51,7 @@ def diagnose(
     """
     where = f"{workload['kind']} {workload['metadata']['name']}"
     current = [pod for pod in pods if not dig(pod, "metadata", "deletionTimestamp")]
-    causes = [cause for pod in current for cause in _pod_causes(where, pod)]
+    causes = [cause for pod in current for cause in _pod_causes(workload, pod, written)]
     causes += _refusals(where, workload, "" if pods else refusal)
     causes += [
         Cause(Reason.VOLUME_NOT_BOUND, f"{where}: PersistentVolumeClaim {name} is waiting for a volume; {_hint(claim)}")
@@ -64,7 +77,8 @@ _WAITS_FOR_VOLUME = re.compile(r"unbound immediate PersistentVolumeClaims|bindin
 """The scheduler's words where the claim, not the lack of a node, is the cause."""
 
 
-def _pod_causes(where: str, pod: Manifest) -> Iterable[Cause]:
+def _pod_causes(workload: Manifest, pod: Manifest, written: Written) -> Iterable[Cause]:
+    where = f"{workload['kind']} {workload['metadata']['name']}"
     for condition in dig(pod, "status", "conditions", default=[]):
         if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
             message = condition.get("message", "")
@@ -72,12 +86,32 @@ def _pod_causes(where: str, pod: Manifest) -> Iterable[Cause]:
                 yield Cause(Reason.POD_UNSCHEDULABLE, f"{where}: no node takes its pod: {_shortened(message)}")
     status = pod.get("status") or {}
     for container in (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())):
-        cause = _container_cause(where, pod, container)
+        cause = _container_cause(where, pod, container, _Told.of(workload, container["name"], written))
         if cause:
             yield cause
 
 
-def _container_cause(where: str, pod: Manifest, container: Mapping[str, Any]) -> Cause | None:
+class _Told(NamedTuple):
+    """How a container and its image are called in a message."""
+
+    container: str
+    image_from: str
+
+    @classmethod
+    def of(cls, workload: Manifest, name: str, written: Written) -> _Told:
+        """All containers of the workload's template run the image of the component, others come from elsewhere."""
+        template = dig(workload, "spec", "template", "spec", default={})
+        inits, mains = ({c["name"] for c in template.get(key) or ()} for key in ("initContainers", "containers"))
+        called = f"container {name}"
+        if name in inits:
+            called += f", which the operator runs first with image and security context of {written.settings},"
+        if name not in inits | mains:
+            return cls(called, f"of container {name}")
+        of_field = f"from {written.settings}.image"
+        return cls(called, of_field if written.has_image else f"(the default, as {written.settings}.image is not set)")
+
+
+def _container_cause(where: str, pod: Manifest, container: Mapping[str, Any], told: _Told) -> Cause | None:
     name, waiting = container["name"], dig(container, "state", "waiting", default={})
     reason, message = waiting.get("reason", ""), waiting.get("message", "")
     if reason in {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable"}:
@@ -86,10 +120,10 @@ def _container_cause(where: str, pod: Manifest, container: Mapping[str, Any]) ->
             (text for pattern, text in PULL_PROBLEMS.items() if re.search(pattern, f"{reason} {message}", re.I)), None
         )
         advice = why or "check the name, spec.imagePullSecrets and the registry"
-        return Cause(Reason.IMAGE_PULL_FAILED, f"{where}: image {image} of container {name} can't be pulled: {advice}")
+        return Cause(Reason.IMAGE_PULL_FAILED, f"{where}: image {image} {told.image_from} can't be pulled: {advice}")
     if reason in {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}:
         return Cause(
-            Reason.CONTAINER_NOT_STARTED, f"{where}: container {name} can't be started: {_without_ids(message, pod)}"
+            Reason.CONTAINER_NOT_STARTED, f"{where}: {told.container} can't be started: {_without_ids(message, pod)}"
         )
     ended = dig(container, "lastState", "terminated") or dig(container, "state", "terminated")
     if name in (LOOK_AT_LIBRARY, LOOK_AT_VOLUME) and dig(ended, "reason") in _ENDED_ITSELF and dig(ended, "message"):
@@ -98,7 +132,7 @@ def _container_cause(where: str, pod: Manifest, container: Mapping[str, Any]) ->
     if is_crashing and ended and (ended.get("exitCode") or reason == "CrashLoopBackOff"):
         return Cause(
             Reason.CRASH_LOOPING,
-            f"{where}: container {name} keeps ending with exit code {ended.get('exitCode')} ({_ending(ended)}); see "
+            f"{where}: {told.container} keeps ending with exit code {ended.get('exitCode')} ({_ending(ended)}); see "
             f"kubectl logs -n {pod['metadata'].get('namespace')} {where.replace(' ', '/').lower()} -c {name} --previous",
         )
     return None

@@ -140,7 +140,7 @@ def _missing_images(instance: Instance, images: Mapping[str, str]) -> list[Notic
             component,
             Effect.BLOCKS,
             Reason.IMAGE_NOT_CONFIGURED,
-            f"no image for {component}: set {image.variable} in the operator's Deployment, or spec.{spec_key(component)}.image",
+            f"no image for {component}: set {image.variable} in the operator's environment, or spec.{spec_key(component)}.image",
         )
         for component, image in registry.images().items()
         if instance.is_enabled(component) and not instance.settings(component).image and not images.get(component)

@@ -14,7 +14,7 @@ from ..kube.values import Manifest, dig
 from ..spec import names
 from ..spec.names import Component
 from .claims import may_be_shared
-from .diagnosis import diagnose
+from .diagnosis import Written, diagnose
 from .planning import State, blocked_components
 
 LOOK_AGAIN = "15s"
@@ -172,7 +172,8 @@ class _View:
         claims = [
             (claim, self.live.get(("PersistentVolumeClaim", claim))) for claim in self._claims(component) if claim
         ]
-        cause = diagnose(workload, self._pods_of(component), claims, self.refusals.get(name, ""))
+        written = Written(f"spec.{names.spec_key(component)}", bool(self.instance.settings(component).image))
+        cause = diagnose(workload, self._pods_of(component), claims, written, self.refusals.get(name, ""))
         return Condition(condition_type, False, cause.reason, cause.message)
 
     def url(self) -> str:

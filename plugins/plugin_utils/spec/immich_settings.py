@@ -20,15 +20,18 @@ from ..kube.values import dig
 from .immich_settings_schema import (
     ENCODERS,
     IMMICH_SETTINGS,
+    NEWEST_RELEASE,
     OPERATOR_SETTINGS,
     SECRET_REFERENCES,
-    VERSION,
+    SINCE,
+    VERIFIED_RELEASES,
     Choice,
     Cron,
     Flag,
     Items,
     Kind,
     Number,
+    Release,
     Text,
     TimeOfDay,
     Url,
@@ -41,7 +44,6 @@ __all__ = ["ROOT", "Finding", "check_settings", "converted"]
 ROOT = "spec.immich.configuration"
 
 IMMICH, OPERATOR = "Immich", "the operator"
-_REFUSED = "Immich refuses to start with this value"
 _UNUSABLE = "the operator cannot use this value"
 _LARGEST_WHOLE = 2**53 - 1
 _LONGEST_QUOTE = 40
@@ -71,15 +73,15 @@ class Finding(NamedTuple):
     """Who can't use the value for sure: IMMICH (of a release in `VERIFIED_RELEASES`), OPERATOR or nobody."""
 
 
-def check_settings(settings: Mapping[str, Any]) -> list[Finding]:
+def check_settings(settings: Mapping[str, Any], release: Release | None = NEWEST_RELEASE) -> list[Finding]:
     """All findings about the user's Immich settings, the fatal ones first, then by path; never raises.
 
     `settings` is the value of `spec.immich.configuration` as written, before references are resolved. Null stands for
-    no settings.
+    no settings. `release` is that of the Immich that reads them, None where it is not known.
     """
     if settings is None:
         return []
-    found = [*_check_section(ROOT, settings, _tree()), *_check_meaning(settings)]
+    found = [*_check_section(ROOT, settings, _tree(), release), *_check_meaning(settings, release)]
     return sorted(found, key=lambda finding: (not finding.fatal, finding))
 
 
@@ -148,9 +150,9 @@ def _homes() -> dict[str, list[str]]:
 # ---- Keys and types
 
 
-def _check_section(path: str, value: Any, known: Mapping[str, Any]) -> Iterator[Finding]:
+def _check_section(path: str, value: Any, known: Mapping[str, Any], release: Release | None) -> Iterator[Finding]:
     if not isinstance(value, Mapping):
-        reader, consequence = (OPERATOR, _UNUSABLE) if _is_operators(path) else (IMMICH, _REFUSED)
+        reader, consequence = _refuser(path, release)
         yield Finding(
             path,
             f"{_shown(value, hidden=True)} stands where {reader} expects a mapping; {consequence}",
@@ -165,14 +167,19 @@ def _check_section(path: str, value: Any, known: Mapping[str, Any]) -> Iterator[
         inner = _joined(path, key)
         below = known.get(key)
         if below is None:
-            yield _unknown_key(path, key, known, with_hints=with_hints)
+            yield _unknown_key(path, key, known, release, with_hints=with_hints)
         elif isinstance(below, dict):
-            yield from _check_section(inner, held, below)
+            yield from _check_section(inner, held, below, release)
+        elif release and release < (since := SINCE.get(inner.removeprefix(f"{ROOT}."), release)):
+            remedy = f"Remove it, or use Immich {_named(since)} or newer"
+            yield Finding(inner, _ignored([release]), remedy, fatal=False)
         else:
-            yield from _check_value(inner, held, below)
+            yield from _check_value(inner, held, below, release)
 
 
-def _unknown_key(path: str, key: str, known: Mapping[str, Any], *, with_hints: bool) -> Finding:
+def _unknown_key(
+    path: str, key: str, known: Mapping[str, Any], release: Release | None, *, with_hints: bool
+) -> Finding:
     """Not fatal: Immich drops the key, and a newer Immich may know it."""
     where = _joined(path, key)
     if _is_operators(path):
@@ -187,14 +194,14 @@ def _unknown_key(path: str, key: str, known: Mapping[str, Any], *, with_hints: b
         remedy = f"Did you mean {ROOT}.{homes[0]}?"
     else:
         remedy = "Remove it, unless your Immich is newer and knows it"
-    return Finding(where, f"Immich {VERSION} does not know this key and ignores it", remedy, fatal=False)
+    return Finding(where, _ignored(_told_about(where, release)), remedy, fatal=False)
 
 
-def _check_value(path: str, value: Any, kind: Kind) -> Iterator[Finding]:
+def _check_value(path: str, value: Any, kind: Kind, release: Release | None) -> Iterator[Finding]:
     if isinstance(kind, Items) and _is_list(value) and (value or not kind.filled):
         wrong = ((index, item) for index, item in enumerate(value) if not _accepts(item, kind.each))
         for index, item in islice(wrong, _MOST_PER_LIST):
-            yield _refusal(f"{path}[{index}]", item, kind.each)
+            yield _refusal(f"{path}[{index}]", item, kind.each, release)
     elif isinstance(value, Mapping) and not _has_leaf(value) and not _is_operators(path):
         what = "an empty mapping says nothing, so Immich keeps its default"
         yield Finding(path, what, f"Remove the key or give {kind.takes}", fatal=False)
@@ -203,7 +210,7 @@ def _check_value(path: str, value: Any, kind: Kind) -> Iterator[Finding]:
         what = "null replaces Immich's default and is then read as 0"
         yield Finding(path, what, f"Remove the key or give {kind.takes}", fatal=True)
     elif not _accepts(value, kind):
-        yield _refusal(path, value, kind)
+        yield _refusal(path, value, kind, release)
     else:
         yield from _check_reading(path, value, kind)
 
@@ -258,7 +265,7 @@ def _check_reading(path: str, value: Any, kind: Kind) -> Iterator[Finding]:
 # ---- Meaning
 
 
-def _check_meaning(settings: Any) -> Iterator[Finding]:
+def _check_meaning(settings: Any, release: Release | None) -> Iterator[Finding]:
     """What only shows when keys are read together, and secrets in plain text."""
     for path, reference in SECRET_REFERENCES.items():
         referred = dig(settings, *reference.split("."))
@@ -289,20 +296,50 @@ def _check_meaning(settings: Any) -> Iterator[Finding]:
     redirect = dig(settings, "oauth", "mobileRedirectUri")
     overrides = dig(settings, "oauth", "mobileOverrideEnabled") in (True, "true")
     if overrides and isinstance(redirect, str) and redirect and not is_url(redirect):
-        what = f"this text is not a URL, which mobileOverrideEnabled asks for; {_REFUSED}"
+        path = f"{ROOT}.oauth.mobileRedirectUri"
+        what = f"this text is not a URL, which mobileOverrideEnabled asks for; {_refuser(path, release)[1]}"
         remedy = "Write the whole URL, or set mobileOverrideEnabled to false"
-        yield Finding(f"{ROOT}.oauth.mobileRedirectUri", what, remedy, fatal=True, refused_by=IMMICH)
+        yield Finding(path, what, remedy, fatal=True, refused_by=IMMICH)
 
 
 # ---- Wording
 
 
-def _refusal(path: str, value: Any, kind: Kind) -> Finding:
+def _told_about(path: str, release: Release | None) -> list[Release]:
+    """The releases that a message is true of: the one that reads the file, else those that are known to check this key."""
+    known = sorted(VERIFIED_RELEASES)
+    if release in VERIFIED_RELEASES:
+        return [release]
+    first = SINCE.get(path.removeprefix(f"{ROOT}."), known[0])
+    return [each for each in known if each >= first]
+
+
+def _named(*releases: Release) -> str:
+    """3.1 and 3.2"""
+    return " and ".join(f"{major}.{minor}" for major, minor in releases)
+
+
+def _ignored(releases: Sequence[Release]) -> str:
+    verbs = ("do", "ignore") if len(releases) > 1 else ("does", "ignores")
+    return f"Immich {_named(*releases)} {verbs[0]} not know this key and {verbs[1]} it"
+
+
+def _refuser(path: str, release: Release | None) -> tuple[str, str]:
+    """(who can't use a wrong value, what comes of it)"""
+    if _is_operators(path):
+        return OPERATOR, _UNUSABLE
+    if release in VERIFIED_RELEASES:
+        return IMMICH, "Immich refuses to start with this value"
+    releases = _told_about(path, release)
+    return IMMICH, f"Immich {_named(*releases)} {'refuse' if len(releases) > 1 else 'refuses'} to start with this value"
+
+
+def _refusal(path: str, value: Any, kind: Kind, release: Release | None) -> Finding:
     hidden = isinstance(kind, Url) or (isinstance(kind, Text) and kind.secret)
     what = f"{_shown(value, hidden=hidden)} is not {kind.takes}"
     if isinstance(kind, Cron) and isinstance(value, str):
         what = f"{what}, because {cron_fault(value)}"
-    reader, consequence = (OPERATOR, _UNUSABLE) if _is_operators(path) else (IMMICH, _REFUSED)
+    reader, consequence = _refuser(path, release)
     return Finding(path, f"{what}; {consequence}", _remedy(value, kind), fatal=True, refused_by=reader)
 
 

@@ -11,12 +11,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import TypeAlias
 
-VERSION = "3.1"
-"""The Immich release that the table describes, as messages name it."""
+Release: TypeAlias = tuple[int, int]
+"""Major and minor version of Immich."""
 
-VERIFIED_RELEASES = frozenset({(3, 1), (3, 2)})
+VERIFIED_RELEASES: frozenset[Release] = frozenset({(3, 1), (3, 2)})
 """Releases that are known to check the file like this. Another one may take what these refuse."""
+NEWEST_RELEASE = max(VERIFIED_RELEASES)
+
+SINCE: Mapping[str, Release] = MappingProxyType({"oauth.accountManagementUrl": (3, 2)})
+"""Settings that the first of these does not know -> the first one that does. Before, Immich ignores them."""
 
 
 def listed(options: Iterable[object]) -> str:

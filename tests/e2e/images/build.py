@@ -23,7 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.media.immich.plugins.plugin_utils.components.images import DEFAULT_IMAGES
-from ansible_collections.media.immich.plugins.plugin_utils.spec.immich_settings_schema import IMMICH_SETTINGS
+from ansible_collections.media.immich.plugins.plugin_utils.spec.images import release_of
+from ansible_collections.media.immich.plugins.plugin_utils.spec.immich_settings_schema import IMMICH_SETTINGS, SINCE
 from localcluster import processes
 from localcluster.errors import LocalClusterError
 from localcluster.images.archive import Entry, Image, architecture, file, folder, hidden, replacing, write, write_layer
@@ -104,7 +105,8 @@ NEXT_SERVER = _next_version(DEFAULT_IMAGES["server"])
 
 def setting_kinds() -> dict[str, Any]:
     """What Immich accepts for each key of its configuration, as the stand-in reads it."""
-    return {path: _described(kind) for path, kind in IMMICH_SETTINGS.items()}
+    release = release_of(DEFAULT_IMAGES["server"])
+    return {path: _described(kind) for path, kind in IMMICH_SETTINGS.items() if SINCE.get(path, release) <= release}
 
 
 def _described(value: Any) -> Any:

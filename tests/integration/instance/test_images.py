@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 
 from ansible_collections.media.immich.plugins.plugin_utils.components.images import DEFAULT_IMAGES, IMAGE_VARIABLES
-from support.operating import OWN_KINDS, pod_spec
+from support.operating import OWN_KINDS, Operator, pod_spec
 
 COMPONENTS = {
     "server": "Deployment",
@@ -89,6 +89,20 @@ def test_with_four_variables_set_no_other_registry_is_left_anywhere(operated):
     }
     text = json.dumps(live)
     assert [registry for registry in ("ghcr.io", "docker.io", "quay.io", "busybox") if registry in text] == []
+
+
+def test_an_operator_to_which_nothing_is_said_runs_what_the_package_brings(apart, tmp_path):
+    watching = {"WATCH_NAMESPACE": apart.namespace}
+    apart.operator = Operator(apart.cluster, tmp_path, environment=watching, watches=None)
+
+    apart.create()
+
+    apart.wait_ready()
+    specs = pod_specs(apart)
+    assert {component: images(spec) for component, spec in specs.items()} == {
+        component: {DEFAULT_IMAGES[component]} for component in COMPONENTS
+    }
+    assert apart.operator.stop() == 0
 
 
 def test_without_variable_and_image_the_condition_names_the_variable(operated):

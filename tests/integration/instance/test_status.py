@@ -38,7 +38,7 @@ def test_failing_pods_are_told_apart_and_explained(instances):
 
     assert "Deployment photos-server: container server keeps ending with exit code 1 (Error)" in server["message"]
     assert f"kubectl logs -n {instances.namespace} deployment/photos-server -c server --previous" in server["message"]
-    assert "image broken:pull-error of container machine-learning can't be pulled" in machine_learning["message"]
+    assert "image broken:pull-error from spec.machineLearning.image can't be pulled" in machine_learning["message"]
     assert "exit code 137 (OOMKilled: it needs a higher memory limit" in valkey["message"]
     assert "StatefulSet photos-postgres: 0 of 1 pods are available" in postgres["message"]
     assert booleans(instances) == dict.fromkeys(BOOLEANS, False)
@@ -79,7 +79,10 @@ def test_a_container_or_init_container_that_does_not_start_is_named(instances):
     instances.api.merge_patch("Pod", pod["metadata"]["name"], instances.namespace, failing, subresource="status")
     valkey = instances.wait_condition("ValkeyReady", "ContainerNotStarted")
 
-    assert "container look-at-library keeps ending" in server["message"]
+    assert (
+        "container look-at-library, which the operator runs first with image and security context of spec.server"
+        in (server["message"])
+    )
     assert 'container valkey can\'t be started: secret "nowhere" not found' in valkey["message"]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -12,6 +13,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from immich_operator.kube.connection import connect, play_environment
+from localcluster import build
 from localcluster.testing import Cluster
 from support.operating import Operator
 from support.waiting import eventually
@@ -124,7 +127,7 @@ def test_sigterm_before_the_caches_are_filled_ends_at_once(start, cluster, tmp_p
         config = proxy.kubeconfig(tmp_path)
         proxy.interrupt()
         operator = start(env={"KUBECONFIG": str(config)}, passes=False)
-        operator.wait_line("watch interrupted, trying again")
+        operator.wait_line("no connection to the API server, trying again")
         assert operator.probe("/readyz")[0] == 500
 
         operator.signal()
@@ -228,14 +231,14 @@ def test_an_api_server_that_restarts_is_waited_for_and_nothing_is_missed(start, 
         operator.wait_pass("one", "ConfigMap one-widget created")
 
         proxy.interrupt()
-        operator.wait_line("watch interrupted, trying again")
+        operator.wait_line("no connection to the API server, trying again")
         widgets.create("two")
         cluster.api.delete("ConfigMap", "one-widget", namespace)
         proxy.resume()
 
         operator.wait_pass("two", "created")
         operator.wait_pass("one", "ConfigMap one-widget deleted")
-        operator.wait_line("watch works again")
+        operator.wait_line("the API server answers again")
         assert operator.probe("/healthz") == (200, "ok\n")
 
 
@@ -248,7 +251,7 @@ def test_a_watch_that_is_too_old_leads_to_a_list_that_misses_nothing(start, widg
         operator.wait_pass("two", "ConfigMap two-widget created")
         before = len(operator.passes("two"))
         proxy.interrupt()
-        operator.wait_line("watch interrupted, trying again")
+        operator.wait_line("no connection to the API server, trying again")
         cluster.api.delete("ConfigMap", "one-widget", namespace)
         widgets.delete("two")
         expired: set[str] = set()
@@ -286,9 +289,7 @@ def test_a_missing_permission_is_named_heals_and_does_not_stop_the_rest(
     widgets.create("one")
 
     rule = '{apiGroups: [""], resources: ["secrets"], verbs: ["list", "watch"]}'
-    message = (
-        f"not allowed to list and watch Secret: add to the operator's Role in namespace {namespace} the rule {rule}"
-    )
+    message = f"not allowed to list and watch Secret: add to your Role in namespace {namespace} the rule {rule}"
     assert (line["level"], line["error"]) == ("error", message)
     assert operator.wait_pass("one", "created")["result"] == "successful"
     assert operator.probe("/readyz") == (500, f"Secret in {namespace}: {message}\n")
@@ -323,6 +324,42 @@ def test_several_namespaces_are_watched_and_others_are_not(start, widgets, clust
         operator.wait_pass(f"in-{namespace}", "created")
         operator.wait_pass(f"in-{second}", "created")
         assert operator.passes(f"in-{third}") == []
+
+
+@pytest.fixture
+def two_contexts(cluster: Cluster, tmp_path: Path) -> Path:
+    """A kubeconfig whose context `here` is the cluster; the current one leads nowhere."""
+    document = yaml.safe_load(cluster.kubeconfig.read_text())
+    [context] = document["contexts"]
+    nowhere = {"name": "nowhere", "cluster": {"server": "https://127.0.0.1:1"}}
+    document["clusters"].append(nowhere)
+    document["contexts"] = [
+        {**context, "name": "here"},
+        {"name": "elsewhere", "context": {**context["context"], "cluster": "nowhere"}},
+    ]
+    path = tmp_path / "two.kubeconfig"
+    path.write_text(yaml.safe_dump({**document, "current-context": "elsewhere"}))
+    path.chmod(0o600)
+    return path
+
+
+def test_plays_work_on_the_cluster_that_is_watched_whatever_the_current_context_is(start, widgets, two_contexts):
+    operator = start("--context=here", env={"KUBECONFIG": str(two_contexts)})
+
+    widgets.create("one")
+
+    assert operator.wait_pass("one", "created")["result"] == "successful"
+
+
+def test_kubectl_in_a_play_takes_the_same_context(two_contexts, cluster: Cluster, tmp_path):
+    connection = connect(str(two_contexts), "here", {})
+    env = {**cluster.env, **play_environment(connection, tmp_path, "here")}
+
+    shown = subprocess.run(
+        [build.locate("kubectl"), "config", "current-context"], env=env, capture_output=True, text=True, check=True
+    )
+
+    assert shown.stdout.strip() == "here"
 
 
 def test_an_idle_operator_sends_no_request_besides_its_watches(start, widgets, cluster: Cluster, namespace, tmp_path):

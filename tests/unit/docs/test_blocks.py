@@ -17,7 +17,7 @@ ALL = [block for page in pages() if page not in PAGES_WITH_TESTS_OF_THEIR_OWN fo
 
 NEED_REAL_CONTAINERS = {
     ("how-to/back-up-by-hand.md", "set -o pipefail"): "pg_dump in the database's container",
-    ("how-to/back-up-by-hand.md", "kubectl exec deployment/photos-server -- tar --create"): "tar in the server's",
+    ("how-to/back-up-by-hand.md", "kubectl exec deployment/photos-server --container=server"): "tar in the server's",
     ("how-to/external-database.md", "psql --host=postgres.databases"): "a PostgreSQL that answers",
     ("how-to/move-from-helm-or-compose.md", "kubectl scale deployment immich-server"): "an installation by the chart",
     (
@@ -25,7 +25,8 @@ NEED_REAL_CONTAINERS = {
         "kubectl get deployment photos-server",
     ): "an instance of the other operator",
     ("how-to/restore.md", "set -o pipefail"): "psql in the database's container",
-    ("how-to/restore.md", "kubectl exec --stdin photos-filler -- tar"): "tar in a container",
+    ("how-to/restore.md", "kubectl exec --stdin photos-filler --container=filler -- tar"): "tar in a container",
+    ("how-to/restore.md", "for queue in thumbnailGeneration videoConversion"): "a server that answers",
     ("how-to/rotate-passwords.md", "psql --host=postgres.databases"): "a PostgreSQL that answers",
     ("tutorials/first-instance.md", "kubectl port-forward service/photos-server"): "a server that answers",
 }
@@ -38,10 +39,12 @@ NOT_OURS = {
     ("how-to/operator-sdk.md", "docker build"): "builds and pushes an image",
     ("how-to/move-from-helm-or-compose.md", "docker compose stop"): "the machine that Compose runs on",
     ("explanation/data-safety.md", "kubectl get persistentvolumes"): "volumes of the reader's",
+    ("explanation/limits.md", "groups:"): "a rule for Prometheus",
     ("index.md", "kubectl config set-context"): "the reader's kubeconfig",
     ("reference/commands.md", "immich-operator run"): "a usage line",
     ("reference/commands.md", "immich-operator render"): "a usage line",
     ("reference/commands.md", "immich-operator version"): "a usage line",
+    ("reference/commands.md", "immich-operator completion"): "a usage line",
 }
 """{(page, how the block begins): what it is}: nothing runs these."""
 
@@ -73,6 +76,21 @@ def test_yaml_on_a_page_is_yaml_that_people_can_read(block: Block) -> None:
 
     assert isinstance(content, dict | list), "an object, or a list of plays"
     assert "\t" not in block.text
+
+
+@pytest.mark.parametrize("page", pages())
+def test_a_command_in_a_container_names_the_container(page: str) -> None:
+    text = (DOCS / page).read_text(encoding="utf-8")
+
+    commands = [command for command in re.findall(r"kubectl exec .*? -- ", text) if "--container=" not in command]
+
+    assert commands == [], "kubectl would print which one it takes, between other lines or into a pipe"
+
+
+@pytest.mark.parametrize("block", [b for b in ALL if "ON_ERROR_STOP" in b.text], ids=lambda block: block.where)
+def test_a_dump_is_loaded_without_printing_what_its_statements_give(block: Block) -> None:
+    assert "--quiet --output=/dev/null" in block.text, "--quiet alone leaves the results of set_config and setval"
+    assert "echo 'The dump is loaded.'" in block.text
 
 
 @pytest.mark.parametrize("page", pages())

@@ -6,17 +6,21 @@ from __future__ import annotations
 import base64
 import io
 import json
+import shutil
+import tempfile
 import threading
 import urllib.error
 import urllib.request
 from email.message import Message
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
 from e2e.images import build
 from e2e.images.stand_in import config_file, environment, machine_learning, media, queues, web
+from e2e.images.stand_in.api import Api
 from e2e.images.stand_in.environment import InvalidEnvironment
 
 from ansible_collections.media.immich.plugins.plugin_utils.spec.immich_settings import check_settings
@@ -387,6 +391,81 @@ def test_a_failing_answer_is_a_500_and_the_server_goes_on(capsys: pytest.Capture
     assert content == {"got": "hello"}
 
 
+# ---- What is made of originals
+
+
+class Rows:
+    """The database as far as jobs use it."""
+
+    def __init__(self, *assets: SimpleNamespace) -> None:
+        self._assets, self._files = list(assets), dict[tuple[str, str], str]()
+
+    def assets(self) -> list[SimpleNamespace]:
+        return self._assets
+
+    def asset(self, asset_id: str) -> SimpleNamespace | None:
+        return next((asset for asset in self._assets if asset.id == asset_id), None)
+
+    def files(self, kind: str) -> dict[str, str]:
+        return {asset: path for (asset, of), path in self._files.items() if of == kind}
+
+    def add_file(self, asset_id: str, kind: str, path: str) -> None:
+        self._files[asset_id, kind] = path
+
+
+PHOTO, VIDEO = "00000000-0000-4000-8000-000000000001", "00000000-0000-4000-8000-000000000002"
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Api:
+    """A photo and a video whose thumbnails and playable videos were made."""
+    originals = {PHOTO: tmp_path / "beach.jpg", VIDEO: tmp_path / "waves.mov"}
+    for path in originals.values():
+        path.write_bytes(b"content")
+    rows = Rows(*(SimpleNamespace(id=name, path=str(path)) for name, path in originals.items()))
+    api = Api(environment.read({}), {}, [], tmp_path, rows)  # type: ignore[arg-type]
+    start(api, "thumbnailGeneration", force=False)
+    start(api, "videoConversion", force=False)
+    return api
+
+
+def start(api: Api, queue: str, *, force: bool) -> int:
+    """How much the jobs made."""
+    body = json.dumps({"command": "start", "force": force}).encode()
+    answer = api.answer(web.Request("PUT", f"/api/jobs/{queue}", Message(), body))
+    assert answer.status == 200
+    completed: int = json.loads(answer.body)["jobCounts"]["completed"]
+    return completed
+
+
+def status_of(api: Api, asset: str, part: str) -> int:
+    return api.answer(web.Request("GET", f"/api/assets/{asset}/{part}", Message())).status
+
+
+@pytest.mark.parametrize(
+    ("queue", "folder", "asset", "part", "number"),
+    [
+        pytest.param("thumbnailGeneration", "thumbs", PHOTO, "thumbnail", 2, id="thumbnails"),
+        pytest.param("videoConversion", "encoded-video", VIDEO, "video/playback", 1, id="videos"),
+    ],
+)
+def test_what_is_missing_goes_by_rows_so_that_only_all_jobs_make_lost_files_again(
+    library: Api, queue: str, folder: str, asset: str, part: str, number: int
+) -> None:
+    assert status_of(library, asset, part) == 200
+    shutil.rmtree(library.library / folder)
+
+    assert status_of(library, asset, part) == 404
+    assert start(library, queue, force=False) == 0
+    assert status_of(library, asset, part) == 404
+    assert start(library, queue, force=True) == number
+    assert status_of(library, asset, part) == 200
+
+
+def test_of_a_photo_no_video_is_made(library: Api) -> None:
+    assert status_of(library, PHOTO, "video/playback") == 404
+
+
 # ---- Machine learning
 
 
@@ -418,3 +497,14 @@ def test_machine_learning_ends_when_its_cache_cannot_be_written(tmp_path: Path) 
     (tmp_path / "file").touch()
 
     assert machine_learning.main({"MACHINE_LEARNING_CACHE_FOLDER": str(tmp_path / "file")}) == 1
+
+
+def test_machine_learning_ends_where_it_has_no_folder_for_temporary_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> str:
+        raise FileNotFoundError(2, "No usable temporary directory found")
+
+    monkeypatch.setattr(tempfile, "gettempdir", refused)
+
+    assert machine_learning.main({"MACHINE_LEARNING_CACHE_FOLDER": str(tmp_path), "IMMICH_PORT": "0"}) == 1

@@ -5,24 +5,31 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import re
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.request import urlopen
 
 from . import media
-from .database import Asset, Database
 from .environment import Settings
 from .queues import Connection
 from .web import Answer, Request, failure, json_answer, log, uploaded_file
 
+if TYPE_CHECKING:  # the driver of the database is in the image only, the rules for jobs are tested without it
+    from .database import Asset, Database
+
 __all__ = ["Api"]
 
-_ASSET = re.compile(r"/api/assets/([0-9a-f-]{36})(/original)?")
+_ASSET = re.compile(r"/api/assets/([0-9a-f-]{36})(/original|/thumbnail|/video/playback)?")
+_QUEUE = re.compile(r"/api/jobs/(\w+)")
 _METADATA_QUEUE = "immich_bull:metadataExtraction:wait"
+_MADE_BY = {"thumbnailGeneration": "thumbnail", "videoConversion": "encoded_video"}
+"""{queue: what its jobs make of originals}"""
+_SERVED = {"/thumbnail": "thumbnail", "/video/playback": "encoded_video"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +46,18 @@ class Api:
         """Errors of database and queues are for the caller to catch, which answers 500."""
         shown = _SHOWN.get(request.path)
         asset = _ASSET.fullmatch(request.path)
+        queue = _QUEUE.fullmatch(request.path)
         match request.method:
             case "GET" if shown:
                 return json_answer(shown(self))
             case "GET" if asset:
-                return self._asset(asset[1], original=bool(asset[2]))
+                return self._asset(asset[1], asset[2] or "")
             case "GET" if request.path == "/":
                 return Answer(200, b"<title>Immich stand-in</title>\n", "text/html")
             case "POST" if request.path == "/api/assets":
                 return self._upload(request)
+            case "PUT" if queue and queue[1] in _MADE_BY:
+                return self._start_jobs(_MADE_BY[queue[1]], json.loads(request.body))
         return failure(404, f"Cannot {request.method} {request.path}")
 
     def _about(self) -> dict[str, Any]:
@@ -115,16 +125,38 @@ class Api:
             path = media.store(self.library, asset_id, PurePath(file_name).suffix, content)
             self.database.add_asset(asset_id, PurePath(file_name).name, str(path), len(content), checksum)
             queues.run("LPUSH", _METADATA_QUEUE, asset_id)
+        for kind in _MADE_BY.values():
+            self._derive(self.database.asset(asset_id), kind)
         log(f"stored {path}")
         return json_answer({"id": asset_id, "status": "created"}, 201)
 
-    def _asset(self, asset_id: str, *, original: bool) -> Answer:
+    def _start_jobs(self, kind: str, command: Mapping[str, Any]) -> Answer:
+        """All originals with `force`, else those without a row: what is on the volume is not looked at, as in Immich."""
+        if command.get("command") != "start":
+            return failure(400, "command must be start")
+        known = {} if command.get("force") else self.database.files(kind)
+        made = [asset.id for asset in self.database.assets() if asset.id not in known and self._derive(asset, kind)]
+        counts = dict.fromkeys(("active", "delayed", "failed", "paused", "waiting"), 0)
+        return json_answer({"jobCounts": {**counts, "completed": len(made)}, "queueStatus": {"isActive": False}})
+
+    def _derive(self, asset: Asset | None, kind: str) -> bool:
+        """Whether there is something to make of that asset."""
+        if asset is None or (kind == "encoded_video" and not media.is_video(Path(asset.path))):
+            return False
+        path = media.derive(self.library, asset.id, kind, Path(asset.path))
+        self.database.add_file(asset.id, kind, str(path))
+        return True
+
+    def _asset(self, asset_id: str, part: str) -> Answer:
         asset = self.database.asset(asset_id)
         if asset is None:
             return failure(404, "there is no such asset")
-        if original:
-            return Answer(200, Path(asset.path).read_bytes(), "application/octet-stream")
-        return json_answer(_described(asset))
+        if not part:
+            return json_answer(_described(asset))
+        path = asset.path if part == "/original" else self.database.files(_SERVED[part]).get(asset_id)
+        if path is None or not Path(path).is_file():
+            return failure(404, "there is no such file")
+        return Answer(200, Path(path).read_bytes(), "application/octet-stream")
 
 
 _SHOWN: Mapping[str, Callable[[Api], Any]] = {

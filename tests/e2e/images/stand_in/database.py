@@ -51,6 +51,12 @@ create table if not exists smart_search (
     "assetId" uuid primary key references asset (id) on delete cascade,
     embedding vector({_DIMENSIONS}) not null
 );
+create table if not exists asset_file (
+    "assetId" uuid not null references asset (id) on delete cascade,
+    type varchar not null,
+    path varchar not null,
+    primary key ("assetId", type)
+);
 """
 _ASSETS = 'select id::text, "originalFileName", "originalPath", "fileSizeInByte", checksum, "createdAt" from asset'
 
@@ -172,6 +178,21 @@ class Database:
                 (asset_id, file_name, path, size, checksum),
             )
             cursor.execute("insert into smart_search values (%s, %s)", (asset_id, json.dumps(numbers)))
+
+    def files(self, kind: str) -> dict[str, str]:
+        """{asset: path} of what was made of the originals, such as "thumbnail": by the rows, whatever is on the volume."""
+        with self._cursor() as cursor:
+            cursor.execute('select "assetId"::text, path from asset_file where type = %s', (kind,))
+            return {row[0]: row[1] for row in cursor}
+
+    def add_file(self, asset_id: str, kind: str, path: str) -> None:
+        """Add a row for what was made of an original, or put another in its place."""
+        with self._cursor() as cursor:
+            cursor.execute(
+                'insert into asset_file ("assetId", type, path) values (%s, %s, %s)'
+                ' on conflict ("assetId", type) do update set path = excluded.path',
+                (asset_id, kind, path),
+            )
 
 
 def _choose_extension(cursor: psycopg2.extensions.cursor, wanted: str | None) -> str:

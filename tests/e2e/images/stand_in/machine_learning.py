@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import sys
+import tempfile
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -48,6 +49,11 @@ def main(env: Mapping[str, str]) -> int:
         write_cache(folder)
     except OSError as error:
         log(f"cannot start: the cache {folder} cannot be written: {error.strerror}")
+        return 1
+    try:
+        tempfile.gettempdir()
+    except FileNotFoundError as error:  # as in Immich's own, under a root that is read-only
+        log(f"cannot start: {error.strerror}")
         return 1
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     log(f"listening on port {port}")

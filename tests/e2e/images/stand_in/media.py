@@ -6,13 +6,17 @@ Source: Immich v3.1.0, `server/src/services/storage.service.ts`.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-__all__ = ["FOLDERS", "check_marks", "location", "store"]
+__all__ = ["FOLDERS", "check_marks", "derive", "is_video", "location", "store"]
 
 FOLDERS = ("encoded-video", "library", "upload", "profile", "thumbs", "backups")
+DERIVED = {"thumbnail": ("thumbs", "_thumbnail.webp"), "encoded_video": ("encoded-video", ".mp4")}
+"""{what is made of an original: (folder, end of the file's name)}"""
+VIDEOS = (".mov", ".mp4")
 PRESENT, LEGACY = Path("/data"), Path("/usr/src/app/upload")
 
 
@@ -48,7 +52,25 @@ def check_marks(media: Path, known: Mapping[str, bool]) -> tuple[dict[str, bool]
 
 def store(media: Path, asset: str, suffix: str, content: bytes) -> Path:
     """Write an original into the folder for uploads, complete or not at all."""
-    path = media / "upload" / asset[:2] / asset[2:4] / f"{asset}{suffix}"
+    return _written(_place(media, "upload", asset, suffix), content)
+
+
+def derive(media: Path, asset: str, kind: str, original: Path) -> Path:
+    """Make a thumbnail or a video that plays everywhere: here a line that names its original's content."""
+    folder, ending = DERIVED[kind]
+    digest = hashlib.sha1(original.read_bytes(), usedforsecurity=False).hexdigest()
+    return _written(_place(media, folder, asset, ending), f"{kind} of {digest}\n".encode())
+
+
+def is_video(path: Path) -> bool:
+    return path.suffix.lower() in VIDEOS
+
+
+def _place(media: Path, folder: str, asset: str, ending: str) -> Path:
+    return media / folder / asset[:2] / asset[2:4] / f"{asset}{ending}"
+
+
+def _written(path: Path, content: bytes) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}")
     with unfinished.open("wb") as stream:

@@ -77,6 +77,8 @@ def listen(host: str | None, port: int, answer: Callable[[Request], Answer]) -> 
             else:
                 self._respond(self.rfile.read(int(length)))
 
+        do_PUT = do_POST  # noqa: N815 - the name is given by http.server
+
         def _respond(self, body: bytes) -> None:
             request = Request(self.command, self.path.partition("?")[0], self.headers, body)
             try:

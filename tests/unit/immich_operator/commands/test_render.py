@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import base64
 import io
+import subprocess
+import sys
 
 import pytest
 
@@ -119,7 +121,8 @@ def test_a_warning_goes_to_standard_error_and_the_manifests_are_printed(render):
         pytest.param(MINIMAL.replace("Immich", "Imich"), 1, "must be Immich", id="another-kind"),
         pytest.param("- a list\n", 1, "no Kubernetes object", id="no-object"),
         pytest.param("", 1, "no custom resource in", id="empty"),
-        pytest.param("a: [", 2, "not YAML", id="not-yaml"),
+        pytest.param("a: 1\nb: [", 2, "cr.yaml: not YAML: line 3, column 1: did not find", id="not-yaml"),
+        pytest.param("a: \x01", 2, "cr.yaml: not YAML: ", id="control-character"),
     ],
 )
 def test_a_mistake_is_named_and_nothing_is_printed(render, text, status, message):
@@ -127,7 +130,7 @@ def test_a_mistake_is_named_and_nothing_is_printed(render, text, status, message
 
     assert (done, output) == (status, "")
     assert message in errors
-    assert "cr.yaml" in errors or status == 2
+    assert "cr.yaml" in errors
 
 
 def test_one_bad_custom_resource_does_not_hide_the_others(render):
@@ -140,13 +143,82 @@ def test_one_bad_custom_resource_does_not_hide_the_others(render):
     assert ("Deployment", "photos-server") in names(output)
 
 
+def test_objects_of_other_kinds_are_passed_over_with_a_note(render):
+    secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: sso}\n"
+
+    status, output, errors = render(f"{secret}---\n{MINIMAL}")
+
+    assert (status, output) == (0, render(MINIMAL)[1])
+    assert "cr.yaml: Secret sso is passed over: manifests are made of kind Immich only" in errors
+    assert len(errors.splitlines()) == 1
+
+
+def test_a_file_with_other_kinds_only_holds_nothing_to_render(render):
+    status, output, errors = render("apiVersion: v1\nkind: Secret\nmetadata: {name: sso}\n")
+
+    assert (status, output) == (1, "")
+    assert "no custom resource in" in errors
+
+
+def test_an_immich_of_another_version_is_not_passed_over(render):
+    assert "apiVersion: must be media.rm3l.org/v1alpha1" in render(MINIMAL.replace("v1alpha1", "v2"))[2]
+
+
+def test_a_file_that_is_not_utf_8_is_named_with_the_place(tmp_path, capsys):
+    file = tmp_path / "cr.yaml"
+    file.write_bytes(MINIMAL.replace("family", "stra\u00dfe").encode("latin-1"))
+
+    assert main(["render", str(file)]) == 2
+    assert f"{file}: not text in UTF-8: byte " in capsys.readouterr().err
+
+
+@pytest.fixture
+def minimal_file(tmp_path):
+    file = tmp_path / "cr.yaml"
+    file.write_text(MINIMAL, encoding="utf-8")
+    return file
+
+
+COMMAND = [sys.executable, "-m", "immich_operator"]
+
+
+def test_a_reader_that_has_seen_enough_is_no_cause_for_a_traceback(minimal_file):
+    with subprocess.Popen(
+        [*COMMAND, "render", minimal_file], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        process.stdout.close()
+        errors = process.stderr.read()
+
+    assert (process.returncode, errors) == (1, b"")
+
+
+@pytest.mark.parametrize("arguments", [["render"], ["version"], ["completion", "bash"]], ids=lambda words: words[0])
+def test_output_that_finds_no_room_is_an_error_in_one_line(arguments, minimal_file):
+    files = [minimal_file] if arguments == ["render"] else []
+    with open("/dev/full", "wb") as full:  # noqa: PTH123 - a device
+        done = subprocess.run([*COMMAND, *arguments, *files], stdout=full, stderr=subprocess.PIPE, check=False)
+
+    assert done.returncode == 1
+    assert done.stderr == b"immich-operator: the output cannot be written: No space left on device\n"
+
+
+def test_manifests_are_utf_8_whatever_the_locale_is(minimal_file):
+    minimal_file.write_text(MINIMAL + "spec: {server: {podAnnotations: {stra\u00dfe: \u2713}}}\n", encoding="utf-8")
+
+    done = subprocess.run(
+        [*COMMAND, "render", minimal_file], capture_output=True, check=False, env={"PYTHONIOENCODING": "latin-1"}
+    )
+
+    assert "stra\u00dfe: \u2713" in done.stdout.decode("utf-8")
+
+
 def test_a_file_that_is_not_there_is_named(capsys):
     assert main(["render", "/nowhere/cr.yaml"]) == 2
     assert "/nowhere/cr.yaml: No such file or directory" in capsys.readouterr().err
 
 
 def test_standard_input_is_read_for_a_dash(capsys, monkeypatch):
-    monkeypatch.setattr("sys.stdin", io.StringIO(MINIMAL))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(MINIMAL.encode())))
 
     assert main(["render", "-"]) == 0
     assert ("Deployment", "photos-server") in names(capsys.readouterr().out)

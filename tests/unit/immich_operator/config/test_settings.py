@@ -4,13 +4,19 @@
 import argparse
 import dataclasses
 import json
+import os
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
+from ansible_collections.media.immich.plugins.plugin_utils.components.images import DEFAULT_IMAGES, IMAGE_VARIABLES
 from immich_operator.cli import main
+from immich_operator.config import watches
 from immich_operator.config.settings import Settings, add_arguments, resolve, without_effect
 from immich_operator.errors import SettingsError
+
+ROOT = Path(__file__).parents[4]
 
 
 def settings(*argv: str, **environ: str) -> Settings:
@@ -108,7 +114,7 @@ def test_every_setting_has_help_and_a_variable_of_its_own():
 def test_a_wrong_setting_is_one_line_and_no_traceback(capsys):
     status = main(["run", "--engine=turbo"])
 
-    assert status == 1
+    assert status == 2
     assert capsys.readouterr().err == "immich-operator: --engine: 'turbo' is none of fork, process\n"
 
 
@@ -117,6 +123,71 @@ def test_a_missing_watches_file_is_named(capsys, tmp_path):
 
     assert status == 1
     assert f"{tmp_path}/none.yaml cannot be used" in capsys.readouterr().err
+
+
+DEAD = """\
+apiVersion: v1
+kind: Config
+clusters: [{name: c, cluster: {server: "https://127.0.0.1:1"}}]
+users: [{name: u, user: {token: secret}}]
+contexts: [{name: home, context: {cluster: c, user: u}}]
+current-context: home
+"""
+
+
+@pytest.fixture
+def started(tmp_path, monkeypatch, capsys):
+    """started(*flags) -> (settings that the operator was to run with, log lines), in an empty folder; it does not run."""
+    monkeypatch.chdir(tmp_path)
+    for variable in IMAGE_VARIABLES.values():
+        monkeypatch.delenv(variable, raising=False)
+    ran = []
+    monkeypatch.setattr("immich_operator.process.runtime.run", lambda chosen, *_: ran.append(chosen) or 0)
+
+    def run(*flags):
+        with mock.patch.dict(os.environ):
+            assert main(["run", "--log-format=json", *flags]) == 0
+            images = {name: os.environ.get(name) for name in IMAGE_VARIABLES.values()}
+        return ran.pop(), images, capsys.readouterr().err
+
+    return run
+
+
+def test_without_any_file_the_operator_runs_with_watches_and_images_of_the_package(started, monkeypatch):
+    monkeypatch.setenv("RELATED_IMAGE_valkey", "registry.example.com/valkey:9")
+
+    chosen, images, log = started()
+
+    assert [watch.kind.kind for watch in watches.load(chosen.watches_file)] == ["Immich"]
+    assert images == {
+        **{IMAGE_VARIABLES[component]: image for component, image in DEFAULT_IMAGES.items()},
+        "RELATED_IMAGE_valkey": "registry.example.com/valkey:9",
+    }
+    [line] = map(json.loads, log.splitlines())
+    assert (Path(line["crds"]) / "media.rm3l.org_immiches.yaml").is_file()
+
+
+@pytest.mark.parametrize("flags", [(), ("--watches-file=other.yaml",)], ids=["in-the-folder", "given"])
+def test_a_file_of_the_administrators_is_taken_alone(started, tmp_path, flags):
+    if not flags:
+        (tmp_path / "watches.yaml").write_text("[]")
+
+    chosen, images, log = started(*flags)
+
+    assert chosen.watches_file == Path("other.yaml" if flags else "watches.yaml")
+    assert set(images.values()) == {None}
+    assert log == ""
+
+
+def test_the_cluster_is_named_before_anything_is_asked_of_it(tmp_path, capsys):
+    (tmp_path / "config").write_text(DEAD)
+    flags = [f"--watches-file={ROOT}/watches.yaml", f"--kubeconfig={tmp_path}/config", "--watch-namespace=family"]
+
+    main(["run", *flags, "--log-format=json", "--run-dir=/dev/null/none"])  # which ends it right after
+
+    line = json.loads(capsys.readouterr().err.splitlines()[0])
+    shown = ("https://127.0.0.1:1", "home", ["family"], f"{ROOT}/watches.yaml")
+    assert (line["server"], line["context"], line["namespaces"], line["watches"]) == shown
 
 
 def test_the_help_names_every_flag(capsys):
@@ -128,8 +199,9 @@ def test_the_help_names_every_flag(capsys):
     assert all(field.metadata["env"] in text.replace("\n", "") for field in dataclasses.fields(Settings))
 
 
-def test_the_version_names_what_runs_the_plays(capsys):
-    assert main(["version"]) == 0
+@pytest.mark.parametrize("word", ["version", "--version"])
+def test_the_version_names_what_runs_the_plays(capsys, word):
+    assert main([word]) == 0
 
     assert "ansible-runner" in capsys.readouterr().out
 

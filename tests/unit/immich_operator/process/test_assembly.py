@@ -65,6 +65,8 @@ def reflectors(informers: Informers) -> list[Reflector]:
         None,  # type: ignore[arg-type] # nothing is asked for
         stop=threading.Event(),
         log=logging.getLogger("test"),
+        server="https://cluster.example.com",
+        whose_role="your",
         on_attempt=lambda: None,
     )
 

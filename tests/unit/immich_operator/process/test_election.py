@@ -182,6 +182,17 @@ def test_a_released_lease_is_taken_at_once(server, clock):
     assert changes == [True, False]
 
 
+def test_a_server_that_stays_away_is_told_once_and_again_after_it_was_there(server, clock, caplog):
+    elector = an_elector(server, clock)
+
+    for down in (True, True, True, False, True):
+        server.down = down
+        elector.attempt(1.0)
+
+    said = [record for record in caplog.records if record.levelno == logging.WARNING]
+    assert [record.getMessage() for record in said] == ["the Lease could not be read or written"] * 2
+
+
 def test_of_two_candidates_at_the_same_moment_one_gets_the_lease(server, clock):
     first, second = an_elector(server, clock, "first"), an_elector(server, clock, "second")
     original = server.find

@@ -4,6 +4,7 @@
 import io
 import json
 import logging
+import os
 import subprocess
 import sys
 import threading
@@ -202,7 +203,8 @@ def test_a_port_in_use_names_the_flag():
     server = Server(("127.0.0.1", 0), {}, setting="--metrics-bind-address")
 
     with pytest.raises(
-        SettingsError, match=r"--metrics-bind-address: cannot listen on 127\.0\.0\.1:\d+ \(Address already"
+        SettingsError,
+        match=r"--metrics-bind-address: cannot listen on 127\.0\.0\.1:\d+ \(Address already.*or 0 for none",
     ):
         Server(("127.0.0.1", server.port), {}, setting="--metrics-bind-address")
 
@@ -250,6 +252,47 @@ def test_outside_a_cluster_the_play_gets_the_same_file(tmp_path):
 
     assert connection.play_environment(outside, tmp_path)["K8S_AUTH_KUBECONFIG"] == "/home/me/config"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_play_whose_folder_is_another_gets_whole_paths(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    outside = connection.Connection(Configuration(), None, os.pathsep.join(["config", "/etc/other"]))
+
+    assert connection.play_environment(outside, tmp_path)["KUBECONFIG"] == f"{tmp_path}/config{os.pathsep}/etc/other"
+
+
+KUBECONFIG = """\
+apiVersion: v1
+kind: Config
+clusters: [{name: c, cluster: {server: "https://cluster.example.com:6443"}}]
+users: [{name: u, user: {token: secret}}]
+contexts: [{name: home, context: {cluster: c, user: u}}, {name: work, context: {cluster: c, user: u}}]
+current-context: home
+"""
+
+
+@pytest.mark.parametrize(("chosen", "context"), [("", "home"), ("work", "work")], ids=["current", "chosen"])
+def test_the_cluster_is_described_by_address_and_context_without_any_secret(tmp_path, chosen, context):
+    file = tmp_path / "config"
+    file.write_text(KUBECONFIG)
+
+    told = connection.described(connection.connect(str(file), chosen, {}), chosen)
+
+    assert told == {"server": "https://cluster.example.com:6443", "context": context, "kubeconfig": str(file)}
+
+
+def test_a_context_that_is_not_the_current_one_is_told_to_the_play_too(tmp_path):
+    outside = connection.Connection(Configuration(), None, "/home/me/config")
+
+    env = connection.play_environment(outside, tmp_path, "home")
+
+    first, second = env["KUBECONFIG"].split(os.pathsep)
+    assert (env["K8S_AUTH_KUBECONFIG"], env["K8S_AUTH_CONTEXT"], second) == (
+        "/home/me/config",
+        "home",
+        "/home/me/config",
+    )
+    assert json.loads(Path(first).read_text()) == {"apiVersion": "v1", "kind": "Config", "current-context": "home"}
 
 
 def test_without_any_configuration_it_says_what_to_set(tmp_path):

@@ -14,6 +14,7 @@ from ansible_collections.media.immich.plugins.plugin_utils.kube.resource_paths i
 from immich_operator.errors import Gone, Malformed, TransportError, Unreachable
 from immich_operator.kube.client import ObjectRef
 from immich_operator.kube.resources import Kind, Manifest, ref_of
+from immich_operator.watching.outage import Outage
 from immich_operator.watching.reflector import (
     FAILING_S,
     SHORT_WATCH_S,
@@ -173,6 +174,7 @@ def play(
             objects=script,  # type: ignore[arg-type]
             stop=script.stop,
             log=log,
+            outage=Outage("https://cluster.example.com:6443", log),
             timing=FAST,
             random_=random.Random(1),  # noqa: S311 - the same delays each time
             clock=clock or iter(range(0, 10**6, 10)).__next__,
@@ -267,7 +269,7 @@ def test_a_fault_in_the_middle_of_a_watch_is_reported_and_the_watch_resumed(faul
     notes, _ = play(script)
 
     assert script.calls == ["list", "watch 7", "watch 8", "watch 8"]
-    assert [level for level, _ in notes.lines] == ["WARNING", "INFO"]
+    assert [level for level, _ in notes.lines if level != "DEBUG"] == ["WARNING", "INFO"]
 
 
 def test_a_server_that_refuses_a_version_again_and_again_is_asked_for_a_list():
@@ -433,6 +435,10 @@ def test_a_missing_permission_is_an_error_that_names_the_rule_and_is_said_once()
     assert reflector.problem() is None
 
 
+def test_a_missing_permission_is_asked_of_the_user_where_the_operator_runs_as_one():
+    assert "add to your ClusterRole the rule" in missing_rule(Scope(kind=ROUTE), whose_role="your")
+
+
 def test_a_missing_permission_in_a_namespace_asks_for_a_role():
     assert "add to the operator's Role in namespace family the rule" in missing_rule(
         Scope(kind=ROUTE, namespace="family")
@@ -523,6 +529,7 @@ def test_delays_grow_to_their_cap_with_jitter():
             objects=script,  # type: ignore[arg-type]
             stop=script.stop,
             log=logging.Logger("test"),
+            outage=Outage("https://cluster.example.com:6443", logging.Logger("test")),
             timing=timing,
             random_=random.Random(1),  # noqa: S311 - the same delays each time
         ),

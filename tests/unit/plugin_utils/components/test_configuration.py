@@ -359,6 +359,19 @@ def test_only_a_release_whose_checks_are_known_is_held_back_for_what_another_one
     assert notices(plan, "warns") == ([] if held_back else [("config", "InvalidSetting")] * 2)
 
 
+@pytest.mark.parametrize(
+    ("version", "effect"),
+    [pytest.param("v3.1.0", "warns", id="ignored"), pytest.param("v3.2.0", "blocks", id="refused")],
+)
+def test_advice_about_a_key_is_that_for_the_version_that_runs(version, effect):
+    image = {"server": {"image": f"ghcr.io/immich-app/immich-server:{version}"}}
+
+    plan = plan_for(a_cr({**configured({"oauth": {"accountManagementUrl": 5}}), **image}))
+
+    assert [component for component, _reason in notices(plan, effect)] == ["config"]
+    assert ("Immich refuses to start" in str(plan.notices)) is (effect == "blocks")
+
+
 def test_texts_of_the_former_operator_reach_immich_as_numbers_and_flags():
     learning = {
         "clip": {"enabled": "True"},

@@ -145,6 +145,62 @@ def test_init_containers_share_the_servers_security_context():
     assert contexts == [container(server)["securityContext"]] * 3
 
 
+TMP = "/tmp"  # noqa: S108 - in the container
+READ_ONLY = {"securityContext": {"readOnlyRootFilesystem": True}}
+
+
+def scratch_of(workload):
+    """{folder: volume} of the empty folders that the main container may write."""
+    volumes = {volume["name"]: volume for volume in pod_template(workload)["spec"]["volumes"]}
+    return {
+        mount["mountPath"]: volumes[mount["name"]]
+        for mount in container(workload)["volumeMounts"]
+        if "sizeLimit" in volumes.get(mount["name"], {}).get("emptyDir", {}) and mount["name"] != "shm"
+    }
+
+
+@pytest.mark.parametrize(
+    ("key", "name", "folders"),
+    [
+        pytest.param("server", "photos-server", {TMP}, id="server"),
+        pytest.param("machineLearning", "photos-machine-learning", {TMP}, id="machine-learning"),
+        pytest.param("valkey", "photos-valkey", {TMP}, id="valkey"),
+        pytest.param(
+            "postgres",
+            "photos-postgres",
+            {TMP, "/var/run/postgresql", "/etc/postgresql"},
+            id="postgres",
+        ),
+    ],
+)
+def test_a_read_only_root_comes_with_folders_to_write_to_and_a_limit_for_them(key, name, folders):
+    [hardened] = [w for w in workloads(plan_for(a_cr({key: READ_ONLY}))) if w["metadata"]["name"] == name]
+    [plain] = [w for w in workloads(plan_for(a_cr())) if w["metadata"]["name"] == name]
+
+    assert set(scratch_of(hardened)) == folders
+    assert all(volume["emptyDir"] == {"sizeLimit": "1Gi"} for volume in scratch_of(hardened).values())
+    assert scratch_of(plain) == {}
+    for field in ("volumeMounts", "volumes"):
+        of = [container(w) if field == "volumeMounts" else pod_template(w)["spec"] for w in (plain, hardened)]
+        assert of[1][field][: len(of[0][field])] == of[0][field], "what was there stays first"
+
+
+@pytest.mark.parametrize(
+    ("image", "is_emptied"),
+    [
+        pytest.param("registry.example.com/immich-app/postgres:17-vectorchord0.5.3", True, id="mirror-of-immichs"),
+        pytest.param("ghcr.io/immich-app/postgres@sha256:0", True, id="digest"),
+        pytest.param("registry.example.com/family/postgres:17", False, id="own-image"),
+        pytest.param("docker.io/tensorchord/vchord-postgres:pg17", False, id="another-image"),
+    ],
+)
+def test_the_settings_that_an_image_brings_along_are_not_hidden(image, is_emptied):
+    stateful_set = found(plan_for(a_cr({"postgres": {**READ_ONLY, "image": image}})), "StatefulSet", "photos-postgres")
+
+    assert ("/etc/postgresql" in scratch_of(stateful_set)) is is_emptied
+    assert "/var/run/postgresql" in scratch_of(stateful_set)
+
+
 SECRET_TEXTS = ["database password", "queue password", "smtp password", "oauth secret"]
 
 

@@ -126,7 +126,7 @@ def test_it_is_told_that_no_image_is_configured():
 
     assert ("tunnel", "ImageNotConfigured") in notices(without, "blocks")
     assert [n.message for n in without.notices] == [
-        "no image for tunnel: set RELATED_IMAGE_tunnel in the operator's Deployment, or spec.tunnel.image"
+        "no image for tunnel: set RELATED_IMAGE_tunnel in the operator's environment, or spec.tunnel.image"
     ]
 
 

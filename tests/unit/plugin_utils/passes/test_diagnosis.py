@@ -4,14 +4,17 @@
 import pytest
 
 from ansible_collections.media.immich.plugins.plugin_utils.components.reasons import Reason
-from ansible_collections.media.immich.plugins.plugin_utils.passes.diagnosis import diagnose
+from ansible_collections.media.immich.plugins.plugin_utils.passes.diagnosis import Written, diagnose
 
 POD = "photos-server-5d8c7b9f6d-x2x7q"
 IMAGE = "ghcr.io/immich-app/immich-server:v9.9.9"
 SERVER = {
     "kind": "Deployment",
     "metadata": {"name": "photos-server", "generation": 2},
-    "spec": {"replicas": 1},
+    "spec": {
+        "replicas": 1,
+        "template": {"spec": {"initContainers": [{"name": "wait-for-postgres"}], "containers": [{"name": "server"}]}},
+    },
     "status": {"observedGeneration": 2, "replicas": 1, "updatedReplicas": 1},
 }
 
@@ -43,7 +46,7 @@ def a_claim(phase="Pending", storage_class="local-path"):
 
 
 def cause(*pods, workload=SERVER, claims=(), refusal=""):
-    return diagnose(workload, list(pods), list(claims), refusal)
+    return diagnose(workload, list(pods), list(claims), Written("spec.server", has_image=True), refusal)
 
 
 PULLS = [
@@ -130,16 +133,43 @@ def test_an_image_that_cannot_be_pulled_is_named_with_advice(reason, message, ad
     found = cause(a_pod(waiting(reason, message)))
 
     assert found.reason == Reason.IMAGE_PULL_FAILED
-    assert found.message.startswith(f"Deployment photos-server: image {IMAGE} of container server can't be pulled: ")
+    assert found.message.startswith(f"Deployment photos-server: image {IMAGE} from spec.server.image can't be pulled: ")
     assert advice in found.message
 
 
-def test_init_containers_are_looked_at_too():
-    status = {"name": "wait-for-postgres", "state": {"waiting": {"reason": "ErrImagePull", "message": "not found"}}}
+def of_init_container(reason, message="", **container):
+    return a_pod(
+        waiting("PodInitializing"), init=[{**waiting(reason, message), "name": "wait-for-postgres", **container}]
+    )
 
-    found = cause(a_pod(waiting("PodInitializing"), init=[status]))
 
-    assert (found.reason, "container wait-for-postgres" in found.message) == (Reason.IMAGE_PULL_FAILED, True)
+def test_an_image_of_an_init_container_is_told_by_the_field_that_names_it():
+    found = cause(of_init_container("ErrImagePull", "not found"))
+
+    assert found.reason == Reason.IMAGE_PULL_FAILED
+    assert f"image {IMAGE} from spec.server.image can't be pulled" in found.message
+    assert "wait-for-postgres" not in found.message
+
+
+def test_an_image_of_a_container_from_elsewhere_is_told_by_that_container():
+    found = cause(a_pod({**waiting("ErrImagePull", "not found"), "name": "mesh-proxy", "image": "mesh:1"}))
+
+    assert "image mesh:1 of container mesh-proxy can't be pulled" in found.message
+
+
+@pytest.mark.parametrize(
+    "pod",
+    [
+        pytest.param(of_init_container("CreateContainerError", "exec: bash: not found"), id="not-started"),
+        pytest.param(of_init_container("CrashLoopBackOff", lastState=ended(127)), id="crash-loop"),
+    ],
+)
+def test_a_container_that_nobody_wrote_is_told_by_the_fields_that_it_comes_from(pod):
+    found = cause(pod)
+
+    assert (
+        "container wait-for-postgres, which the operator runs first with image and security context of spec.server,"
+    ) in found.message
 
 
 CRASHES = [

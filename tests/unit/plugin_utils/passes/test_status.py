@@ -229,6 +229,29 @@ def test_an_error_while_another_component_is_on_its_way_shows_in_both_summaries(
     }
 
 
+@pytest.mark.parametrize("component", ["server", "machine-learning", "valkey", "postgres"])
+def test_no_message_about_an_image_names_a_container_that_the_user_never_wrote(component):
+    kind, name, condition_type, _ = COMPONENTS[component]
+    key = "machineLearning" if component == "machine-learning" else component
+    for spec, words in (
+        ({key: {"image": "x:wrong"}}, f"from spec.{key}.image can't be pulled"),
+        ({}, f"(the default, as spec.{key}.image is not set) can't be pulled"),
+    ):
+        live = with_status(an_instance_at_work(a_cr(spec)), kind, name, availableReplicas=0)
+        [workload] = [item for item in live if item["metadata"]["name"] == name and item["kind"] == kind]
+        template = workload["spec"]["template"]["spec"]
+        for container in (*template.get("initContainers", ()), *template["containers"]):
+            status = {"name": container["name"], "state": {"waiting": {"reason": "ErrImagePull"}}}
+            key_of_status = "containerStatuses" if container in template["containers"] else "initContainerStatuses"
+            pod = {**a_pod(component, "ContainerCreating"), "spec": template}
+            pod["status"] = {key_of_status: [status]}
+
+            found = condition(report_for(a_cr(spec), live, pods=[pod]), condition_type)
+
+            assert found["reason"] == "ImagePullFailed"
+            assert f"{kind} {name}: image {container['image']} {words}" in found["message"]
+
+
 WITHOUT_SECRETS = [
     pytest.param(
         {"valkey": {**EXTERNAL["valkey"], "passwordSecretRef": {"name": "absent", "key": "p"}}},

@@ -186,6 +186,36 @@ def test_a_value_that_immich_refuses_is_fatal_and_says_why(path: str, value: Any
     assert finding.fatal
 
 
+@pytest.mark.parametrize("release", [None, (3, 3), (2, 4)], ids=["no-version-in-the-tag", "newer", "older"])
+def test_of_a_release_that_nobody_has_looked_at_no_refusal_is_claimed(release: tuple[int, int] | None) -> None:
+    [wrong, unknown] = check_settings({"trash": {"days": -1}, "zzz": 1}, release)
+
+    assert wrong.what == "-1 is not a whole number, 0 or more; Immich 3.1 and 3.2 refuse to start with this value"
+    assert unknown.what == "Immich 3.1 and 3.2 do not know this key and ignore it"
+
+
+def test_the_release_that_reads_the_file_is_the_one_that_is_named() -> None:
+    assert only(check_settings({"zzz": 1}, (3, 2))).what == "Immich 3.2 does not know this key and ignores it"
+
+
+@pytest.mark.parametrize(
+    "value", ["https://id.example.com", "no address", 5, None], ids=["right", "no-url", "number", "null"]
+)
+def test_a_key_of_a_later_release_is_ignored_by_an_earlier_one_whatever_its_value(value: Any) -> None:
+    finding = only(check_settings(nested("oauth.accountManagementUrl", value), (3, 1)))
+
+    assert finding.what == "Immich 3.1 does not know this key and ignores it"
+    assert finding.remedy == "Remove it, or use Immich 3.2 or newer"
+    assert not finding.fatal
+
+
+def test_a_wrong_value_of_a_key_of_a_later_release_is_refused_by_that_one() -> None:
+    settings = nested("oauth.accountManagementUrl", 5)
+
+    assert only(check_settings(settings, (3, 2))).what.endswith(f"; {REFUSED}")
+    assert only(check_settings(settings, None)).what.endswith("; Immich 3.2 refuses to start with this value")
+
+
 def test_items_of_a_list_are_checked_one_by_one() -> None:
     found = check_settings(nested("ffmpeg.acceptedAudioCodecs", ["aac", "libopus", 5]))
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Server-side apply of one ConfigMap, by nothing but KUBECONFIG, as any role's tools would do it."""
+"""Server-side apply of one ConfigMap, by nothing but the variables of a play, as any role's tools would do it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ class ActionModule(ActionBase):
         spec = widget.get("spec")
         message = str(spec.get("message", "")) if isinstance(spec, dict) else ""
         configuration = Configuration()
-        load_kube_config(os.environ["K8S_AUTH_KUBECONFIG"], client_configuration=configuration)
+        file, context = os.environ["K8S_AUTH_KUBECONFIG"], os.environ.get("K8S_AUTH_CONTEXT")
+        load_kube_config(file, context=context, client_configuration=configuration)
         token = configuration.auth_settings().get("BearerToken", {}).get("value")
         body = {
             "apiVersion": "v1",

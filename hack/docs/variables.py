@@ -32,6 +32,11 @@ Valkey have no field for variables.
 A value that the operator relies on may be set to what it is. Where there is an `envFrom`, the operator sets these
 variables itself, so that nothing that is added to the ConfigMap or Secret later can move them.
 
+`$(NAME)` in a value stands for a variable that comes before it: all of the operator's that you do not set, what `envFrom`
+reads, and yours above it. Your entries keep their order. Of several with the same name the last one counts, and may
+refer to the one before it, if that has a `value`. A reference that leads nowhere stays as it is written, and the condition
+`Warning` says so.
+
 Variables that are not on this page are passed on.
 """
 

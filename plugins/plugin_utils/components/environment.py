@@ -9,11 +9,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from ..kube.problems import Problem
-from ..kube.values import dig
+from ..kube.values import Manifest, dig
 from ..spec.fields import ImmichWorkload
 from ..spec.names import Component
 from ..spec.variables import Fixed, Variable, by_name, fixed_variables
 from . import pods
+from .expansion import names_in
 from .instance import Cluster, Instance, Part
 from .reasons import Reason
 
@@ -101,6 +102,39 @@ def check(
     for name, user in users.items():
         if not user.in_env and name in own and (own[name] is None or user.value != own[name]):
             part.warns(Reason.SETTING_IGNORED, _without_effect(name, user, known.get(name)))
+
+
+def check_references(part: Part, cluster: Cluster, settings: ImmichWorkload, path: str, deployment: Manifest) -> None:
+    """Tell of each `$(NAME)` of the user's that stays as it is written in the container."""
+    env = deployment["spec"]["template"]["spec"]["containers"][0]["env"]
+    last = {entry["name"]: index for index, entry in enumerate(settings.env)}
+    there = {entry["name"] for entry in env}
+    before, is_known = _names_from_objects(cluster, settings)
+    for entry in env:
+        name, value = entry["name"], entry.get("value") or ""
+        for other in dict.fromkeys(names_in(value) if name in last else ()):
+            if other in before or other.startswith("KUBERNETES_") or not (is_known or other in there):
+                continue
+            why = "which does not come before it" if other in there else "which is no variable of the container"
+            part.warns(
+                Reason.UNKNOWN_SETTING,
+                f"{path}.env[{last[name]}]: {name} refers to $({other}), {why}, so Immich gets these characters as they "
+                f"are. Put {other} before {name}, or write $$({other}) if that is what is meant",
+            )
+        before.add(name)
+
+
+def _names_from_objects(cluster: Cluster, settings: ImmichWorkload) -> tuple[set[str], bool]:
+    """The names that `envFrom` brings, and whether all of its objects could be read."""
+    found: set[str] = set()
+    is_known = True
+    for entry in settings.env_from:
+        for key, kind in ALL_KEYS:
+            name = dig(entry, key, "name")
+            live = cluster.live(kind, name) if name else None
+            is_known = is_known and (live is not None or not name)
+            found |= {f"{entry.get('prefix') or ''}{held}" for held in (live or {}).get("data") or {}}
+    return found, is_known
 
 
 def pinned(

@@ -56,7 +56,9 @@ def plan(instance: Instance, cluster: Cluster, draft: Draft) -> list[Part]:
     users = environment.given(cluster, settings, PATH)
     environment.check(part, instance, Component.MACHINE_LEARNING, users, CACHE_ENVIRONMENT)
     pinned = environment.pinned(instance, settings, Component.MACHINE_LEARNING, users)
-    apply_deployment(part, cluster, _deployment(instance, cluster, image, claim, pinned, recreate=not is_shared))
+    deployment = _deployment(instance, cluster, image, claim, pinned, recreate=not is_shared)
+    environment.check_references(part, cluster, settings, PATH, deployment)
+    apply_deployment(part, cluster, deployment)
     part.apply(pods.service(instance, Component.MACHINE_LEARNING, [("http", PORT)]))
     return [part]
 

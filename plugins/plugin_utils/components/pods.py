@@ -11,6 +11,7 @@ from ..kube.values import Manifest, merged, without_none
 from ..spec import names
 from ..spec.fields import Workload
 from ..spec.names import Component
+from .expansion import filled_in
 from .instance import Cluster, Instance
 
 HARDENED_POD = {"seccompProfile": {"type": "RuntimeDefault"}}
@@ -39,9 +40,24 @@ def http_probes(path: str) -> dict[str, Any]:
 
 
 def environment(ours: Sequence[Mapping[str, Any]], users: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """One list of variables; a user's entry takes the place of ours of the same name, of twins the last one counts."""
-    entries = {entry["name"]: dict(entry) for entry in (*ours, *users)}
-    return list(entries.values())
+    """One list of variables: ours that the user does not set, then the user's in their order, so that each may refer to
+    all before it.
+
+    Server-side apply takes no twins. The last one of a name stays, and what refers to an earlier one gets its value.
+    """
+    last = {entry["name"]: position for position, entry in enumerate(users)}
+    entries = [entry for name, entry in {entry["name"]: dict(entry) for entry in ours}.items() if name not in last]
+    earlier: dict[str, str] = {}
+    for position, entry in enumerate(users):
+        name = entry["name"]
+        value = filled_in(entry.get("value") or "", earlier)
+        earlier.pop(name, None)
+        if position == last[name]:
+            entries.append({**entry, "value": value} if entry.get("value") else dict(entry))
+        elif "valueFrom" not in entry:
+            to_come = last.keys() - {former["name"] for former in users[:position]}
+            earlier[name] = filled_in(value, {other: f"$$({other})" for other in to_come})
+    return entries
 
 
 def variable(name: str, value: object) -> dict[str, Any]:

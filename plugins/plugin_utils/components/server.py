@@ -14,6 +14,7 @@ from . import configuration, environment, exposure, library, library_user, pods,
 from .configuration import ConfigFile
 from .description import Description, Image, Workload, named_after, switched_off
 from .environment import Given
+from .expansion import plain_values
 from .instance import Cluster, Draft, Instance, Part
 from .reasons import Reason
 from .required import Used, check_environment, checksum_of_used, require, used_by_environment
@@ -51,6 +52,7 @@ def _workload(instance: Instance, cluster: Cluster, draft: Draft) -> Part:
     security = library_user.security(part, instance, cluster, library.claim_name(instance))
     checksums = _checksums(instance, cluster, config, draft.written_secrets())
     deployment = _deployment(instance, image, config, users, security, checksums, recreate=not is_shared)
+    environment.check_references(part, cluster, settings, PATH, deployment)
     apply_deployment(part, cluster, deployment)
     part.apply(pods.service(instance, Component.SERVER, [("http", PORT), *_metrics_ports(instance)]))
     return part
@@ -109,7 +111,7 @@ def _waiters(
     So it does where the user's variables lead to a place that can't be told from here, or that a Secret holds.
     """
     settings = instance.spec.server
-    values = {entry["name"]: entry.get("value") or "" for entry in env}
+    there, values = {entry["name"] for entry in env}, plain_values(env)
     wanted = (
         ("postgres", "DB_HOSTNAME", "DB_PORT", DATABASE_ELSEWHERE),
         ("valkey", "REDIS_HOSTNAME", "REDIS_PORT", QUEUES_ELSEWHERE),
@@ -117,7 +119,7 @@ def _waiters(
     return [
         pods.wait_container(target, image, settings, values[host], values[port])
         for target, host, port, elsewhere in wanted
-        if not any(name in values or name in users for name in elsewhere)
+        if not any(name in there or name in users for name in elsewhere)
         and all(values.get(name) and "$(" not in values[name] for name in (host, port))
     ]
 

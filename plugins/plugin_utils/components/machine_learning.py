@@ -8,7 +8,7 @@ from typing import Any
 from ..kube.values import without_none
 from ..spec import names
 from ..spec.names import Component
-from . import environment, pods, volumes
+from . import environment, pods, security, volumes
 from .description import Claim, Description, Image, Workload, named_after, switched_off
 from .instance import Cluster, Draft, Instance, Part
 from .reasons import Reason
@@ -57,6 +57,7 @@ def plan(instance: Instance, cluster: Cluster, draft: Draft) -> list[Part]:
     environment.check(part, instance, Component.MACHINE_LEARNING, users, CACHE_ENVIRONMENT)
     pinned = environment.pinned(instance, settings, Component.MACHINE_LEARNING, users)
     deployment = _deployment(instance, cluster, image, claim, pinned, recreate=not is_shared)
+    security.tell(part, settings, PATH, {})
     environment.check_references(part, cluster, settings, PATH, deployment)
     apply_deployment(part, cluster, deployment)
     part.apply(pods.service(instance, Component.MACHINE_LEARNING, [("http", PORT)]))

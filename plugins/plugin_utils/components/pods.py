@@ -7,15 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ..kube.values import Manifest, merged, without_none
+from ..kube.values import Manifest, without_none
 from ..spec import names
 from ..spec.fields import Workload
 from ..spec.names import Component
+from . import security
 from .expansion import filled_in
 from .instance import Cluster, Instance
 
-HARDENED_POD = {"seccompProfile": {"type": "RuntimeDefault"}}
-HARDENED_CONTAINER = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 DATABASE_USER = {"runAsUser": 999, "runAsGroup": 999, "runAsNonRoot": True}
 """uid and gid that the images of PostgreSQL and Valkey (Debian) set up for their servers."""
 
@@ -81,17 +80,17 @@ def container(name: str, image: str, settings: Workload, **fields: Any) -> dict[
             "imagePullPolicy": settings.image_pull_policy or None,
             **fields,
             "resources": settings.resources or None,
-            "securityContext": merged(HARDENED_CONTAINER, settings.security_context),
+            "securityContext": security.container_context(settings),
         }
     )
 
 
 def wait_container(target: str, image: str, settings: Workload, host: str, port: object) -> dict[str, Any]:
-    """An init container that ends when `host`:`port` accepts connections. Image and context are those of the server."""
+    """An init container that ends when `host`:`port` accepts connections. Image and user are those of the server."""
     return container(
         f"wait-for-{target}",
         image,
-        replace(settings, resources=SMALL),
+        replace(settings, resources=SMALL, security_context=security.identity(settings)),
         command=["bash", "-c", WAIT_SCRIPT],
         env=[variable("WAIT_HOST", host), variable("WAIT_PORT", port)],
     )
@@ -102,23 +101,19 @@ def pod_template(
     component: Component,
     *,
     pod: Mapping[str, Any],
-    security: Mapping[str, Any] | None = None,
+    ids: Mapping[str, Any] | None = None,
     checksums: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """The template of a component's pods: `pod` holds containers, volumes and the like.
+    """The template of a component's pods: `pod` holds containers, volumes and the like, `ids` users and groups.
 
     A user's labels and annotations come first and ours on top, so that they can't break a selector or a rollout.
     """
     settings = instance.settings(component)
     annotations = {**settings.pod_annotations, **(checksums or {})}
-    context = merged({**HARDENED_POD, **(security or {})}, settings.pod_security_context)
-    if context.get("fsGroup") is not None:
-        # By default kubelet goes through all files at each start of a pod, which for a library takes hours.
-        context.setdefault("fsGroupChangePolicy", "OnRootMismatch")
     spec = {
         "enableServiceLinks": False,  # variables such as IMMICH_PORT=tcp://... keep Immich from starting
         "automountServiceAccountToken": False,
-        "securityContext": context,
+        "securityContext": security.pod_context(ids or {}, settings),
         "imagePullSecrets": [{"name": entry.name} for entry in instance.spec.image_pull_secrets] or None,
         "nodeSelector": settings.node_selector or None,
         "tolerations": list(settings.tolerations) or None,

@@ -10,7 +10,7 @@ from ..kube.values import without_none
 from ..spec import names
 from ..spec.fields import SecretKey
 from ..spec.names import Component
-from . import configuration, environment, exposure, library, library_user, pods, postgres, valkey
+from . import configuration, environment, exposure, library, library_user, pods, postgres, security, valkey
 from .configuration import ConfigFile
 from .description import Description, Image, Workload, named_after, switched_off
 from .environment import Given
@@ -49,9 +49,10 @@ def _workload(instance: Instance, cluster: Cluster, draft: Draft) -> Part:
     check_environment(part, instance, cluster, settings, PATH)
     users = environment.given(cluster, settings, PATH)
     environment.check(part, instance, Component.SERVER, users, _own_environment(instance, config))
-    security = library_user.security(part, instance, cluster, library.claim_name(instance))
+    ids = library_user.security(part, instance, cluster, library.claim_name(instance))
+    security.tell(part, settings, PATH, ids)
     checksums = _checksums(instance, cluster, config, draft.written_secrets())
-    deployment = _deployment(instance, image, config, users, security, checksums, recreate=not is_shared)
+    deployment = _deployment(instance, image, config, users, ids, checksums, recreate=not is_shared)
     environment.check_references(part, cluster, settings, PATH, deployment)
     apply_deployment(part, cluster, deployment)
     part.apply(pods.service(instance, Component.SERVER, [("http", PORT), *_metrics_ports(instance)]))
@@ -151,7 +152,7 @@ def _deployment(
     image: str,
     config: ConfigFile,
     users: Mapping[str, Given],
-    security: Mapping[str, int],
+    ids: Mapping[str, int],
     checksums: Mapping[str, str],
     *,
     recreate: bool,
@@ -195,7 +196,7 @@ def _deployment(
             "containers": [container],
             "volumes": volumes,
         },
-        security=security,
+        ids=ids,
         checksums=checksums,
     )
     return pods.deployment(instance, Component.SERVER, template, replicas=settings.replicas, recreate=recreate)

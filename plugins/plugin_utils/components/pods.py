@@ -67,10 +67,6 @@ def secret_variable(name: str, secret: str, key: str) -> dict[str, Any]:
     return {"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}}
 
 
-SMALL = {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"memory": "64Mi"}}
-"""Resources of init containers that only look at something."""
-
-
 def container(name: str, image: str, settings: Workload, **fields: Any) -> dict[str, Any]:
     """A component's main container: `fields` are ours, the user's resources and security context are laid over them."""
     return without_none(
@@ -85,12 +81,29 @@ def container(name: str, image: str, settings: Workload, **fields: Any) -> dict[
     )
 
 
+COMPUTE = ("cpu", "memory", "ephemeral-storage")
+
+
+def init_container(name: str, image: str, settings: Workload, **fields: Any) -> dict[str, Any]:
+    """A container that runs before the main one, with the same resources but for devices.
+
+    So quotas, minimums and ratios that the main container keeps are kept by this one. It costs nothing: a pod counts with
+    the larger one of the two, because they never run at once.
+    """
+    resources = {
+        kind: kept
+        for kind in ("limits", "requests")
+        if (kept := {key: amount for key, amount in (settings.resources.get(kind) or {}).items() if key in COMPUTE})
+    }
+    return container(name, image, replace(settings, resources=resources), **fields)
+
+
 def wait_container(target: str, image: str, settings: Workload, host: str, port: object) -> dict[str, Any]:
     """An init container that ends when `host`:`port` accepts connections. Image and user are those of the server."""
-    return container(
+    return init_container(
         f"wait-for-{target}",
         image,
-        replace(settings, resources=SMALL, security_context=security.identity(settings)),
+        replace(settings, security_context=security.identity(settings)),
         command=["bash", "-c", WAIT_SCRIPT],
         env=[variable("WAIT_HOST", host), variable("WAIT_PORT", port)],
     )

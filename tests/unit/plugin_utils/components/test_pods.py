@@ -182,6 +182,39 @@ def test_scheduling_and_resources_go_to_the_pod_as_they_are(key):
     assert container(workload)["resources"] == settings["resources"]
 
 
+def init_containers(plan):
+    return [entry for workload in workloads(plan) for entry in pod_template(workload)["spec"].get("initContainers", ())]
+
+
+@pytest.mark.parametrize(
+    ("resources", "of_init_containers"),
+    [
+        pytest.param({}, None, id="nothing-for-a-LimitRange-to-refuse"),
+        pytest.param(
+            {"requests": {"memory": "256Mi"}, "limits": {"cpu": "1", "memory": "1Gi"}},
+            {"requests": {"memory": "256Mi"}, "limits": {"cpu": "1", "memory": "1Gi"}},
+            id="the-same-amounts",
+        ),
+        pytest.param(
+            {
+                "limits": {"nvidia.com/gpu": 1, "memory": "1Gi"},
+                "requests": {"nvidia.com/gpu": 1},
+                "claims": [{"name": "x"}],
+            },
+            {"limits": {"memory": "1Gi"}},
+            id="without-devices",
+        ),
+    ],
+)
+def test_init_containers_have_the_resources_of_their_component(resources, of_init_containers):
+    settings = {"resources": resources}
+
+    plan = plan_for(a_cr({"server": settings, "postgres": settings}))
+
+    assert len(init_containers(plan)) == 4
+    assert [entry.get("resources") for entry in init_containers(plan)] == 4 * [of_init_containers]
+
+
 def test_pods_know_no_service_links_and_no_service_account():
     for workload in workloads(plan_for(a_cr())):
         spec = pod_template(workload)["spec"]

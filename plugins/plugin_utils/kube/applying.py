@@ -14,6 +14,7 @@ from typing import Any, Protocol, TypeAlias
 
 from .api_error import ApiError, Conflict, Malformed, ObjectRef, TransportError, Unreachable
 from .difference import needs_apply, without_nulls
+from .refusals import advice
 from .values import FIELD_MANAGER, Manifest, dig, merged
 
 __all__ = ["VERBS", "InParallel", "Objects", "Outcome", "apply_steps", "explained", "misuse"]
@@ -300,8 +301,4 @@ def _remedy(error: ApiError, ref: ObjectRef) -> str | None:
         return "It was replaced or changed since it was read; the next pass looks at it again"
     if error.status_code == 409:
         return "It is still being deleted; the next pass makes it anew"
-    if error.status_code == 403 and "being terminated" in error.message:
-        return "Nothing can be made in a namespace that is being deleted"
-    if error.status_code == 403:
-        return "Allow it in the role of whoever runs this (config/rbac has the rules of the operator)"
-    return None
+    return advice(error.message, ref.namespace)

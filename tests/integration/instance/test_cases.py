@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cases of tests/cases for which it takes an API server; each verdict names its test."""
+
+from __future__ import annotations
+
+import pytest
+
+from support.operating import Instances
+from support.verdicts import Case, case_of, untold
+
+
+def write(instances: Instances, name: str) -> Case:
+    """Create all objects of the case in the namespace of the test."""
+    case = case_of(name)
+    for manifest in case.manifests:
+        if manifest["kind"] == "Namespace":
+            labels = manifest["metadata"].get("labels", {})
+            instances.api.merge_patch("Namespace", instances.namespace, None, {"metadata": {"labels": labels}})
+        elif "namespace" in manifest["metadata"]:
+            metadata = {**manifest["metadata"], "namespace": instances.namespace}
+            instances.api.create({**manifest, "metadata": metadata})
+        else:
+            instances.api.create(manifest)
+    return case
+
+
+def wait_told(instances: Instances, case: Case) -> None:
+    """Until the conditions say what the verdict wants."""
+
+    def told() -> bool:
+        status = (instances.get("Immich", "photos") or {}).get("status") or {}
+        conditions = status.get("conditions") or []
+        return bool(conditions) and not list(untold(case.verdict["conditions"], conditions))
+
+    instances.wait(f"the verdict of case {case.name}", told)
+
+
+@pytest.mark.parametrize("name", ["03-privileged-gpu", "05-env-order", "07-quota-limits-cpu", "29-fsgroup"])
+def test_an_api_server_and_its_quotas_accept_what_is_planned(instances, name):
+    write(instances, name)
+
+    instances.wait_ready()
+
+
+def test_09_a_quota_is_told_as_a_quota(instances):
+    case = write(instances, "09-storage-quota")
+
+    wait_told(instances, case)
+
+    assert "config/rbac" not in instances.condition("ServerReady")["message"]

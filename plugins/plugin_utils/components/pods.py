@@ -156,15 +156,18 @@ def database_security(cluster: Cluster, user: int | None = None) -> dict[str, An
 
 
 def deployment(
-    instance: Instance, component: Component, template: Mapping[str, Any], *, replicas: int, recreate: bool
+    instance: Instance, component: Component, template: Mapping[str, Any], *, replicas: int | None, recreate: bool
 ) -> Manifest:
+    """A Deployment, for `apply_deployment`; None leaves the number of pods to others."""
     manifest = instance.manifest("apps/v1", "Deployment", names.workload_name(instance.name, component), component)
-    manifest["spec"] = {
-        "replicas": replicas,
-        "selector": {"matchLabels": names.selector(instance.name, component)},
-        "strategy": {"type": "Recreate" if recreate else "RollingUpdate"},
-        "template": template,
-    }
+    manifest["spec"] = without_none(
+        {
+            "replicas": replicas,
+            "selector": {"matchLabels": names.selector(instance.name, component)},
+            "strategy": {"type": "Recreate" if recreate else "RollingUpdate"},
+            "template": template,
+        }
+    )
     return manifest
 
 

@@ -18,7 +18,7 @@ from .expansion import plain_values
 from .instance import Cluster, Draft, Instance, Part
 from .reasons import Reason
 from .required import Used, check_environment, checksum_of_used, require, used_by_environment
-from .rollout import apply_deployment
+from .rollout import apply_deployment, number_of_pods
 
 PATH = "spec.server"
 PORT = 2283
@@ -39,13 +39,6 @@ def _workload(instance: Instance, cluster: Cluster, draft: Draft) -> Part:
     if not image or part.is_blocked:
         return part
     is_shared = library.is_shared(instance, cluster)
-    if not is_shared and settings.replicas > 1:
-        part.warns(
-            Reason.VOLUME_NOT_SHARED,
-            f"Deployment {names.workload_name(instance.name, part.component)} has {settings.replicas} replicas, but "
-            f"PersistentVolumeClaim {library.claim_name(instance)} is not ReadWriteMany: all replicas have to fit on one "
-            f"node. Use a ReadWriteMany claim in {library.PATH}, or one replica",
-        )
     check_environment(part, instance, cluster, settings, PATH)
     users = environment.given(cluster, settings, PATH)
     environment.check(part, instance, Component.SERVER, users, _own_environment(instance, config))
@@ -53,6 +46,14 @@ def _workload(instance: Instance, cluster: Cluster, draft: Draft) -> Part:
     security.tell(part, settings, PATH, ids)
     checksums = _checksums(instance, cluster, config, draft.written_secrets())
     deployment = _deployment(instance, image, config, users, ids, checksums, recreate=not is_shared)
+    count = number_of_pods(cluster, deployment)
+    if not is_shared and count is not None and count > 1:
+        part.warns(
+            Reason.VOLUME_NOT_SHARED,
+            f"Deployment {names.workload_name(instance.name, part.component)} has {count} replicas, but "
+            f"PersistentVolumeClaim {library.claim_name(instance)} is not ReadWriteMany: all replicas have to fit on one "
+            f"node. Use a ReadWriteMany claim in {library.PATH}, or one replica",
+        )
     environment.check_references(part, cluster, settings, PATH, deployment)
     apply_deployment(part, cluster, deployment)
     part.apply(pods.service(instance, Component.SERVER, [("http", PORT), *_metrics_ports(instance)]))

@@ -73,7 +73,8 @@ class Workload:
 class ImmichWorkload(Workload):
     """A program of Immich's own: it takes variables and may have several pods."""
 
-    replicas: int = 1
+    replicas: int | None = None
+    """None: left to whoever scales the workload."""
     env: Sequence[Opaque] = ()
     env_from: Sequence[Opaque] = ()
 
@@ -228,7 +229,7 @@ def _reader(hint: Any) -> _Reader:
     return lambda given, _unused: read(inner, given)
 
 
-def _number(given: Any, default: int) -> int:
+def _number(given: Any, default: Any) -> Any:
     return given if isinstance(given, int) and not isinstance(given, bool) else default
 
 
@@ -252,6 +253,7 @@ _READERS: Mapping[Any, _Reader] = {
     bool: lambda given, default: given if isinstance(given, bool) else default,
     bool | None: lambda given, default: given if isinstance(given, bool) else default,
     int: _number,
+    int | None: _number,
     Port: lambda given, default: _number(given, default) or default,
     str: _text,
     str | None: _text,

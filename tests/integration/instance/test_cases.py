@@ -48,3 +48,23 @@ def test_09_a_quota_is_told_as_a_quota(instances):
     wait_told(instances, case)
 
     assert "config/rbac" not in instances.condition("ServerReady")["message"]
+
+
+def test_18_the_number_of_pods_is_left_to_an_autoscaler(instances):
+    write(instances, "18-autoscaler")
+    instances.wait_ready()
+
+    def count() -> tuple[int, int]:
+        """(wanted, ready)"""
+        deployment = instances.get("Deployment", "photos-machine-learning")
+        return deployment["spec"]["replicas"], deployment["status"].get("readyReplicas", 0)
+
+    instances.cluster.kubectl(
+        "scale", "deployment", "photos-machine-learning", "--replicas=3", f"--namespace={instances.namespace}"
+    )
+    instances.wait("three pods", lambda: count() == (3, 3))
+    instances.change({"machineLearning": {"podAnnotations": {"a": "b"}}})
+    instances.wait_settled()
+
+    assert instances.wait_ready()["status"]["ready"]
+    assert count() == (3, 3)

@@ -3,10 +3,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from support.operating import Instances
 from support.verdicts import Case, case_of, untold
+
+CHALLENGE = "/.well-known/acme-challenge/abc"
 
 
 def write(instances: Instances, name: str) -> Case:
@@ -68,3 +72,36 @@ def test_18_the_number_of_pods_is_left_to_an_autoscaler(instances):
 
     assert instances.wait_ready()["status"]["ready"]
     assert count() == (3, 3)
+
+
+def test_17_the_path_of_a_challenge_stays_until_its_solver_takes_it_away(instances):
+    write(instances, "17-cert-manager-edit-in-place")
+    instances.wait_ready()
+
+    def paths() -> list[str]:
+        [rule] = instances.get("Ingress", "photos-server")["spec"]["rules"]
+        return [path["path"] for path in rule["http"]["paths"]]
+
+    def edit(*operations: dict[str, object]) -> None:
+        """As cert-manager does, by JSON patch."""
+        arguments = ("--type=json", "--field-manager=cert-manager", f"--patch={json.dumps(operations)}")
+        namespace = f"--namespace={instances.namespace}"
+        instances.cluster.kubectl("patch", "ingress", "photos-server", namespace, *arguments)
+
+    backend = {"service": {"name": "cm-acme-http-solver-x", "port": {"number": 8089}}}
+    challenge = {"path": CHALLENGE, "pathType": "ImplementationSpecific", "backend": backend}
+    edit({"op": "add", "path": "/spec/rules/0/http/paths/-", "value": challenge})
+    instances.wait_settled()
+    assert paths() == ["/", CHALLENGE]
+
+    instances.change({"server": {"ingress": {"annotations": {"a": "b"}}}})
+    instances.wait_settled()
+    assert paths() == ["/", CHALLENGE]
+    assert instances.get("Ingress", "photos-server")["metadata"]["annotations"] == {
+        **case_of("17-cert-manager-edit-in-place").immich["spec"]["server"]["ingress"]["annotations"],
+        "a": "b",
+    }
+
+    edit({"op": "remove", "path": "/spec/rules/0/http/paths/1"})
+    instances.wait_settled()
+    assert paths() == ["/"]

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from support.operating import Instances
+from support.operating import WRITES, Instances
 from support.verdicts import Case, case_of, untold
 
 CHALLENGE = "/.well-known/acme-challenge/abc"
@@ -72,6 +72,35 @@ def test_18_the_number_of_pods_is_left_to_an_autoscaler(instances):
 
     assert instances.wait_ready()["status"]["ready"]
     assert count() == (3, 3)
+
+
+@pytest.fixture
+def gone_afterwards(instances):
+    """Names ("Kind", "name") of what is not in the namespace of the test, to be deleted at its end."""
+    names: list[tuple[str, str]] = []
+    yield names
+    for kind, name in names:
+        instances.api.delete(kind, name)
+
+
+def test_11_what_a_policy_rewrites_is_told_and_written_once(instances, gone_afterwards):
+    policy = "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy"
+    gone_afterwards += [(policy, "autopilot-like"), (f"{policy}Binding", "autopilot-like")]
+    case = write(instances, "11-mutating-policy")
+    wait_told(instances, case)
+    instances.wait_settled()
+
+    mark = instances.cluster.audit.mark()
+    instances.change({"postgres": {"podAnnotations": {"a": "b"}}})
+    instances.wait_settled()
+
+    entries = instances.cluster.audit.since(mark, user_agent_contains="immich-operator", verbs=WRITES)
+    written = {(entry.resource, entry.name) for entry in entries if entry.namespace == instances.namespace}
+    assert ("statefulsets", "photos-postgres") in written
+    assert "deployments" not in {resource for resource, _unused in written}
+    assert not list(untold(case.verdict["conditions"], instances.get("Immich", "photos")["status"]["conditions"]))
+    told = [message for _unused, reason, message in instances.events() if reason == "FieldRewritten"]
+    assert len(told) == len(set(told))
 
 
 def test_17_the_path_of_a_challenge_stays_until_its_solver_takes_it_away(instances):

@@ -184,6 +184,8 @@ class Immich:
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Spec:
     image_pull_secrets: Sequence[LocalObjectReference] = ()
+    common_labels: Opaque = field(default_factory=dict)
+    common_annotations: Opaque = field(default_factory=dict)
     immich: Immich = field(default_factory=Immich)
     server: Server = field(default_factory=Server)
     machine_learning: MachineLearning = field(default_factory=MachineLearning)

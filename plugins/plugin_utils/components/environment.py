@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from ..kube.problems import Problem
 from ..kube.values import Manifest, dig
+from ..spec.checks import NO_HOST
 from ..spec.fields import ImmichWorkload
 from ..spec.names import Component
 from ..spec.variables import Fixed, Variable, by_name, fixed_variables
@@ -17,8 +18,11 @@ from . import pods
 from .expansion import names_in
 from .instance import Cluster, Instance, Part
 from .reasons import Reason
+from .required import LINE_BREAK, ends_in_line_break
 
 SOURCES = (("configMapKeyRef", "ConfigMap"), ("secretKeyRef", "Secret"))
+HOSTS = {"DB_HOSTNAME": "DB_PORT", "REDIS_HOSTNAME": "REDIS_PORT"}
+"""Variables that hold a host, and those for its port."""
 ALL_KEYS = (("configMapRef", "ConfigMap"), ("secretRef", "Secret"))
 
 
@@ -100,6 +104,14 @@ def check(
             part.blocks(Reason.SPEC_INVALID, str(Problem(user.where, fixed.what(name), fixed.instead)))
     known = by_name(component)
     for name, user in users.items():
+        if user.value and name in HOSTS and "$(" not in user.value and NO_HOST.search(user.value):
+            part.warns(
+                Reason.UNKNOWN_SETTING,
+                f"{user.where}: {name} is no host: a name or an address, without scheme, user, port, path and blanks. "
+                f"Correct it; a port goes into {HOSTS[name]}",
+            )
+        elif user.from_object and user.value and ends_in_line_break(user.value.encode()):
+            part.warns(Reason.UNKNOWN_SETTING, f"{user.where} {LINE_BREAK}")
         if not user.in_env and name in own and (own[name] is None or user.value != own[name]):
             part.warns(Reason.SETTING_IGNORED, _without_effect(name, user, known.get(name)))
 

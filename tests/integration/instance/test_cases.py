@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import pytest
 
@@ -13,10 +14,12 @@ from support.verdicts import Case, case_of, untold
 CHALLENGE = "/.well-known/acme-challenge/abc"
 
 
-def write(instances: Instances, name: str) -> Case:
-    """Create all objects of the case in the namespace of the test."""
+def write(instances: Instances, name: str, wait: Callable[[], object] = lambda: None) -> Case:
+    """Create all objects of the case in the namespace of the test, the Immich after `wait`."""
     case = case_of(name)
     for manifest in case.manifests:
+        if manifest["kind"] == "Immich":
+            wait()
         if manifest["kind"] == "Namespace":
             labels = manifest["metadata"].get("labels", {})
             instances.api.merge_patch("Namespace", instances.namespace, None, {"metadata": {"labels": labels}})
@@ -86,7 +89,12 @@ def gone_afterwards(instances):
 def test_11_what_a_policy_rewrites_is_told_and_written_once(instances, gone_afterwards):
     policy = "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy"
     gone_afterwards += [(policy, "autopilot-like"), (f"{policy}Binding", "autopilot-like")]
-    case = write(instances, "11-mutating-policy")
+    probe = ("create", "deployment", "probe", "--image=x", "--dry-run=server", "--output=yaml")
+
+    def in_force() -> bool:
+        return "mirror.example.com" in instances.cluster.kubectl(*probe, f"--namespace={instances.namespace}")
+
+    case = write(instances, "11-mutating-policy", lambda: instances.wait("the policy in force", in_force))
     wait_told(instances, case)
     instances.wait_settled()
 

@@ -223,7 +223,7 @@ def test_pods_know_no_service_links_and_no_service_account():
         assert spec["automountServiceAccountToken"] is False
 
 
-HOSTILE = 'db.example.com"; rm -rf /data; echo "`id`'
+HOSTILE = 'db.example.com";rm${IFS}-rf${IFS}*;echo"`id`'
 
 
 def test_no_string_of_the_user_is_part_of_a_script():

@@ -13,7 +13,7 @@ from ..kube.values import Manifest, dig
 from ..spec.checks import NO_HOST
 from ..spec.fields import ImmichWorkload
 from ..spec.names import Component
-from ..spec.variables import Fixed, Variable, by_name, fixed_variables
+from ..spec.variables import Fixed, Policy, Variable, by_name, fixed_variables
 from . import pods
 from .expansion import names_in
 from .instance import Cluster, Instance, Part
@@ -23,6 +23,8 @@ from .required import LINE_BREAK, ends_in_line_break
 SOURCES = (("configMapKeyRef", "ConfigMap"), ("secretKeyRef", "Secret"))
 HOSTS = {"DB_HOSTNAME": "DB_PORT", "REDIS_HOSTNAME": "REDIS_PORT"}
 """Variables that hold a host, and those for its port."""
+OF_THE_FILE = ("IMMICH_MACHINE_LEARNING_ENABLED", "IMMICH_MACHINE_LEARNING_URL")
+"""Variables that count only where no configuration file says the same."""
 ALL_KEYS = (("configMapRef", "ConfigMap"), ("secretRef", "Secret"))
 
 
@@ -104,6 +106,9 @@ def check(
             part.blocks(Reason.SPEC_INVALID, str(Problem(user.where, fixed.what(name), fixed.instead)))
     known = by_name(component)
     for name, user in users.items():
+        instead = _read_by_nobody(component, instance, name, user)
+        if instead:
+            part.warns(Reason.SETTING_IGNORED, f"{user.where}: {name} has no effect, because {instead}")
         if user.value and name in HOSTS and "$(" not in user.value and NO_HOST.search(user.value):
             part.warns(
                 Reason.UNKNOWN_SETTING,
@@ -114,6 +119,18 @@ def check(
             part.warns(Reason.UNKNOWN_SETTING, f"{user.where} {LINE_BREAK}")
         if not user.in_env and name in own and (own[name] is None or user.value != own[name]):
             part.warns(Reason.SETTING_IGNORED, _without_effect(name, user, known.get(name)))
+
+
+def _read_by_nobody(component: Component, instance: Instance, name: str, user: Given) -> str | None:
+    """Why a variable has no effect and what to use, None where it may have one. Objects may be for several components."""
+    variable = by_name(component).get(name)
+    if variable and variable.policy is Policy.NO_EFFECT:
+        return f"{variable.note}, not Immich; use {variable.field}"
+    if component is Component.SERVER and user.in_env and name.startswith("MACHINE_LEARNING_"):
+        return "machine learning reads it, not the server; use spec.machineLearning.env"
+    if name in OF_THE_FILE and component is Component.SERVER and instance.spec.immich.configuration_kind != "None":
+        return f"the configuration file counts more; use {variable.field if variable else 'spec.immich.configuration'}"
+    return None
 
 
 def check_references(part: Part, cluster: Cluster, settings: ImmichWorkload, path: str, deployment: Manifest) -> None:

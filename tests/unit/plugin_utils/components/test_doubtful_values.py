@@ -84,3 +84,27 @@ def test_a_variable_for_a_host_that_is_none_is_told(value):
 @pytest.mark.parametrize("value", ["redis", "fd00::1", "192.0.2.1", ""])
 def test_a_host_is_nothing_to_tell_of(value):
     assert told({"server": {"env": [{"name": "REDIS_HOSTNAME", "value": value}]}}) == []
+
+
+def ignored(spec, *objects):
+    return [n.message for n in plan_for(a_cr(spec), objects).notices if n.reason == "SettingIgnored"]
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        pytest.param(
+            {
+                "immich": {"configurationKind": "None"},
+                "server": {"env": [{"name": "IMMICH_MACHINE_LEARNING_URL", "value": "http://gpu:3003"}]},
+            },
+            id="without-a-file",
+        ),
+        pytest.param(
+            {"machineLearning": {"env": [{"name": "MACHINE_LEARNING_MODEL_TTL", "value": "9"}]}}, id="where-it-belongs"
+        ),
+        pytest.param({"server": {"envFrom": [{"configMapRef": {"name": "c"}}]}}, id="an-object-for-both-components"),
+    ],
+)
+def test_a_variable_that_somebody_reads_is_nothing_to_tell_of(spec):
+    assert ignored(spec, a_config_map("c", MACHINE_LEARNING_MODEL_TTL="9")) == []

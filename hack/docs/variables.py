@@ -28,9 +28,16 @@ Valkey have no field for variables.
   Where it comes from a ConfigMap or a Secret, the component stays as it is and its condition says `SpecInvalid`, with
   the names of the object and of the key. Values out of Secrets are never shown.
 - **keeps**: not yours to set.
+- **warns**: nothing in the container reads it, and the condition `Warning` says which field to use. So it does of what belongs
+  into `env` of the other component, and of `IMMICH_MACHINE_LEARNING_URL` beside a configuration file, which counts more.
 
 A value that the operator relies on may be set to what it is. Where there is an `envFrom`, the operator sets these
 variables itself, so that nothing that is added to the ConfigMap or Secret later can move them.
+
+`$(NAME)` in a value stands for a variable that comes before it: all of the operator's that you do not set, what `envFrom`
+reads, and yours above it. Your entries keep their order. Of several with the same name the last one counts, and may
+refer to the one before it, if that has a `value`. A reference that leads nowhere stays as it is written, and the condition
+`Warning` says so.
 
 Variables that are not on this page are passed on.
 """
@@ -47,6 +54,7 @@ VERBS = {
     Policy.FOLLOWED: "follows",
     Policy.FIXED: "refuses",
     Policy.OUT_OF_REACH: "keeps",
+    Policy.NO_EFFECT: "warns",
 }
 
 
@@ -68,6 +76,7 @@ def _treatment(variable: Variable) -> str:
     verb = VERBS[variable.policy]
     if variable.fixed:
         return f"{verb}: {variable.fixed.what(variable.name)}. {variable.fixed.instead}"
-    notes = [f"from `{variable.field}`"] if variable.field else []
+    direction = "use" if variable.policy is Policy.NO_EFFECT else "from"
+    notes = [f"{direction} `{variable.field.replace(' and ', '` and `')}`"] if variable.field else []
     notes += [variable.note] if variable.note else []
     return f"{verb}: {'; '.join(notes)}" if notes else verb

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from ..kube.readiness import is_ready
@@ -291,10 +291,10 @@ def look_container(image: str, settings: Workload, place: Place) -> dict[str, An
     env = [pods.variable("PGDATA", place.path)]
     if place.is_guess:
         env.append(pods.variable(GUESSED, "yes"))
-    return pods.container(
+    return pods.init_container(
         LOOK,
         image,
-        replace(settings, resources=pods.SMALL),
+        settings,
         command=LOOK_COMMAND,
         env=env,
         volumeMounts=[{"name": "data", "mountPath": VOLUME, "readOnly": True}],

@@ -9,15 +9,22 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from ..kube.problems import Problem
-from ..kube.values import dig
+from ..kube.values import Manifest, dig
+from ..spec.checks import NO_HOST
 from ..spec.fields import ImmichWorkload
 from ..spec.names import Component
-from ..spec.variables import Fixed, Variable, by_name, fixed_variables
+from ..spec.variables import Fixed, Policy, Variable, by_name, fixed_variables
 from . import pods
+from .expansion import names_in
 from .instance import Cluster, Instance, Part
 from .reasons import Reason
+from .required import LINE_BREAK, ends_in_line_break
 
 SOURCES = (("configMapKeyRef", "ConfigMap"), ("secretKeyRef", "Secret"))
+HOSTS = {"DB_HOSTNAME": "DB_PORT", "REDIS_HOSTNAME": "REDIS_PORT"}
+"""Variables that hold a host, and those for its port."""
+OF_THE_FILE = ("IMMICH_MACHINE_LEARNING_ENABLED", "IMMICH_MACHINE_LEARNING_URL")
+"""Variables that count only where no configuration file says the same."""
 ALL_KEYS = (("configMapRef", "ConfigMap"), ("secretRef", "Secret"))
 
 
@@ -99,8 +106,64 @@ def check(
             part.blocks(Reason.SPEC_INVALID, str(Problem(user.where, fixed.what(name), fixed.instead)))
     known = by_name(component)
     for name, user in users.items():
+        instead = _read_by_nobody(component, instance, name, user)
+        if instead:
+            part.warns(Reason.SETTING_IGNORED, f"{user.where}: {name} has no effect, because {instead}")
+        if user.value and name in HOSTS and "$(" not in user.value and NO_HOST.search(user.value):
+            part.warns(
+                Reason.UNKNOWN_SETTING,
+                f"{user.where}: {name} is no host: a name or an address, without scheme, user, port, path and blanks. "
+                f"Correct it; a port goes into {HOSTS[name]}",
+            )
+        elif user.from_object and user.value and ends_in_line_break(user.value.encode()):
+            part.warns(Reason.UNKNOWN_SETTING, f"{user.where} {LINE_BREAK}")
         if not user.in_env and name in own and (own[name] is None or user.value != own[name]):
             part.warns(Reason.SETTING_IGNORED, _without_effect(name, user, known.get(name)))
+
+
+def _read_by_nobody(component: Component, instance: Instance, name: str, user: Given) -> str | None:
+    """Why a variable has no effect and what to use, None where it may have one. Objects may be for several components."""
+    variable = by_name(component).get(name)
+    if variable and variable.policy is Policy.NO_EFFECT:
+        return f"{variable.note}, not Immich; use {variable.field}"
+    if component is Component.SERVER and user.in_env and name.startswith("MACHINE_LEARNING_"):
+        return "machine learning reads it, not the server; use spec.machineLearning.env"
+    if name in OF_THE_FILE and component is Component.SERVER and instance.spec.immich.configuration_kind != "None":
+        return f"the configuration file counts more; use {variable.field if variable else 'spec.immich.configuration'}"
+    return None
+
+
+def check_references(part: Part, cluster: Cluster, settings: ImmichWorkload, path: str, deployment: Manifest) -> None:
+    """Tell of each `$(NAME)` of the user's that stays as it is written in the container."""
+    env = deployment["spec"]["template"]["spec"]["containers"][0]["env"]
+    last = {entry["name"]: index for index, entry in enumerate(settings.env)}
+    there = {entry["name"] for entry in env}
+    before, is_known = _names_from_objects(cluster, settings)
+    for entry in env:
+        name, value = entry["name"], entry.get("value") or ""
+        for other in dict.fromkeys(names_in(value) if name in last else ()):
+            if other in before or other.startswith("KUBERNETES_") or not (is_known or other in there):
+                continue
+            why = "which does not come before it" if other in there else "which is no variable of the container"
+            part.warns(
+                Reason.UNKNOWN_SETTING,
+                f"{path}.env[{last[name]}]: {name} refers to $({other}), {why}, so Immich gets these characters as they "
+                f"are. Put {other} before {name}, or write $$({other}) if that is what is meant",
+            )
+        before.add(name)
+
+
+def _names_from_objects(cluster: Cluster, settings: ImmichWorkload) -> tuple[set[str], bool]:
+    """The names that `envFrom` brings, and whether all of its objects could be read."""
+    found: set[str] = set()
+    is_known = True
+    for entry in settings.env_from:
+        for key, kind in ALL_KEYS:
+            name = dig(entry, key, "name")
+            live = cluster.live(kind, name) if name else None
+            is_known = is_known and (live is not None or not name)
+            found |= {f"{entry.get('prefix') or ''}{held}" for held in (live or {}).get("data") or {}}
+    return found, is_known
 
 
 def pinned(

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ..kube.difference import needs_apply
 from ..kube.kinds import named
 from ..kube.values import Manifest, dig, without_none
 from ..spec import names
@@ -36,7 +37,7 @@ def plan(instance: Instance, cluster: Cluster, draft: Draft) -> Part:
     part = Part(Component.SERVER)
     if wants_ingress(instance, cluster, draft):
         _warn_of_path_types(part, instance)
-        part.apply(ingress(instance))
+        _apply_ingress(part, ingress(instance), cluster)
     if wants_route(instance, cluster, draft):
         part.apply(route(instance))
     elif instance.spec.server.enabled and instance.spec.server.route.enabled:
@@ -81,6 +82,51 @@ def ingress(instance: Instance) -> Manifest:
         {"ingressClassName": settings.ingress_class_name or None, "rules": rules, "tls": tls or None}
     )
     return manifest
+
+
+CHALLENGES = "/.well-known/acme-challenge/"
+"""Below it certificate authorities look for the answer to an ACME challenge (RFC 8555, section 8.3)."""
+
+
+def _apply_ingress(part: Part, manifest: Manifest, cluster: Cluster) -> None:
+    """Apply the Ingress, with the paths of challenges that others have put into it.
+
+    cert-manager does so where an Ingress is to be edited in place, and takes them away when there is a certificate. The
+    list of rules has one owner as a whole, so any apply of ours decides on them. There is none while they are all that is
+    different: it might bring back what has just been taken away.
+    """
+    live = cluster.live("Ingress", manifest["metadata"]["name"])
+    rules = with_challenges(
+        manifest["spec"]["rules"], dig(live, "spec", "rules", default=[]), manifest["metadata"]["name"]
+    )
+    if live is None or rules == manifest["spec"]["rules"]:
+        part.apply(manifest)
+        return
+    kept = {**manifest, "spec": {**manifest["spec"], "rules": rules}}
+    unowned = {key: value for key, value in live["metadata"].items() if key != "managedFields"}
+    if needs_apply(kept, {**live, "metadata": unowned}):
+        part.apply(kept)
+
+
+def with_challenges(
+    rules: list[dict[str, Any]], live_rules: list[dict[str, Any]], service: str
+) -> list[dict[str, Any]]:
+    """Our rules, and in their places those paths of the live ones that answer a challenge by another Service."""
+    challenges: dict[str, list[tuple[int, dict[str, Any]]]] = {}
+    for rule in live_rules:
+        for index, path in enumerate(dig(rule, "http", "paths", default=[])):
+            is_ours = dig(path, "backend", "service", "name") == service
+            if str(path.get("path", "")).startswith(CHALLENGES) and not is_ours:
+                challenges.setdefault(rule.get("host", ""), []).append((index, path))
+    result = []
+    for rule in rules:
+        paths = list(rule["http"]["paths"])
+        for index, path in challenges.pop(rule.get("host", ""), []):
+            paths.insert(index, path)
+        result.append({**rule, "http": {"paths": paths}})
+    for host, added in challenges.items():  # hosts of a certificate that have no rule of ours
+        result.append(without_none({"host": host or None, "http": {"paths": [path for _unused, path in added]}}))
+    return result
 
 
 def _path_type(path: IngressPath) -> str:

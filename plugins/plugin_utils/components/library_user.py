@@ -9,7 +9,7 @@ server looks first, and a later pass reads what it said.
 from __future__ import annotations
 
 from collections.abc import Container, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from ..kube.values import Manifest, dig
@@ -146,9 +146,7 @@ def look_container(
     if UNCHECKED in variables:
         return []
     library = [mount for mount in mounts if mount["name"] == "library"]
-    return [
-        pods.container(LOOK, image, replace(settings, resources=pods.SMALL), command=LOOK_COMMAND, volumeMounts=library)
-    ]
+    return [pods.init_container(LOOK, image, settings, command=LOOK_COMMAND, volumeMounts=library)]
 
 
 def _look_on(cluster: Cluster, claim_name: str, user: Mapping[str, int] | None) -> Look | None:

@@ -8,12 +8,12 @@ from typing import Any
 from ..kube.values import without_none
 from ..spec import names
 from ..spec.names import Component
-from . import environment, pods, volumes
+from . import environment, pods, security, volumes
 from .description import Claim, Description, Image, Workload, named_after, switched_off
 from .instance import Cluster, Draft, Instance, Part
 from .reasons import Reason
 from .required import check_environment, checksum_of_used, used_by_environment
-from .rollout import apply_deployment
+from .rollout import apply_deployment, number_of_pods
 
 PATH = "spec.machineLearning"
 PORT = 3003
@@ -45,18 +45,22 @@ def plan(instance: Instance, cluster: Cluster, draft: Draft) -> list[Part]:
     elif claim:
         volumes.managed_claim(part, instance, cluster, claim, persistence, path=f"{PATH}.persistence", owned=True)
     is_shared = claim is None or volumes.is_shared(volumes.access_modes(cluster, claim, persistence))
-    if not is_shared and settings.replicas > 1:
-        part.warns(
-            Reason.VOLUME_NOT_SHARED,
-            f"Deployment {names.workload_name(instance.name, part.component)} has {settings.replicas} replicas, but "
-            f"PersistentVolumeClaim {claim} is not ReadWriteMany: all replicas have to fit on one node. Use a "
-            f"ReadWriteMany claim, or set {PATH}.persistence.enabled to false so that each pod has a cache of its own",
-        )
     check_environment(part, instance, cluster, settings, PATH)
     users = environment.given(cluster, settings, PATH)
     environment.check(part, instance, Component.MACHINE_LEARNING, users, CACHE_ENVIRONMENT)
     pinned = environment.pinned(instance, settings, Component.MACHINE_LEARNING, users)
-    apply_deployment(part, cluster, _deployment(instance, cluster, image, claim, pinned, recreate=not is_shared))
+    deployment = _deployment(instance, cluster, image, claim, pinned, recreate=not is_shared)
+    count = number_of_pods(cluster, deployment)
+    if not is_shared and count is not None and count > 1:
+        part.warns(
+            Reason.VOLUME_NOT_SHARED,
+            f"Deployment {names.workload_name(instance.name, part.component)} has {count} replicas, but "
+            f"PersistentVolumeClaim {claim} is not ReadWriteMany: all replicas have to fit on one node. Use a "
+            f"ReadWriteMany claim, or set {PATH}.persistence.enabled to false so that each pod has a cache of its own",
+        )
+    security.tell(part, settings, PATH, {})
+    environment.check_references(part, cluster, settings, PATH, deployment)
+    apply_deployment(part, cluster, deployment)
     part.apply(pods.service(instance, Component.MACHINE_LEARNING, [("http", PORT)]))
     return [part]
 

@@ -7,14 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ..kube.values import Manifest, merged, without_none
+from ..kube.values import Manifest, without_none
 from ..spec import names
 from ..spec.fields import Workload
 from ..spec.names import Component
+from . import security
+from .expansion import filled_in
 from .instance import Cluster, Instance
 
-HARDENED_POD = {"seccompProfile": {"type": "RuntimeDefault"}}
-HARDENED_CONTAINER = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 DATABASE_USER = {"runAsUser": 999, "runAsGroup": 999, "runAsNonRoot": True}
 """uid and gid that the images of PostgreSQL and Valkey (Debian) set up for their servers."""
 
@@ -39,9 +39,24 @@ def http_probes(path: str) -> dict[str, Any]:
 
 
 def environment(ours: Sequence[Mapping[str, Any]], users: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """One list of variables; a user's entry takes the place of ours of the same name, of twins the last one counts."""
-    entries = {entry["name"]: dict(entry) for entry in (*ours, *users)}
-    return list(entries.values())
+    """One list of variables: ours that the user does not set, then the user's in their order, so that each may refer to
+    all before it.
+
+    Server-side apply takes no twins. The last one of a name stays, and what refers to an earlier one gets its value.
+    """
+    last = {entry["name"]: position for position, entry in enumerate(users)}
+    entries = [entry for name, entry in {entry["name"]: dict(entry) for entry in ours}.items() if name not in last]
+    earlier: dict[str, str] = {}
+    for position, entry in enumerate(users):
+        name = entry["name"]
+        value = filled_in(entry.get("value") or "", earlier)
+        earlier.pop(name, None)
+        if position == last[name]:
+            entries.append({**entry, "value": value} if entry.get("value") else dict(entry))
+        elif "valueFrom" not in entry:
+            to_come = last.keys() - {former["name"] for former in users[:position]}
+            earlier[name] = filled_in(value, {other: f"$$({other})" for other in to_come})
+    return entries
 
 
 def variable(name: str, value: object) -> dict[str, Any]:
@@ -56,9 +71,6 @@ TMP = "/tmp"  # noqa: S108 - a mount in the container
 SCRATCH = {"emptyDir": {"sizeLimit": "1Gi"}}
 """What a container may write beside its data. Kubelet ends the pod that writes more."""
 
-SMALL = {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"memory": "64Mi"}}
-"""Resources of init containers that only look at something."""
-
 
 def container(name: str, image: str, settings: Workload, **fields: Any) -> dict[str, Any]:
     """A component's main container: `fields` are ours, the user's resources and security context are laid over them."""
@@ -69,17 +81,34 @@ def container(name: str, image: str, settings: Workload, **fields: Any) -> dict[
             "imagePullPolicy": settings.image_pull_policy or None,
             **fields,
             "resources": settings.resources or None,
-            "securityContext": merged(HARDENED_CONTAINER, settings.security_context),
+            "securityContext": security.container_context(settings),
         }
     )
 
 
+COMPUTE = ("cpu", "memory", "ephemeral-storage")
+
+
+def init_container(name: str, image: str, settings: Workload, **fields: Any) -> dict[str, Any]:
+    """A container that runs before the main one, with the same resources but for devices.
+
+    So quotas, minimums and ratios that the main container keeps are kept by this one. It costs nothing: a pod counts with
+    the larger one of the two, because they never run at once.
+    """
+    resources = {
+        kind: kept
+        for kind in ("limits", "requests")
+        if (kept := {key: amount for key, amount in (settings.resources.get(kind) or {}).items() if key in COMPUTE})
+    }
+    return container(name, image, replace(settings, resources=resources), **fields)
+
+
 def wait_container(target: str, image: str, settings: Workload, host: str, port: object) -> dict[str, Any]:
-    """An init container that ends when `host`:`port` accepts connections. Image and context are those of the server."""
-    return container(
+    """An init container that ends when `host`:`port` accepts connections. Image and user are those of the server."""
+    return init_container(
         f"wait-for-{target}",
         image,
-        replace(settings, resources=SMALL),
+        replace(settings, security_context=security.identity(settings)),
         command=["bash", "-c", WAIT_SCRIPT],
         env=[variable("WAIT_HOST", host), variable("WAIT_PORT", port)],
     )
@@ -90,11 +119,11 @@ def pod_template(
     component: Component,
     *,
     pod: Mapping[str, Any],
-    security: Mapping[str, Any] | None = None,
+    ids: Mapping[str, Any] | None = None,
     checksums: Mapping[str, str] | None = None,
     writes: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """The template of a component's pods: `pod` holds containers, volumes and the like.
+    """The template of a component's pods: `pod` holds containers, volumes and the like, `ids` users and groups.
 
     `writes` are folders beside /tmp that the program wants to write, which a read-only root would keep it from.
 
@@ -102,14 +131,10 @@ def pod_template(
     """
     settings = instance.settings(component)
     annotations = {**settings.pod_annotations, **(checksums or {})}
-    context = merged({**HARDENED_POD, **(security or {})}, settings.pod_security_context)
-    if context.get("fsGroup") is not None:
-        # By default kubelet goes through all files at each start of a pod, which for a library takes hours.
-        context.setdefault("fsGroupChangePolicy", "OnRootMismatch")
     spec = {
         "enableServiceLinks": False,  # variables such as IMMICH_PORT=tcp://... keep Immich from starting
         "automountServiceAccountToken": False,
-        "securityContext": context,
+        "securityContext": security.pod_context(ids or {}, settings),
         "imagePullSecrets": [{"name": entry.name} for entry in instance.spec.image_pull_secrets] or None,
         "nodeSelector": settings.node_selector or None,
         "tolerations": list(settings.tolerations) or None,
@@ -155,15 +180,18 @@ def database_security(cluster: Cluster, user: int | None = None) -> dict[str, An
 
 
 def deployment(
-    instance: Instance, component: Component, template: Mapping[str, Any], *, replicas: int, recreate: bool
+    instance: Instance, component: Component, template: Mapping[str, Any], *, replicas: int | None, recreate: bool
 ) -> Manifest:
+    """A Deployment, for `apply_deployment`; None leaves the number of pods to others."""
     manifest = instance.manifest("apps/v1", "Deployment", names.workload_name(instance.name, component), component)
-    manifest["spec"] = {
-        "replicas": replicas,
-        "selector": {"matchLabels": names.selector(instance.name, component)},
-        "strategy": {"type": "Recreate" if recreate else "RollingUpdate"},
-        "template": template,
-    }
+    manifest["spec"] = without_none(
+        {
+            "replicas": replicas,
+            "selector": {"matchLabels": names.selector(instance.name, component)},
+            "strategy": {"type": "Recreate" if recreate else "RollingUpdate"},
+            "template": template,
+        }
+    )
     return manifest
 
 

@@ -13,7 +13,7 @@ from ..kube.values import Manifest, dig, without_none
 from ..spec import names
 from ..spec.fields import Persistence
 from ..spec.names import Component
-from . import database_folder, keeping, pods, volumes
+from . import database_folder, keeping, pods, security, volumes
 from .database_folder import Place
 from .description import Claim, Description, Image, Workload, external, named_after
 from .instance import Cluster, Draft, Instance, Part
@@ -85,6 +85,7 @@ def _database(instance: Instance, cluster: Cluster, draft: Draft) -> Part:
     if claim:
         database_folder.annotate(part, claim, place.learned)
     if not _replaced_with_other_volumes(part, instance, cluster):
+        security.tell(part, settings, PATH, pods.database_security(cluster))
         part.apply(_stateful_set(instance, cluster, image, place, made), stage=2)
         live = database_folder.live_of(instance, cluster)
         if live:
@@ -302,7 +303,7 @@ def _stateful_set(
             "volumes": volume_list,
             "terminationGracePeriodSeconds": 300,  # a checkpoint of a busy database takes its time
         },
-        security=pods.database_security(cluster, place.user),
+        ids=pods.database_security(cluster, place.user),
         checksums=without_none(checksums),
         writes=[SOCKETS, SETTINGS] if settings.image is None or _OF_IMMICH.search(image) else [SOCKETS],
     )

@@ -57,6 +57,7 @@ class Reason(StrEnum):
     NOT_HARDENED = "NotHardened"
     CLAIM_IN_USE = "ClaimInUse"
     ROUTE_UNAVAILABLE = "RouteUnavailable"
+    FIELD_REWRITTEN = "FieldRewritten"
 
 
 class Effect(StrEnum):

@@ -52,7 +52,27 @@ def require(part: Part, instance: Instance, cluster: Cluster, kind: str, name: s
         reason = Reason.SECRET_KEY_NOT_FOUND if kind == "Secret" else Reason.CONFIG_MAP_NOT_FOUND
         part.blocks(reason, f"{kind} {name} named in {path} has no key {key}; add the key or correct {path}")
         return False
+    if kind == "Secret" and live and key is not None and ends_in_line_break(_decoded(live, key)):
+        part.warns(Reason.UNKNOWN_SETTING, f"{path}: key {key} of Secret {name} {LINE_BREAK}")
     return True
+
+
+LINE_BREAK = (
+    "ends in a line break, which is then a part of the value. If it is not meant, store it without: with `printf %s` in the "
+    "place of `echo`, or `kubectl create secret generic --from-literal`"
+)
+
+
+def ends_in_line_break(value: bytes) -> bool:
+    """True for one line with a break after it; a text of several lines, such as a certificate, has to end in one."""
+    return value.endswith(b"\n") and b"\n" not in value.rstrip(b"\r\n")
+
+
+def _decoded(secret: Mapping[str, Any], key: str) -> bytes:
+    try:
+        return base64.b64decode((secret.get("data") or {}).get(key) or "")
+    except (binascii.Error, TypeError):
+        return b""
 
 
 def check_environment(part: Part, instance: Instance, cluster: Cluster, settings: ImmichWorkload, path: str) -> None:

@@ -10,13 +10,39 @@ from .instance import Cluster, Part
 def apply_deployment(part: Part, cluster: Cluster, deployment: Manifest) -> None:
     """Apply a Deployment, switching the strategy of a live one first.
 
+    One without `replicas` keeps as many pods as an autoscaler or `kubectl scale` has given it.
+
     Coming from RollingUpdate, the API server refuses `type: Recreate` by apply alone, with or without
     `rollingUpdate: null`: the defaulted field stays and is then not allowed. A merge patch takes it away.
     """
     live = cluster.live("Deployment", deployment["metadata"]["name"])
+    if "replicas" not in deployment["spec"] and not _is_scaled(live):
+        deployment = {**deployment, "spec": {"replicas": AT_FIRST, **deployment["spec"]}}
     if live and deployment["spec"]["strategy"]["type"] == "Recreate" and dig(live, "spec", "strategy", "rollingUpdate"):
         part.merge(live, {"spec": {"strategy": {"type": "Recreate", "rollingUpdate": None}}}, stage=1)
     part.apply(deployment, stage=2)
+
+
+AT_FIRST = 1
+"""Pods of a component for which nobody has said how many."""
+
+
+def _is_scaled(live: Manifest | None) -> bool:
+    """Whether the number of pods is from the subresource `scale`, which autoscalers and `kubectl scale` write to.
+
+    None at all does not count: that is how somebody ends a pod whose volume is to be rescued, and it has to come back.
+    """
+    return bool(dig(live, "spec", "replicas")) and any(
+        entry.get("subresource") == "scale" and dig(entry, "fieldsV1", "f:spec", "f:replicas") is not None
+        for entry in dig(live, "metadata", "managedFields", default=[])
+    )
+
+
+def number_of_pods(cluster: Cluster, deployment: Manifest) -> int | None:
+    """How many pods a planned Deployment has: as it says, else as the live one says; None for a new one."""
+    live = cluster.live("Deployment", deployment["metadata"]["name"])
+    count: int | None = dig(deployment, "spec", "replicas", default=dig(live, "spec", "replicas"))
+    return count
 
 
 def replace_stuck_pods(part: Part, cluster: Cluster, stateful_set: Manifest) -> None:

@@ -10,14 +10,15 @@ from ..kube.values import without_none
 from ..spec import names
 from ..spec.fields import SecretKey
 from ..spec.names import Component
-from . import configuration, environment, exposure, library, library_user, pods, postgres, valkey
+from . import configuration, environment, exposure, library, library_user, pods, postgres, security, valkey
 from .configuration import ConfigFile
 from .description import Description, Image, Workload, named_after, switched_off
 from .environment import Given
+from .expansion import plain_values
 from .instance import Cluster, Draft, Instance, Part
 from .reasons import Reason
 from .required import Used, check_environment, checksum_of_used, require, used_by_environment
-from .rollout import apply_deployment
+from .rollout import apply_deployment, number_of_pods
 
 PATH = "spec.server"
 PORT = 2283
@@ -38,19 +39,22 @@ def _workload(instance: Instance, cluster: Cluster, draft: Draft) -> Part:
     if not image or part.is_blocked:
         return part
     is_shared = library.is_shared(instance, cluster)
-    if not is_shared and settings.replicas > 1:
-        part.warns(
-            Reason.VOLUME_NOT_SHARED,
-            f"Deployment {names.workload_name(instance.name, part.component)} has {settings.replicas} replicas, but "
-            f"PersistentVolumeClaim {library.claim_name(instance)} is not ReadWriteMany: all replicas have to fit on one "
-            f"node. Use a ReadWriteMany claim in {library.PATH}, or one replica",
-        )
     check_environment(part, instance, cluster, settings, PATH)
     users = environment.given(cluster, settings, PATH)
     environment.check(part, instance, Component.SERVER, users, _own_environment(instance, config))
-    security = library_user.security(part, instance, cluster, library.claim_name(instance))
+    ids = library_user.security(part, instance, cluster, library.claim_name(instance))
+    security.tell(part, settings, PATH, ids)
     checksums = _checksums(instance, cluster, config, draft.written_secrets())
-    deployment = _deployment(instance, image, config, users, security, checksums, recreate=not is_shared)
+    deployment = _deployment(instance, image, config, users, ids, checksums, recreate=not is_shared)
+    count = number_of_pods(cluster, deployment)
+    if not is_shared and count is not None and count > 1:
+        part.warns(
+            Reason.VOLUME_NOT_SHARED,
+            f"Deployment {names.workload_name(instance.name, part.component)} has {count} replicas, but "
+            f"PersistentVolumeClaim {library.claim_name(instance)} is not ReadWriteMany: all replicas have to fit on one "
+            f"node. Use a ReadWriteMany claim in {library.PATH}, or one replica",
+        )
+    environment.check_references(part, cluster, settings, PATH, deployment)
     apply_deployment(part, cluster, deployment)
     part.apply(pods.service(instance, Component.SERVER, [("http", PORT), *_metrics_ports(instance)]))
     return part
@@ -109,7 +113,7 @@ def _waiters(
     So it does where the user's variables lead to a place that can't be told from here, or that a Secret holds.
     """
     settings = instance.spec.server
-    values = {entry["name"]: entry.get("value") or "" for entry in env}
+    there, values = {entry["name"] for entry in env}, plain_values(env)
     wanted = (
         ("postgres", "DB_HOSTNAME", "DB_PORT", DATABASE_ELSEWHERE),
         ("valkey", "REDIS_HOSTNAME", "REDIS_PORT", QUEUES_ELSEWHERE),
@@ -117,7 +121,7 @@ def _waiters(
     return [
         pods.wait_container(target, image, settings, values[host], values[port])
         for target, host, port, elsewhere in wanted
-        if not any(name in values or name in users for name in elsewhere)
+        if not any(name in there or name in users for name in elsewhere)
         and all(values.get(name) and "$(" not in values[name] for name in (host, port))
     ]
 
@@ -149,7 +153,7 @@ def _deployment(
     image: str,
     config: ConfigFile,
     users: Mapping[str, Given],
-    security: Mapping[str, int],
+    ids: Mapping[str, int],
     checksums: Mapping[str, str],
     *,
     recreate: bool,
@@ -193,7 +197,7 @@ def _deployment(
             "containers": [container],
             "volumes": volumes,
         },
-        security=security,
+        ids=ids,
         checksums=checksums,
     )
     return pods.deployment(instance, Component.SERVER, template, replicas=settings.replicas, recreate=recreate)

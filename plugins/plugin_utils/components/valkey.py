@@ -10,7 +10,7 @@ from typing import Any
 from ..kube.values import dig
 from ..spec import names
 from ..spec.names import Component
-from . import pods, volumes
+from . import pods, security, volumes
 from .description import Claim, Description, Image, Removable, Workload, external, named_after
 from .instance import Cluster, Draft, Instance, Part
 from .reasons import Reason
@@ -57,6 +57,7 @@ def plan(instance: Instance, cluster: Cluster, draft: Draft) -> list[Part]:
             f"{image}, with which it runs, because that is not known to work as uid 999. Set "
             f"{PATH}.podSecurityContext, with runAsUser for example, to have it hardened",
         )
+    security.tell(part, settings, PATH, pods.database_security(cluster))
     apply_deployment(part, cluster, _deployment(instance, cluster, image))
     part.apply(pods.service(instance, Component.VALKEY, [("redis", PORT)]))
     return [part]
@@ -155,7 +156,7 @@ def _deployment(instance: Instance, cluster: Cluster, image: str) -> dict[str, A
         instance,
         Component.VALKEY,
         pod={"containers": [container], "volumes": [{"name": "data", **source}]},
-        security={} if keeps_user else pods.database_security(cluster),
+        ids={} if keeps_user else pods.database_security(cluster),
     )
     return pods.deployment(instance, Component.VALKEY, template, replicas=1, recreate=True)
 

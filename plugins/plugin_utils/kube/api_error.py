@@ -21,6 +21,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
+from .refusals import readable
+
 __all__ = [
     "ApiError",
     "Conflict",
@@ -134,7 +136,7 @@ def refusal(status_code: int, phrase: str, status: Mapping[str, Any], subject: O
     details = status.get("details") or {}
     causes = [cause for cause in details.get("causes") or () if isinstance(cause, dict)]
     fields = tuple(dict.fromkeys(str(cause["field"]) for cause in causes if cause.get("field")))
-    message = str(status.get("message") or "")
+    message = readable(str(status.get("message") or ""))
     if getattr(subject, "kind", "") == "Secret" and status_code in CONTENT_STATUS_CODES:
         message = f"the content was refused ({', '.join(fields) or 'no field named'}); its text is withheld"
     return BY_STATUS_CODE.get(status_code, ApiError)(

@@ -13,7 +13,9 @@ from functools import partial
 from typing import Any, Protocol, TypeAlias
 
 from .api_error import ApiError, Conflict, Malformed, ObjectRef, TransportError, Unreachable
-from .difference import needs_apply, without_nulls
+from .difference import differing_fields, needs_apply, without_nulls
+from .refusals import advice
+from .rewritten import is_left, marked
 from .values import FIELD_MANAGER, Manifest, dig, merged
 
 __all__ = ["VERBS", "InParallel", "Objects", "Outcome", "apply_steps", "explained", "misuse"]
@@ -62,6 +64,8 @@ class Outcome:
     object: Manifest | None = None
     changed: bool = False
     error: TransportError | None = None
+    rewritten: Sequence[str] = ()
+    """The paths of the fields of which admission makes something else at each write."""
 
     def as_dict(self) -> dict[str, Any]:
         """The outcome as the action returns it."""
@@ -76,6 +80,7 @@ class Outcome:
             "error": explained(self.error, self.ref) if self.error else None,
             "status_code": self.error.status_code if isinstance(self.error, ApiError) else None,
             "object": self.object,
+            "rewritten": list(self.rewritten),
         }
 
 
@@ -194,8 +199,8 @@ def _carry_out(
             before = objects_for(ref).find(ref)
         if known is not None and verb == "apply" and before is not None and _is_somebody_elses(before, subject):
             raise NameTaken(_taken(ref, before))
-        if verb == "apply" and not needs_apply(without_nulls(subject), before, field_manager=field_manager):
-            return Outcome(verb=verb, component=component, ref=ref, before=before, object=before)
+        if verb == "apply":
+            return _apply(without_nulls(subject), component, partial(objects_for, ref), ref, before, field_manager)
         written, changed = _write(step, partial(objects_for, ref), ref, before)
     except TransportError as exc:
         if verb == "apply" and _identity(ref) in prepared and isinstance(exc, ApiError) and exc.status_code == 422:
@@ -205,13 +210,32 @@ def _carry_out(
     return Outcome(verb=verb, component=component, ref=ref, before=before, object=written, changed=changed)
 
 
+def _apply(
+    wanted: Manifest,
+    component: str | None,
+    objects: Callable[[], Objects],
+    ref: ObjectRef,
+    before: Manifest | None,
+    field_manager: str,
+) -> Outcome:
+    outcome = partial(Outcome, verb="apply", component=component, ref=ref, before=before)
+    if not needs_apply(wanted, before, field_manager=field_manager):
+        return outcome(object=before)
+    if before is not None and is_left(wanted, before, field_manager=field_manager):
+        rewritten = differing_fields(wanted, before)
+        if rewritten:
+            return outcome(object=before, rewritten=rewritten)
+    after = _applied(objects(), wanted, ref, before)
+    rewritten = differing_fields(wanted, after) if needs_apply(wanted, after, field_manager=field_manager) else []
+    if rewritten:
+        after = objects().apply(marked(wanted))
+    return outcome(object=after, changed=_is_changed(before, after), rewritten=rewritten)
+
+
 def _write(
     step: Step, objects: Callable[[], Objects], ref: ObjectRef, before: Manifest | None
 ) -> tuple[Manifest | None, bool]:
     """(the object afterwards, whether the API server changed anything). The client is made only if it is needed."""
-    if step["verb"] == "apply":
-        after = _applied(objects(), without_nulls(step["object"]), ref, before)
-        return after, _is_changed(before, after)
     if step["verb"] == "create":
         if before is not None:
             return before, False
@@ -300,8 +324,4 @@ def _remedy(error: ApiError, ref: ObjectRef) -> str | None:
         return "It was replaced or changed since it was read; the next pass looks at it again"
     if error.status_code == 409:
         return "It is still being deleted; the next pass makes it anew"
-    if error.status_code == 403 and "being terminated" in error.message:
-        return "Nothing can be made in a namespace that is being deleted"
-    if error.status_code == 403:
-        return "Allow it in the role of whoever runs this (config/rbac has the rules of the operator)"
-    return None
+    return advice(error.message, ref.namespace)

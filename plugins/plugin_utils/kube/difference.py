@@ -26,7 +26,7 @@ from . import merge_keys
 from .quantities import quantity_value
 from .values import FIELD_MANAGER
 
-__all__ = ["needs_apply", "without_nulls"]
+__all__ = ["differing_fields", "needs_apply", "without_nulls"]
 
 Record: TypeAlias = Mapping[str, Any]
 """The part of fieldsV1 that belongs to a value: {"f:name": ..., "k:{...}": ..., "v:...": ..., ".": {}}."""
@@ -80,6 +80,34 @@ def needs_apply(
         elif _field_differs(key, want, live, owned, Kind.PLAIN):
             return True
     return _more_is_owned(owned, desired)
+
+
+def differing_fields(desired: Mapping[str, Any], live: Mapping[str, Any]) -> list[str]:
+    """The paths of the fields that have other values in the live object, whoever owns them."""
+    return [
+        path
+        for key, want in desired.items()
+        if key not in NEVER_RECORDED
+        for path in _differing(key, want, live, key, Kind.PLAIN)
+    ]
+
+
+def _differing(key: str, want: Any, live: Mapping[str, Any], path: str, kind: Kind) -> list[str]:
+    if not _field_differs(key, want, live, UNKNOWN, kind):
+        return []
+    have, below = live.get(key), []
+    if isinstance(want, dict) and isinstance(have, dict):
+        for inner, item in want.items():
+            below += _differing(inner, item, have, f"{path}.{inner}", _kind_below(key, kind))
+    elif isinstance(want, list) and isinstance(have, list) and want and isinstance(want[0], dict):
+        fields = merge_keys.merge_keys(key, want[0])
+        partners = {_key_of(item, fields): item for item in have} if fields else {}
+        for item in want:
+            partner = partners.get(_key_of(item, fields), {})
+            name = f"{path}[{'/'.join(str(item.get(field, '')) for field in fields)}]"
+            for inner, value in item.items() if partner else ():
+                below += _differing(inner, value, partner, f"{name}.{inner}", Kind.PLAIN)
+    return below or [path]
 
 
 def without_nulls(value: Any) -> Any:

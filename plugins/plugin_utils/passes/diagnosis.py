@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..components.reasons import Reason
+from ..kube.refusals import advice, readable
 from ..kube.values import Manifest, dig
 from ..spec.names import LOOK_AT_LIBRARY, LOOK_AT_VOLUME
 
@@ -155,8 +156,12 @@ def _refusals(where: str, workload: Manifest, refusal: str) -> Iterable[Cause]:
         if condition.get("type") == "ReplicaFailure" and condition.get("status") == "True"
     ]
     for text in (*told, *filter(None, [refusal])):
-        message = re.sub(r'pods "[^"]*"', "its pod", text)
-        yield Cause(Reason.POD_REFUSED, f"{where}: the API server refuses its pods: {_shortened(message)}")
+        remedy = advice(text, dig(workload, "metadata", "namespace", default=""))
+        message = re.sub(r'pods? "[^"]*"', "its pod", readable(text.partition(" failed error: ")[2] or text))
+        said = _shortened(message).rstrip(".")
+        yield Cause(
+            Reason.POD_REFUSED, f"{where}: the API server refuses its pods: {said}{f'. {remedy}' if remedy else ''}"
+        )
 
 
 def _progress(workload: Manifest) -> str:

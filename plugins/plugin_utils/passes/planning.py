@@ -15,7 +15,8 @@ from ..kube.values import Manifest, dig, plain, text
 from ..spec import names
 from ..spec.checks import check
 from ..spec.names import Component, spec_key
-from . import claims, pairing
+from . import claims, common_metadata, pairing
+from .common_metadata import with_common_metadata
 from .sections import Section, in_sections, section_of
 
 CLEAN_UP_STAGE = 3
@@ -78,6 +79,7 @@ def plan(cr: Mapping[str, Any], *, seen: Mapping[str, Any], images: Mapping[str,
     if dig(cr, "metadata", "deletionTimestamp"):
         return Plan(cr, State.DELETING, in_sections(first))
     notices = [*_problems(cr), *_missing_images(instance, images), *_missing_pull_secrets(instance, cluster)]
+    notices += common_metadata.notices(instance)
     neighbours = seen.get("neighbours") or ()
     dangers = claims.notices(instance, cluster, neighbours)
     notices += dangers
@@ -86,7 +88,7 @@ def plan(cr: Mapping[str, Any], *, seen: Mapping[str, Any], images: Mapping[str,
     notices += [notice for part in draft.parts for notice in part.notices]
     blocked = blocked_components(notices)
     steps = [
-        step
+        with_common_metadata(step, instance, cluster)
         for part in draft.parts
         for step in part.steps
         if part.component not in blocked or _is_safe_when_blocked(step, cluster)

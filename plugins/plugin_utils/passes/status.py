@@ -72,6 +72,7 @@ def report(plan: Mapping[str, Any], outcome: Mapping[str, Any], seen: Mapping[st
     if plan["state"] != State.PRESENT:
         return {**nothing, **told}
     instance = Instance.from_cr(plan["cr"])
+    notices += _rewritten(instance, results)
     pods, live = list(seen.get("pods") or ()), _after(seen, results)
     view = _View(instance, live, pods, notices, results, seen.get("refusals") or {})
     workloads = registry.workloads()
@@ -110,6 +111,27 @@ def _hindrances(notices: Iterable[Notice], done: Container[str]) -> list[str]:
         and not notice.retry  # which is a failure anyway
         and (notice.component in done or notice.component in waited_for)
     ]
+
+
+SHOWN_FIELDS = 3
+
+
+def _rewritten(instance: Instance, results: Iterable[Mapping[str, Any]]) -> list[Notice]:
+    """A warning for each object of which admission rewrites fields."""
+    notices = []
+    for result in results:
+        fields = result.get("rewritten") or ()
+        if not fields:
+            continue
+        kind, name, more = result["kind"], result["name"], len(fields) - SHOWN_FIELDS
+        shown = ", ".join(fields[:SHOWN_FIELDS]) + (f" and {more} more" if more > 0 else "")
+        message = (
+            f"{kind} {name}: the cluster makes something else of {shown} than the operator writes, by a policy or a webhook. "
+            f"It is left so. If that is not meant, change the policy and run `kubectl annotate {kind.lower()} --namespace "
+            f"{instance.namespace} {name} {names.REWRITTEN_ANNOTATION}-`"
+        )
+        notices.append(Notice(Component(result["component"]), Effect.WARNS, Reason.FIELD_REWRITTEN, message))
+    return notices
 
 
 def _unread_status(cr: Manifest | None, problem: str) -> dict[str, Any] | None:

@@ -17,10 +17,12 @@ from . import variables
 from .fields import ImmichWorkload, Spec, read
 from .names import Component, attribute, spec_key
 
-__all__ = ["check"]
+__all__ = ["NO_HOST", "check"]
 
 _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _INGRESS_HOST = re.compile(r"((\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*)?")
+NO_HOST = re.compile(r"[\s/@]|^[^:]*:[^:]*$|\]:", re.ASCII)
+"""In what is no host: a blank, a slash, a user, or a port; an address of IPv6 has several colons."""
 # Labels and Service names hold 63 characters. The longest ones made from a name are, in this order: the label
 # controller-revision-hash (NAME-postgres-0123456789), the Service NAME-machine-learning, the Services NAME-server
 # and NAME-valkey.
@@ -110,10 +112,20 @@ def _ingress(spec: Mapping[str, Any]) -> Iterator[Problem]:
         )
 
 
+def _service_host(spec: Mapping[str, Any], name: str) -> Iterator[Problem]:
+    path, host = f"spec.{name}.host", _mapping(spec, name).get("host")
+    if isinstance(host, str) and NO_HOST.search(host):
+        what = "a host is a name or an address, without scheme, user, port, path and blanks"
+        yield Problem(path, what, f"Correct {path}; the port goes into spec.{name}.port")
+
+
 def _valkey(spec: Mapping[str, Any]) -> Iterator[Problem]:
-    if not _enabled(spec, "valkey") and not _mapping(spec, "valkey").get("host"):
+    if _enabled(spec, "valkey"):
+        return
+    if not _mapping(spec, "valkey").get("host"):
         remedy = "Set spec.valkey.host, or set spec.valkey.enabled to true"
         yield Problem("spec.valkey.host", "an external Valkey needs a host", remedy)
+    yield from _service_host(spec, "valkey")
 
 
 def _postgres(spec: Mapping[str, Any]) -> Iterator[Problem]:
@@ -124,6 +136,7 @@ def _postgres(spec: Mapping[str, Any]) -> Iterator[Problem]:
     if not postgres.get("host"):
         remedy = f"Set spec.postgres.host, {alternative}"
         yield Problem("spec.postgres.host", "an external database needs a host", remedy)
+    yield from _service_host(spec, "postgres")
     if "passwordSecretRef" not in postgres:
         remedy = f"Set spec.postgres.passwordSecretRef, {alternative}"
         yield Problem("spec.postgres.passwordSecretRef", "an external database needs a password", remedy)

@@ -73,7 +73,8 @@ class Workload:
 class ImmichWorkload(Workload):
     """A program of Immich's own: it takes variables and may have several pods."""
 
-    replicas: int = 1
+    replicas: int | None = None
+    """None: left to whoever scales the workload."""
     env: Sequence[Opaque] = ()
     env_from: Sequence[Opaque] = ()
 
@@ -183,6 +184,8 @@ class Immich:
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Spec:
     image_pull_secrets: Sequence[LocalObjectReference] = ()
+    common_labels: Opaque = field(default_factory=dict)
+    common_annotations: Opaque = field(default_factory=dict)
     immich: Immich = field(default_factory=Immich)
     server: Server = field(default_factory=Server)
     machine_learning: MachineLearning = field(default_factory=MachineLearning)
@@ -228,7 +231,7 @@ def _reader(hint: Any) -> _Reader:
     return lambda given, _unused: read(inner, given)
 
 
-def _number(given: Any, default: int) -> int:
+def _number(given: Any, default: Any) -> Any:
     return given if isinstance(given, int) and not isinstance(given, bool) else default
 
 
@@ -252,6 +255,7 @@ _READERS: Mapping[Any, _Reader] = {
     bool: lambda given, default: given if isinstance(given, bool) else default,
     bool | None: lambda given, default: given if isinstance(given, bool) else default,
     int: _number,
+    int | None: _number,
     Port: lambda given, default: _number(given, default) or default,
     str: _text,
     str | None: _text,

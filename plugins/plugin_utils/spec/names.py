@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from ..kube import values
+from ..kube import rewritten, values
 
 GROUP = "media.rm3l.org"
 VERSION = "v1alpha1"
@@ -33,6 +33,9 @@ LIBRARY_USER_ANNOTATION = f"{GROUP}/library-user"
 CONFIG_CHECKSUM_ANNOTATION = f"{GROUP}/config-checksum"
 SECRETS_CHECKSUM_ANNOTATION = f"{GROUP}/secrets-checksum"
 """On pod templates: change when the file or the Secrets that the pods use change, so that the pods are replaced."""
+
+REWRITTEN_ANNOTATION = rewritten.ANNOTATION
+"""On an object of which admission rewrites fields: the checksum of what was applied."""
 
 KEEP_ANNOTATIONS = {
     "argocd.argoproj.io/sync-options": "Prune=false,Delete=false",

@@ -29,6 +29,7 @@ class Policy(StrEnum):
     FOLLOWED = "followed"
     FIXED = "refused, unless it says what the operator relies on"
     OUT_OF_REACH = "not yours to set: the component has no field for variables"
+    NO_EFFECT = "read by nobody in the container"
 
 
 class When(StrEnum):
@@ -103,6 +104,10 @@ def _followed(name: str, meaning: str, note: str) -> Variable:
 
 def _out_of_reach(name: str, meaning: str, note: str = "", field: str = "") -> Variable:
     return Variable(name=name, meaning=meaning, policy=Policy.OUT_OF_REACH, field=field, note=note)
+
+
+def _no_effect(name: str, meaning: str, field: str) -> Variable:
+    return Variable(name=name, meaning=meaning, policy=Policy.NO_EFFECT, field=field, note="Docker Compose reads it")
 
 
 def _fixed(name: str, meaning: str, fixed: Fixed) -> Variable:
@@ -252,6 +257,9 @@ SERVER = (
     ),
     _passed("NVIDIA_VISIBLE_DEVICES", "graphics cards of NVIDIA that the container sees"),
     _passed("NVIDIA_DRIVER_CAPABILITIES", "what the container may do with them"),
+    _no_effect("UPLOAD_LOCATION", "folder of the library on the host", "spec.immich.persistence.library"),
+    _no_effect("DB_DATA_LOCATION", "folder of the database on the host", "spec.postgres.persistence"),
+    _no_effect("IMMICH_VERSION", "tag of the images", "spec.server.image and spec.machineLearning.image"),
 )  # fmt: skip
 
 MACHINE_LEARNING = (

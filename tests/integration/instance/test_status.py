@@ -121,7 +121,7 @@ def test_a_pod_of_a_stateful_set_that_a_quota_refuses_is_told_and_heals(instance
 
     condition = instances.wait_condition("PostgresReady", "PodRefused")
 
-    assert "StatefulSet photos-postgres: the API server refuses its pods: its pod is forbidden" in condition["message"]
+    assert "StatefulSet photos-postgres: the API server refuses its pods: " in condition["message"]
     assert "exceeded quota: none" in condition["message"]
 
     instances.api.delete("ResourceQuota", "none", instances.namespace)

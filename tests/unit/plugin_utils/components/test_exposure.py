@@ -24,6 +24,68 @@ def with_ingress(**settings):
     return {"server": {"ingress": {"enabled": True, "hosts": HOSTS, **settings}}}
 
 
+TOKEN = "/.well-known/acme-challenge/abc"
+
+
+def a_challenge(path=TOKEN, service="cm-acme-http-solver-x"):
+    """A path as cert-manager's solver adds it."""
+    backend = {"service": {"name": service, "port": {"number": 8089}}}
+    return {"path": path, "pathType": "ImplementationSpecific", "backend": backend}
+
+
+def steps_beside(rules, spec=None):
+    """The Ingresses that are applied while the live one has these rules."""
+    made = an_instance_at_work(a_cr(with_ingress()))
+    objects = [{**m, "spec": {**m["spec"], "rules": rules}} if m["kind"] == "Ingress" else m for m in made]
+    plan = plan_for(a_cr(spec or with_ingress()), objects)
+    return [manifest for manifest in plan.objects if manifest["kind"] == "Ingress"]
+
+
+OUR_BACKEND = {"service": {"name": "photos-server", "port": {"name": "http"}}}
+OUR_PATH = {"path": "/", "pathType": "Prefix", "backend": OUR_BACKEND}
+HOST = "photos.example.com"
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        pytest.param([{"host": HOST, "http": {"paths": [a_challenge(), OUR_PATH]}}], id="before-ours"),
+        pytest.param([{"host": HOST, "http": {"paths": [OUR_PATH, a_challenge()]}}], id="after-ours"),
+        pytest.param(
+            [
+                {"host": HOST, "http": {"paths": [OUR_PATH]}},
+                {"host": "www.example.com", "http": {"paths": [a_challenge()]}},
+            ],
+            id="another-host-of-the-certificate",
+        ),
+    ],
+)
+def test_a_path_of_a_challenge_stays_and_nothing_is_written_because_of_it(rules):
+    assert steps_beside(rules) == []
+
+
+def test_a_change_is_made_around_the_path_of_a_challenge():
+    rules = [{"host": HOST, "http": {"paths": [a_challenge(), OUR_PATH]}}]
+
+    [ingress] = steps_beside(rules, with_ingress(hosts=[{"host": HOST, "paths": [{"path": "/"}, {"path": "/api"}]}]))
+
+    [rule] = ingress["spec"]["rules"]
+    assert [path["path"] for path in rule["http"]["paths"]] == [TOKEN, "/", "/api"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(a_challenge(path="/admin"), id="another-path"),
+        pytest.param(a_challenge(service="photos-server"), id="a-former-path-of-ours"),
+    ],
+)
+def test_any_other_path_that_is_not_in_the_spec_goes(path):
+    [ingress] = steps_beside([{"host": HOST, "http": {"paths": [path, OUR_PATH]}}])
+
+    assert ingress["spec"]["rules"] == [{"host": HOST, "http": {"paths": [OUR_PATH]}}]
+
+
 def with_route(**settings):
     return {"server": {"route": settings}}
 

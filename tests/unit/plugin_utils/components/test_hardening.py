@@ -137,7 +137,110 @@ def test_security_contexts_are_merged_and_the_users_win(key):
     }
 
 
-def test_init_containers_share_the_servers_security_context():
+def not_hardened(plan):
+    return [notice.message for notice in plan.notices if notice.reason == "NotHardened"]
+
+
+WORKLOAD_NAMES = {"machineLearning": "photos-machine-learning"}
+
+
+def context_of(plan, key):
+    """(security context of the pod, of its main container) of a component."""
+    name = WORKLOAD_NAMES.get(key, f"photos-{key}")
+    [workload] = [w for w in workloads(plan) if w["metadata"]["name"] == name]
+    return pod_template(workload)["spec"]["securityContext"], container(workload)["securityContext"]
+
+
+@pytest.mark.parametrize("key", ["server", "machineLearning", "valkey", "postgres"])
+@pytest.mark.parametrize(
+    ("context", "kept"),
+    [
+        pytest.param({"privileged": True}, {"privileged": True}, id="privileged"),
+        pytest.param(
+            {"capabilities": {"add": ["CAP_SYS_ADMIN"]}},
+            {"capabilities": {"drop": ["ALL"], "add": ["CAP_SYS_ADMIN"]}},
+            id="administrator",
+        ),
+        pytest.param(
+            {"capabilities": {"add": ["ALL"]}},
+            {"allowPrivilegeEscalation": False, "capabilities": {"add": ["ALL"]}},
+            id="all-capabilities",
+        ),
+    ],
+)
+def test_a_default_that_contradicts_a_users_field_goes_and_that_is_told(key, context, kept):
+    plan = plan_for(a_cr({key: {"securityContext": context}}))
+
+    assert context_of(plan, key)[1] == kept
+    [message] = not_hardened(plan)
+    assert message.startswith(f"spec.{key}.securityContext: {{")
+
+
+@pytest.mark.parametrize("key", ["valkey", "postgres"])
+@pytest.mark.parametrize("where", ["podSecurityContext", "securityContext"])
+def test_a_database_that_is_to_start_as_root_may_and_can_hand_over_its_volume(key, where):
+    plan = plan_for(a_cr({key: {where: {"runAsUser": 0}}}))
+
+    pod, main = context_of(plan, key)
+    assert "runAsNonRoot" not in {**pod, **main}
+    assert {**pod, **main}["runAsUser"] == 0
+    assert "capabilities" not in main
+    [message] = not_hardened(plan)
+    assert message.startswith(f"spec.{key}.{where}: {{runAsUser: 0}} can't stand beside the operator's runAsNonRoot")
+
+
+@pytest.mark.parametrize("where", ["podSecurityContext", "securityContext"])
+def test_a_server_that_is_to_run_as_root_stays_hardened(where):
+    plan = plan_for(a_cr({"server": {where: {"runAsUser": 0}}}))
+
+    assert (
+        context_of(plan, "server")[1].items()
+        >= {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+        }.items()
+    )
+    assert not_hardened(plan) == []
+
+
+@pytest.mark.parametrize(
+    "context",
+    [
+        pytest.param({"privileged": False}, id="not-privileged"),
+        pytest.param({"privileged": True, "allowPrivilegeEscalation": True, "capabilities": {"drop": []}}, id="said"),
+        pytest.param({"capabilities": {"add": ["CHOWN"]}}, id="one-capability"),
+    ],
+)
+def test_where_nothing_contradicts_there_is_nothing_to_tell_of(context):
+    assert not_hardened(plan_for(a_cr({"server": {"securityContext": context}}))) == []
+
+
+def test_containers_that_wait_run_as_the_servers_user_and_get_none_of_its_rights():
+    context = {
+        "privileged": True,
+        "allowPrivilegeEscalation": True,
+        "capabilities": {"add": ["SYS_ADMIN"]},
+        "seccompProfile": {"type": "Unconfined"},
+        "runAsUser": 1000,
+        "runAsNonRoot": True,
+        "readOnlyRootFilesystem": True,
+    }
+
+    server = found(plan_for(a_cr({"server": {"securityContext": context}})), "Deployment", "photos-server")
+
+    _look, *waiters = pod_template(server)["spec"]["initContainers"]
+    assert [waiter["securityContext"] for waiter in waiters] == 2 * [
+        {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "runAsUser": 1000,
+            "runAsNonRoot": True,
+            "readOnlyRootFilesystem": True,
+        }
+    ]
+
+
+def test_init_containers_run_as_the_servers_user():
     server = found(plan_for(a_cr({"server": {"securityContext": {"runAsUser": 1234}}})), "Deployment", "photos-server")
 
     contexts = [entry["securityContext"] for entry in pod_template(server)["spec"]["initContainers"]]

@@ -1,14 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
 """What users can set on pods, and what they can't break by it."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.media.immich.plugins.plugin_utils.components import library_user, pods
 from ansible_collections.media.immich.plugins.plugin_utils.spec.names import labels
-from support.instances import a_cr, a_secret, container, environment, found, plan_for, pod_template, workloads
+from support.instances import (
+    a_config_map,
+    a_cr,
+    a_secret,
+    container,
+    environment,
+    found,
+    plan_for,
+    pod_template,
+    workloads,
+)
 
+FROM_MAP = [{"prefix": "PRE_", "configMapRef": {"name": "known"}}]
+FROM_NOWHERE = [{"configMapRef": {"name": "unknown"}}]
 KEYS = ["server", "machineLearning", "valkey", "postgres"]
 WITH_ENVIRONMENT = [
     pytest.param("server", "photos-server", "REDIS_HOSTNAME", id="server"),
@@ -23,7 +37,7 @@ def test_a_users_variable_takes_the_place_of_ours(key, name, variable):
     before = list(environment(found(plan_for(a_cr()), "Deployment", name)))
     after = environment(found(plan_for(cr), "Deployment", name))
 
-    assert list(after) == [*before, "TZ"]
+    assert list(after) == [*(name for name in before if name != variable), variable, "TZ"]
     assert after[variable] == "mine"
 
 
@@ -36,18 +50,89 @@ def test_a_users_source_takes_the_place_of_our_value_whole():
     assert [entry for entry in env if entry["name"] == "DB_HOSTNAME"] == [{"name": "DB_HOSTNAME", "valueFrom": source}]
 
 
-entries = st.lists(
-    st.fixed_dictionaries({"name": st.sampled_from("ABCDE"), "value": st.sampled_from(["", "x", "y"])}), max_size=6
+texts = st.sampled_from(["", "x", "$(A)", "$(B)-$(C)", "$$(A)", "$D", "$(missing)"])
+entries = st.lists(st.fixed_dictionaries({"name": st.sampled_from("ABCDE"), "value": texts}), max_size=8)
+entries_without_twins = st.lists(
+    st.fixed_dictionaries({"name": st.sampled_from("ABCDE"), "value": st.sampled_from(["", "x", "y"])}),
+    max_size=5,
+    unique_by=lambda entry: entry["name"],
 )
 
 
-@given(entries, entries)
-def test_merged_variables_have_no_twins_and_the_last_one_counts(ours, users):
+def as_the_kubelet_does(env):
+    """{name: value} in a container: `$(NAME)` stands for a variable before it, `$$` for a dollar sign."""
+    values = {}
+    for entry in env:
+        text = re.sub(
+            r"\$\$|\$\(([^)]*)\)",
+            lambda found: "$" if found[1] is None else values.get(found[1], found[0]),
+            entry["value"],
+        )
+        values[entry["name"]] = text
+    return values
+
+
+@given(entries_without_twins, entries)
+def test_merged_variables_have_no_twins_and_mean_what_the_user_wrote(ours, users):
     result = pods.environment(ours, users)
 
     names = [entry["name"] for entry in result]
-    assert len(names) == len(set(names))
-    assert {entry["name"]: entry["value"] for entry in result} == {e["name"]: e["value"] for e in [*ours, *users]}
+    last = {entry["name"]: position for position, entry in enumerate(users)}
+    rest = [entry for entry in ours if entry["name"] not in last]
+    assert names == [*(entry["name"] for entry in rest), *sorted(last, key=last.__getitem__)]
+    assert as_the_kubelet_does(result) == as_the_kubelet_does([*rest, *users])
+
+
+def references_told(env, objects=(), **settings):
+    plan = plan_for(a_cr({"server": {"env": env, **settings}}), objects)
+    return [notice.message for notice in plan.notices if notice.reason == "UnknownSetting"]
+
+
+@pytest.mark.parametrize(
+    ("env", "settings"),
+    [
+        pytest.param([{"name": "A", "value": "a"}, {"name": "B", "value": "$(A)"}], {}, id="before-it"),
+        pytest.param([{"name": "B", "value": "$(DB_HOSTNAME)"}], {}, id="one-of-the-operator"),
+        pytest.param([{"name": "B", "value": "$$(A)"}], {}, id="escaped"),
+        pytest.param([{"name": "B", "value": "$(KUBERNETES_SERVICE_HOST)"}], {}, id="the-kubelets-own"),
+        pytest.param([{"name": "B", "value": "$(PRE_A)"}], {"envFrom": FROM_MAP}, id="from-an-object"),
+        pytest.param(
+            [{"name": "B", "value": "$(A)"}], {"envFrom": FROM_NOWHERE}, id="from-an-object-that-is-not-there"
+        ),
+    ],
+)
+def test_a_reference_that_resolves_is_nothing_to_tell_of(env, settings):
+    assert references_told(env, [a_config_map("known", A="a")], **settings) == []
+
+
+@pytest.mark.parametrize(
+    ("env", "part"),
+    [
+        pytest.param(
+            [{"name": "B", "value": "$(A)"}, {"name": "A", "value": "a"}],
+            "spec.server.env[0]: B refers to $(A), which does not come before it",
+            id="after-it",
+        ),
+        pytest.param(
+            [{"name": "B", "value": "x$(NO)y"}],
+            "spec.server.env[0]: B refers to $(NO), which is no variable of the container",
+            id="nowhere",
+        ),
+    ],
+)
+def test_a_reference_that_stays_as_it_is_written_is_told(env, part):
+    [message] = references_told(env)
+
+    assert message.startswith(part)
+
+
+def test_the_server_waits_for_the_host_that_a_reference_leads_to():
+    env = [{"name": "HOST", "value": "db"}, {"name": "DB_HOSTNAME", "value": "$(HOST).example.com"}]
+
+    server = found(plan_for(a_cr({"server": {"env": env}})), "Deployment", "photos-server")
+
+    waiters = {entry["name"]: entry for entry in pod_template(server)["spec"]["initContainers"]}
+    assert waiters["wait-for-postgres"]["env"][0] == {"name": "WAIT_HOST", "value": "db.example.com"}
 
 
 @pytest.mark.parametrize("key", KEYS)
@@ -97,6 +182,39 @@ def test_scheduling_and_resources_go_to_the_pod_as_they_are(key):
     assert container(workload)["resources"] == settings["resources"]
 
 
+def init_containers(plan):
+    return [entry for workload in workloads(plan) for entry in pod_template(workload)["spec"].get("initContainers", ())]
+
+
+@pytest.mark.parametrize(
+    ("resources", "of_init_containers"),
+    [
+        pytest.param({}, None, id="nothing-for-a-LimitRange-to-refuse"),
+        pytest.param(
+            {"requests": {"memory": "256Mi"}, "limits": {"cpu": "1", "memory": "1Gi"}},
+            {"requests": {"memory": "256Mi"}, "limits": {"cpu": "1", "memory": "1Gi"}},
+            id="the-same-amounts",
+        ),
+        pytest.param(
+            {
+                "limits": {"nvidia.com/gpu": 1, "memory": "1Gi"},
+                "requests": {"nvidia.com/gpu": 1},
+                "claims": [{"name": "x"}],
+            },
+            {"limits": {"memory": "1Gi"}},
+            id="without-devices",
+        ),
+    ],
+)
+def test_init_containers_have_the_resources_of_their_component(resources, of_init_containers):
+    settings = {"resources": resources}
+
+    plan = plan_for(a_cr({"server": settings, "postgres": settings}))
+
+    assert len(init_containers(plan)) == 4
+    assert [entry.get("resources") for entry in init_containers(plan)] == 4 * [of_init_containers]
+
+
 def test_pods_know_no_service_links_and_no_service_account():
     for workload in workloads(plan_for(a_cr())):
         spec = pod_template(workload)["spec"]
@@ -105,7 +223,7 @@ def test_pods_know_no_service_links_and_no_service_account():
         assert spec["automountServiceAccountToken"] is False
 
 
-HOSTILE = 'db.example.com"; rm -rf /data; echo "`id`'
+HOSTILE = 'db.example.com";rm${IFS}-rf${IFS}*;echo"`id`'
 
 
 def test_no_string_of_the_user_is_part_of_a_script():

@@ -131,3 +131,51 @@ def test_replicas_on_a_volume_that_is_not_shared_run_with_a_warning(spec, warned
     assert notices(plan, "blocks") == []
     for key, name in (("server", "photos-server"), ("machineLearning", "photos-machine-learning")):
         assert found(plan, "Deployment", name)["spec"]["replicas"] == spec.get(key, {}).get("replicas", 1)
+
+
+BY_SCALE = {"manager": "kube-controller-manager", "operation": "Update", "subresource": "scale"}
+BY_EDIT = {"manager": "kubectl-edit", "operation": "Update"}
+
+
+def with_pods(cr, name, manager, count=3):
+    """The objects of an instance at work after somebody has given a Deployment so many pods."""
+    entry = {**manager, "fieldsV1": {"f:spec": {"f:replicas": {}}}}
+    return [
+        {
+            **manifest,
+            "metadata": {**manifest["metadata"], "managedFields": [entry]},
+            "spec": {**manifest["spec"], "replicas": count},
+        }
+        if manifest["metadata"]["name"] == name and manifest["kind"] == "Deployment"
+        else manifest
+        for manifest in an_instance_at_work(cr)
+    ]
+
+
+OF_IMMICH = [("server", "photos-server"), ("machineLearning", "photos-machine-learning")]
+
+
+@pytest.mark.parametrize(("key", "name"), OF_IMMICH)
+def test_without_a_number_in_the_spec_it_is_left_to_whoever_scales(key, name):
+    plan = plan_for(a_cr(), with_pods(a_cr(), name, BY_SCALE))
+
+    assert "replicas" not in found(plan, "Deployment", name)["spec"]
+    [warning] = [notice.message for notice in plan.notices if notice.reason == "VolumeNotShared"]
+    assert warning.startswith(f"Deployment {name} has 3 replicas")
+
+
+@pytest.mark.parametrize(("key", "name"), OF_IMMICH)
+@pytest.mark.parametrize(
+    ("spec", "manager", "live", "count"),
+    [
+        pytest.param({"replicas": 2}, BY_SCALE, 3, 2, id="in-the-spec"),
+        pytest.param({}, BY_EDIT, 3, 1, id="edited"),
+        pytest.param({}, BY_SCALE, 0, 1, id="ended-for-the-rescue-of-a-volume"),
+    ],
+)
+def test_any_other_number_is_set_back(key, name, spec, manager, live, count):
+    cr = a_cr({key: spec})
+
+    plan = plan_for(cr, with_pods(cr, name, manager, live))
+
+    assert found(plan, "Deployment", name)["spec"]["replicas"] == count

@@ -322,13 +322,13 @@ REFUSALS = [
     pytest.param(
         'pods "photos-server-5d8c7b9f6d-x2x7q" is forbidden: exceeded quota: compute, requested: '
         "limits.memory=4Gi, used: limits.memory=7Gi, limited: limits.memory=8Gi",
-        "its pod is forbidden: exceeded quota: compute",
+        "exceeded quota: compute",
         id="quota",
     ),
     pytest.param(
         'pods "photos-server-5d8c7b9f6d-" is forbidden: violates PodSecurity "restricted:latest": '
         'runAsNonRoot != true (pod or container "server" must set securityContext.runAsNonRoot=true)',
-        'its pod is forbidden: violates PodSecurity "restricted:latest": runAsNonRoot != true',
+        'violates PodSecurity "restricted:latest": runAsNonRoot != true',
         id="pod-security",
     ),
     pytest.param('admission webhook "policy.example.com" denied the request: no', "denied the request", id="webhook"),
@@ -353,7 +353,7 @@ def test_a_refusal_that_only_events_tell_of_is_told_while_there_is_no_pod():
     found = cause(refusal=refusal)
 
     assert found.reason == Reason.POD_REFUSED
-    assert "refuses its pods: its pod is forbidden: exceeded quota: compute" in found.message
+    assert "refuses its pods: exceeded quota: compute" in found.message
     assert cause(a_pod(), refusal=refusal).reason == Reason.WAITING_FOR_ROLLOUT, "Events stay for an hour"
 
 

@@ -18,6 +18,7 @@ from support.instances import (
     condition,
     plan_for,
     report_for,
+    results_of,
     seen_with,
     summary,
     with_status,
@@ -425,3 +426,24 @@ def test_a_pass_that_could_not_write_at_all_fails_and_says_why():
 
     assert (result["status"], result["failures"]) == (None, [outcome["problem"]])
     assert result["observed"] is None
+
+
+def test_what_admission_rewrites_is_a_warning_that_stays_the_same():
+    cr = a_cr()
+    objects = an_instance_at_work(cr)
+    plan = plan_for(cr, objects)
+    fields = [f"spec.template.spec.containers[server].{field}" for field in ("image", "args", "command", "workingDir")]
+    results = [
+        {**result, "rewritten": fields if (result["kind"], result["name"]) == ("Deployment", "photos-server") else []}
+        for result in results_of(plan)
+    ]
+
+    told = report(plan.as_dict(), {"results": results}, seen_with(cr, objects))
+
+    warning = condition(told, "Warning")
+    assert (warning["status"], warning["reason"]) == ("True", "FieldRewritten")
+    assert warning["message"].startswith(
+        "Deployment photos-server: the cluster makes something else of spec.template.spec.containers[server].image, "
+    )
+    assert "containers[server].command and 1 more than the operator writes" in warning["message"]
+    assert told["status"]["ready"] is True

@@ -63,6 +63,11 @@ DATABASE_PASSWORD = (
     "an external database needs a password. Set spec.postgres.passwordSecretRef, or set spec.postgres.urlSecretRef"
 )
 VALKEY_HOST = "an external Valkey needs a host. Set spec.valkey.host, or set spec.valkey.enabled to true"
+NO_HOST = {
+    name: "a host is a name or an address, without scheme, user, port, path and blanks."
+    f" Correct spec.{name}.host; the port goes into spec.{name}.port"
+    for name in ("postgres", "valkey")
+}
 INGRESS_HOST = "an Ingress needs at least one host. Add one, or set spec.server.ingress.enabled to false"
 INGRESS_PATH = "every host of an Ingress needs at least one path. Add paths: [{path: /}] to the host that has none"
 INGRESS_SLASH = "paths of an Ingress start with a slash. Put / in front of the path"

@@ -83,6 +83,11 @@ COMPONENTS = [
     ),
     refused("resources-typo", server(resources={"limit": {}}), ("spec.server.resources.limit", "unknown field")),
     accepted("node-selector", server(nodeSelector={"kubernetes.io/arch": "amd64"})),
+    accepted("common-metadata", {"commonLabels": {"team": "family"}, "commonAnnotations": {"example.com/owner": "me"}}),
+    refused("common-label-with-space", {"commonLabels": {"tier": "a b"}}, ("spec.commonLabels.tier", say.MALFORMED)),
+    refused(
+        "common-annotation-as-number", {"commonAnnotations": {"a": 3}}, ("spec.commonAnnotations.a", say.WRONG_TYPE)
+    ),
     refused("pod-label-with-space", server(podLabels={"tier": "a b"}), ("spec.server.podLabels.tier", say.MALFORMED)),
     refused(
         "pod-annotation-as-number",

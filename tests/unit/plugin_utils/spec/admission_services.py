@@ -67,6 +67,36 @@ DATABASE = [
     accepted(
         "external-database-by-url", {"postgres": {"enabled": False, "urlSecretRef": {"name": "db", "key": "url"}}}
     ),
+    *(
+        refused(
+            f"external-database-at-a-host-with-{what}",
+            {"postgres": EXTERNAL_DATABASE | {"host": host}},
+            ("spec.postgres.host", say.NO_HOST["postgres"]),
+        )
+        for what, host in (
+            ("scheme", "postgresql://db.example.com"),
+            ("port", "db.example.com:5432"),
+            ("port-of-IPv6", "[fd00::1]:5432"),
+            ("path", "db.example.com/immich"),
+            ("user", "immich@db.example.com"),
+            ("blank", "db.example.com "),
+            ("line-break", "db.example.com\n"),
+        )
+    ),
+    *(
+        accepted(f"external-database-at-{host}", {"postgres": EXTERNAL_DATABASE | {"host": host}})
+        for host in ("db", "db.example.com.", "192.0.2.1", "fd00::1", "pg_rw.database")
+    ),
+    accepted("host-of-the-other-operator-beside-a-built-in-database", {"postgres": {"host": "db:5432"}}),
+    accepted(
+        "host-beside-a-url",
+        {"postgres": {"enabled": False, "host": "db:5432", "urlSecretRef": {"name": "db", "key": "url"}}},
+    ),
+    refused(
+        "external-valkey-at-a-host-with-port",
+        {"valkey": {"enabled": False, "host": "dragonfly.database:6379"}},
+        ("spec.valkey.host", say.NO_HOST["valkey"]),
+    ),
     refused(
         "external-database-without-anything",
         {"postgres": {"enabled": False}},

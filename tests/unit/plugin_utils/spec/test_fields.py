@@ -135,7 +135,7 @@ def test_nothing_that_may_be_stored_breaks_it(spec):
     found = read(Spec, spec)
 
     assert isinstance(found.server.enabled, bool)
-    assert isinstance(found.machine_learning.replicas, int)
+    assert isinstance(found.valkey.db_index, int)
     assert isinstance(found.postgres.persistence.size, str | int)
     assert all(isinstance(mode, str) for mode in found.valkey.persistence.access_modes)
 

@@ -40,7 +40,7 @@ def test_every_field_of_ours_has_a_description(part: str) -> None:
 def test_a_description_ends_with_the_default() -> None:
     fields = dict(own_fields(crd.open_api_schema()["properties"]["spec"]))
 
-    assert fields[".server.replicas"]["description"].endswith("Default: 1.")
+    assert fields[".valkey.port"]["description"].endswith("Default: 6379.")
     assert fields[".immich.persistence.library.accessModes"]["description"].endswith('Default: ["ReadWriteOnce"].')
     assert fields[".server.ingress.enabled"]["description"].endswith("Default: false.")
 

@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What admission makes something else of is written once, left as it is, and told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from ansible_collections.media.immich.plugins.plugin_utils.kube.api_error import ObjectRef
+from ansible_collections.media.immich.plugins.plugin_utils.kube.applying import Outcome, apply_steps
+from ansible_collections.media.immich.plugins.plugin_utils.kube.difference import differing_fields
+from ansible_collections.media.immich.plugins.plugin_utils.kube.rewritten import ANNOTATION
+
+Manifest = dict[str, Any]
+
+
+def record(value: Any) -> Manifest:
+    """fieldsV1 of an object made of maps."""
+    if not isinstance(value, dict):
+        return {}
+    return {f"f:{key}": record(item) for key, item in value.items()}
+
+
+class Policy:
+    """An API server that stores what is applied, after `rewrite` has had its way with the data."""
+
+    def __init__(self, rewrite: Callable[[Manifest], Manifest]) -> None:
+        self.rewrite, self.live, self.writes, self.version = rewrite, None, 0, 0
+        self.live: Manifest | None
+
+    def find(self, _ref: ObjectRef) -> Manifest | None:
+        return self.live
+
+    def apply(self, manifest: Manifest) -> Manifest:
+        self.writes += 1
+        annotations = manifest["metadata"].get("annotations", {})
+        owned = {"f:data": record(manifest["data"]), "f:metadata": {"f:annotations": record(annotations)}}
+        entry = {"manager": "immich-operator", "operation": "Apply", "apiVersion": "v1", "fieldsV1": owned}
+        stored = {**manifest, "data": self.rewrite(manifest["data"])}
+        if self.live is None or stored["data"] != self.live["data"] or annotations != self.annotations():
+            self.version += 1
+        version = {"managedFields": [entry], "resourceVersion": str(self.version)}
+        self.live = {**stored, "metadata": {**manifest["metadata"], **version}}
+        return self.live
+
+    def annotations(self) -> Manifest:
+        annotations: Manifest = (self.live or {}).get("metadata", {}).get("annotations", {})
+        return annotations
+
+    def merge(self, ref: ObjectRef, patch: Mapping[str, Any]) -> Manifest:
+        raise NotImplementedError
+
+    create = apply
+
+    def delete(self, ref: ObjectRef, *, uid: str | None = None) -> bool:
+        raise NotImplementedError
+
+
+def a_pass(server: Policy, **data: str) -> Outcome:
+    manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x", "namespace": "n"}, "data": data}
+    [outcome] = apply_steps(
+        [{"verb": "apply", "component": "c", "object": manifest}],
+        [server.live] if server.live else [],
+        objects_for=lambda _: server,
+        in_parallel=lambda work: [item() for item in work],
+    )
+    return outcome
+
+
+def small(data: Manifest) -> Manifest:
+    return {**data, "size": "small"}
+
+
+def test_a_rewritten_field_is_not_written_again_and_told_each_time() -> None:
+    server = Policy(small)
+
+    first = a_pass(server, size="large")
+    writes = server.writes
+    second = a_pass(server, size="large")
+
+    assert (first.changed, list(first.rewritten)) == (True, ["data.size"])
+    assert (second.changed, list(second.rewritten)) == (False, ["data.size"])
+    assert server.writes == writes
+
+
+def test_an_object_that_stays_as_written_gets_no_annotation() -> None:
+    server = Policy(dict)
+
+    assert list(a_pass(server, size="large").rewritten) == []
+    assert (server.writes, server.annotations()) == (1, {})
+
+
+def test_another_wish_is_written() -> None:
+    server = Policy(small)
+    a_pass(server, size="large")
+
+    outcome = a_pass(server, size="large", colour="red")
+
+    assert (outcome.changed, list(outcome.rewritten)) == (True, ["data.size"])
+    assert server.live
+    assert server.live["data"] == {"size": "small", "colour": "red"}
+
+
+def test_what_somebody_else_changes_is_written_again() -> None:
+    server = Policy(small)
+    a_pass(server, size="large", colour="red")
+    assert server.live
+    server.live["data"]["colour"] = "blue"
+    del server.live["metadata"]["managedFields"][0]["fieldsV1"]["f:data"]["f:colour"]  # it is theirs now
+
+    a_pass(server, size="large", colour="red")
+
+    assert server.live["data"] == {"size": "small", "colour": "red"}
+
+
+def test_without_the_annotation_it_is_tried_anew_and_a_policy_that_is_gone_leaves_no_trace() -> None:
+    server = Policy(small)
+    a_pass(server, size="large")
+    assert server.live
+    del server.live["metadata"]["annotations"]
+    server.rewrite = dict
+
+    outcome = a_pass(server, size="large")
+
+    assert server.live["data"] == {"size": "large"}
+    assert (list(outcome.rewritten), server.annotations()) == ([], {})
+
+
+def test_an_annotation_that_is_no_longer_true_is_taken_away() -> None:
+    server = Policy(small)
+    a_pass(server, size="large")
+    assert ANNOTATION in server.annotations()
+    assert server.live
+    server.live["data"]["size"] = "large"  # the policy let it through once
+    server.rewrite = dict
+
+    a_pass(server, size="large")
+
+    assert server.annotations() == {}
+
+
+POD = {"containers": [{"name": "a", "image": "x"}, {"name": "b", "image": "y", "args": ["1"]}]}
+
+
+@pytest.mark.parametrize(
+    ("live", "fields"),
+    [
+        pytest.param(POD, [], id="equal"),
+        pytest.param(
+            {"containers": [{"name": "s"}, {"name": "a", "image": "m/x"}, {"name": "b", "image": "y", "args": ["2"]}]},
+            ["spec.containers[a].image", "spec.containers[b].args"],
+            id="in-items",
+        ),
+        pytest.param({"containers": [{"name": "b", "image": "y", "args": ["1"]}]}, ["spec.containers"], id="item-gone"),
+        pytest.param({}, ["spec.containers"], id="list-gone"),
+    ],
+)
+def test_the_fields_that_differ_are_named(live: Manifest, fields: list[str]) -> None:
+    assert differing_fields({"kind": "Pod", "spec": POD}, {"kind": "Pod", "spec": live}) == fields

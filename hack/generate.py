@@ -14,7 +14,7 @@ from pathlib import Path
 from hack import rbac, samples, watches
 from hack.bundle import generate as bundle
 from hack.crd import generate as crds
-from hack.docs import commands, fields, pictures, settings, variables
+from hack.docs import commands, fields, pictures, settings, troubles, variables
 
 __all__ = ["GENERATORS", "main"]
 
@@ -27,6 +27,7 @@ GENERATORS: dict[str, Callable[[], Mapping[Path, str]]] = {
     "bundle": bundle.files,
     "fields": fields.files,
     "variables": variables.files,
+    "troubles": troubles.files,
     "commands": commands.files,
     "settings": settings.files,
     "pictures": pictures.files,

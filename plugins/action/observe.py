@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any, ClassVar
 
 from ansible.errors import AnsibleActionFail
@@ -29,7 +30,7 @@ class ActionModule(ApiAction):
                 raise AnsibleActionFail(f"{self._task.action}: cr.metadata.{field} must be given")
         api = self.objects(transport)
         try:
-            seen = observe(cr, api, in_parallel=transport.parallel, is_current=is_current)
+            seen = observe(cr, api, in_parallel=transport.parallel, now=time.time(), is_current=is_current)
         except ApiError as exc:
             return _told({"given": cr, "problem": str(exc), "cr": _live(api, who_is(cr))})
         return _told({"given": cr, **seen})

@@ -63,7 +63,7 @@ def _look(
 ) -> tuple[Mapping[str, Any], TransportError | None]:
     """(what a pass that writes nothing would report, why it could not look)."""
     try:
-        seen = observe(cr, api, in_parallel=in_parallel)
+        seen = observe(cr, api, in_parallel=in_parallel, now=time.time())
     except TransportError as exc:
         return {}, exc
     plan = planning.plan(cr, seen=seen, images=images, new_password="")  # nothing is written

@@ -60,6 +60,9 @@ json:
       when it does not exist or must not be read, and whether it is C(forbidden).
     - C(neighbours) are the other custom resources of the namespace that may use a claim of this one, by name and spec.
     - C(refusals) say what the API server said when a StatefulSet that lacks pods was to get one, by the name of the StatefulSet.
+    - C(events) are those of the pods and claims that are not well for ten seconds or longer, by the uid of the pod or claim,
+      each with C(reason), C(message) and when it was last seen (C(at), in seconds since the epoch). Values of Secrets that are
+      among the objects are replaced by C(***). C(now) is when all this was read.
     - C(database_mounted_by) is what else can write to the claim on which the database does not run yet, by kind and name.
     - If something could not be read, there are only C(given), C(cr) and C(problem), which says what. The task does not fail
       then, because its message would be hidden by C(no_log). P(media.immich.report#filter) hands it on to

@@ -57,6 +57,8 @@ def seen_with(
     openshift: bool = False,
     neighbours: Iterable[Mapping[str, Any]] = (),
     refusals: Mapping[str, str] | None = None,
+    events: Mapping[str, Any] | None = None,
+    now: float = 0.0,
     database_mounted_by: Iterable[str] = (),
 ) -> dict[str, Any]:
     """What `observe` returns when just these objects are there."""
@@ -74,6 +76,8 @@ def seen_with(
         ],
         "neighbours": [dict(neighbour) for neighbour in neighbours],
         "refusals": dict(refusals or {}),
+        "events": dict(events or {}),
+        "now": now,
         "database_mounted_by": list(database_mounted_by),
     }
 

@@ -26,6 +26,15 @@ class Reason(StrEnum):
     COMPONENTS_NOT_READY = "ComponentsNotReady"
     WAITING_FOR_ROLLOUT = "WaitingForRollout"
     VOLUME_NOT_BOUND = "VolumeNotBound"
+    # time may heal it; when it does not, somebody has to act
+    VOLUME_NOT_PROVIDED = "VolumeNotProvided"
+    VOLUME_NOT_ATTACHED = "VolumeNotAttached"
+    VOLUME_NOT_MOUNTED = "VolumeNotMounted"
+    NODE_LOST = "NodeLost"
+    POD_EVICTED = "PodEvicted"
+    POD_NOT_SET_UP = "PodNotSetUp"
+    INIT_CONTAINER_WAITING = "InitContainerWaiting"
+    PROBE_FAILING = "ProbeFailing"
     # somebody has to act
     BLOCKED = "Blocked"
     SPEC_INVALID = "SpecInvalid"
@@ -45,6 +54,7 @@ class Reason(StrEnum):
     CONTAINER_NOT_STARTED = "ContainerNotStarted"
     POD_UNSCHEDULABLE = "PodUnschedulable"
     POD_REFUSED = "PodRefused"
+    VOLUME_LOST = "VolumeLost"
     APPLY_FAILED = "ApplyFailed"
     READ_FAILED = "ReadFailed"
     # it works, but look

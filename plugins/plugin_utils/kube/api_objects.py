@@ -76,21 +76,23 @@ class ApiObjects:
         except NotFound:
             return None
 
-    def list(self, ref: ObjectRef, *, selector: str = "", fields: str = "") -> list[Manifest]:
-        """All objects of the kind in the namespace of `ref` that match a label selector and a field selector; none when
-        there is no such kind."""
+    def list(self, ref: ObjectRef, *, selector: str = "", fields: str = "", limit: int = 0) -> list[Manifest]:
+        """All objects of the kind in the namespace of `ref` that match a label selector and a field selector, or with a
+        `limit` the first so many; none when there is no such kind."""
         try:
-            return self.listing(ref, selector=selector, fields=fields).items
+            return self.listing(ref, selector=selector, fields=fields, limit=limit).items
         except NotFound:
             return []
 
-    def listing(self, ref: ObjectRef, *, selector: str = "", fields: str = "", metadata_only: bool = False) -> Listing:
+    def listing(
+        self, ref: ObjectRef, *, selector: str = "", fields: str = "", metadata_only: bool = False, limit: int = 0
+    ) -> Listing:
         """As `list`, with the version to watch from; NotFound when there is no such kind.
 
         It is read in pages. The items of a list carry neither apiVersion nor kind; they are filled in. A server that
         ignores the tokens of pages sends the same items again; each is there once. What has no name is left as it is.
         """
-        query = _query(limit=str(PAGE_SIZE), labelSelector=selector, fieldSelector=fields)
+        query = _query(limit=str(limit or PAGE_SIZE), labelSelector=selector, fieldSelector=fields)
         accept = {"accept": METADATA_ONLY.format("List")} if metadata_only else {}
         items: dict[object, Any] = {}
         used = {WHOLE_LIST}
@@ -104,8 +106,8 @@ class ApiObjects:
                 filled = {"apiVersion": ref.api_version, "kind": ref.kind, **item} if identity else item
                 items[identity or object()] = filled
             following = metadata.get("continue")
-            if not following or following in used:
-                return Listing(list(items.values()), str(metadata.get("resourceVersion", "")))
+            if not following or following in used or limit:
+                return Listing(list(items.values())[: limit or None], str(metadata.get("resourceVersion", "")))
             used.add(following)
             query = {**query, "continue": following}
         raise ApiError(500, "TooManyPages", f"the list has more than {MAX_PAGES} pages", subject=str(ref))

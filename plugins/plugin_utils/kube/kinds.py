@@ -85,7 +85,7 @@ KINDS = (
         "v1",
         "Event",
         "events",
-        rights=(Right(("create", "list"), "list: only there does a StatefulSet tell why it can't make its pod"),),
+        rights=(Right(("create", "list"), "list: only there it is told why a pod or a volume does not get going"),),
     ),
     KnownKind("networking.k8s.io/v1", "Ingress", "ingresses", owned=True, rights=(Right(ALL),)),
     KnownKind(

@@ -20,3 +20,8 @@ def seconds_of(text: object) -> float | None:
 def text_of(seconds: float) -> str:
     """RFC 3339 in UTC with whole seconds, as metav1.Time."""
     return datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def minute_of(seconds: float) -> str:
+    """For people, such as "2026-11-29 12:28 UTC"."""
+    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")

@@ -1,21 +1,36 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Why a workload is not ready, read off its pods and claims in words that hold still while nothing changes."""
+"""Why a workload is not ready, in words that hold still while nothing changes.
+
+Read off its pods and claims, and their Events where these do not tell. What the signs mean is in `troubles`.
+"""
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..components.reasons import Reason
+from ..kube.readiness import has_ended
 from ..kube.refusals import advice, readable
+from ..kube.timestamps import minute_of, seconds_of
 from ..kube.values import Manifest, dig
 from ..spec.names import LOOK_AT_LIBRARY, LOOK_AT_VOLUME
+from . import cluster_events
+from .troubles import FOR_EVER, HOUR, MINUTE, TROUBLES, Source, Trouble, recognise
 
 
 class Cause(NamedTuple):
     reason: Reason
     message: str
+    heals_until: float = 0.0
+    """Until when time may heal it, in seconds since the epoch; then somebody has to act. FOR_EVER: time heals it."""
+    is_watched: bool = True
+    """Whether a change of it is one of an object that the loop watches. Else somebody has to look again."""
+
+    def heals(self, now: float) -> bool:
+        return self.heals_until > now
 
 
 class Written(NamedTuple):
@@ -27,41 +42,34 @@ class Written(NamedTuple):
     """Whether they gave an image, or the operator took its default."""
 
 
-PULL_PROBLEMS = {
-    r"does not exist or may require": "the registry has no such image, or wants a pull secret in spec.imagePullSecrets",
-    r"not found|manifest unknown|does not exist": "the registry has no such image or tag",
-    r"unauthorized|denied|authentication|forbidden": "the registry refuses access; name a pull secret in spec.imagePullSecrets",
-    r"toomanyrequests|rate limit": "the registry limits the rate of pulls; name a pull secret in spec.imagePullSecrets",
-    r"no such host|dial tcp|timeout|connection refused": "the registry can't be reached from the node",
-    r"InvalidImageName|invalid reference": "the reference is malformed",
-}
-"""What kubelet and container runtime say (by pattern), and what it means."""
-
-
 def diagnose(
     workload: Manifest,
     pods: Sequence[Manifest],
     claims: Iterable[tuple[str, Manifest | None]],
     written: Written,
     refusal: str = "",
+    *,
+    told: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
+    now: float = 0.0,
 ) -> Cause:
     """The first cause found, those that somebody has to act on before those that time heals.
 
     `pods` are those of the component; `claims` are (name, object or None) of the volumes that its pods mount.
-    `refusal` is what the API server said to the controller's last attempt to make a pod, where Events tell of it.
+    `refusal` is what the API server said to the controller's last attempt to make a pod, where Events tell of it. `told`
+    are the Events of pods and claims by uid, as `cluster_events.read` gives them; `now` is in seconds since the epoch.
     """
-    where = f"{workload['kind']} {workload['metadata']['name']}"
+    where, told = f"{workload['kind']} {workload['metadata']['name']}", told or {}
     current = [pod for pod in pods if not dig(pod, "metadata", "deletionTimestamp")]
-    causes = [cause for pod in current for cause in _pod_causes(workload, pod, written)]
-    causes += _refusals(where, workload, "" if pods else refusal)
-    causes += [
-        Cause(Reason.VOLUME_NOT_BOUND, f"{where}: PersistentVolumeClaim {name} is waiting for a volume; {_hint(claim)}")
-        for name, claim in claims
-        if claim and dig(claim, "status", "phase") != "Bound"
+    causes = [
+        cause for pod in current if not has_ended(pod) for cause in _pod_causes(workload, pod, written, told, now)
     ]
+    causes += _endings(where, current, now)
+    causes += (cause for pod in pods if (cause := _overdue(where, pod, now)))
+    causes += _refusals(where, workload, "" if pods else refusal)
+    causes += [_claim_cause(where, name, claim, told, now) for name, claim in claims if claim and not _is_bound(claim)]
     if causes:
-        return min(causes, key=lambda cause: _URGENCY.index(cause.reason))
-    return Cause(Reason.WAITING_FOR_ROLLOUT, f"{where}: {_progress(workload)}")
+        return min(causes, key=lambda cause: (cause.heals(now), _URGENCY.index(cause.reason)))
+    return Cause(Reason.WAITING_FOR_ROLLOUT, f"{where}: {_progress(workload)}", FOR_EVER, is_watched=False)
 
 
 _URGENCY = (
@@ -69,8 +77,18 @@ _URGENCY = (
     Reason.CRASH_LOOPING,
     Reason.CONTAINER_NOT_STARTED,
     Reason.POD_REFUSED,
+    Reason.VOLUME_LOST,
+    Reason.NODE_LOST,
+    Reason.VOLUME_NOT_ATTACHED,
+    Reason.VOLUME_NOT_MOUNTED,
+    Reason.POD_NOT_SET_UP,
+    Reason.VOLUME_NOT_PROVIDED,
     Reason.POD_UNSCHEDULABLE,
+    Reason.POD_EVICTED,
+    Reason.PROBE_FAILING,
+    Reason.INIT_CONTAINER_WAITING,
     Reason.VOLUME_NOT_BOUND,
+    Reason.WAITING_FOR_ROLLOUT,
 )
 """Unschedulable before not bound: many storage classes provide a volume only once its pod has a node."""
 
@@ -78,13 +96,27 @@ _WAITS_FOR_VOLUME = re.compile(r"unbound immediate PersistentVolumeClaims|bindin
 """The scheduler's words where the claim, not the lack of a node, is the cause."""
 
 
-def _pod_causes(workload: Manifest, pod: Manifest, written: Written) -> Iterable[Cause]:
+def _pod_causes(
+    workload: Manifest, pod: Manifest, written: Written, told: Mapping[str, Sequence[Mapping[str, Any]]], now: float
+) -> Iterable[Cause]:
+    """What its status tells; if that is nothing, what its Events tell; if that is nothing, what it has waited for long."""
+    where = f"{workload['kind']} {workload['metadata']['name']}"
+    seen = list(_causes_in_status(workload, pod, written))
+    if seen or not cluster_events.is_unwell(pod):
+        return seen
+    event = _event_cause(where, pod, told.get(pod["metadata"].get("uid", ""), ()), now)
+    slow = _slow_init_container(where, pod, now) or _not_started(where, pod, now)
+    return [cause for cause in (event, slow) if cause]
+
+
+def _causes_in_status(workload: Manifest, pod: Manifest, written: Written) -> Iterable[Cause]:
     where = f"{workload['kind']} {workload['metadata']['name']}"
     for condition in dig(pod, "status", "conditions", default=[]):
         if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
             message = condition.get("message", "")
-            if not _WAITS_FOR_VOLUME.search(message):
-                yield Cause(Reason.POD_UNSCHEDULABLE, f"{where}: no node takes its pod: {_shortened(message)}")
+            row = recognise(Source.SCHEDULER, "FailedScheduling", message)
+            if row and not _WAITS_FOR_VOLUME.search(message):
+                yield Cause(row.reason, f"{where}: no node takes its pod: {_shortened(message)}; {row.advice}")
     status = pod.get("status") or {}
     for container in (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())):
         cause = _container_cause(where, pod, container, _Told.of(workload, container["name"], written))
@@ -115,17 +147,16 @@ class _Told(NamedTuple):
 def _container_cause(where: str, pod: Manifest, container: Mapping[str, Any], told: _Told) -> Cause | None:
     name, waiting = container["name"], dig(container, "state", "waiting", default={})
     reason, message = waiting.get("reason", ""), waiting.get("message", "")
-    if reason in {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable"}:
+    if reason in _PULLING:
         image = _image(pod, name) or container.get("image", "")
-        why = next(
-            (text for pattern, text in PULL_PROBLEMS.items() if re.search(pattern, f"{reason} {message}", re.I)), None
-        )
-        advice = why or "check the name, spec.imagePullSecrets and the registry"
-        return Cause(Reason.IMAGE_PULL_FAILED, f"{where}: image {image} {told.image_from} can't be pulled: {advice}")
-    if reason in {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}:
-        return Cause(
-            Reason.CONTAINER_NOT_STARTED, f"{where}: {told.container} can't be started: {_without_ids(message, pod)}"
-        )
+        row = recognise(Source.CONTAINER, "ErrImagePull", f"{reason} {message}")
+        remedy = row.advice if row else ""
+        return Cause(Reason.IMAGE_PULL_FAILED, f"{where}: image {image} {told.image_from} can't be pulled: {remedy}")
+    if reason in _STARTING:
+        row = recognise(Source.CONTAINER, "CreateContainerError", message)
+        remedy = row.advice if row else ""
+        text = f"{where}: {told.container} can't be started: {_without_ids(message, pod)}; {remedy}"
+        return Cause(Reason.CONTAINER_NOT_STARTED, text)
     ended = dig(container, "lastState", "terminated") or dig(container, "state", "terminated")
     if name in (LOOK_AT_LIBRARY, LOOK_AT_VOLUME) and dig(ended, "reason") in _ENDED_ITSELF and dig(ended, "message"):
         return None  # it has said why, and the pass that reads this does something about it or explains it
@@ -139,13 +170,197 @@ def _container_cause(where: str, pod: Manifest, container: Mapping[str, Any], to
     return None
 
 
+_PULLING = frozenset(
+    {
+        "ErrImagePull",
+        "ImagePullBackOff",
+        "InvalidImageName",
+        "ErrImageNeverPull",
+        "RegistryUnavailable",
+        "ImageInspectError",
+        "SignatureValidationFailed",
+    }
+)
+_STARTING = frozenset(
+    {
+        "CreateContainerConfigError",
+        "CreateContainerError",
+        "RunContainerError",
+        "PreStartHookError",
+        "PostStartHookError",
+    }
+)
 _ENDED_ITSELF = ("Completed", "Error", None)
 """Else the message is the runtime's, about a program that the image does not have, say."""
 
 
 def _ending(ended: Mapping[str, Any]) -> str:
-    reason = ended.get("reason") or "Error"
-    return "OOMKilled: it needs a higher memory limit in resources" if reason == "OOMKilled" else str(reason)
+    reason = str(ended.get("reason") or "Error")
+    row = recognise(Source.CONTAINER, reason, "") or recognise(
+        Source.CONTAINER, f"exit code {ended.get('exitCode')}", ""
+    )
+    return f"{reason}: {row.advice}" if row else reason
+
+
+_UNDER_WAY = frozenset({"Pulling", "Pulled", "Created", "Started"})
+_OVER = dict.fromkeys(
+    (
+        "FailedAttachVolume",
+        "FailedMount",
+        "FailedMapVolume",
+        "FileSystemResizeFailed",
+        "VolumePermissionChangeInProgress",
+        "FailedCreatePodSandBox",
+        "NetworkNotReady",
+        "FailedPrepareDynamicResources",
+    ),
+    _UNDER_WAY,
+) | dict.fromkeys(("Pulling", "InspectFailed", "Failed", "BackOff"), _UNDER_WAY - {"Pulling"})
+"""What shows, when it comes later, that a trouble of a pod is over."""
+
+SAME_TIME_S = 5 * MINUTE
+"""Events that are older than the latest one by more than this are of something that has passed."""
+
+
+def _event_cause(
+    where: str, subject: Manifest, told: Sequence[Mapping[str, Any]], now: float, about: str = ""
+) -> Cause | None:
+    """What the Events of a pod, or of the claim `about`, tell of troubles that are not over."""
+    source = Source.CLAIM if about else Source.POD
+    began = cluster_events.since(subject, now)
+    found: list[tuple[float, int, str, Trouble]] = []
+    for event in told:
+        row = recognise(source, event["reason"], event["message"])
+        ends = _OVER.get(event["reason"], frozenset())
+        is_over = any(other["reason"] in ends and other["at"] >= event["at"] for other in told)
+        if row and not is_over and now - began >= row.quiet_s:
+            found.append((event["at"], TROUBLES.index(row), event["message"], row))
+    if not found:
+        return None
+    latest = max(at for at, *_rest in found)
+    _at, _index, message, row = min(
+        (entry for entry in found if entry[0] >= latest - SAME_TIME_S), key=lambda entry: entry[1:3]
+    )
+    quoted = f": {_without_ids(message, subject)}" if row.is_quoted else ""
+    clause = _CLAUSES[row.reason].format(node=_node(subject), claim=about)
+    text = f"{where}: {clause}{quoted}; {row.advice.replace('NODE', _node(subject))}"
+    return Cause(row.reason, text, began + row.patience_s if row.patience_s else 0.0, is_watched=False)
+
+
+_CLAUSES = {
+    Reason.VOLUME_NOT_ATTACHED: "a volume of its pod can't be attached to node {node}",
+    Reason.VOLUME_NOT_MOUNTED: "node {node} can't mount a volume of its pod",
+    Reason.POD_NOT_SET_UP: "node {node} can't set up its pod",
+    Reason.NODE_LOST: "node {node} of its pod is lost",
+    Reason.POD_EVICTED: "node {node} has ended its pod",
+    Reason.IMAGE_PULL_FAILED: "node {node} can't pull an image of its pod",
+    Reason.CONTAINER_NOT_STARTED: "node {node} can't start a container of its pod",
+    Reason.PROBE_FAILING: "its container does not answer as it should",
+    Reason.WAITING_FOR_ROLLOUT: "node {node} is at work for its pod",
+    Reason.VOLUME_NOT_PROVIDED: "PersistentVolumeClaim {claim} gets no volume",
+    Reason.VOLUME_NOT_BOUND: "PersistentVolumeClaim {claim} is waiting for a volume",
+    Reason.VOLUME_LOST: "PersistentVolumeClaim {claim} has lost its volume",
+}
+
+WAITS_FOR_OURS_S = HOUR
+"""A database of the instance's own may take that long to start, and has a condition of its own that tells of troubles."""
+WAITS_FOR_OTHERS_S = 2 * MINUTE
+LOOKS_AT_S = 10 * MINUTE
+"""For an init container that waits for nobody."""
+NOT_STARTED_S = 10 * MINUTE
+
+
+def _slow_init_container(where: str, pod: Manifest, now: float) -> Cause | None:
+    """The init container that runs and holds up all that follow: what it waits for, and since when."""
+    statuses = dig(pod, "status", "initContainerStatuses", default=[])
+    for position, status in enumerate(statuses):
+        began = seconds_of(dig(status, "state", "running", "startedAt"))
+        if began is None or status.get("ready") or now - began < cluster_events.SLOW_AFTER_S:
+            continue
+        name, namespace = status["name"], pod["metadata"].get("namespace")
+        instance = dig(pod, "metadata", "labels", "app.kubernetes.io/instance", default="")
+        target = _target(pod, name)
+        later = [
+            f"{other['name']} ({found})" if (found := _target(pod, other["name"])) else other["name"]
+            for other in statuses[position + 1 :]
+        ]
+        text = f"{where}: init container {name} has been running since {minute_of(began)}"
+        text += f"; it waits until {target} accepts connections" if target else ""
+        text += f"; after it come {', '.join(later)}" if later else ""
+        if target:
+            text += "; see whether that service runs, its name and port, and what is between: NetworkPolicies, a service mesh"
+            is_ours = target.startswith(f"{instance}-")
+            patience = WAITS_FOR_OURS_S if is_ours else WAITS_FOR_OTHERS_S
+        else:
+            text += f"; see kubectl logs -n {namespace} {where.replace(' ', '/').lower()} -c {name}"
+            patience = LOOKS_AT_S
+        return Cause(Reason.INIT_CONTAINER_WAITING, text, began + patience, is_watched=False)
+    return None
+
+
+def _not_started(where: str, pod: Manifest, now: float) -> Cause | None:
+    """A pod that has a node where nothing becomes of it, and nobody says why."""
+    status, began = pod.get("status") or {}, cluster_events.since(pod, now)
+    states = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
+    has_begun = any(set(container.get("state") or ()) - {"waiting"} for container in states)
+    if not dig(pod, "spec", "nodeName") or has_begun or now - began < NOT_STARTED_S:
+        return None
+    text = (
+        f"{where}: node {_node(pod)} has not started its pod since {minute_of(began)}, and no Event says why; see kubectl "
+        f"describe node {_node(pod)}, and the log of its kubelet"
+    )
+    return Cause(Reason.POD_NOT_SET_UP, text, 0.0, is_watched=False)
+
+
+EVICTIONS = 3
+"""So many pods that a node has ended are told although another one is starting: it happens again and again."""
+
+
+def _endings(where: str, pods: Sequence[Manifest], now: float) -> Iterable[Cause]:
+    """Pods that their node has ended or not taken, while no other one is there, or again and again."""
+    ended = [pod for pod in pods if dig(pod, "status", "phase") == "Failed" and dig(pod, "status", "reason")]
+    is_replaced = any(not has_ended(pod) for pod in pods)
+    if len(ended) < (EVICTIONS if is_replaced else 1):
+        return
+    last = max(ended, key=lambda pod: cluster_events.since(pod, now))
+    status = last["status"]
+    row = recognise(Source.STATUS, status["reason"], status.get("message", ""))
+    if row:
+        clause = _CLAUSES[row.reason].format(node=_node(last))
+        text = f"{where}: {clause} ({status['reason']}): {_without_ids(status.get('message', ''), last)}"
+        until = 0.0 if len(ended) >= EVICTIONS else cluster_events.since(last, now) + row.patience_s
+        yield Cause(row.reason, f"{text}; {row.advice.replace('NODE', _node(last))}", until, is_watched=False)
+
+
+def _overdue(where: str, pod: Manifest, now: float) -> Cause | None:
+    """A pod on its way out that does not end: its successor may have to wait for it."""
+    due = seconds_of(dig(pod, "metadata", "deletionTimestamp"))
+    if due is None or not cluster_events.is_overdue(pod, now):
+        return None
+    node = _node(pod)
+    text = (
+        f"{where}: its former pod on node {node} was to end by {minute_of(due)} and has not: the node does not answer, or can't "
+        f"let go of a volume; start the node, or see to its kubelet. If it is off for good, kubectl delete node {node}"
+    )
+    return Cause(Reason.NODE_LOST, text, due + cluster_events.OVERDUE_S + 2 * MINUTE, is_watched=False)
+
+
+def _claim_cause(
+    where: str, name: str, claim: Manifest, told: Mapping[str, Sequence[Mapping[str, Any]]], now: float
+) -> Cause:
+    if dig(claim, "status", "phase") == "Lost":
+        row = recognise(Source.CLAIM, "ClaimLost", "")
+        clause = _CLAUSES[Reason.VOLUME_LOST].format(claim=name)
+        return Cause(Reason.VOLUME_LOST, f"{where}: {clause}; {row.advice if row else ''}")
+    found = _event_cause(where, claim, told.get(dig(claim, "metadata", "uid", default=""), ()), now, name)
+    if found:
+        return found
+    clause = _CLAUSES[Reason.VOLUME_NOT_BOUND].format(claim=name)
+    return Cause(Reason.VOLUME_NOT_BOUND, f"{where}: {clause}; {_hint(claim)}", FOR_EVER, is_watched=False)
+
+
+def _is_bound(claim: Manifest) -> bool:
+    return bool(dig(claim, "status", "phase") == "Bound")
 
 
 def _refusals(where: str, workload: Manifest, refusal: str) -> Iterable[Cause]:
@@ -186,6 +401,20 @@ def _image(pod: Manifest, container: str) -> str | None:
     return None
 
 
+def _target(pod: Manifest, container: str) -> str:
+    """host:port that an init container of ours waits for (components.pods.wait_container); "" for any other."""
+    for entry in dig(pod, "spec", "initContainers", default=[]):
+        if entry.get("name") == container:
+            variables = {variable.get("name"): variable.get("value") for variable in entry.get("env") or ()}
+            if variables.get("WAIT_HOST"):
+                return f"{variables['WAIT_HOST']}:{variables.get('WAIT_PORT')}"
+    return ""
+
+
+def _node(pod: Manifest) -> str:
+    return str(dig(pod, "spec", "nodeName", default="NODE"))
+
+
 def _hint(claim: Manifest) -> str:
     storage_class = dig(claim, "spec", "storageClassName")
     if storage_class:
@@ -193,19 +422,25 @@ def _hint(claim: Manifest) -> str:
     return "it names no StorageClass and the cluster has no default one, or the default has still to provide one"
 
 
-def _without_ids(message: str, pod: Manifest) -> str:
-    """A runtime's message less what differs from one attempt or pod to the next."""
-    name = dig(pod, "metadata", "name")
-    text = message.replace(name, "POD") if name else message
-    return _shortened(_RANDOM.sub("ID", text))
+def _without_ids(message: str, subject: Manifest) -> str:
+    """A message less what differs from one attempt or pod to the next."""
+    name = dig(subject, "metadata", "name")
+    text = message.replace(name, "POD") if name and "containers" in (subject.get("spec") or {}) else message
+    return _shortened(_RANDOM.sub(lambda found: found["kept"] or "ID", text))
 
 
-_RANDOM = re.compile(
-    r"(?<![0-9A-Za-z])(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{12,})(?:_\d+)?(?![0-9A-Za-z])"
-)
-"""Ids of containers and pods, the latter with the number of the attempt."""
+_UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_RANDOM = re.compile(rf"(?P<kept>pvc-{_UUID})|(?<![0-9A-Za-z])(?:{_UUID}|[0-9a-f]{{12,}})(?:_\d+)?(?![0-9A-Za-z])")
+"""Ids of containers and pods, the latter with the number of the attempt. Those of volumes (pvc-...) are kept."""
 
 
 def _shortened(message: str, limit: int = 300) -> str:
-    text = " ".join(message.split())
+    """In one line, with what a terminal could take for a command written out as \\x1b, and cut to `limit` characters."""
+    text = "".join(_visible(character) for character in " ".join(message.split()))
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def _visible(character: str) -> str:
+    if unicodedata.category(character) not in ("Cc", "Cf", "Co", "Cs"):
+        return character
+    return character.encode("unicode_escape").decode()

@@ -19,7 +19,7 @@ from ..kube.values import Manifest
 from ..spec import names
 from ..spec.names import Component
 from ..spec.references import references
-from . import claims
+from . import claims, cluster_events
 
 __all__ = ["observe", "who_is"]
 
@@ -29,7 +29,7 @@ class Reader(Protocol):
 
     def api_groups(self) -> dict[str, list[str]]: ...
     def find(self, ref: ObjectRef) -> Manifest | None: ...
-    def list(self, ref: ObjectRef, *, selector: str = "", fields: str = "") -> list[Manifest]: ...
+    def list(self, ref: ObjectRef, *, selector: str = "", fields: str = "", limit: int = 0) -> list[Manifest]: ...
 
 
 POD = kinds.named("Pod")
@@ -43,13 +43,16 @@ def who_is(cr: Mapping[str, Any]) -> ObjectRef:
     return ObjectRef(*kind, metadata["name"], metadata["namespace"])
 
 
-def observe(cr: Mapping[str, Any], api: Reader, *, in_parallel: InParallel, is_current: bool = False) -> dict[str, Any]:
-    """{"cr", "deleting", "apis", "openshift", "objects", "pods", "references", "neighbours", "refusals",
-    "database_mounted_by"}.
+def observe(
+    cr: Mapping[str, Any], api: Reader, *, in_parallel: InParallel, now: float, is_current: bool = False
+) -> dict[str, Any]:
+    """{"cr", "deleting", "apis", "openshift", "objects", "pods", "references", "neighbours", "refusals", "events", "now",
+    "database_mounted_by"}; `now` is in seconds since the epoch.
 
     Two rounds of requests: what needs no knowledge, then kinds that only some clusters serve, the references that the
-    first round has not brought, and Events of a StatefulSet that lacks pods. Before a database is started on a claim that
-    is there already, a third round tells what else mounts it. Raises ApiError and Unreachable.
+    first round has not brought, and Events of a StatefulSet that lacks pods. A third one reads Events of pods and claims
+    that are not well for some time. Before a database is started on a claim that is there already, a last round tells what
+    else mounts it. Raises ApiError and Unreachable.
 
     `cr` may be of any kind; what is there of claims and their other users is only looked up for an Immich.
 
@@ -120,9 +123,22 @@ def observe(cr: Mapping[str, Any], api: Reader, *, in_parallel: InParallel, is_c
             item["metadata"]["name"]: text for item, text in zip(short, found[len(missing) :], strict=True) if text
         },
     }
+    everything = [*objects, *(reference["object"] for reference in seen["references"] if reference["object"])]
+    seen["events"] = cluster_events.read(
+        _each_once([*everything, *pods]),
+        api,
+        in_parallel,
+        secrets=[item for item in everything if item["kind"] == "Secret"],
+        now=now,
+    )
+    seen["now"] = now
     if not is_immich:
         return {**seen, "database_mounted_by": []}
     return {**seen, "database_mounted_by": _database_mounted_by(Instance.from_cr(present), seen, api, in_parallel)}
+
+
+def _each_once(manifests: list[Manifest]) -> list[Manifest]:
+    return list({(item["kind"], item["metadata"]["name"]): item for item in manifests}.values())
 
 
 def _as_given(cr: Mapping[str, Any]) -> Manifest | None:
@@ -180,20 +196,16 @@ def _refusal(api: Reader, workload: Manifest) -> str:
     made can be as old as that of its pod, which was refused right after it.
     """
     metadata = workload["metadata"]
-    selector = f"involvedObject.uid={metadata['uid']}"
+    told = ObjectRef(EVENT.api_version, EVENT.kind, namespace=metadata["namespace"])
     try:
-        events = api.list(ObjectRef(EVENT.api_version, EVENT.kind, namespace=metadata["namespace"]), fields=selector)
+        found = api.list(told, fields=f"involvedObject.uid={metadata['uid']}", limit=cluster_events.MAX_EVENTS)
     except ApiError:  # not worth a pass: an operator whose role is older may not list Events
         return ""
-    latest = {event.get("reason"): event for event in sorted(events, key=_last_seen)}
+    latest = {event.get("reason"): event for event in sorted(found, key=cluster_events.last_seen)}
     refused, made = latest.get("FailedCreate", {}), latest.get("SuccessfulCreate", {})
-    if _last_seen(made) > _last_seen(refused):
+    if cluster_events.last_seen(made) > cluster_events.last_seen(refused):
         return ""
     return str(refused.get("message") or "").rpartition("failed error: ")[2]
-
-
-def _last_seen(event: Manifest) -> str:
-    return str(event.get("lastTimestamp") or "")
 
 
 def _ref(reference: Mapping[str, str], namespace: str) -> ObjectRef:

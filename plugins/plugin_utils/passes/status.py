@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Container, Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -13,12 +14,14 @@ from ..kube.readiness import has_ended, is_ready, is_scaled_to_zero, lacks_pods
 from ..kube.values import Manifest, dig
 from ..spec import names
 from ..spec.names import Component
+from . import cluster_events
 from .claims import may_be_shared
-from .diagnosis import Written, diagnose
+from .diagnosis import Cause, Written, diagnose
 from .planning import State, blocked_components
 
-LOOK_AGAIN = "15s"
-"""When to look for the Event that tells why a StatefulSet's pod was refused: nothing that the loop watches tells of it."""
+LOOK_AGAIN_S = 15.0
+"""When to look for Events, which the loop does not watch: of a StatefulSet that lacks pods, of a pod that does not start."""
+LONGEST_LOOK_S = 600.0
 
 TIME_HEALS = frozenset({Reason.WAITING_FOR_ROLLOUT, Reason.VOLUME_NOT_BOUND})
 """Reasons that need nobody to act."""
@@ -29,6 +32,12 @@ class Condition(NamedTuple):
     is_true: bool
     reason: str
     message: str
+    is_healing: bool = False
+    """Whether time may heal it, although its reason is one that somebody may have to act on."""
+
+    @property
+    def needs_nobody(self) -> bool:
+        return self.is_healing or self.reason in TIME_HEALS
 
     def as_dict(self, generation: int) -> dict[str, Any]:
         """As in `status.conditions`; the time of the last transition is set where it is written."""
@@ -74,7 +83,7 @@ def report(plan: Mapping[str, Any], outcome: Mapping[str, Any], seen: Mapping[st
     instance = Instance.from_cr(plan["cr"])
     notices += _rewritten(instance, results)
     pods, live = list(seen.get("pods") or ()), _after(seen, results)
-    view = _View(instance, live, pods, notices, results, seen.get("refusals") or {})
+    view = _View(instance, live, pods, notices, results, seen)
     workloads = registry.workloads()
     components = {component: view.component_condition(component) for component in workloads}
     errors = [result["error"] for result in results if result.get("error")]
@@ -91,12 +100,13 @@ def report(plan: Mapping[str, Any], outcome: Mapping[str, Any], seen: Mapping[st
     has_written = any(result.get("changed") and not _is_known_with_its_result(result) for result in results)
     # What was deleted may have to be made anew, and what others do with a claim, the loop does not tell this instance.
     settled = not (has_written or without_pods or may_be_shared(plan["cr"], seen.get("neighbours") or ()))
-    unexplained = [item for item in without_pods if item["metadata"]["name"] not in view.refusals]
+    unexplained = any(item["metadata"]["name"] not in view.refusals for item in without_pods)
+    looks = [*view.look_again_in, *([LOOK_AGAIN_S] if unexplained else [])]
     return {
         "status": status,
         "events": events,
         "observed": _versions(instance, seen, live, pods) if settled else None,
-        "requeue_after": LOOK_AGAIN if unexplained else None,
+        "requeue_after": f"{math.ceil(min(looks))}s" if looks else None,
         **told,
     }
 
@@ -158,10 +168,14 @@ class _View:
         pods: list[Manifest],
         notices: list[Notice],
         results: list[Mapping[str, Any]],
-        refusals: Mapping[str, str],
+        seen: Mapping[str, Any],
     ) -> None:
         self.instance, self.live, self.pods, self.notices, self.results = instance, live, pods, notices, results
-        self.refusals = refusals
+        self.refusals: Mapping[str, str] = seen.get("refusals") or {}
+        self.told: Mapping[str, Any] = seen.get("events") or {}
+        self.now = float(seen.get("now") or 0.0)
+        self.look_again_in: list[float] = []
+        """Seconds after which a pass may say something else although nothing that is watched has changed."""
         self.blocked = blocked_components(notices)
 
     def component_condition(self, component: Component) -> Condition:
@@ -195,8 +209,19 @@ class _View:
             (claim, self.live.get(("PersistentVolumeClaim", claim))) for claim in self._claims(component) if claim
         ]
         written = Written(f"spec.{names.spec_key(component)}", bool(self.instance.settings(component).image))
-        cause = diagnose(workload, self._pods_of(component), claims, written, self.refusals.get(name, ""))
-        return Condition(condition_type, False, cause.reason, cause.message)
+        cause = diagnose(
+            workload,
+            self._pods_of(component),
+            claims,
+            written,
+            self.refusals.get(name, ""),
+            told=self.told,
+            now=self.now,
+        )
+        if not cause.is_watched:
+            unwell = [claim for _unused, claim in claims if claim] + self._pods_of(component)
+            self.look_again_in += look_again_in(cause, unwell, self.now)
+        return Condition(condition_type, False, cause.reason, cause.message, cause.heals(self.now))
 
     def url(self) -> str:
         name = names.workload_name(self.instance.name, Component.SERVER)
@@ -252,8 +277,8 @@ def _summary(
 ) -> list[Condition]:
     """The conditions Ready, Progressing, Degraded and Warning. What no component's condition tells is in Degraded."""
     waiting = {component: condition for component, condition in components.items() if not condition.is_true}
-    failing = {component: condition for component, condition in waiting.items() if condition.reason not in TIME_HEALS}
-    moving = {component: condition for component, condition in waiting.items() if condition.reason in TIME_HEALS}
+    failing = {component: condition for component, condition in waiting.items() if not condition.needs_nobody}
+    moving = {component: condition for component, condition in waiting.items() if condition.needs_nobody}
     troubles = [
         *((notice.reason, notice.message) for notice in notices if notice.effect != Effect.WARNS),
         *((Reason.APPLY_FAILED, error) for error in errors),
@@ -317,7 +342,25 @@ def _events(before: Iterable[Mapping[str, Any]], conditions: Iterable[Condition]
 
 
 def _is_for_somebody(condition: Condition) -> bool:
-    return not condition.is_true and condition.type != "Ready" and condition.reason not in {*TIME_HEALS, Reason.BLOCKED}
+    is_trouble = not condition.is_true and not condition.needs_nobody and condition.reason != Reason.BLOCKED
+    return is_trouble and condition.type != "Ready"
+
+
+def look_again_in(cause: Cause, manifests: Iterable[Manifest], now: float) -> list[float]:
+    """Seconds until the next look at pods and claims that are not well, and whose change nothing tells; [] if all are.
+
+    The pauses grow with their age, so that what nobody mends costs little. What somebody has to act on from a certain time
+    on is told then.
+    """
+    ages = [
+        now - cluster_events.since(item, now)
+        for item in manifests
+        if cluster_events.is_unwell(item) or dig(item, "metadata", "deletionTimestamp")
+    ]
+    if not ages:
+        return []
+    pause = min(max(min(ages) / 2, LOOK_AGAIN_S), LONGEST_LOOK_S)
+    return [min(pause, cause.heals_until - now + 1) if cause.heals(now) else pause]
 
 
 def _after(seen: Mapping[str, Any], results: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], Manifest]:

@@ -96,7 +96,7 @@ def told_by(transport: Transport, cr: dict[str, Any], *, check: bool) -> list[st
     told = ["changed Immich"] if resource.changed else []
     if resource.error or resource.object is None:
         return [*told, f"refused: {resource.error}"]
-    seen = observe(resource.object, ApiObjects(transport), in_parallel=transport.parallel, is_current=True)
+    seen = observe(resource.object, ApiObjects(transport), in_parallel=transport.parallel, now=0.0, is_current=True)
     plan = planning.plan(resource.object, seen=seen, images=DEFAULT_IMAGES, new_password="of-a-test")
     written = ApiObjects(transport, dry_run=check)
     live = [resource.object, *seen["objects"], *(item["object"] for item in seen["references"] if item["object"])]

@@ -3,14 +3,17 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from ansible_collections.media.immich.plugins.plugin_utils.kube.api_error import Forbidden, ObjectRef
+from ansible_collections.media.immich.plugins.plugin_utils.passes.cluster_events import last_seen
 from ansible_collections.media.immich.plugins.plugin_utils.passes.observation import observe
-from support.instances import a_claim, a_cr, an_instance_at_work, with_status
+from support.instances import a_claim, a_cr, a_secret, an_instance_at_work, with_status
 
+NOW = 1_800_000_000.0
 REFUSED = 'pods "photos-postgres-0" is forbidden: exceeded quota: compute'
 
 
@@ -30,6 +33,7 @@ class Cluster:
     def __init__(self, cr: dict[str, Any], objects: list[dict[str, Any]]) -> None:
         self.cr, self.objects = cr, objects
         self.listed: dict[str, str] = {}
+        self.looks: list[tuple[str, int]] = []
         self.found: list[str] = []
         self.may_list_events = True
         self.events = [failed(2), failed(1, "an older one")]
@@ -42,9 +46,10 @@ class Cluster:
         self.found.append(ref.kind)
         return None
 
-    def list(self, ref: ObjectRef, *, selector: str = "", fields: str = "") -> list[dict[str, Any]]:
+    def list(self, ref: ObjectRef, *, selector: str = "", fields: str = "", limit: int = 0) -> list[dict[str, Any]]:
         self.listed[ref.kind] = fields or selector
         if ref.kind == "Event":
+            self.looks.append((fields, limit))
             if not self.may_list_events:
                 raise Forbidden(403, "Forbidden", "events is forbidden", subject="Event")
             return self.events
@@ -55,7 +60,7 @@ class Cluster:
 
 def seen_in(cluster: Cluster, cr: dict[str, Any] | None = None, *, is_current: bool = False) -> dict[str, Any]:
     at_once = lambda reads: [read() for read in reads]  # noqa: E731
-    return observe(cr or cluster.cr, cluster, in_parallel=at_once, is_current=is_current)  # type: ignore[arg-type]
+    return observe(cr or cluster.cr, cluster, in_parallel=at_once, now=NOW, is_current=is_current)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -72,8 +77,8 @@ def without_its_pod(cluster: Cluster) -> Cluster:
 def test_a_pass_over_a_healthy_instance_reads_no_events(healthy: Cluster) -> None:
     seen = seen_in(healthy)
 
-    assert "Event" not in healthy.listed
-    assert seen["refusals"] == {}
+    assert healthy.looks == []
+    assert (seen["refusals"], seen["events"]) == ({}, {})
 
 
 def test_the_custom_resource_comes_with_the_list_of_its_kind(healthy: Cluster) -> None:
@@ -207,3 +212,106 @@ def test_a_claim_that_is_mounted_is_read_although_another_one_is_named_by_now() 
     names = [reference["name"] for reference in seen_in(cluster)["references"]]
 
     assert "old" in names
+
+
+def a_slow_pod(name: str = "server-x", component: str = "server", *, age_s: int = 60, **fields: Any) -> dict[str, Any]:
+    """A pod that was made so long before NOW and is not ready."""
+    made_at = datetime.fromtimestamp(NOW - age_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    labels = {**OURS, "app.kubernetes.io/component": component}
+    metadata = {
+        "name": name,
+        "namespace": "family",
+        "uid": f"uid-{name}",
+        "labels": labels,
+        "creationTimestamp": made_at,
+    }
+    return {"kind": "Pod", "metadata": {**metadata, **fields.pop("metadata", {})}, "spec": {}, "status": fields}
+
+
+def ready(status: str) -> list[dict[str, str]]:
+    return [{"type": "Ready", "status": status, "lastTransitionTime": "2026-01-01T00:00:00Z"}]
+
+
+def test_events_of_a_pod_that_does_not_get_going_are_read_and_so_many_at_most(healthy: Cluster) -> None:
+    healthy.objects.append(a_slow_pod())
+
+    seen = seen_in(healthy)
+
+    assert healthy.looks == [("involvedObject.kind=Pod,involvedObject.name=server-x", 200)]
+    assert [event["message"] for event in seen["events"]["uid-server-x"]] == [e["message"] for e in healthy.events]
+
+
+def test_events_of_a_claim_that_waits_for_long_are_read(healthy: Cluster) -> None:
+    claim = a_claim("nas", creationTimestamp="2026-01-01T00:00:00Z")
+    healthy.objects.append({**claim, "status": {"phase": "Pending"}})
+
+    seen_in(healthy)
+
+    assert healthy.looks == [("involvedObject.kind=PersistentVolumeClaim,involvedObject.name=nas", 200)]
+
+
+@pytest.mark.parametrize(
+    "pod",
+    [
+        pytest.param(a_slow_pod(age_s=5), id="that-was-just-made"),
+        pytest.param(a_slow_pod(conditions=ready("True")), id="that-is-ready"),
+        pytest.param(a_slow_pod(phase="Failed", conditions=ready("False")), id="that-has-ended"),
+        pytest.param(a_slow_pod(phase="Succeeded"), id="that-is-done"),
+        pytest.param(a_slow_pod(metadata={"deletionTimestamp": "2026-01-01T00:00:00Z"}), id="that-is-to-go"),
+    ],
+)
+def test_events_of_a_pod_are_not_read(healthy: Cluster, pod: dict[str, Any]) -> None:
+    healthy.objects.append(pod)
+
+    seen_in(healthy)
+
+    assert healthy.looks == []
+
+
+def test_however_many_pods_there_are_few_are_looked_at_and_some_of_each_component(healthy: Cluster) -> None:
+    components = ("server", "machine-learning", "valkey", "postgres")
+    healthy.objects += [
+        a_slow_pod(f"{component}-{n:02}", component, age_s=60 + n) for component in components for n in range(20)
+    ]
+
+    seen_in(healthy)
+
+    looked_at = sorted(
+        fields.removeprefix("involvedObject.kind=Pod,involvedObject.name=") for fields, _limit in healthy.looks
+    )
+    assert looked_at == sorted(f"{component}-{n}" for component in components for n in ("00", "01")), "the newest"
+
+
+def test_values_of_secrets_are_not_in_what_is_kept_of_events(healthy: Cluster) -> None:
+    secret = a_secret("db", password="a-long-password", username="immich")
+    healthy.objects += [a_slow_pod(), secret]
+    healthy.events = [failed(1, "mount -o user=immich,password=a-long-password failed: immich-server")]
+
+    [event] = seen_in(healthy)["events"]["uid-server-x"]
+
+    assert event["message"].endswith("mount -o user=immich,password=*** failed: immich-server")
+
+
+def test_an_event_was_last_seen_when_the_latest_of_its_times_says() -> None:
+    series = {"eventTime": "2026-01-01T00:00:01.500000Z", "series": {"lastObservedTime": "2026-01-01T00:00:09.000000Z"}}
+
+    assert last_seen(series) - last_seen({"lastTimestamp": "2026-01-01T00:00:01Z"}) == 8.0
+    assert last_seen({"lastTimestamp": None, "metadata": {"creationTimestamp": "1970-01-01T00:00:05Z"}}) == 5.0
+    assert last_seen({}) == 0.0
+
+
+def test_an_operator_that_may_not_read_events_does_without_those_of_pods(healthy: Cluster) -> None:
+    healthy.objects.append(a_slow_pod())
+    healthy.may_list_events = False
+
+    assert seen_in(healthy)["events"] == {}
+
+
+def test_events_of_a_former_pod_of_the_same_name_are_not_told(healthy: Cluster) -> None:
+    healthy.objects.append(a_slow_pod())
+    of = {"former": {"uid": "another"}, "present": {"uid": "uid-server-x"}, "nameless": {}}
+    healthy.events = [{**failed(1, who), "involvedObject": involved} for who, involved in of.items()]
+
+    told = [event["message"].rpartition(": ")[2] for event in seen_in(healthy)["events"]["uid-server-x"]]
+
+    assert told == ["present", "nameless"]

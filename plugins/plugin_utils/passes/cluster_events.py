@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Events of the pods and claims that do not get going, which nothing else tells of: how few are read, and of which.
+
+Nothing is read of an instance that is well, and nothing in the first seconds of a start. Else one request for each of
+at most MAX_OBJECTS objects, each of at most MAX_EVENTS Events.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from functools import partial
+from typing import Any, Protocol
+
+from ..kube import kinds
+from ..kube.api_error import ApiError, ObjectRef
+from ..kube.applying import InParallel
+from ..kube.readiness import has_ended
+from ..kube.timestamps import seconds_of
+from ..kube.values import Manifest, dig
+
+__all__ = ["OVERDUE_S", "is_overdue", "is_unwell", "last_seen", "read", "since", "worth_a_look"]
+
+SLOW_AFTER_S = 10.0
+"""How long a pod or a claim may take before anybody asks why."""
+OVERDUE_S = 30.0
+"""How long after its time a pod may still be there."""
+MAX_PODS = 2
+"""Of one component: others of the same template are in the same trouble."""
+MAX_OBJECTS = 12
+MAX_EVENTS = 200
+"""Kubelet posts 25 of a pod at once and one each five minutes after that (client-go, EventSourceObjectSpamFilter); all of
+them are gone after an hour."""
+MAX_TEXT = 2000
+"""Longest message that is kept, in characters. The API server takes 1024 of a core/v1 Event."""
+SHORTEST_SECRET = 8
+"""Characters. Shorter values, such as the name of a database, are also parts of other words."""
+
+EVENT = kinds.named("Event")
+COMPONENT = "app.kubernetes.io/component"
+
+
+class Reader(Protocol):
+    """What is needed of `kube.api_objects.ApiObjects`."""
+
+    def list(self, ref: ObjectRef, *, selector: str = "", fields: str = "", limit: int = 0) -> list[Manifest]: ...
+
+
+def is_unwell(manifest: Manifest) -> bool:
+    """True for a pod that is to run and is not ready, and for a claim without a volume. One that goes is neither."""
+    if dig(manifest, "metadata", "deletionTimestamp"):
+        return False
+    if manifest["kind"] == "PersistentVolumeClaim":
+        return bool(dig(manifest, "status", "phase", default="Pending") != "Bound")
+    conditions = dig(manifest, "status", "conditions", default=[])
+    is_ready = any(entry.get("type") == "Ready" and entry.get("status") == "True" for entry in conditions)
+    return not (has_ended(manifest) or is_ready)
+
+
+def is_overdue(pod: Manifest, now: float) -> bool:
+    """True for a pod that was to have ended by now."""
+    due = seconds_of(dig(pod, "metadata", "deletionTimestamp"))
+    return due is not None and now >= due + OVERDUE_S
+
+
+def since(manifest: Manifest, now: float) -> float:
+    """Since when it is as it is, in seconds since the epoch; `now` where nothing tells."""
+    for condition in dig(manifest, "status", "conditions", default=[]):
+        if condition.get("type") == "Ready" and condition.get("status") != "True":
+            changed = seconds_of(condition.get("lastTransitionTime"))
+            if changed is not None:
+                return changed
+    created = seconds_of(dig(manifest, "metadata", "creationTimestamp"))
+    return now if created is None else created
+
+
+def worth_a_look(manifests: Iterable[Manifest], now: float) -> list[Manifest]:
+    """The pods and claims whose Events are read: those unwell for some time, claims first, then the newest pods."""
+    slow = [
+        item
+        for item in manifests
+        if item["kind"] in ("Pod", "PersistentVolumeClaim")
+        and item["metadata"].get("uid")
+        and is_unwell(item)
+        and now - since(item, now) >= SLOW_AFTER_S
+    ]
+    slow.sort(key=lambda item: (item["kind"] == "Pod", -since(item, now), item["metadata"]["name"]))
+    taken: Counter[Any] = Counter()
+    found = []
+    for item in slow:
+        component = dig(item, "metadata", "labels", COMPONENT) if item["kind"] == "Pod" else None
+        taken[component] += 1
+        if component is None or taken[component] <= MAX_PODS:
+            found.append(item)
+    return found[:MAX_OBJECTS]
+
+
+def read(
+    manifests: Iterable[Manifest], api: Reader, in_parallel: InParallel, *, secrets: Iterable[Manifest], now: float
+) -> dict[str, list[dict[str, Any]]]:
+    """{uid: [{"reason", "message", "at"}]} of the objects worth a look; `at` is when it was last seen.
+
+    Values of `secrets` are not in the messages. What may not be read is left out: an operator whose role is older may not
+    list Events.
+    """
+    objects = worth_a_look(manifests, now)
+    answers = in_parallel([partial(_events_of, api, item) for item in objects])
+    hidden = _values(secrets)
+    return {
+        item["metadata"]["uid"]: [
+            {"reason": event.get("reason") or "", "message": _without(hidden, event), "at": last_seen(event)}
+            for event in events
+        ]
+        for item, events in zip(objects, answers, strict=True)
+        if events
+    }
+
+
+def last_seen(event: Mapping[str, Any]) -> float:
+    """When it was last seen: Events of both APIs, counted ones and series; 0.0 if it does not say."""
+    times = (
+        dig(event, "series", "lastObservedTime"),
+        event.get("lastTimestamp"),
+        event.get("eventTime"),
+        dig(event, "metadata", "creationTimestamp"),
+    )
+    return max((found for text in times if (found := seconds_of(text)) is not None), default=0.0)
+
+
+def _events_of(api: Reader, item: Manifest) -> list[Manifest]:
+    metadata = item["metadata"]
+    ref = ObjectRef(EVENT.api_version, EVENT.kind, namespace=metadata.get("namespace") or "")
+    fields = f"involvedObject.kind={item['kind']},involvedObject.name={metadata['name']}"
+    try:
+        found = api.list(ref, fields=fields, limit=MAX_EVENTS)
+    except ApiError:
+        return []
+    # Not by uid alone, which some who post Events leave out. One of another uid is of a former object of the name.
+    return [event for event in found if dig(event, "involvedObject", "uid", default=metadata["uid"]) == metadata["uid"]]
+
+
+def _values(secrets: Iterable[Manifest]) -> list[str]:
+    found = set()
+    for secret in secrets:
+        for encoded in (secret.get("data") or {}).values():
+            try:
+                value = base64.b64decode(encoded).decode().strip()
+            except (binascii.Error, UnicodeDecodeError, TypeError):
+                continue
+            if len(value) >= SHORTEST_SECRET:
+                found.add(value)
+    return sorted(found, key=len, reverse=True)
+
+
+def _without(hidden: Iterable[str], event: Mapping[str, Any]) -> str:
+    message = str(event.get("message") or "")
+    for value in hidden:
+        message = message.replace(value, "***")
+    return message[:MAX_TEXT]

@@ -1,0 +1,867 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What Kubernetes says when a pod or a volume does not get going, what it means, and what to do about it.
+
+What the API server says when it refuses a pod is in `kube.refusals`.
+
+One row each, the special ones before the general ones: the first row that fits is the right one. docs/reference/troubles.md
+is made from the table. Where the words come from, in the sources of Kubernetes 1.29 to 1.35:
+pkg/kubelet/events/event.go, pkg/controller/volume/events/event.go, pkg/volume, pkg/scheduler/framework/plugins,
+pkg/kubelet/eviction; of external-provisioner its controller; of containerd and mount.nfs what they print.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from typing import NamedTuple
+
+from ..components.reasons import Reason
+
+__all__ = ["TROUBLES", "Source", "Trouble", "recognise"]
+
+
+class Source(StrEnum):
+    """Who tells of a trouble."""
+
+    SCHEDULER = "condition `PodScheduled` of a pod"
+    CLAIM = "Event of a claim"
+    POD = "Event of a pod"
+    STATUS = "status of a pod"
+    CONTAINER = "state of a container"
+
+
+MINUTE = 60.0
+HOUR = 60 * MINUTE
+FOR_EVER = float("inf")
+
+
+class Trouble(NamedTuple):
+    """One thing that goes wrong."""
+
+    source: Source
+    sign: str
+    """The reason of the Event, the condition or the state, as Kubernetes spells it; `OutOf*` is any that begins so."""
+    words: str
+    """A regular expression that the message matches, in lower or upper case; "" for any message."""
+    reason: Reason
+    example: str
+    """A message that fits."""
+    advice: str
+    """What to do, a clause without a full stop. NODE stands for the node of the pod."""
+    patience_s: float = 0.0
+    """How long it may heal by itself. After that somebody has to act."""
+    quiet_s: float = 0.0
+    """For how long it is part of a usual start, and not worth a word."""
+    is_quoted: bool = True
+    """Whether the message is told. Not where it is another one each time."""
+
+
+_SCHEDULER = (
+    (
+        r"untolerated taint.*disk-pressure",
+        "0/1 nodes are available: 1 node(s) had untolerated taint {node.kubernetes.io/disk-pressure: }.",
+        "free disk space on the node: images that are not used, logs, other pods' temporary files",
+    ),
+    (
+        r"untolerated taint.*memory-pressure",
+        "0/1 nodes are available: 1 node(s) had untolerated taint {node.kubernetes.io/memory-pressure: }.",
+        "free memory on the node, or add a node",
+    ),
+    (
+        r"untolerated taint.*(not-ready|unreachable)",
+        "0/1 nodes are available: 1 node(s) had untolerated taint {node.kubernetes.io/unreachable: }.",
+        "the node does not answer: start it, or see to its kubelet and network",
+    ),
+    (
+        r"were unschedulable|node\.kubernetes\.io/unschedulable",
+        "0/1 nodes are available: 1 node(s) were unschedulable. preemption: 0/1 nodes are available.",
+        "the node is cordoned: kubectl uncordon NODE once its maintenance is over",
+    ),
+    (
+        r"untolerated taint",
+        "0/2 nodes are available: 2 node(s) had untolerated taint {dedicated: games}.",
+        "add a toleration to the component's tolerations, or remove the taint from a node",
+    ),
+    (
+        r"volume node affinity conflict",
+        "0/3 nodes are available: 3 node(s) had volume node affinity conflict.",
+        "the volume is on a node or in a zone where the pod may not run: see nodeSelector and affinity of the component, "
+        "and whether that node is there",
+    ),
+    (
+        r"didn't match Pod's node (affinity|selector)|didn't match node selector",
+        "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector.",
+        "correct nodeSelector or affinity of the component, or label a node",
+    ),
+    (
+        r"anti-affinity|didn't match pod affinity|topology spread",
+        "0/1 nodes are available: 1 node(s) didn't match pod anti-affinity rules.",
+        "there are fewer nodes than the affinity of the component asks for: relax it, or add a node",
+    ),
+    (
+        r"exceed max volume count",
+        "0/1 nodes are available: 1 node(s) exceed max volume count.",
+        "the node has as many volumes attached as it can: add a node, or move other pods away",
+    ),
+    (
+        r"Too many pods",
+        "0/1 nodes are available: 1 Too many pods.",
+        "the node runs as many pods as it may: add a node, or raise maxPods of its kubelet",
+    ),
+    (
+        r"Insufficient [a-z0-9.-]*/",
+        "0/1 nodes are available: 1 Insufficient nvidia.com/gpu.",
+        "no node offers such a device that is free: see its device plugin, or take the device out of the component's resources",
+    ),
+    (
+        r"Insufficient ",
+        "0/3 nodes are available: 3 Insufficient memory.",
+        "lower the requests in the component's resources, or add a node",
+    ),
+    (
+        "",
+        "0/1 nodes are available: 1 node(s) didn't have free ports for the requested pod ports.",
+        "see what the message says of each node",
+    ),
+)
+
+_CLAIM = (
+    Trouble(
+        Source.CLAIM,
+        "ProvisioningFailed",
+        r"storageclass.*not found",
+        Reason.VOLUME_NOT_PROVIDED,
+        'storageclass.storage.k8s.io "fast" not found',
+        "create the StorageClass, or delete the claim that waits and name another class",
+    ),
+    Trouble(
+        Source.CLAIM,
+        "ProvisioningFailed",
+        r"quota",
+        Reason.VOLUME_NOT_PROVIDED,
+        'failed to provision volume with StorageClass "standard": rpc error: code = ResourceExhausted desc = quota exceeded',
+        "raise the quota of the storage, or ask for a smaller size",
+    ),
+    Trouble(
+        Source.CLAIM,
+        "ProvisioningFailed",
+        r"ResourceExhausted|insufficient|not enough|out of space|no space",
+        Reason.VOLUME_NOT_PROVIDED,
+        'failed to provision volume with StorageClass "longhorn": rpc error: code = ResourceExhausted desc = insufficient '
+        "storage",
+        "the storage is full: add space, or ask for a smaller size",
+    ),
+    Trouble(
+        Source.CLAIM,
+        "ProvisioningFailed",
+        r"denied|forbidden|unauthorized|unauthenticated|not authorized",
+        Reason.VOLUME_NOT_PROVIDED,
+        'failed to provision volume with StorageClass "ebs": rpc error: code = PermissionDenied desc = not authorized to '
+        "perform: ec2:CreateVolume",
+        "the provisioner lacks rights of its own: see its credentials and its log",
+    ),
+    Trouble(
+        Source.CLAIM,
+        "ProvisioningFailed",
+        r"access ?mode|ReadWriteMany|not support",
+        Reason.VOLUME_NOT_PROVIDED,
+        'failed to provision volume with StorageClass "local-path": NodePath only supports ReadWriteOnce and '
+        "ReadWriteOncePod (1.22+) access modes",
+        "the class has no volumes of that access mode: name another class or another mode",
+    ),
+    Trouble(
+        Source.CLAIM,
+        "ProvisioningFailed",
+        "",
+        Reason.VOLUME_NOT_PROVIDED,
+        'failed to provision volume with StorageClass "ceph": rpc error: code = DeadlineExceeded desc = context deadline '
+        "exceeded",
+        "see the log of the provisioner",
+        patience_s=5 * MINUTE,
+    ),
+    Trouble(
+        Source.CLAIM,
+        "FailedBinding",
+        r"no storage class is set",
+        Reason.VOLUME_NOT_PROVIDED,
+        "no persistent volumes available for this claim and no storage class is set",
+        "the cluster has no default StorageClass: mark one as default, or name one in the component's storageClass",
+    ),
+    Trouble(
+        Source.CLAIM,
+        "FailedBinding",
+        "",
+        Reason.VOLUME_NOT_PROVIDED,
+        'volume "nas" already bound to a different claim.',
+        "make a PersistentVolume that fits the claim, or name another one",
+    ),
+    Trouble(
+        Source.CLAIM,
+        "VolumeMismatch",
+        "",
+        Reason.VOLUME_NOT_PROVIDED,
+        'Cannot bind to requested volume "nas": storageClassName does not match',
+        "the PersistentVolume that the claim names differs from it: make size, class and access modes of the two agree",
+    ),
+    Trouble(
+        Source.CLAIM,
+        "ClaimLost",
+        "",
+        Reason.VOLUME_LOST,
+        "Bound claim has lost its PersistentVolume. Data on the volume is lost!",
+        "make a PersistentVolume of that name for the same disk, if that is still there, or restore a backup",
+    ),
+    Trouble(
+        Source.CLAIM,
+        "ClaimMisbound",
+        "",
+        Reason.VOLUME_LOST,
+        "Two claims are bound to the same volume, this one is bound incorrectly",
+        "give the claim a volume of its own",
+    ),
+    Trouble(
+        Source.CLAIM,
+        "WaitForPodScheduled",
+        "",
+        Reason.VOLUME_NOT_BOUND,
+        "waiting for pod photos-server-0 to be scheduled",
+        "it gets a volume once its pod has a node",
+        patience_s=FOR_EVER,
+        is_quoted=False,
+    ),
+    Trouble(
+        Source.CLAIM,
+        "WaitForFirstConsumer",
+        "",
+        Reason.VOLUME_NOT_BOUND,
+        "waiting for first consumer to be created before binding",
+        "it gets a volume once its pod has a node",
+        patience_s=FOR_EVER,
+    ),
+    Trouble(
+        Source.CLAIM,
+        "ExternalProvisioning",
+        "",
+        Reason.VOLUME_NOT_PROVIDED,
+        "Waiting for a volume to be created either by the external provisioner 'nfs.example.com' or manually by the system "
+        "administrator. If volume creation is delayed, please verify that the provisioner is running and correctly registered.",
+        "see whether the provisioner runs, and its log",
+        patience_s=5 * MINUTE,
+    ),
+    Trouble(
+        Source.CLAIM,
+        "Provisioning",
+        "",
+        Reason.VOLUME_NOT_PROVIDED,
+        'External provisioner is provisioning volume for claim "family/photos-library"',
+        "see the log of the provisioner",
+        patience_s=5 * MINUTE,
+    ),
+)
+
+_ATTACH = (
+    Trouble(
+        Source.POD,
+        "FailedAttachVolume",
+        r"Multi-Attach",
+        Reason.VOLUME_NOT_ATTACHED,
+        'Multi-Attach error for volume "pvc-1" Volume is already exclusively attached to one node and can\'t be attached to '
+        "another",
+        "the volume is still attached to another node: end the pod there that uses it. If that node is off for good, delete "
+        "it with kubectl delete node; Kubernetes then takes the volume away from it after six minutes",
+        patience_s=7 * MINUTE,
+    ),
+    Trouble(
+        Source.POD,
+        "FailedAttachVolume",
+        r"(maximum|limit|exceed|too many).*(volume|attach|disk)|(volume|attach|disk).*(maximum|limit exceeded)",
+        Reason.VOLUME_NOT_ATTACHED,
+        'AttachVolume.Attach failed for volume "pvc-1" : rpc error: code = Internal desc = maximum number of disks for the '
+        "node is reached",
+        "the node has as many volumes attached as it can: add a node, or move other pods away",
+        patience_s=2 * MINUTE,
+    ),
+    Trouble(
+        Source.POD,
+        "FailedAttachVolume",
+        r"not found|NotFound|does not exist",
+        Reason.VOLUME_NOT_ATTACHED,
+        'AttachVolume.Attach failed for volume "pvc-1" : rpc error: code = NotFound desc = volume vol-1 not found',
+        "the storage does not know the disk: see whether it was deleted there, before anything else is changed",
+        patience_s=MINUTE,
+    ),
+    Trouble(
+        Source.POD,
+        "FailedAttachVolume",
+        r"CSINode .* does not contain driver|driver name .* not found",
+        Reason.VOLUME_NOT_ATTACHED,
+        'AttachVolume.Attach failed for volume "pvc-1" : CSINode node-1 does not contain driver csi.example.com',
+        "the storage driver does not run on that node: see its DaemonSet",
+        patience_s=3 * MINUTE,
+    ),
+    Trouble(
+        Source.POD,
+        "FailedAttachVolume",
+        "",
+        Reason.VOLUME_NOT_ATTACHED,
+        'AttachVolume.Attach failed for volume "pvc-1" : timed out waiting for external-attacher of csi.example.com CSI driver '
+        "to attach volume vol-1",
+        "see the log of the storage driver",
+        patience_s=3 * MINUTE,
+    ),
+)
+
+_MOUNT = (
+    Trouble(
+        Source.POD,
+        "FailedMount",
+        r"failed to sync (configmap|secret) cache",
+        Reason.VOLUME_NOT_MOUNTED,
+        'MountVolume.SetUp failed for volume "config" : failed to sync configmap cache: timed out waiting for the condition',
+        "the node does not get answers from the API server fast enough: see its kubelet",
+        patience_s=5 * MINUTE,
+    ),
+    Trouble(
+        Source.POD,
+        "FailedMount",
+        r'(secret|configmap) "[^"]*" not found|non-existent (secret|config) key',
+        Reason.VOLUME_NOT_MOUNTED,
+        'MountVolume.SetUp failed for volume "certificates" : secret "certificates" not found',
+        "create the object or the key that the message names",
+    ),
+    Trouble(
+        Source.POD,
+        "FailedMount",
+        r"access denied|permission denied|operation not permitted|PermissionDenied",
+        Reason.VOLUME_NOT_MOUNTED,
+        'MountVolume.SetUp failed for volume "library" : mount failed: exit status 32 Output: mount.nfs: access denied by '
+        "server while mounting 192.0.2.1:/photos",
+        "the server refuses the nodes: allow their addresses in its export, or correct the user and password of the share",
+    ),
+    Trouble(
+        Source.POD,
+        "FailedMount",
+        r"bad option|mount program|unknown filesystem type|wrong fs type|executable file not found",
+        Reason.VOLUME_NOT_MOUNTED,
+        'MountVolume.SetUp failed for volume "library" : mount failed: exit status 32 Output: mount: /var/lib/kubelet/x: bad '
+        "option; for several filesystems (e.g. nfs, cifs) you might need a /sbin/mount.<type> helper program.",
+        "the node lacks the program that mounts such volumes: install nfs-common, cifs-utils or the like on each node",
+    ),
+    Trouble(
+        Source.POD,
+        "FailedMount",
+        r"superblock|needs cleaning|fsck|Input/output error|bad magic",
+        Reason.VOLUME_NOT_MOUNTED,
+        "MountVolume.MountDevice failed for volume \"pvc-1\" : 'fsck' found errors on device /dev/vdb but could not correct "
+        "them",
+        "the file system is damaged: copy the disk before anything else, then repair it; nothing must format it",
+    ),
+    Trouble(
+        Source.POD,
+        "FailedMount",
+        r"registered CSI drivers",
+        Reason.VOLUME_NOT_MOUNTED,
+        'MountVolume.MountDevice failed for volume "pvc-1" : kubernetes.io/csi: attacher.MountDevice failed to create newCsi'
+        "DriverClient: driver name csi.example.com not found in the list of registered CSI drivers",
+        "the storage driver does not run on that node: see its DaemonSet",
+        patience_s=3 * MINUTE,
+    ),
+    Trouble(
+        Source.POD,
+        "FailedMount",
+        r"hostPath type check failed",
+        Reason.VOLUME_NOT_MOUNTED,
+        'MountVolume.SetUp failed for volume "library" : hostPath type check failed: /mnt/photos is not a directory',
+        "make the folder on that node, or keep the pod on the node that has it",
+    ),
+    Trouble(
+        Source.POD,
+        "FailedMount",
+        r"connection refused|connection timed out|no route to host|host is down|name or service not known|could(n't| not) resolve"
+        r"|stale file handle|unreachable|temporary failure in name resolution",
+        Reason.VOLUME_NOT_MOUNTED,
+        'MountVolume.SetUp failed for volume "library" : mount failed: exit status 32 Output: mount.nfs: Connection timed out',
+        "the node does not reach the server: see whether that runs, its name, firewalls",
+        patience_s=2 * MINUTE,
+    ),
+    Trouble(
+        Source.POD,
+        "FailedMount",
+        r"no such file or directory|does not exist|doesn't exist|NotFound",
+        Reason.VOLUME_NOT_MOUNTED,
+        'MountVolume.SetUp failed for volume "library" : mount failed: exit status 32 Output: mount.nfs: mounting '
+        "192.0.2.1:/photo failed, reason given by server: No such file or directory",
+        "the server has no such folder or volume: correct the path, or see whether it was deleted",
+    ),
+    Trouble(
+        Source.POD,
+        "FailedMount",
+        r"already mounted|mount point busy|ReadWriteOncePod|in use",
+        Reason.VOLUME_NOT_MOUNTED,
+        'MountVolume.SetUp failed for volume "pvc-1" : rpc error: code = Internal desc = /dev/vdb already mounted or mount '
+        "point busy",
+        "something else on the node uses the volume: end the pod that has it",
+        patience_s=3 * MINUTE,
+    ),
+    Trouble(
+        Source.POD,
+        "FailedMount",
+        r"no space left on device",
+        Reason.VOLUME_NOT_MOUNTED,
+        'MountVolume.SetUp failed for volume "config" : write /var/lib/kubelet/pods/x/..data: no space left on device',
+        "free disk space on the node",
+    ),
+    Trouble(
+        Source.POD,
+        "FailedMount",
+        r"^(?!.*timed out waiting for the condition)(?!.*context deadline exceeded)",
+        Reason.VOLUME_NOT_MOUNTED,
+        'MountVolume.SetUp failed for volume "pvc-1" : rpc error: code = Aborted desc = an operation with the given volume '
+        "already exists",
+        "see the log of the storage driver on that node",
+        patience_s=2 * MINUTE,
+    ),
+    Trouble(
+        Source.POD,
+        "FailedMount",
+        "",
+        Reason.VOLUME_NOT_MOUNTED,
+        "Unable to attach or mount volumes: unmounted volumes=[library], unattached volumes=[], failed to process volumes=[]: "
+        "timed out waiting for the condition",
+        "see the log of the storage driver, and whether the storage answers",
+        patience_s=5 * MINUTE,
+    ),
+    Trouble(
+        Source.POD,
+        "FailedMapVolume",
+        "",
+        Reason.VOLUME_NOT_MOUNTED,
+        'MapVolume.SetUpDevice failed for volume "pvc-1" : rpc error: code = Internal desc = device is busy',
+        "see the log of the storage driver on that node",
+        patience_s=2 * MINUTE,
+    ),
+    Trouble(
+        Source.POD,
+        "FileSystemResizeFailed",
+        "",
+        Reason.VOLUME_NOT_MOUNTED,
+        'MountVolume.NodeExpandVolume failed for volume "pvc-1" : resize of device /dev/vdb failed',
+        "see the log of the storage driver on that node",
+        patience_s=5 * MINUTE,
+    ),
+    Trouble(
+        Source.POD,
+        "VolumePermissionChangeInProgress",
+        "",
+        Reason.VOLUME_NOT_MOUNTED,
+        "Setting volume ownership for family/library and fsGroup set. If the volume has a lot of files then setting volume "
+        "ownership could be slow",
+        "the node goes through all files of the volume, which for a large library takes hours once. To save it the next time, "
+        "set fsGroupChangePolicy: OnRootMismatch in the component's podSecurityContext",
+        patience_s=FOR_EVER,
+        is_quoted=False,
+    ),
+)
+
+_SANDBOX = (
+    Trouble(
+        Source.POD,
+        "FailedCreatePodSandBox",
+        r"no IP addresses available|failed to (assign|allocate).*\bIP\b|no available IP",
+        Reason.POD_NOT_SET_UP,
+        'Failed to create pod sandbox: rpc error: code = Unknown desc = failed to setup network for sandbox "0123456789ab": '
+        'plugin type="host-local" failed (add): failed to allocate for range 0: no IP addresses available in range set',
+        "the node has no address left for a pod: end other pods on it, or give it a larger range",
+        patience_s=2 * MINUTE,
+    ),
+    Trouble(
+        Source.POD,
+        "FailedCreatePodSandBox",
+        r"no runtime for|runtime handler",
+        Reason.POD_NOT_SET_UP,
+        "Failed to create pod sandbox: rpc error: code = Unknown desc = failed to get sandbox runtime: no runtime for "
+        '"nvidia" is configured',
+        "the node lacks the runtime that the pod's RuntimeClass names: install it there, or keep the pod on nodes that have it",
+    ),
+    Trouble(
+        Source.POD,
+        "FailedCreatePodSandBox",
+        r"no space left on device",
+        Reason.POD_NOT_SET_UP,
+        "Failed to create pod sandbox: rpc error: code = Unknown desc = failed to create containerd task: mkdir "
+        "/run/containerd/x: no space left on device",
+        "free disk space on the node",
+    ),
+    Trouble(
+        Source.POD,
+        "FailedCreatePodSandBox",
+        r"network|\bcni\b|plugin type=",
+        Reason.POD_NOT_SET_UP,
+        'Failed to create pod sandbox: rpc error: code = Unknown desc = failed to setup network for sandbox "0123456789ab": '
+        'plugin type="calico" failed (add): error getting ClusterInformation: connection is unauthorized',
+        "see the pods of the network plugin on that node",
+        patience_s=2 * MINUTE,
+    ),
+    Trouble(
+        Source.POD,
+        "FailedCreatePodSandBox",
+        "",
+        Reason.POD_NOT_SET_UP,
+        "Failed to create pod sandbox: rpc error: code = DeadlineExceeded desc = context deadline exceeded",
+        "see the container runtime on that node",
+        patience_s=3 * MINUTE,
+    ),
+    Trouble(
+        Source.POD,
+        "NetworkNotReady",
+        "",
+        Reason.POD_NOT_SET_UP,
+        "network is not ready: container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady "
+        "message:Network plugin returns error: cni plugin not initialized",
+        "see the pods of the network plugin on that node",
+        patience_s=3 * MINUTE,
+    ),
+    Trouble(
+        Source.POD,
+        "FailedPrepareDynamicResources",
+        "",
+        Reason.POD_NOT_SET_UP,
+        "Failed to prepare dynamic resources: prepare dynamic resources: NodePrepareResources failed: no such device",
+        "see the driver of the device on that node",
+        patience_s=2 * MINUTE,
+    ),
+    Trouble(
+        Source.POD,
+        "NodeNotReady",
+        "",
+        Reason.NODE_LOST,
+        "Node is not ready",
+        "the node does not answer: start it, or see to its kubelet and network. If it is off for good, kubectl delete node NODE",
+        patience_s=2 * MINUTE,
+    ),
+    Trouble(
+        Source.POD,
+        "TaintManagerEviction",
+        "",
+        Reason.NODE_LOST,
+        "Marking for deletion Pod family/photos-server-0",
+        "a taint of the node drives the pod away: see kubectl describe node NODE",
+        patience_s=2 * MINUTE,
+        is_quoted=False,
+    ),
+)
+
+_IMAGE_AND_CONTAINER = (
+    Trouble(
+        Source.POD,
+        "Failed",
+        r"pull image|ErrImagePull|ImagePullBackOff|inspect image|ErrImageNeverPull",
+        Reason.IMAGE_PULL_FAILED,
+        'Failed to pull image "ghcr.io/immich-app/immich-server:v9": rpc error: code = NotFound desc = failed to resolve '
+        "reference: not found",
+        "correct the image, name a pull secret in spec.imagePullSecrets, or see to the network of the node",
+    ),
+    Trouble(
+        Source.POD,
+        "Failed",
+        "",
+        Reason.CONTAINER_NOT_STARTED,
+        'Error: failed to prepare subPath for volumeMount "library" of container "server"',
+        "see what the message names",
+        patience_s=MINUTE,
+    ),
+    Trouble(
+        Source.POD,
+        "InspectFailed",
+        "",
+        Reason.IMAGE_PULL_FAILED,
+        'Failed to apply default image tag "Nope:": couldn\'t parse image name "Nope:": invalid reference format',
+        "correct the image",
+    ),
+    Trouble(
+        Source.POD,
+        "BackOff",
+        r"pulling image",
+        Reason.IMAGE_PULL_FAILED,
+        'Back-off pulling image "ghcr.io/immich-app/immich-server:v9"',
+        "correct the image, name a pull secret in spec.imagePullSecrets, or see to the network of the node",
+    ),
+    Trouble(
+        Source.POD,
+        "Pulling",
+        "",
+        Reason.WAITING_FOR_ROLLOUT,
+        'Pulling image "ghcr.io/immich-app/immich-machine-learning:v3.1.0-cuda"',
+        "some images have several gigabytes; if it takes too long, see network and disk of the node",
+        patience_s=FOR_EVER,
+    ),
+    Trouble(
+        Source.POD,
+        "FailedPostStartHook",
+        "",
+        Reason.CONTAINER_NOT_STARTED,
+        "PostStartHook failed",
+        "see the container's lifecycle",
+    ),
+    Trouble(
+        Source.POD,
+        "Unhealthy",
+        r"^Startup probe",
+        Reason.PROBE_FAILING,
+        'Startup probe failed: Get "http://10.244.0.7:2283/api/server/ping": dial tcp 10.244.0.7:2283: connect: connection '
+        "refused",
+        "a first start and one of a newer version take their time, for migrations and indexes; see the log of the container",
+        patience_s=HOUR,
+        quiet_s=2 * MINUTE,
+    ),
+    Trouble(
+        Source.POD,
+        "Unhealthy",
+        r"^Readiness probe",
+        Reason.PROBE_FAILING,
+        "Readiness probe failed: HTTP probe failed with statuscode: 500",
+        "see the log of the container",
+        patience_s=10 * MINUTE,
+        quiet_s=MINUTE,
+    ),
+    Trouble(
+        Source.POD,
+        "Unhealthy",
+        "",
+        Reason.PROBE_FAILING,
+        "Liveness probe failed: command timed out: pg_isready timed out after 5s",
+        "see the log of the container, and whether the node has enough CPU, memory and disk",
+        patience_s=10 * MINUTE,
+        quiet_s=MINUTE,
+    ),
+)
+
+_STATUS = (
+    Trouble(
+        Source.STATUS,
+        "Evicted",
+        r"ephemeral-storage|local ephemeral|EmptyDir|nodefs|imagefs|inodes",
+        Reason.POD_EVICTED,
+        "The node was low on resource: ephemeral-storage. Threshold quantity: 10Gi, available: 3Gi.",
+        "free disk space on the node, or raise ephemeral-storage in the component's resources",
+        patience_s=2 * MINUTE,
+    ),
+    Trouble(
+        Source.STATUS,
+        "Evicted",
+        r"memory",
+        Reason.POD_EVICTED,
+        "The node was low on resource: memory. Threshold quantity: 100Mi, available: 52Mi. Container server was using 3Gi, "
+        "request is 0, has larger consumption of memory.",
+        "give the component as much memory in resources.requests as it uses, or the node more of it",
+        patience_s=2 * MINUTE,
+    ),
+    Trouble(
+        Source.STATUS,
+        "Evicted",
+        "",
+        Reason.POD_EVICTED,
+        "The node had condition: [PIDPressure].",
+        "see kubectl describe node NODE",
+        patience_s=2 * MINUTE,
+    ),
+    Trouble(
+        Source.STATUS,
+        "NodeShutdown",
+        "",
+        Reason.POD_EVICTED,
+        "Pod was terminated in response to imminent node shutdown.",
+        "start the node again, or give the pod another one",
+        patience_s=5 * MINUTE,
+    ),
+    Trouble(
+        Source.STATUS,
+        "Terminated",
+        "",
+        Reason.POD_EVICTED,
+        "Pod was terminated in response to imminent node shutdown.",
+        "start the node again, or give the pod another one",
+        patience_s=5 * MINUTE,
+    ),
+    Trouble(
+        Source.STATUS,
+        "OutOf*",
+        "",
+        Reason.POD_EVICTED,
+        "Pod was rejected: Node didn't have enough resource: memory, requested: 4294967296, used: 1073741824, capacity: "
+        "4119732224",
+        "lower the requests in the component's resources, or add a node",
+        patience_s=2 * MINUTE,
+    ),
+    Trouble(
+        Source.STATUS,
+        "NodeAffinity",
+        "",
+        Reason.POD_EVICTED,
+        "Pod was rejected: Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector",
+        "correct nodeSelector or affinity of the component, or label a node",
+        patience_s=2 * MINUTE,
+    ),
+    Trouble(
+        Source.STATUS,
+        "UnexpectedAdmissionError",
+        "",
+        Reason.POD_EVICTED,
+        "Pod was rejected: Allocate failed due to no healthy devices present; cannot allocate unhealthy devices "
+        "nvidia.com/gpu, which is unexpected",
+        "see the device plugin on that node",
+        patience_s=2 * MINUTE,
+    ),
+    Trouble(
+        Source.STATUS,
+        "Preempt*",
+        "",
+        Reason.POD_EVICTED,
+        "Preempted in order to admit critical pod",
+        "give the component a higher priority, or the cluster another node",
+        patience_s=2 * MINUTE,
+    ),
+    Trouble(
+        Source.STATUS,
+        "NodeLost",
+        "",
+        Reason.NODE_LOST,
+        "Node node-1 which was running pod photos-server-0 is unresponsive",
+        "the node does not answer: start it, or see to its kubelet and network. If it is off for good, kubectl delete node NODE",
+        patience_s=2 * MINUTE,
+    ),
+)
+
+_PULLS = (
+    (
+        r"does not exist or may require",
+        "pull access denied, repository does not exist or may require authorization",
+        "the registry has no such image, or wants a pull secret in spec.imagePullSecrets",
+    ),
+    (
+        r"no match for platform|exec format error",
+        "no match for platform in manifest: not found",
+        "the image is not made for the processor of that node",
+    ),
+    (
+        r"not found|manifest unknown|does not exist",
+        "failed to resolve reference: ghcr.io/immich-app/immich-server:v9: not found",
+        "the registry has no such image or tag",
+    ),
+    (
+        r"unauthorized|denied|authentication|forbidden",
+        "unexpected status from HEAD request to https://registry.example.com/v2/x: 401 Unauthorized",
+        "the registry refuses access; name a pull secret in spec.imagePullSecrets",
+    ),
+    (
+        r"toomanyrequests|rate limit",
+        "429 Too Many Requests - Server message: toomanyrequests: You have reached your pull rate limit",
+        "the registry limits the rate of pulls; name a pull secret in spec.imagePullSecrets",
+    ),
+    (
+        r"x509|tls: |HTTP response to HTTPS client",
+        "tls: failed to verify certificate: x509: certificate signed by unknown authority",
+        "the node does not trust the certificate of the registry; make it known to the container runtime there",
+    ),
+    (
+        r"no space left on device",
+        "failed to extract layer: write /var/lib/containerd/x: no space left on device",
+        "free disk space on the node",
+    ),
+    (
+        r"no such host|dial tcp|timeout|deadline exceeded|connection refused|connection reset",
+        "failed to do request: dial tcp: lookup ghcr.io on 10.96.0.10:53: no such host",
+        "the registry can't be reached from the node",
+    ),
+    (
+        r"InvalidImageName|invalid reference",
+        "couldn't parse image name: invalid reference format",
+        "the reference is malformed",
+    ),
+    ("", "Back-off pulling image", "check the name, spec.imagePullSecrets and the registry"),
+)
+
+_STARTS = (
+    (
+        r"exec format error",
+        "failed to create containerd task: exec format error",
+        "the image is not made for the processor of that node",
+    ),
+    (
+        r"run as root|non-numeric user|runAsNonRoot",
+        "container has runAsNonRoot and image will run as root",
+        "set runAsUser in the component's podSecurityContext",
+    ),
+    (
+        r"subPath",
+        'failed to prepare subPath for volumeMount "library" of container "server"',
+        "see whether the folder is there, and who may read it",
+    ),
+    (
+        r"minimum memory|memory limit",
+        "Error response: minimum memory limit allowed is 6MB",
+        "raise the memory limit in the component's resources",
+    ),
+    (
+        r"executable file not found|no such file or directory",
+        'exec: "bash": executable file not found in $PATH',
+        "the image lacks a program or a file: see whether it is the image that the component needs",
+    ),
+    (
+        r"secret|configmap",
+        'secret "db" not found',
+        "create what the message names, or correct the reference",
+    ),
+    ("", "context deadline exceeded", "see what the message names"),
+)
+
+_ENDINGS = (
+    ("OOMKilled", "137", "it needs a higher memory limit in resources"),
+    ("StartError", "128", "the image lacks the program, or is made for another processor"),
+    ("ContainerCannotRun", "127", "the image lacks the program, or is made for another processor"),
+    (
+        "exit code 132",
+        "132",
+        "the processor lacks instructions that the program uses, as old ones and some virtual machines do",
+    ),
+    ("exit code 139", "139", "the program crashed: see whether the image fits the processor"),
+)
+
+TROUBLES: tuple[Trouble, ...] = (
+    *(
+        Trouble(Source.SCHEDULER, "FailedScheduling", words, Reason.POD_UNSCHEDULABLE, example, advice)
+        for words, example, advice in _SCHEDULER
+    ),
+    *_CLAIM,
+    *_ATTACH,
+    *_MOUNT,
+    *_SANDBOX,
+    *_IMAGE_AND_CONTAINER,
+    *_STATUS,
+    *(
+        Trouble(Source.CONTAINER, "ErrImagePull", words, Reason.IMAGE_PULL_FAILED, example, advice, is_quoted=False)
+        for words, example, advice in _PULLS
+    ),
+    *(
+        Trouble(Source.CONTAINER, "CreateContainerError", words, Reason.CONTAINER_NOT_STARTED, example, advice)
+        for words, example, advice in _STARTS
+    ),
+    *(
+        Trouble(Source.CONTAINER, sign, "", Reason.CRASH_LOOPING, code, advice, is_quoted=False)
+        for sign, code, advice in _ENDINGS
+    ),
+)
+
+_ROWS: dict[Source, list[tuple[Trouble, re.Pattern[str]]]] = {
+    source: [(row, re.compile(row.words, re.IGNORECASE)) for row in TROUBLES if row.source is source]
+    for source in Source
+}
+
+
+def recognise(source: Source, sign: str, message: str) -> Trouble | None:
+    """The first row that fits; None when the sign is none of the table's, such as one that tells of success."""
+    return next((row for row, words in _ROWS[source] if _is_sign(sign, row.sign) and words.search(message)), None)
+
+
+def _is_sign(sign: str, known: str) -> bool:
+    return sign.startswith(known[:-1]) if known.endswith("*") else sign == known

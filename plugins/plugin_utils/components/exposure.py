@@ -8,7 +8,8 @@ from typing import Any
 
 from ..kube.difference import needs_apply
 from ..kube.kinds import named
-from ..kube.values import Manifest, dig, without_none
+from ..kube.timestamps import seconds_of
+from ..kube.values import Manifest, dig, in_one_line, without_none
 from ..spec import names
 from ..spec.fields import IngressPath
 from ..spec.names import Component
@@ -178,25 +179,76 @@ def route(instance: Instance) -> Manifest:
 
 
 def url(live_route: Manifest | None, live_ingress: Manifest | None) -> str:
-    """Where people reach the instance: Route host, first Ingress host, the load balancer's address, or ""."""
-    if live_route:
+    """Where people reach the instance: Route host, first Ingress host, the load balancer's address, or "".
+
+    An Ingress is served once its controller has written an address to its status, a Route unless its router refuses it.
+    """
+    if live_route and not _refused(live_route):
         host = dig(live_route, "spec", "host") or next(
             (entry["host"] for entry in dig(live_route, "status", "ingress", default=[]) if entry.get("host")), ""
         )
         if host:
             path = dig(live_route, "spec", "path", default="")
             return f"{'https' if dig(live_route, 'spec', 'tls') else 'http'}://{host}{path.rstrip('/')}"
-    if live_ingress:
+    if live_ingress and (address := _address(live_ingress)):
         hosts = [rule.get("host") or "" for rule in dig(live_ingress, "spec", "rules", default=[])]
         host = next((name for name in hosts if name and not name.startswith("*")), "")  # a wildcard is no address
         tls = dig(live_ingress, "spec", "tls", default=[])
         if host:
             return f"{'https' if any(_covers(entry, host) for entry in tls) else 'http'}://{host}"
-        for entry in dig(live_ingress, "status", "loadBalancer", "ingress", default=[]):
-            address = entry.get("hostname") or entry.get("ip") or ""
-            if address:
-                return f"{'https' if tls else 'http'}://{f'[{address}]' if ':' in address else address}"
+        return f"{'https' if tls else 'http'}://{f'[{address}]' if ':' in address else address}"
     return ""
+
+
+ADDRESS_WITHIN_S = 60.0
+"""How long a controller may take to give an Ingress an address."""
+
+
+def unserved(live_route: Manifest | None, live_ingress: Manifest | None) -> list[tuple[str, float]]:
+    """[(message, when it begins to be worth one, in seconds since the epoch)] of the Ingress and the Route that nobody serves."""
+    found = []
+    if live_route and (refused := _refused(live_route)):
+        name = live_route["metadata"]["name"]
+        words = in_one_line(f"{refused.get('reason') or ''}: {refused.get('message') or ''}")
+        found.append((f"Route {name} is refused by its router: {words}; change spec.server.route as it says", 0.0))
+    if live_ingress and not _address(live_ingress):
+        metadata = live_ingress["metadata"]
+        what = f"Ingress {metadata['name']}"
+        class_ = dig(live_ingress, "spec", "ingressClassName") or dig(metadata, "annotations", CLASS_ANNOTATION)
+        if class_:
+            made = seconds_of(metadata.get("creationTimestamp")) or 0.0
+            message = (
+                f"{what} has no address: the controller of the class {class_} has given it none; see whether it runs, and "
+                "what its log says of the Ingress"
+            )
+            found.append((message, made + ADDRESS_WITHIN_S))
+        else:
+            message = (
+                f"{what} is served by nobody: it names no class, and the cluster had no default one when it was made; set "
+                "spec.server.ingress.ingressClassName to one that kubectl get ingressclass shows"
+            )
+            found.append((message, 0.0))
+    return found
+
+
+CLASS_ANNOTATION = "kubernetes.io/ingress.class"
+"""What named the class before Kubernetes 1.18; some controllers still go by it."""
+
+
+def _address(live_ingress: Manifest) -> str:
+    """What its controller says that it is reached at; "" while nobody serves it."""
+    entries = dig(live_ingress, "status", "loadBalancer", "ingress", default=[])
+    return next((str(found) for entry in entries if (found := entry.get("hostname") or entry.get("ip"))), "")
+
+
+def _refused(live_route: Manifest) -> Mapping[str, Any] | None:
+    """The condition by which the only router, or each of several, refuses it; None where one does not."""
+    answers: list[Mapping[str, Any]] = [
+        next((one for one in entry.get("conditions") or () if one.get("type") == "Admitted"), {})
+        for entry in dig(live_route, "status", "ingress", default=[])
+    ]
+    is_refused = answers and all(answer.get("status") == "False" for answer in answers)
+    return answers[0] if is_refused else None
 
 
 def _covers(tls: Mapping[str, Any], host: str) -> bool:

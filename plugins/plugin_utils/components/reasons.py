@@ -68,6 +68,7 @@ class Reason(StrEnum):
     CLAIM_IN_USE = "ClaimInUse"
     ROUTE_UNAVAILABLE = "RouteUnavailable"
     FIELD_REWRITTEN = "FieldRewritten"
+    NOT_SERVED = "NotServed"
 
 
 class Effect(StrEnum):

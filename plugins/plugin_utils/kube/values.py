@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, TypeAlias
@@ -77,6 +78,19 @@ def values_at(value: Any, path: str) -> list[str]:
         if step.endswith("[]"):
             found = [item for items in found if isinstance(items, list) for item in items]
     return [item for item in found if isinstance(item, str) and item]
+
+
+def in_one_line(text: str, limit: int = 300) -> str:
+    """What others wrote, as a part of a message: in one line of at most `limit` characters, and without any that a terminal
+    could take for a command, which are written out as \\x1b."""
+    found = "".join(_visible(character) for character in " ".join(text.split()))
+    return found if len(found) <= limit else f"{found[: limit - 1]}…"
+
+
+def _visible(character: str) -> str:
+    if unicodedata.category(character) not in ("Cc", "Cf", "Co", "Cs"):
+        return character
+    return character.encode("unicode_escape").decode()
 
 
 def is_deeper(value: Any, levels: int) -> bool:

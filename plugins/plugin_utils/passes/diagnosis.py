@@ -7,7 +7,6 @@ Read off its pods and claims, and their Events where these do not tell. What the
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -15,7 +14,7 @@ from ..components.reasons import Reason
 from ..kube.readiness import has_ended
 from ..kube.refusals import advice, readable
 from ..kube.timestamps import minute_of, seconds_of
-from ..kube.values import Manifest, dig
+from ..kube.values import Manifest, dig, in_one_line
 from ..spec.names import LOOK_AT_LIBRARY, LOOK_AT_VOLUME
 from . import cluster_events
 from .troubles import FOR_EVER, HOUR, MINUTE, TROUBLES, Source, Trouble, recognise
@@ -116,7 +115,7 @@ def _causes_in_status(workload: Manifest, pod: Manifest, written: Written) -> It
             message = condition.get("message", "")
             row = recognise(Source.SCHEDULER, "FailedScheduling", message)
             if row and not _WAITS_FOR_VOLUME.search(message):
-                yield Cause(row.reason, f"{where}: no node takes its pod: {_shortened(message)}; {row.advice}")
+                yield Cause(row.reason, f"{where}: no node takes its pod: {in_one_line(message)}; {row.advice}")
     status = pod.get("status") or {}
     for container in (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())):
         cause = _container_cause(where, pod, container, _Told.of(workload, container["name"], written))
@@ -373,7 +372,7 @@ def _refusals(where: str, workload: Manifest, refusal: str) -> Iterable[Cause]:
     for text in (*told, *filter(None, [refusal])):
         remedy = advice(text, dig(workload, "metadata", "namespace", default=""))
         message = re.sub(r'pods? "[^"]*"', "its pod", readable(text.partition(" failed error: ")[2] or text))
-        said = _shortened(message).rstrip(".")
+        said = in_one_line(message).rstrip(".")
         yield Cause(
             Reason.POD_REFUSED, f"{where}: the API server refuses its pods: {said}{f'. {remedy}' if remedy else ''}"
         )
@@ -426,21 +425,9 @@ def _without_ids(message: str, subject: Manifest) -> str:
     """A message less what differs from one attempt or pod to the next."""
     name = dig(subject, "metadata", "name")
     text = message.replace(name, "POD") if name and "containers" in (subject.get("spec") or {}) else message
-    return _shortened(_RANDOM.sub(lambda found: found["kept"] or "ID", text))
+    return in_one_line(_RANDOM.sub(lambda found: found["kept"] or "ID", text))
 
 
 _UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _RANDOM = re.compile(rf"(?P<kept>pvc-{_UUID})|(?<![0-9A-Za-z])(?:{_UUID}|[0-9a-f]{{12,}})(?:_\d+)?(?![0-9A-Za-z])")
 """Ids of containers and pods, the latter with the number of the attempt. Those of volumes (pvc-...) are kept."""
-
-
-def _shortened(message: str, limit: int = 300) -> str:
-    """In one line, with what a terminal could take for a command written out as \\x1b, and cut to `limit` characters."""
-    text = "".join(_visible(character) for character in " ".join(message.split()))
-    return text if len(text) <= limit else f"{text[: limit - 1]}…"
-
-
-def _visible(character: str) -> str:
-    if unicodedata.category(character) not in ("Cc", "Cf", "Co", "Cs"):
-        return character
-    return character.encode("unicode_escape").decode()

@@ -86,6 +86,7 @@ def report(plan: Mapping[str, Any], outcome: Mapping[str, Any], seen: Mapping[st
     view = _View(instance, live, pods, notices, results, seen)
     workloads = registry.workloads()
     components = {component: view.component_condition(component) for component in workloads}
+    notices += view.warnings_of_exposure()
     errors = [result["error"] for result in results if result.get("error")]
     conditions = [*_summary(components, notices, errors), *components.values()]
     status = {
@@ -224,8 +225,22 @@ class _View:
         return Condition(condition_type, False, cause.reason, cause.message, cause.heals(self.now))
 
     def url(self) -> str:
+        return exposure.url(*self._exposing())
+
+    def warnings_of_exposure(self) -> list[Notice]:
+        """That nobody serves the Ingress or the Route, once their controllers have had time for it."""
+        found = exposure.unserved(*self._exposing())
+        self.look_again_in += [begins - self.now for _unused, begins in found if begins > self.now]
+        return [
+            Notice(Component.SERVER, Effect.WARNS, Reason.NOT_SERVED, message)
+            for message, begins in found
+            if begins <= self.now
+        ]
+
+    def _exposing(self) -> tuple[Manifest | None, Manifest | None]:
+        """Route and Ingress."""
         name = names.workload_name(self.instance.name, Component.SERVER)
-        return exposure.url(self.live.get(("Route", name)), self.live.get(("Ingress", name)))
+        return self.live.get(("Route", name)), self.live.get(("Ingress", name))
 
     def _hindrance(self, component: Component) -> tuple[Reason, str] | None:
         """What keeps the component from being what the custom resource says: a blocking notice or a refused write."""

@@ -83,19 +83,34 @@ def test_an_ingress_is_as_written_and_leads_to_the_server(instances):
     assert url(instances) == f"http://{HOST}", "its host is not among those with TLS"
 
 
-def test_the_address_follows_the_ingress(instances):
+def test_an_ingress_that_nobody_serves_has_no_url_but_a_reason(instances):
     instances.create(ingress(HOST))
+
+    warning = instances.wait_condition("Warning", "NotServed")
+
+    assert "Ingress photos-server is served by nobody: it names no class" in warning["message"]
+    assert url(instances) == ""
+    instances.wait_ready()
+
+    instances.change(ingress(HOST, ingressClassName="nginx"))
+
+    instances.wait_condition("Warning", "NoWarnings")
+    instances.wait("the address of the host", lambda: url(instances) == f"http://{HOST}")
+
+
+def test_the_address_follows_the_ingress(instances):
+    instances.create(ingress(HOST, ingressClassName="nginx"))
     instances.wait("the address of the host", lambda: url(instances) == f"http://{HOST}")
 
     instances.change(ingress(HOST, tls=[{"hosts": [HOST], "secretName": "certificate"}]))
     instances.wait("https when TLS covers the host", lambda: url(instances) == f"https://{HOST}")
 
     instances.change({"server": {"ingress": {"hosts": [{"paths": [{"path": "/"}]}], "tls": None}}})
-    instances.wait("no address while there is no host", lambda: url(instances) == "")
+    instances.wait("the load balancer's address without a host", lambda: url(instances) == "http://192.0.2.80")
 
     address = {"status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.7"}]}}}
     instances.api.merge_patch("Ingress", "photos-server", instances.namespace, address, subresource="status")
-    instances.wait("the load balancer's address", lambda: url(instances) == "http://192.0.2.7")
+    instances.wait("another address of the load balancer", lambda: url(instances) == "http://192.0.2.7")
 
     instances.change({"server": {"ingress": {"enabled": False}}})
     instances.wait("no Ingress", lambda: instances.get("Ingress", "photos-server") is None)

@@ -95,7 +95,10 @@ def test_the_custom_example_has_its_library_its_ingress_and_its_url(instances):
     assert ingress["metadata"]["annotations"]["nginx.ingress.kubernetes.io/proxy-body-size"] == "0"
     assert ingress["spec"]["ingressClassName"] == "nginx"
     assert [rule["host"] for rule in ingress["spec"]["rules"]] == ["my-immich.example.com"]
-    assert cr["status"]["url"] == "http://my-immich.example.com"
+    instances.wait(
+        "its URL, once the Ingress has an address",
+        lambda: instances.get("Immich", cr["metadata"]["name"])["status"]["url"] == "http://my-immich.example.com",
+    )
 
 
 @pytest.mark.every_core

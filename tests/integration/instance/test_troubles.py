@@ -94,7 +94,7 @@ def test_what_keeps_a_pod_or_a_volume_from_getting_going_is_told_with_what_to_do
     assert "Multi-Attach" not in degraded, "time may heal it: Kubernetes takes the volume away from a node that is gone"
 
     good = {"image": "fine:1"}
-    instances.change({"server": good, "valkey": good, "postgres": good, "machineLearning": {"persistence": None}})
+    instances.change({"server": good, "valkey": good, "postgres": good})
 
     instances.wait("all but the claim heals", lambda: instances.condition("PostgresReady").get("status") == "True")
     instances.wait("the server is ready", lambda: instances.condition("ServerReady").get("status") == "True")

@@ -298,6 +298,7 @@ class TestWithTheKind:
                 "immich_name": "photos", "immich_namespace": namespace, "immich_wait": True, "immich_wait_timeout": 120,
                 "immich_spec": {"server": {"ingress": {
                     "enabled": True, "hosts": [{"host": "photos.example.com", "paths": [{"path": "/"}]}],
+                    "ingressClassName": "nginx",
                 }}},
             },
         )  # fmt: skip

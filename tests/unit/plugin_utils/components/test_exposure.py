@@ -3,11 +3,12 @@
 
 import pytest
 
-from ansible_collections.media.immich.plugins.plugin_utils.components.exposure import url
+from ansible_collections.media.immich.plugins.plugin_utils.components.exposure import unserved, url
 from support.instances import (
     a_cr,
     a_secret,
     an_instance_at_work,
+    condition,
     deletions,
     environment,
     found,
@@ -241,16 +242,32 @@ def test_a_route_whose_api_is_there_again_is_made_again():
     assert deletions(plan_for(a_cr(), live, route=True)) == []
 
 
-def a_route(host=None, *, status=None, path=None, tls=True):
+def a_route(host=None, *, status=None, path=None, tls=True, routers=()):
     spec = {"host": host, "path": path, "tls": {"termination": "edge"} if tls else None}
-    return {"spec": spec, "status": {"ingress": [{"host": status}] if status else []}}
-
-
-def an_ingress(*hosts, tls=(), addresses=()):
+    answers = [{"conditions": [{"type": "Admitted", **router}]} for router in routers]
     return {
-        "spec": {"rules": [{"host": host} if host else {} for host in hosts], "tls": list(tls)},
+        "kind": "Route",
+        "metadata": {"name": "photos-server"},
+        "spec": spec,
+        "status": {"ingress": [*([{"host": status}] if status else []), *answers]},
+    }
+
+
+SERVED = ({"ip": "192.0.2.1"},)
+MADE, MADE_AT = 1_800_000_000.0, "2027-01-15T08:00:00Z"
+
+
+def an_ingress(*hosts, tls=(), addresses=SERVED, **fields):
+    annotations = fields.pop("annotations", {})
+    return {
+        "kind": "Ingress",
+        "metadata": {"name": "photos-server", "creationTimestamp": MADE_AT, "annotations": annotations},
+        "spec": {"rules": [{"host": host} if host else {} for host in hosts], "tls": list(tls), **fields},
         "status": {"loadBalancer": {"ingress": list(addresses)}},
     }
+
+
+REFUSED = {"status": "False", "reason": "HostAlreadyClaimed", "message": "route other already exposes photos.apps"}
 
 
 CERT = {"secretName": "cert"}
@@ -268,6 +285,14 @@ CERT = {"secretName": "cert"}
         pytest.param(
             a_route(), an_ingress("photos.example.com"), "http://photos.example.com", id="route-without-host-yet"
         ),
+        pytest.param(a_route("photos.apps", routers=[REFUSED]), None, "", id="route-refused-by-its-router"),
+        pytest.param(
+            a_route("photos.apps", routers=[REFUSED, {"status": "True"}]),
+            None,
+            "https://photos.apps",
+            id="route-refused-by-one-of-two-routers",
+        ),
+        pytest.param(None, an_ingress("a.example.com", addresses=()), "", id="served-by-nobody"),
         pytest.param(None, an_ingress("a.example.com", "b.example.com"), "http://a.example.com", id="first-host"),
         pytest.param(None, an_ingress(None, "b.example.com"), "http://b.example.com", id="first-rule-with-a-host"),
         pytest.param(
@@ -336,6 +361,76 @@ def test_the_address_is_the_best_one_there_is(route, ingress, expected):
     ],
 )
 def test_the_status_tells_the_address(spec, expected):
-    live = an_instance_at_work(a_cr(with_ingress()) if spec else a_cr())
+    live = with_exposed(an_ingress("photos.example.com")) if spec else an_instance_at_work(a_cr())
 
     assert report_for(a_cr(spec), live)["status"]["url"] == expected
+
+
+def with_exposed(ingress):
+    """An instance at work whose Ingress has the metadata, the class and the status of this one."""
+    made = an_instance_at_work(a_cr(with_ingress()))
+    return [
+        {
+            **one,
+            "metadata": {**one["metadata"], **ingress["metadata"]},
+            "spec": {
+                **one["spec"],
+                **{key: ingress["spec"][key] for key in ingress["spec"] if key == "ingressClassName"},
+            },
+            "status": ingress["status"],
+        }
+        if one["kind"] == "Ingress"
+        else one
+        for one in made
+    ]
+
+
+@pytest.mark.parametrize(
+    ("ingress", "after_s", "told", "again"),
+    [
+        pytest.param(
+            an_ingress("photos.example.com", addresses=()),
+            1,
+            "Ingress photos-server is served by nobody: it names no class, and the cluster had no default one when it was "
+            "made; set spec.server.ingress.ingressClassName",
+            None,
+            id="no-class",
+        ),
+        pytest.param(
+            an_ingress("photos.example.com", addresses=(), ingressClassName="nginx"), 20, "", "40s", id="being-served"
+        ),
+        pytest.param(
+            an_ingress("photos.example.com", addresses=(), ingressClassName="nginx"),
+            61,
+            "Ingress photos-server has no address: the controller of the class nginx has given it none",
+            None,
+            id="no-address",
+        ),
+        pytest.param(
+            an_ingress("photos.example.com", addresses=(), annotations={"kubernetes.io/ingress.class": "traefik"}),
+            61,
+            "the controller of the class traefik",
+            None,
+            id="class-by-annotation",
+        ),
+        pytest.param(an_ingress("photos.example.com"), 61, "", None, id="served"),
+    ],
+)
+def test_an_ingress_that_nobody_serves_is_a_warning_that_leaves_the_instance_ready(ingress, after_s, told, again):
+    result = report_for(a_cr(with_ingress()), with_exposed(ingress), now=MADE + after_s)
+
+    warning = condition(result, "Warning")
+    assert (warning["status"], warning["reason"]) == (("True", "NotServed") if told else ("False", "NoWarnings"))
+    assert told in warning["message"]
+    assert result["status"]["url"] == ("" if told or again else "http://photos.example.com")
+    assert (result["status"]["ready"], result["requeue_after"]) == (True, again)
+
+
+def test_what_a_router_says_against_a_route_is_told():
+    [(message, begins)] = unserved(a_route("photos.apps", routers=[REFUSED]), None)
+
+    assert message == (
+        "Route photos-server is refused by its router: HostAlreadyClaimed: route other already exposes photos.apps; change "
+        "spec.server.route as it says"
+    )
+    assert begins == 0.0

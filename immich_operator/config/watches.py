@@ -99,6 +99,8 @@ class Watch:
     references: tuple[Reference, ...] = ()
     former_finalizer: str | None = None
     """Left by a predecessor; an object that is being deleted and waits for it gets a pass, in which the role frees it."""
+    announce: bool = False
+    """The role gives each object conditions, Ready among them; until it has, the loop says that Ready is unknown."""
     identity_only: bool = False
     """The role reads the object itself: it is told which one, and not what is in it. See docs/explanation/architecture.md."""
 
@@ -183,6 +185,7 @@ def _watch(entry: Entry, search: RoleSearch) -> Watch | None:
         dependents=_dependents(entry),
         references=_references(entry),
         former_finalizer=entry.text("formerFinalizer") or None,
+        announce=entry.boolean("announce", default=False),
         identity_only=entry.boolean("identityOnly", default=False),
     )
     entry.anything("blacklist")  # concerns the Operator SDK's proxy, which does not exist here

@@ -17,6 +17,7 @@ from immich_operator.kube.resources import Manifest, mapping
 
 REFUSED_REASON: Final = "SpecInvalid"
 REFUSED: Final = "no play was run: "  # how the messages of `refused` begin
+ANNOUNCED: Final = ("WaitingForRollout", "the first play has not ended yet")  # reason and message
 _VOLATILE: Final = "completion"  # time of the last run: differs in every pass, so it alone is no reason to write
 
 Condition = dict[str, Any]
@@ -50,11 +51,19 @@ def failed(status: Mapping[str, Any], message: str, now: float) -> list[Conditio
     return finished(status, PlayResult(status="error", rc=None, failures=(message,)), now)
 
 
+def announced(status: Mapping[str, Any], now: float) -> list[Condition]:
+    """Conditions of an object that has none yet: without any, tools take it for one that is done (kstatus)."""
+    conditions = _of(status)
+    if conditions:
+        return conditions
+    return _set(conditions, "Ready", "Unknown", *ANNOUNCED, now)
+
+
 def refused(status: Mapping[str, Any], message: str, generation: object, now: float) -> list[Condition]:
     """Conditions of an object that no play may be given, in the place of the role that keeps the status itself."""
     conditions = _of(status)
     more = {"observedGeneration": generation} if generation else {}
-    for type_, value in (("Ready", "False"), ("Degraded", "True")):
+    for type_, value in (("Ready", "False"), ("Degraded", "True"), ("Reconciling", "False"), ("Stalled", "True")):
         conditions = _set(conditions, type_, value, REFUSED_REASON, REFUSED + message, now, more)
     return conditions
 
@@ -67,11 +76,14 @@ def without_refusal(status: Mapping[str, Any]) -> list[Condition]:
 def patch(cr: Manifest, conditions: list[Condition], *, unready: bool = False) -> Manifest | None:
     """Merge patch of the status subresource, None when nothing has changed.
 
-    `unready`: a boolean `ready` beside the conditions must not contradict them. The resource version guards the list:
-    conditions that somebody else wrote meanwhile must not be lost.
+    `unready`: a boolean `ready` and an `observedGeneration` beside the conditions must not contradict them. The resource
+    version guards the list: conditions that somebody else wrote meanwhile must not be lost.
     """
     present = mapping(cr.get("status"))
-    summary = {"ready": False} if unready and present.get("ready") is True else {}
+    summary: Manifest = {"ready": False} if unready and present.get("ready") is True else {}
+    generation = mapping(cr.get("metadata")).get("generation")
+    if unready and present.get("observedGeneration", generation) != generation:
+        summary["observedGeneration"] = generation
     if _of(present) == conditions and not summary:
         return None
     version = mapping(cr.get("metadata")).get("resourceVersion")

@@ -43,6 +43,8 @@ class StatusWriter:
             and conditions.patch(cr, conditions.running(mapping(cr.get("status")), self._wall())) is not None
         ):
             self._write(cr, lambda present: conditions.running(present, self._wall()))
+        elif self._watch.announce and not mapping(cr.get("status")).get("conditions"):
+            self._write(cr, lambda present: conditions.announced(present, self._wall()))
 
     def finished(self, cr: Manifest, result: PlayResult) -> None:
         """A play has ended."""

@@ -150,8 +150,11 @@ def _unread_status(cr: Manifest | None, problem: str) -> dict[str, Any] | None:
     if cr is None or dig(cr, "metadata", "deletionTimestamp"):
         return None
     status = cr.get("status") or {}
-    types = ["Degraded"] if status.get("conditions") else ["Ready", "Degraded"]
-    conditions = [Condition(type_, type_ == "Degraded", Reason.READ_FAILED, problem) for type_ in types]
+    is_new = not any(
+        entry.get("type") == "Ready" and entry.get("status") != "Unstatus" for entry in status.get("conditions") or ()
+    )
+    types = [*(["Ready"] if is_new else []), "Degraded", "Reconciling", "Stalled"]
+    conditions = [Condition(type_, type_ in ("Degraded", "Stalled"), Reason.READ_FAILED, problem) for type_ in types]
     flags = ("ready", *(workload.flag for workload in registry.workloads().values()))
     return {
         **{flag: False for flag in flags if flag not in status},
@@ -290,7 +293,11 @@ def _is_needed(result: Mapping[str, Any]) -> bool:
 def _summary(
     components: Mapping[Component, Condition], notices: Iterable[Notice], errors: Iterable[str]
 ) -> list[Condition]:
-    """The conditions Ready, Progressing, Degraded and Warning. What no component's condition tells is in Degraded."""
+    """The conditions of the whole instance. What no component's condition tells is in Degraded.
+
+    Reconciling and Stalled say the same as Progressing and Degraded to tools that go by kstatus: Flux, cli-utils, kpt. For
+    them something is either on its way or stuck, so what is stuck is not on its way.
+    """
     waiting = {component: condition for component, condition in components.items() if not condition.is_true}
     failing = {component: condition for component, condition in waiting.items() if not condition.needs_nobody}
     moving = {component: condition for component, condition in waiting.items() if condition.needs_nobody}
@@ -319,17 +326,24 @@ def _summary(
         )
     else:
         progressing = Condition("Progressing", False, Reason.ROLLOUT_COMPLETE, "all components are as the spec says")
+    if degraded and progressing.is_true:
+        reconciling = Condition("Reconciling", False, Reason.BLOCKED, "somebody has to act; see Stalled")
+    else:
+        reconciling = progressing._replace(type="Reconciling")
     degraded_reason = _first_causes(failing)[0].reason if failing else untold[0][0] if untold else Reason.AS_EXPECTED
+    stuck = Condition("Degraded", bool(degraded), degraded_reason, _joined(degraded))
     return [
         ready,
         progressing,
-        Condition("Degraded", bool(degraded), degraded_reason, _joined(degraded)),
+        stuck,
         Condition(
             "Warning",
             bool(warnings),
             warnings[0].reason if warnings else Reason.NO_WARNINGS,
             _joined(warning.message for warning in warnings),
         ),
+        reconciling,
+        stuck._replace(type="Stalled"),
     ]
 
 

@@ -8,6 +8,9 @@ from typing import Any
 
 __all__ = ["summary"]
 
+FOR_TOOLS = ("Reconciling", "Stalled")
+"""Conditions that say nothing that Progressing and Degraded do not."""
+
 
 def summary(
     report: Mapping[str, Any], *, name: str, namespace: str, is_stored: bool, waited: float | None = None
@@ -44,6 +47,7 @@ def _told(
         f"{type_}: {condition['status']} ({condition['reason']})"
         + (f": {condition['message']}" if condition.get("message") else "")
         for type_, condition in conditions.items()
+        if type_ not in FOR_TOOLS
     ]
     return {"lines": lines, "problem": _problem(report, conditions, title, is_stored=is_stored, waited=waited)}
 

@@ -9,7 +9,8 @@ from ansible_collections.media.immich.plugins.plugin_utils.components.reasons im
 
 BOOLEANS = ("ready", "serverReady", "machineLearningReady", "valkeyReady", "postgresReady")
 CONDITIONS = [
-    "Ready", "Progressing", "Degraded", "Warning", "ServerReady", "MachineLearningReady", "ValkeyReady", "PostgresReady",
+    "Ready", "Progressing", "Degraded", "Warning", "Reconciling", "Stalled",
+    "ServerReady", "MachineLearningReady", "ValkeyReady", "PostgresReady",
 ]  # fmt: skip
 
 
@@ -19,6 +20,27 @@ def status(instances):
 
 def booleans(instances):
     return {name: status(instances).get(name) for name in BOOLEANS}
+
+
+def test_a_new_instance_is_not_taken_for_one_that_is_done_before_its_first_pass_has_ended(instances, cluster):
+    made = instances.create()
+    since = made["metadata"]["resourceVersion"]
+    told = (
+        found["status"]
+        for _kind, found in cluster.api.watch("Immich", instances.namespace, since=since, timeout=60)
+        if found.get("status")
+    )
+
+    first, second = next(told), next(told)
+
+    assert {entry["type"]: entry["status"] for entry in first["conditions"]} == {
+        "Ready": "Unknown",
+        "Reconciling": "True",
+    }
+    assert "observedGeneration" not in first
+    kept = {entry["type"]: entry["status"] for entry in second["conditions"]}
+    assert (kept["Ready"], kept["Reconciling"], kept["Stalled"]) == ("False", "True", "False")
+    assert second["observedGeneration"] == 1
 
 
 def test_failing_pods_are_told_apart_and_explained(instances):

@@ -40,6 +40,7 @@ NOT_OURS = {
     ("how-to/move-from-helm-or-compose.md", "docker compose stop"): "the machine that Compose runs on",
     ("explanation/data-safety.md", "kubectl get persistentvolumes"): "volumes of the reader's",
     ("explanation/limits.md", "groups:"): "a rule for Prometheus",
+    ("how-to/gitops.md", "kubectl patch configmap argocd-cm"): "an Argo CD",
     ("index.md", "kubectl config set-context"): "the reader's kubeconfig",
     ("reference/commands.md", "immich-operator run"): "a usage line",
     ("reference/commands.md", "immich-operator render"): "a usage line",

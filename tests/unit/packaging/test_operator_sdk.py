@@ -13,7 +13,7 @@ from ansible_collections.media.immich.plugins.plugin_utils.spec.names import KIN
 from immich_operator.config.watches import load
 
 ROOT = Path(__file__).resolve().parents[3]
-OURS_ONLY = {"identityOnly", "formerFinalizer", "dependents", "references"}
+OURS_ONLY = {"announce", "identityOnly", "formerFinalizer", "dependents", "references"}
 """Additions that the Operator SDK's runtime would ignore."""
 THEIRS_ONLY = {"blacklist", "vars"}
 

@@ -106,3 +106,25 @@ def test_the_write_is_guarded_by_the_resource_version():
 
     assert patch is not None
     assert patch["metadata"] == {"resourceVersion": "9"}
+
+
+def test_an_object_without_conditions_is_announced_so_that_nobody_takes_it_for_done():
+    conditions = judging.announced({}, NOW)
+
+    assert brief(conditions) == {"Ready": ("Unknown", "WaitingForRollout", "the first play has not ended yet")}
+
+
+def test_an_object_that_has_conditions_is_not_announced():
+    told = [{"type": "Ready", "status": "True"}]
+
+    assert judging.announced({"conditions": told}, NOW) == told
+
+
+def test_an_object_that_is_refused_is_stalled_and_its_generation_has_been_seen():
+    live = {"metadata": {"generation": 3}, "status": {"observedGeneration": 2, "ready": True}}
+
+    patch = judging.patch(live, judging.refused(live["status"], "too deep", 3, NOW), unready=True)
+
+    assert (patch["status"]["observedGeneration"], patch["status"]["ready"]) == (3, False)
+    found = {entry["type"]: entry["status"] for entry in patch["status"]["conditions"]}
+    assert found == {"Ready": "False", "Degraded": "True", "Reconciling": "False", "Stalled": "True"}

@@ -483,3 +483,29 @@ def test_a_fault_of_this_program_is_logged_counted_and_does_not_end_the_worker(t
 
 def exposition(metrics: Metrics) -> bytes:
     return generate_latest(metrics.registry)
+
+
+def test_an_object_has_a_status_before_its_first_play_where_the_entry_asks_for_it(tmp_path):
+    seen = []
+    bench = Bench(tmp_path, a_widget(), announce=True)
+    bench.engine = bench.controller._engine = FakeEngine(lambda _play: seen.append(bench.api.obj["status"]) or GOOD)
+
+    bench.reconcile()
+
+    assert {entry["type"]: entry["status"] for entry in seen[0]["conditions"]} == {"Ready": "Unknown"}
+    assert [path for _method, path, _body in bench.api.writes] == [
+        "/apis/example.org/v1/namespaces/family/widgets/main/status"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("announce", "status"),
+    [(False, {}), (True, {"conditions": [{"type": "Ready", "status": "True"}]})],
+    ids=["not-asked-for", "told-already"],
+)
+def test_an_object_is_not_announced_without_need(tmp_path, announce, status):
+    bench = Bench(tmp_path, {**a_widget(), "status": status}, announce=announce)
+
+    bench.reconcile()
+
+    assert bench.api.writes == []

@@ -32,7 +32,8 @@ COMPONENTS = {
     "valkey": ("Deployment", "photos-valkey", "ValkeyReady", "valkeyReady"),
     "postgres": ("StatefulSet", "photos-postgres", "PostgresReady", "postgresReady"),
 }
-CONDITIONS = ["Ready", "Progressing", "Degraded", "Warning", *(entry[2] for entry in COMPONENTS.values())]
+SUMMARY = ["Ready", "Progressing", "Degraded", "Warning", "Reconciling", "Stalled"]
+CONDITIONS = [*SUMMARY, *(entry[2] for entry in COMPONENTS.values())]
 EXTERNAL = {
     "postgres": {"enabled": False, "host": "db", "passwordSecretRef": {"name": "db", "key": "p"}},
     "valkey": {"enabled": False, "host": "redis"},
@@ -415,7 +416,12 @@ def test_a_new_instance_that_could_not_be_read_is_not_ready():
 
     assert {key: status[key] for key in BOOLEANS} == dict.fromkeys(BOOLEANS, False)
     found = {entry["type"]: (entry["status"], entry["reason"]) for entry in status["conditions"]}
-    assert found == {"Ready": ("False", "ReadFailed"), "Degraded": ("True", "ReadFailed")}
+    assert found == {
+        "Ready": ("False", "ReadFailed"),
+        "Degraded": ("True", "ReadFailed"),
+        "Reconciling": ("False", "ReadFailed"),
+        "Stalled": ("True", "ReadFailed"),
+    }
 
 
 def test_a_pass_that_could_not_write_at_all_fails_and_says_why():

@@ -51,7 +51,7 @@ def test_a_refusal_belongs_to_the_component_that_needs_the_object(kind, name, co
     result = report_for(cr, an_instance_at_work(cr), errors={(kind, name): "no"})
 
     failed = [entry["type"] for entry in result["status"]["conditions"] if entry["reason"] == "ApplyFailed"]
-    assert failed == ["Ready", "Degraded", condition_type]
+    assert failed == ["Ready", "Degraded", "Stalled", condition_type]
 
 
 def test_a_refused_secret_of_an_external_service_is_the_servers_trouble():

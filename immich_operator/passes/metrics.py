@@ -3,20 +3,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 from immich_operator import __version__
 from immich_operator.kube.client import seconds_of
-from immich_operator.kube.resources import Kind, Manifest, NamespacedName, metadata_of
+from immich_operator.kube.resources import Kind, Manifest, NamespacedName, mapping, metadata_of, ref_of
 from immich_operator.passes.workqueue import Observer
 
 # plays take 0.1 s to some minutes: controller-runtime's buckets, thinned out and carried on to ten minutes
 DURATION_BUCKETS: Final = (0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 7.5, 10, 20, 30, 60, 120, 300, 600)
 WAIT_BUCKETS: Final = (0.001, 0.01, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 300)
 _GVK: Final = ("group", "version", "kind")
+MAX_CONDITIONS: Final = 32  # of one object that are shown; whoever may write its status could make any number of them
+_STATUSES: Final = {"True": 1.0, "False": 0.0, "Unknown": -1.0}
 
 
 class Metrics:
@@ -80,6 +84,8 @@ class Metrics:
             "rest_client_requests_total", "Answers of the API server to the operator's own requests.",
             ("code", "method", "host"), registry=registry,
         )  # fmt: skip
+        self._conditions = _Conditions()
+        registry.register(self._conditions)
         self._leader = Gauge(
             "leader_election_master_status", "1 while this process leads.", ("name",), registry=registry
         )
@@ -130,6 +136,10 @@ class Metrics:
                 "kind": kind.kind,
             }
         )
+
+    def conditions_of(self, kind: Kind, objects: Callable[[], Iterable[Manifest]]) -> None:
+        """Show the conditions of what `objects` gives, which is asked whenever metrics are read."""
+        self._conditions.sources.append((kind, objects))
 
     def leader(self, name: str, *, leading: bool) -> None:
         self._leader.labels(name).set(int(leading))
@@ -186,3 +196,35 @@ class QueueMetrics(Observer):
 
     def retried(self) -> None:
         self._retries.inc()
+
+
+class _Conditions(Collector):
+    """A gauge per object and condition, read off the cache: of what is gone there is nothing to remove."""
+
+    def __init__(self) -> None:
+        self.sources: list[tuple[Kind, Callable[[], Iterable[Manifest]]]] = []
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        family = GaugeMetricFamily(
+            "resource_condition",
+            "Conditions of custom resources: 1 is True, 0 is False, -1 is Unknown.",
+            labels=("name", "namespace", *_GVK, "condition"),
+        )
+        for kind, objects in self.sources:
+            for obj in objects():
+                if (ref := ref_of(obj)) is not None:
+                    for type_, value in _conditions(obj).items():
+                        labels = (ref.name, ref.namespace, kind.group, kind.version, kind.kind, type_)
+                        family.add_metric(labels, value)
+        yield family
+
+
+def _conditions(obj: Manifest) -> dict[str, float]:
+    """{type: value}; what has another form is left out."""
+    entries = mapping(obj.get("status")).get("conditions")
+    found = {
+        str(entry["type"]): _STATUSES[str(entry.get("status"))]
+        for entry in (entries if isinstance(entries, list) else ())
+        if isinstance(entry, dict) and entry.get("type") and str(entry.get("status")) in _STATUSES
+    }
+    return dict(list(found.items())[:MAX_CONDITIONS])

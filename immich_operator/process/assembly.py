@@ -14,7 +14,7 @@ from immich_operator.config.settings import Settings
 from immich_operator.config.watches import Watch
 from immich_operator.engine import Engine
 from immich_operator.kube.client import ApiObjects
-from immich_operator.kube.resources import Kind, Manifest, NamespacedName
+from immich_operator.kube.resources import Kind, Manifest, NamespacedName, labels_of
 from immich_operator.passes.controller import Controller, PlaySettings, Tools
 from immich_operator.passes.finalizers import Finalizers
 from immich_operator.passes.metrics import Metrics
@@ -74,6 +74,15 @@ def connect_watch(watch: Watch, name: str, shared: Shared) -> Controller:
         exists=lambda ref: read(ref) is not None,
         all_refs=lambda: [ref for store in stores for ref in store.refs()],
         started=shared.started,
+    )
+    shared.metrics.conditions_of(
+        watch.kind,
+        lambda: [
+            found
+            for store in stores
+            for ref in store.refs()
+            if (found := store.get(ref)) is not None and watch.selector.matches(labels_of(found))
+        ],
     )
     for namespace in namespaces:
         store = Store(_whole, resource_version, triggers.primary)

@@ -12,6 +12,7 @@ from typing import Any
 from immich_operator.config.watches import Reference, Watch
 from immich_operator.kube.resources import Kind, NamespacedName
 from immich_operator.passes.controller import Controller
+from immich_operator.passes.metrics import Metrics
 from immich_operator.passes.settled import SeenVersions
 from immich_operator.process.assembly import Shared, connect_watch
 from immich_operator.watching.informers import Informers
@@ -36,7 +37,7 @@ def connected(*references: Reference) -> tuple[Controller, Informers, Added]:
         "settings": settings,
         "objects": None,
         "engine": None,
-        "metrics": None,
+        "metrics": Metrics(),
         "queue": added,
     }
     controller = connect_watch(

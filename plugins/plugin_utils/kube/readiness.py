@@ -32,6 +32,13 @@ def lacks_pods(workload: Manifest) -> bool:
     return bool(dig(workload, "status", "replicas", default=0) < dig(workload, "spec", "replicas", default=1))
 
 
+def is_running(pod: Manifest) -> bool:
+    """True for a pod that is ready, and stays."""
+    conditions = dig(pod, "status", "conditions", default=[])
+    is_ready_now = any(entry.get("type") == "Ready" and entry.get("status") == "True" for entry in conditions)
+    return is_ready_now and not dig(pod, "metadata", "deletionTimestamp")
+
+
 def has_ended(pod: Manifest) -> bool:
     """True for a pod whose containers run no more; one that was evicted stays as an object."""
     return dig(pod, "status", "phase") in ("Succeeded", "Failed")

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from ..kube import kinds
 from ..kube.api_error import ApiError, ObjectRef
 from ..kube.applying import InParallel
-from ..kube.readiness import has_ended
+from ..kube.readiness import has_ended, is_running
 from ..kube.timestamps import seconds_of
 from ..kube.values import Manifest, dig
 
@@ -54,9 +54,7 @@ def is_unwell(manifest: Manifest) -> bool:
         return False
     if manifest["kind"] == "PersistentVolumeClaim":
         return bool(dig(manifest, "status", "phase", default="Pending") != "Bound")
-    conditions = dig(manifest, "status", "conditions", default=[])
-    is_ready = any(entry.get("type") == "Ready" and entry.get("status") == "True" for entry in conditions)
-    return not (has_ended(manifest) or is_ready)
+    return not (has_ended(manifest) or is_running(manifest))
 
 
 def is_overdue(pod: Manifest, now: float) -> bool:

@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 from ..components import exposure, registry
 from ..components.instance import Instance
 from ..components.reasons import Effect, Notice, Reason
-from ..kube.readiness import has_ended, is_ready, is_scaled_to_zero, lacks_pods
+from ..kube.readiness import has_ended, is_ready, is_running, is_scaled_to_zero, lacks_pods
 from ..kube.values import Manifest, dig
 from ..spec import names
+from ..spec.images import version_of
 from ..spec.names import Component
 from . import cluster_events
 from .claims import may_be_shared
@@ -89,11 +90,15 @@ def report(plan: Mapping[str, Any], outcome: Mapping[str, Any], seen: Mapping[st
     notices += view.warnings_of_exposure()
     errors = [result["error"] for result in results if result.get("error")]
     conditions = [*_summary(components, notices, errors), *components.values()]
+    images = {workloads[component].flag.removesuffix("Ready"): view.image(component) for component in workloads}
+    images = {key: image for key, image in images.items() if image != ""}
     status = {
         "observedGeneration": instance.generation,
         "ready": conditions[0].is_true,
         **{workloads[component].flag: condition.is_true for component, condition in components.items()},
         "url": view.url(),
+        **_version(images),
+        "images": images,
         "conditions": [condition.as_dict(instance.generation) for condition in conditions],
     }
     events = _events(dig(plan["cr"], "status", "conditions", default=[]), conditions)
@@ -162,6 +167,11 @@ def _unread_status(cr: Manifest | None, problem: str) -> dict[str, Any] | None:
     }
 
 
+def _version(images: Mapping[str, str | None]) -> dict[str, str]:
+    """{"version"} of the server, if one runs. What is not there stays as it is in the status."""
+    return {} if images.get("server") is None else {"version": version_of(str(images["server"]))}
+
+
 class _View:
     """One instance after the pass's writes."""
 
@@ -226,6 +236,17 @@ class _View:
             unwell = [claim for _unused, claim in claims if claim] + self._pods_of(component)
             self.look_again_in += look_again_in(cause, unwell, self.now)
         return Condition(condition_type, False, cause.reason, cause.message, cause.heals(self.now))
+
+    def image(self, component: Component) -> str | None:
+        """The image that the newest of its ready pods runs; "" while none is ready, None when it is switched off."""
+        if not self.instance.is_enabled(component):
+            return None
+        ready = [pod for pod in self._pods_of(component) if is_running(pod)]
+        if not ready:
+            return ""
+        newest = max(ready, key=lambda pod: str(pod["metadata"].get("creationTimestamp") or ""))
+        containers = {entry.get("name"): entry for entry in dig(newest, "spec", "containers", default=[])}
+        return str(containers.get(str(component), {}).get("image") or "")
 
     def url(self) -> str:
         return exposure.url(*self._exposing())

@@ -70,8 +70,8 @@ def test_a_cr_without_spec_gets_ready_and_people_see_it(instances, cluster):
     cluster.kubectl("wait", "--for=condition=Ready", "immich/photos", "-n", instances.namespace, "--timeout=60s")
 
     header, row = cluster.kubectl("get", "immich", "-n", instances.namespace).splitlines()
-    assert header.split() == ["NAME", "READY", "URL", "AGE"]
-    assert row.split()[:2] == ["photos", "true"]
+    assert header.split() == ["NAME", "READY", "VERSION", "URL", "AGE"]
+    assert row.split()[:3] == ["photos", "true", "3.1.0"]
     status = instances.get("Immich", "photos")["status"]
     assert {key: status[key] for key in status if key.lower().endswith("ready")} == {
         "ready": True,

@@ -281,7 +281,7 @@ def test_kubectl_shows_readiness_and_why_not(instances, cluster):
 
     assert row.split()[:2] == ["photos", "false"]
     assert "CrashLooping" in row
-    assert {"READY", "URL", "AGE"} <= set(header.split())
+    assert {"READY", "VERSION", "URL", "REASON", "IMAGE", "AGE"} <= set(header.split())
 
 
 @pytest.mark.parametrize("key", ["__ansible_unsafe", "__ansible_vault"])

@@ -14,6 +14,7 @@ from ansible_collections.media.immich.plugins.plugin_utils.components.images imp
 )
 from ansible_collections.media.immich.plugins.plugin_utils.passes.planning import plan
 from ansible_collections.media.immich.plugins.plugin_utils.spec.crd import complete
+from ansible_collections.media.immich.plugins.plugin_utils.spec.images import version_of
 from ansible_collections.media.immich.plugins.plugin_utils.spec.names import Component, spec_key
 from support.instances import (
     NAMESPACE,
@@ -187,3 +188,21 @@ def test_with_all_images_from_a_mirror_every_container_is_accounted_for():
         "photos-valkey/valkey",
         "photos-postgres/postgres",
     }
+
+
+@pytest.mark.parametrize(
+    ("image", "version"),
+    [
+        ("ghcr.io/immich-app/immich-server:v3.1.0", "3.1.0"),
+        ("registry.example.com:5000/immich-server:v3.1.0@sha256:0123", "3.1.0"),
+        ("ghcr.io/immich-app/immich-machine-learning:v3.1.0-cuda", "3.1.0"),
+        ("immich-server:3.1", "3.1"),
+        ("immich-server:v3", ""),
+        ("immich-server:release", ""),
+        ("registry.example.com:5000/immich-server", ""),
+        ("immich-server@sha256:0123", ""),
+        ("", ""),
+    ],
+)
+def test_a_tag_tells_the_version_or_none(image, version):
+    assert version_of(image) == version

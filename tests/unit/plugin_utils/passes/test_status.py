@@ -453,3 +453,59 @@ def test_what_admission_rewrites_is_a_warning_that_stays_the_same():
     )
     assert "containers[server].command and 1 more than the operator writes" in warning["message"]
     assert told["status"]["ready"] is True
+
+
+def a_running_pod(component, image, *, made="2026-01-01T00:00:00Z", ready="True", **metadata):
+    """A pod of that component with a sidecar before its container."""
+    pod = a_pod(component, "")
+    return {
+        **pod,
+        "metadata": {**pod["metadata"], "creationTimestamp": made, **metadata},
+        "spec": {"containers": [{"name": "sidecar", "image": "sidecar:9.9.9"}, {"name": component, "image": image}]},
+        "status": {"conditions": [{"type": "Ready", "status": ready}]},
+    }
+
+
+RUNNING = a_running_pod("server", "ghcr.io/immich-app/immich-server:v3.1.0")
+NEWER = "ghcr.io/immich-app/immich-server:v3.2.0"
+
+
+@pytest.mark.parametrize(
+    ("pods", "version"),
+    [
+        pytest.param([RUNNING], "3.1.0", id="what-runs"),
+        pytest.param(
+            [RUNNING, a_running_pod("server", NEWER, made="2026-02-01T00:00:00Z")], "3.2.0", id="the-newest-that-runs"
+        ),
+        pytest.param(
+            [RUNNING, a_running_pod("server", NEWER, made="2026-02-01T00:00:00Z", ready="False")],
+            "3.1.0",
+            id="not-what-is-to-run",
+        ),
+        pytest.param([a_running_pod("server", "server@sha256:0123")], "", id="by-digest-alone"),
+        pytest.param([a_running_pod("server", "server:release")], "", id="a-tag-that-tells-no-version"),
+    ],
+)
+def test_the_version_is_that_of_the_server_that_runs(pods, version):
+    status = report_for(a_cr(), an_instance_at_work(a_cr()), pods=pods)["status"]
+
+    assert status["version"] == version
+
+
+def test_the_version_and_image_that_ran_last_stay_while_none_runs():
+    known = report_for(a_cr(), an_instance_at_work(a_cr()), pods=[RUNNING])["status"]
+
+    status = wanted_status(known, report_for(a_cr(), an_instance_at_work(a_cr()))["status"], None, now="now")
+
+    assert (status["version"], status["images"]["server"]) == ("3.1.0", "ghcr.io/immich-app/immich-server:v3.1.0")
+
+
+def test_images_are_those_that_run_and_none_of_what_is_switched_off():
+    pods = [RUNNING, a_running_pod("machine-learning", "ml:v3.1.0-cuda")]
+    known = report_for(a_cr(), an_instance_at_work(a_cr()), pods=pods)["status"]
+    assert known["images"] == {"server": "ghcr.io/immich-app/immich-server:v3.1.0", "machineLearning": "ml:v3.1.0-cuda"}
+    off = a_cr({"machineLearning": {"enabled": False}})
+
+    status = wanted_status(known, report_for(off, an_instance_at_work(off))["status"], None, now="now")
+
+    assert status["images"] == {"server": "ghcr.io/immich-app/immich-server:v3.1.0"}

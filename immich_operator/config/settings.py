@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Everything the operator can be told. Flags, variables and docs/reference/settings.md are made from one dataclass.
+"""All settings of the operator. Flags, variables and docs/reference/settings.md are made from one dataclass.
 
 A flag wins over its environment variable, which wins over the default. Names and defaults are those of
 `ansible-operator run` where it has the setting.
@@ -24,7 +24,7 @@ WITHOUT_EFFECT: Final = (
     "zap-stacktrace-level",
     "zap-time-encoding",
 )
-"""Flags of `ansible-operator run` that are taken, so that a Deployment made for it starts, and do nothing."""
+"""Flags of `ansible-operator run` that are accepted, so that a Deployment made for it starts, and ignored."""
 MAX_DEFAULT_WORKERS: Final = 4
 _TRUE: Final = {"1", "t", "true", "yes", "on"}
 _FALSE: Final = {"0", "f", "false", "no", "off"}
@@ -37,7 +37,7 @@ def _boolean(text: str) -> bool:
 
 
 def _only_false(why: str) -> Callable[[str], bool]:
-    """For a flag of the Operator SDK that would promise what is not there."""
+    """For a flag of the Operator SDK that would promise something that does not exist here."""
 
     def parse(text: str) -> bool:
         if _boolean(text):
@@ -57,7 +57,7 @@ def _one_of(*choices: str, **aliases: str) -> Callable[[str], str]:
     def parse(text: str) -> str:
         value = aliases.get(text.lower(), text.lower())
         if value not in choices:
-            raise ValueError(f"{text!r} is none of {', '.join(choices)}")
+            raise ValueError(f"{text!r} is not one of {', '.join(choices)}")
         return value
 
     return parse
@@ -124,7 +124,7 @@ class Settings:
     kubeconfig: str = setting(
         "",
         env="KUBECONFIG",
-        describe_default="service account, else ~/.kube/config",
+        describe_default="service account, otherwise ~/.kube/config",
         help="How to reach the API server.",
     )
     context: str = setting("", env="OPERATOR_CONTEXT", describe_default="current", help="Context of the kubeconfig.")
@@ -132,7 +132,7 @@ class Settings:
         "30s",
         env="OPERATOR_DISCOVERY_PERIOD",
         parse=durations.parse,
-        help="How often to ask whether a kind that the API server does not serve has appeared.",
+        help="How often to check whether a kind that the API server does not serve has appeared.",
     )
     run_dir: Path = setting(  # noqa: RUF009 - returns a dataclass field
         "/tmp/immich-operator",  # noqa: S108 - made with mode 0700, and the container's /tmp is its own
@@ -146,9 +146,9 @@ class Settings:
         env="OPERATOR_WORKERS",
         parse=_natural,
         section="Passes",
-        describe_default="usable processors, at most 4",
-        help="Plays that may run at the same time, over all kinds; 0 chooses by the processors this process may use. "
-        "MAX_CONCURRENT_RECONCILES_<KIND>_<GROUP> goes before it for one kind.",
+        describe_default="usable CPUs, at most 4",
+        help="Plays that may run at the same time, over all kinds; 0 chooses by the CPUs this process may use. "
+        "MAX_CONCURRENT_RECONCILES_<KIND>_<GROUP> takes precedence for one kind.",
     )
     reconcile_period: float = setting(
         "10h",
@@ -156,7 +156,7 @@ class Settings:
         parse=durations.parse,
         section="Passes",
         help="Time from one pass to the next when nothing happens; 0s for never. watches.yaml and the annotation "
-        "ansible.sdk.operatorframework.io/reconcile-period go before it.",
+        "ansible.sdk.operatorframework.io/reconcile-period take precedence.",
     )
     play_timeout: float = setting(
         "10m",
@@ -170,21 +170,21 @@ class Settings:
         env="OPERATOR_SETTLE_TIME",
         parse=durations.parse,
         section="Passes",
-        help="A pass starts this long after the last event, so that events which arrive together become one pass.",
+        help="A pass starts this long after the last event, so that a burst of events becomes one pass.",
     )
     settle_time_max: float = setting(
         "1s",
         env="OPERATOR_SETTLE_TIME_MAX",
         parse=durations.parse,
         section="Passes",
-        help="A pass starts at the latest this long after the first event.",
+        help="A pass starts no later than this after the first event.",
     )
     retry_first: float = setting(
         "1s",
         env="OPERATOR_RETRY_FIRST",
         parse=durations.parse,
         section="Passes",
-        help="Delay after a failed pass; it doubles with each failure in a row.",
+        help="Delay after a failed pass; it doubles with each consecutive failure.",
     )
     retry_max: float = setting(
         "5m", env="OPERATOR_RETRY_MAX", parse=durations.parse, section="Passes", help="Longest delay after a failure."
@@ -210,23 +210,23 @@ class Settings:
         parse=_natural,
         section="Ansible",
         help="Number of -v of each play, 0 to 7. ANSIBLE_VERBOSITY_<KIND>_<GROUP> and the annotation "
-        "ansible.sdk.operatorframework.io/verbosity go before it.",
+        "ansible.sdk.operatorframework.io/verbosity take precedence.",
     )
     ansible_roles_path: str = setting(
-        "", env="ANSIBLE_ROLES_PATH", section="Ansible", help="Where roles are looked for, separated by colons."
+        "", env="ANSIBLE_ROLES_PATH", section="Ansible", help="Folders to search for roles, separated by colons."
     )
     ansible_collections_path: str = setting(
         "",
         env="ANSIBLE_COLLECTIONS_PATH",
         section="Ansible",
         describe_default="/usr/share/ansible/collections:~/.ansible/collections",
-        help="Where collections are looked for, separated by colons.",
+        help="Folders to search for collections, separated by colons.",
     )
     ansible_args: str = setting(
         "",
         env="OPERATOR_ANSIBLE_ARGS",
         section="Ansible",
-        help="Further arguments for ansible-playbook, e.g. --vault-password-file.",
+        help="Additional arguments for ansible-playbook, e.g. --vault-password-file.",
     )
     ansible_log_events: str = setting(
         "tasks",
@@ -304,9 +304,9 @@ class Settings:
     metrics_require_rbac: bool = setting(
         "false",
         env="OPERATOR_METRICS_REQUIRE_RBAC",
-        parse=_only_false("whoever reaches /metrics may read it; keep others away by a NetworkPolicy or a proxy"),
+        parse=_only_false("anyone who can reach /metrics can read it; keep others out with a NetworkPolicy or a proxy"),
         section="Observation",
-        help="Accepted for compatibility; true is refused, because /metrics asks nobody who they are.",
+        help="Accepted for compatibility; true is refused, because /metrics has no authentication.",
     )
     health_probe_bind_address: tuple[str, int] | None = setting(
         ":6789",

@@ -102,13 +102,13 @@ LEARNING_PORT = (
     "IMMICH_PORT has to be 3003, because probes, Service and server expect machine learning there. Remove it"
 )
 ADDRESS = (
-    "IMMICH_HOST has to be ::, [::] or 0.0.0.0, because probes and Services come from outside of the container."
+    "IMMICH_HOST has to be ::, [::] or 0.0.0.0, because probes and Services connect from outside the container."
     " Remove it"
 )
 CACHE_FOLDER = (
     "MACHINE_LEARNING_CACHE_FOLDER has to be /cache or a folder below it, because the volume of the models is mounted"
-    " there and others are downloaded again by each pod. Remove it; spec.machineLearning.persistence says which volume"
-    " holds the models"
+    " there, and each pod downloads models in other places again. Remove it; spec.machineLearning.persistence says"
+    " which volume holds the models"
 )
 METRICS_PORTS = {
     name: f"{name} has to be {port} where spec.immich.metrics.enabled is true, because the Service offers the metrics"

@@ -1,4 +1,4 @@
-# Each target is one command that CI runs too. Everything is set up on first use in .venv; nothing outside is changed.
+# Each target is one command that CI runs too. Everything is set up in .venv on first use; nothing outside it is changed.
 
 PYTHON ?= python3
 KUBECTL ?= kubectl
@@ -13,7 +13,7 @@ SHELL := bash
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-# A few files tell all that depends on the engine.
+# A few files cover everything that depends on the engine.
 BOTH_ENGINES := tests/integration/instance/test_first_instance.py tests/integration/operator/test_lifecycle.py
 PAIRS :=
 
@@ -36,7 +36,7 @@ demo: $(READY) ## Start a local Kubernetes, run the operator, apply a sample, sh
 ##@ Develop
 
 .PHONY: setup
-setup: $(READY) ## Make the virtual environment with everything from the lock file
+setup: $(READY) ## Create the virtual environment with everything from the lock file
 
 $(READY): requirements/dev.txt hack/setup.sh
 	@bash hack/setup.sh $(PYTHON) $(VENV)
@@ -63,11 +63,11 @@ integration: $(READY) ## Run the tests against a local Kubernetes with simulated
 	pytest tests/integration $(ARGS)
 
 .PHONY: process-engine
-process-engine: $(READY) ## Run the tests whose result may depend on the engine with plays that are plain processes
+process-engine: $(READY) ## Run the tests whose result may depend on the engine with the process engine
 	IMMICH_TEST_ENGINE=process pytest $(BOTH_ENGINES) $(ARGS)
 
 .PHONY: matrix
-matrix: $(READY) ## Run what depends on the releases of Python and ansible-core with others than those of .venv; PAIRS=3.13:2.20
+matrix: $(READY) ## Run what depends on the versions of Python and ansible-core with others than those in .venv; PAIRS=3.13:2.20
 	bash hack/matrix.sh $(PAIRS) -- $(ARGS)
 
 .PHONY: matrix-full
@@ -76,7 +76,7 @@ matrix-full: $(READY) ## Run all unit and integration tests with each supported 
 	IMMICH_TEST_ENGINE=process pytest tests/integration/instance tests/integration/operator $(ARGS)
 
 .PHONY: flaky
-flaky: $(READY) ## Run unit, integration and e2e tests five times, twice of it beside other load; name each test that failed once
+flaky: $(READY) ## Run unit, integration and e2e tests five times, twice under other load; name each test that failed once
 	python -m hack.ci.flaky $(ARGS)
 
 .PHONY: e2e
@@ -84,7 +84,7 @@ e2e: $(READY) ## Run the end-to-end tests: the deployed operator on a node that 
 	pytest tests/e2e $(ARGS)
 
 .PHONY: molecule
-molecule: $(READY) ## Test the role by Molecule against the cluster of the current context, in the namespace molecule-immich
+molecule: $(READY) ## Test the role with Molecule against the cluster of the current context, in the namespace molecule-immich
 	molecule test $(ARGS)
 
 .PHONY: docs
@@ -92,7 +92,7 @@ docs: $(READY) ## Build the documentation site into site/
 	NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
 
 .PHONY: docs-test
-docs-test: $(READY) ## Run every command of the documentation against a local Kubernetes
+docs-test: $(READY) ## Run every command in the documentation against a local Kubernetes
 	pytest tests/docs $(ARGS)
 
 .PHONY: packaging
@@ -104,7 +104,7 @@ bench: $(READY) ## Measure both engines for an hour: time, requests, CPU, memory
 	python -m bench $(ARGS)
 
 .PHONY: format
-format: $(READY) ## Format the code and mend what the linter can mend
+format: $(READY) ## Format the code and fix what the linter can fix
 	ruff check --fix .
 	ruff format .
 
@@ -113,11 +113,11 @@ generate: $(READY) ## Write generated files anew; ARGS="crds rbac" for some of t
 	python -m hack.generate $(ARGS)
 
 .PHONY: golden
-golden: $(READY) ## Write the golden manifests anew; review them as text
+golden: $(READY) ## Rewrite the golden manifests; review them as text
 	GOLDEN=write pytest -q tests/unit/plugin_utils/passes/test_golden.py
 
 .PHONY: lock
-lock: ## Resolve the requirements anew into the lock files (needs uv)
+lock: ## Resolve the requirements into the lock files again (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-header requirements/dev.in -o requirements/dev.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-header requirements/runtime.in -c requirements/dev.txt -o requirements/runtime.txt
 
@@ -137,7 +137,7 @@ deploy: $(READY) ## Deploy CRD and operator with the image IMG
 
 .PHONY: undeploy
 undeploy: $(READY) ## Remove the operator; the CRD and all instances stay
-	# Its pod first, so that it can finish what it does while it still has its permissions.
+	# Its pod first, so that it can finish its work while it still has its permissions.
 	@$(KUBECTL) delete deployment immich-operator-controller-manager --namespace immich-operator-system \
 		--ignore-not-found --cascade=foreground
 	python hack/installer.py --without-crds | $(KUBECTL) delete --ignore-not-found -f -
@@ -167,5 +167,5 @@ build-installer: $(READY) ## Write dist/install.yaml: CRD and operator with the 
 	python hack/installer.py --image "$(IMG)" --output dist/install.yaml
 
 .PHONY: clean
-clean: ## Remove what was built here and the virtual environment
+clean: ## Remove build results and the virtual environment
 	rm -rf dist build site .pytest_cache .mypy_cache .ruff_cache .hypothesis $(VENV)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A small helper over the `kubernetes` client: any kind by its name, objects as plain dicts, waiting by watch."""
+"""A small helper over the `kubernetes` client: any kind by its name, objects as plain dicts, waiting with a watch."""
 
 import json
 import threading
@@ -20,7 +20,7 @@ from localcluster.errors import ApiError, LocalClusterError, WaitError
 __all__ = ["Api", "Manifest"]
 
 Manifest = dict[str, Any]
-Manifests = list[Manifest]  # a name of its own, because `list` is a method below
+Manifests = list[Manifest]  # an alias, because `list` is a method below
 
 USER_AGENT = "localcluster-tests"
 FIELD_MANAGER = "localcluster-tests"
@@ -48,7 +48,7 @@ class _Selection:
 
 
 class Api:
-    """Requests to one cluster. `kind` is `Pod`, or `apps/v1/Deployment` where a name is in several groups.
+    """Requests to one cluster. `kind` is `Pod`, or `apps/v1/Deployment` if several groups have the name.
 
     Safe to use from several threads. Every refusal raises ApiError, except where a method says otherwise.
     """
@@ -56,7 +56,7 @@ class Api:
     def __init__(self, kubeconfig: Path, *, user_agent: str = USER_AGENT) -> None:
         settings = client.Configuration()
         config.load_kube_config(config_file=str(kubeconfig), client_configuration=settings)
-        # The cluster is on this machine; a proxy of the environment leads away from it.
+        # The cluster is on this machine; a proxy from the environment would not reach it.
         settings.proxy = None
         settings.connection_pool_maxsize = 32
         self._client = client.ApiClient(settings)
@@ -80,7 +80,7 @@ class Api:
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Manifest:
-        """One request to a path such as /version; the answer as a dict (`{"text": ...}` if it isn't one)."""
+        """One request to a path such as /version; the answer as a dict (`{"text": ...}` if it isn't JSON)."""
         data = None if body is None else json.dumps(body).encode()
         sent = {"Accept": "application/json", "Content-Type": "application/json", **(headers or {})}
         with self._open(method, _url(path, query), data, sent, _REQUEST_TIMEOUT_S) as response:
@@ -91,7 +91,7 @@ class Api:
         return self.request("GET", self._path(kind, namespace, name))
 
     def find(self, kind: str, name: str, namespace: str | None = None) -> Manifest | None:
-        """The live object, None when there is none."""
+        """The live object, None if there is none."""
         try:
             return self.get(kind, name, namespace)
         except ApiError as error:
@@ -132,7 +132,7 @@ class Api:
     def delete(
         self, kind: str, name: str, namespace: str | None = None, *, propagation: str = "Background", wait: bool = False
     ) -> None:
-        """Delete the object; fine when there is none. With `wait` it is gone on return (30 s at most)."""
+        """Delete the object; fine if there is none. With `wait` it is gone on return (30 s at most)."""
         try:
             path = self._path(kind, namespace, name)
             self.request("DELETE", path, query={"propagationPolicy": propagation})
@@ -165,9 +165,9 @@ class Api:
         return self._wait(selection, lambda found: bool(found) and predicate(found[0]), timeout)[0]
 
     def wait_served(self, crd: str, timeout: float = 30.0) -> None:
-        """Until the kind of a CustomResourceDefinition is in discovery and can be listed.
+        """Wait until the kind of a CustomResourceDefinition is in discovery and can be listed.
 
-        Both come a moment after its condition Established, and `kubectl wait` fails while it has no conditions yet.
+        Both happen a moment after its condition Established, and `kubectl wait` fails while it has no conditions yet.
         """
         deadline = time.monotonic() + timeout
 
@@ -177,7 +177,7 @@ class Api:
 
         spec = self.wait_for("CustomResourceDefinition", crd, None, established, timeout)["spec"]
         with self._lock:
-            self._resources = {}  # it may remember the kind from an earlier definition
+            self._resources = {}  # it may have cached the kind from an earlier definition
         for kind in (
             f"{spec['group']}/{it['name']}/{spec['names']['kind']}" for it in spec["versions"] if it["served"]
         ):
@@ -192,7 +192,7 @@ class Api:
         try:
             self.list(kind)
         except ApiError as error:
-            if error.status not in {404, 429}:  # 429: its storage is being made
+            if error.status not in {404, 429}:  # 429: its storage is being set up
                 raise
             return False
         return True
@@ -274,7 +274,7 @@ class Api:
     def _open(
         self, method: str, url: str, data: bytes | None, headers: Mapping[str, str], timeout: float
     ) -> Iterator[Any]:
-        """The response (of urllib3, unread) to a request that was not refused."""
+        """The response (urllib3's, not yet read) to a request that was not refused."""
         sent = {**headers, "User-Agent": self._user_agent}
         if self._authorization:
             sent["Authorization"] = self._authorization
@@ -289,7 +289,8 @@ class Api:
                 raise _refusal(f"{method} {url}", response.status, _decoded(response.read()))
             yield response
         finally:
-            # What is left half read (a watch) cannot be used again; a connection read to its end goes back to the pool.
+            # A half-read response (a watch) makes its connection unusable; one that was read to the end goes back to
+            # the pool.
             response.close()
             response.release_conn()
 
@@ -314,7 +315,7 @@ class Api:
     def _known(self, kind: str) -> discovery.Resource | None:
         with self._lock:
             if kind not in self._resources:
-                # Kinds come with CRDs while tests run, so a miss asks again.
+                # CRDs add kinds while tests run, so a miss asks again.
                 answers = [
                     self.request("GET", root, headers={"Accept": discovery.ACCEPT}) for root in ("/api", "/apis")
                 ]
@@ -341,7 +342,7 @@ def _refusal(what: str, status: int, answer: Manifest) -> ApiError:
 
 
 def _lines(response: Any, deadline: float) -> Iterator[bytes]:
-    """Lines of a watch (a response of urllib3) as they come, until the server ends it or the deadline has passed."""
+    """Lines of a watch (a urllib3 response) as they arrive, until the server ends it or the deadline has passed."""
     buffer = b""
     try:
         for chunk in response.stream(None, decode_content=False):
@@ -358,7 +359,7 @@ def _key(manifest: Manifest) -> tuple[str, str]:
 
 
 def _shown(manifests: Manifests) -> str:
-    """For an error message: without managedFields, which nobody reads and which come first."""
+    """For an error message: without managedFields, which nobody reads and which would come first."""
     if not manifests:
         return "there is no such object"
     readable = []

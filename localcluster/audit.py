@@ -3,8 +3,8 @@
 
 Why the counts are exact. The log is written in blocking mode, and each request leaves two lines: RequestReceived
 before it is handled, ResponseComplete afterwards (possibly a moment after the client has its answer). A reader first
-sends a request of its own. Whatever was answered before that has its first line above the one of the reader; so once
-the reader's line is there and every request above it has its second line, nothing is missing.
+sends a request of its own. Whatever was answered before that has its first line above the reader's; so once the
+reader's line is there and every request above it has its second line, nothing is missing.
 """
 
 import json
@@ -29,7 +29,7 @@ _LOOK_AGAIN_S = 0.005
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A place in the log; `file` is its inode."""
+    """A position in the log; `file` is its inode."""
 
     file: int
     offset: int
@@ -37,7 +37,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """One request. Empty strings where a request has no such part; `code` is None while it is unanswered.
+    """One request. Strings are empty if a request has no such part; `code` is None while it is unanswered.
 
     `forbidden`: the user lacks the permission. A code of 403 alone may mean that admission refused it.
     """
@@ -111,10 +111,10 @@ class Audit:
 
         Empty filters match all. `verbs` are those of the audit log (get, list, watch, create, update, patch, delete,
         deletecollection; see WRITES), `resource` is a plural such as `pods` or `pods/status`. With `include_open`
-        unanswered requests are there too, at the end: watches that are still running.
+        unanswered requests are included too, at the end: watches that are still running.
         """
         if self._log.stat().st_ino != mark.file:
-            raise LocalClusterError(f"The audit log {self._log} is not the file of the mark any more (it was rotated)")
+            raise LocalClusterError(f"The audit log {self._log} was rotated and no longer is the mark's file")
         begun: dict[str, dict[str, Any]] = {}
         answered = []
         for _, event in self._until_marker(mark.offset):
@@ -148,12 +148,12 @@ class Audit:
             stream.seek(start)
             partial = b""
             while True:
-                # A line may be half written when we come to it.
+                # A line may be half written when we get to it.
                 partial += stream.readline()
                 if not partial.endswith(b"\n"):
                     if time.monotonic() > deadline:
                         missing = ", ".join(outstanding.values()) or marker
-                        raise LocalClusterError(f"The audit log {self._log} does not get complete; missing: {missing}")
+                        raise LocalClusterError(f"The audit log {self._log} is still incomplete; missing: {missing}")
                     time.sleep(_LOOK_AGAIN_S)
                     continue
                 event = json.loads(partial)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Find programs, and build with Go what is nowhere yet."""
+"""Find programs, and build missing ones with Go."""
 
 import os
 import re
@@ -17,11 +17,11 @@ from localcluster.progress import Progress
 
 __all__ = ["check_go", "ensure", "locate"]
 
-_REMEDY = "Install it from https://go.dev/dl/, or set KUBEBUILDER_ASSETS to a folder that has the programs."
+_REMEDY = "Install it from https://go.dev/dl/, or set KUBEBUILDER_ASSETS to a folder with the programs."
 
 
 def locate(name: str, env: Mapping[str, str] | None = None) -> Path | None:
-    """Where a program is: in KUBEBUILDER_ASSETS, else in the cache; None when it has to be built."""
+    """Where a program is: in KUBEBUILDER_ASSETS, otherwise in the cache; None if it has to be built."""
     found = from_assets(name, env)
     if found is None:
         cached = cache_folder(env) / "programs" / PROGRAMS[name].key / name
@@ -30,9 +30,9 @@ def locate(name: str, env: Mapping[str, str] | None = None) -> Path | None:
 
 
 def ensure(names: Iterable[str], progress: Progress) -> dict[str, Path]:
-    """Path of each program; what is missing is built, one module after the other, and kept for the next time.
+    """Path of each program; missing ones are built, one module after another, and kept for the next time.
 
-    ProgramError when Go is missing or too old, or when a build fails.
+    ProgramError if Go is missing or too old, or if a build fails.
     """
     wanted = list(names)
     missing = [name for name in wanted if locate(name) is None]
@@ -49,8 +49,7 @@ def _build_all(programs: list[Program], progress: Progress) -> None:
     with locked(folder / "build.lock", on_wait=lambda: progress.say("Waiting for a build in another process ...")):
         todo = [program for program in programs if locate(program.name) is None]
         while todo:
-            # The programs of a module have most packages in common: one `go build` compiles these once and links side
-            # by side.
+            # The programs of a module share most packages: one `go build` compiles these once and links in parallel.
             module = [program for program in todo if program.module == todo[0].module]
             todo = [program for program in todo if program not in module]
             _build(module, folder, go, progress, later=todo)
@@ -102,13 +101,13 @@ def _names(programs: Iterable[Program]) -> str:
 
 
 def check_go(programs: Iterable[Program]) -> str:
-    """Path of a Go that can build the programs; ProgramError with a remedy when there is none."""
+    """Path of a Go that can build the programs; ProgramError with a remedy if there is none."""
     go = shutil.which("go")
     names = _names(programs)
     needed = max((program.go_version for program in programs), key=_numbers)
     if go is None:
         raise ProgramError(f"Go {needed} or newer is needed to build {names}, but there is no `go` on PATH. {_REMEDY}")
-    # Asked inside the module, because there Go switches to a newer toolchain by itself where it may (GOTOOLCHAIN).
+    # Asked inside the module, because Go switches to a newer toolchain there by itself, if allowed (GOTOOLCHAIN).
     source = next(iter(programs)).source
     answer = subprocess.run([go, "env", "GOVERSION"], cwd=source, capture_output=True, text=True, check=False)
     found = answer.stdout.strip().removeprefix("go")
@@ -122,7 +121,7 @@ def check_go(programs: Iterable[Program]) -> str:
 
 
 def _numbers(version: str) -> tuple[int, ...]:
-    """1.26.0 -> (1, 26, 0); 1.27rc1 -> (1, 27); what has no number at its start sorts first."""
+    """1.26.0 -> (1, 26, 0); 1.27rc1 -> (1, 27); anything without a leading number sorts first."""
     match = re.match(r"\d+(?:\.\d+)*", version)
     numbers = tuple(int(part) for part in match[0].split(".")) if match else ()
     return numbers + (0,) * (3 - len(numbers))

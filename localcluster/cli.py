@@ -23,7 +23,7 @@ __all__ = ["main", "parser"]
 
 _EPILOG = """\
 environment:
-  KUBEBUILDER_ASSETS   a folder with etcd, kube-apiserver, kubectl (and others); what it has is not built
+  KUBEBUILDER_ASSETS   a folder with etcd, kube-apiserver, kubectl (and others); what it contains is not built
   LOCALCLUSTER_NAME    default of --name
   LOCALCLUSTER_STATE   default of --state
   XDG_CACHE_HOME       where built programs and, by default, clusters are kept (~/.cache)
@@ -55,26 +55,26 @@ def parser() -> argparse.ArgumentParser:
         type=Path,
         metavar="DIR",
         default=default_state(),
-        help="folder in which each cluster has a folder of its own, by name (default: %(default)s)",
+        help="folder in which each cluster has its own folder, by name (default: %(default)s)",
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    up = commands.add_parser("up", parents=[common], help="start a cluster; harmless when it runs already")
+    up = commands.add_parser("up", parents=[common], help="start a cluster; harmless if it is already running")
     up.add_argument("--nodes", type=_count, default=1, metavar="N", help="number of nodes (default: %(default)s)")
     up.add_argument(
         "--node",
         choices=sorted(KINDS),
         default="simulated",
-        help="what plays the nodes: kwok, without containers, or containerd and kubelet, which need root "
+        help="what acts as the nodes: kwok, without containers, or containerd and kubelet, which need root "
         "(default: %(default)s)",
     )
-    load = commands.add_parser("load", parents=[common], help="make images known to a real node")
+    load = commands.add_parser("load", parents=[common], help="load images into a real node")
     load.add_argument("archives", nargs="+", type=Path, metavar="ARCHIVE", help="docker or OCI archive (a tar file)")
     commands.add_parser("down", parents=[common], help="stop a cluster and remove everything it has written")
     commands.add_parser(
-        "status", parents=[common], help="what runs, on which ports, with which logs; exits 1 if not up"
+        "status", parents=[common], help="list what is running, with ports and logs; exits 1 if the cluster is not up"
     )
     commands.add_parser("env", parents=[common], help="print shell commands that point kubectl at the cluster")
-    make = commands.add_parser("build", parents=[common], help="build the programs now instead of at the first `up`")
+    make = commands.add_parser("build", parents=[common], help="build the programs now rather than at the first `up`")
     make.add_argument(
         "programs", nargs="*", metavar="PROGRAM", help=f"which (default: what `up` needs): {', '.join(PROGRAMS)}"
     )
@@ -82,7 +82,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; 0 on success, 1 when it failed, 130 when interrupted."""
+    """Run a command; 0 on success, 1 if it failed, 130 if interrupted."""
     arguments = parser().parse_args(argv)
     if sys.platform != "linux":
         print("The local cluster needs Linux: it reads /proc and uses pidfds.", file=sys.stderr)
@@ -93,7 +93,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(error, *getattr(error, "__notes__", ()), sep="\n", file=sys.stderr)
         return 1
     except BrokenPipeError:
-        # The reader (`| head`) has enough. Nothing more is written, so that the end of the program can't fail again.
+        # The reader (`| head`) has closed the pipe. Nothing more is written, so that exiting can't fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
@@ -165,7 +165,7 @@ def _build(names: Sequence[str]) -> int:
 
 
 def _command(verb: str, folder: Folder) -> str:
-    """The command line for the same cluster, with defaults left out."""
+    """The command line for the same cluster, without the defaults."""
     parts = ["python", "-m", "localcluster", verb]
     if folder.name != (os.environ.get("LOCALCLUSTER_NAME") or DEFAULT_NAME):
         parts += ["--name", folder.name]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One cluster: bring it up, look at it, take it down."""
+"""One cluster: bring it up, inspect it, take it down."""
 
 import os
 import re
@@ -37,7 +37,7 @@ _VOLUMES = Path("/tmp/hostpath_pv")  # noqa: S108
 
 @dataclass(frozen=True, slots=True)
 class ComponentStatus:
-    """How a component does: running, its pid, its port, its log."""
+    """The state of a component: whether it runs, its pid, its port, its log."""
 
     name: str
     running: bool
@@ -53,7 +53,7 @@ class LocalCluster:
         self.folder = folder
 
     def up(self, *, nodes: Nodes | None = None, owner: Process | None = None, progress: Progress | None = None) -> bool:
-        """Bring the cluster up; False when it was up already. What is half up is started afresh.
+        """Bring the cluster up; False if it was already up. A cluster that is only partly up is started from scratch.
 
         `owner`: the process without which nobody needs the cluster (see `take_down_orphans`).
         """
@@ -72,7 +72,7 @@ class LocalCluster:
                 try:
                     self._start(nodes, owner, programs, progress)
                 except LocalClusterError as error:
-                    # The folder stays for a look at the logs; the next `up` or `down` removes it.
+                    # The folder stays so that the logs can be read; the next `up` or `down` removes it.
                     self._stop_processes()
                     is_conflict = isinstance(error, ComponentError) and error.is_port_conflict
                     if not is_conflict or attempt == _ATTEMPTS:
@@ -86,7 +86,7 @@ class LocalCluster:
         return True
 
     def down(self) -> bool:
-        """End all processes and remove the folder; False when there was nothing."""
+        """End all processes and remove the folder; False if there was nothing."""
         if not self.folder.state.exists():
             return False
         with locked(self.folder.lock):
@@ -104,13 +104,13 @@ class LocalCluster:
         )
 
     def load(self, archives: Sequence[Path]) -> None:
-        """Make the images of these archives (docker or OCI) known to the node; NodeError when it is simulated."""
+        """Load the images of these archives (docker or OCI) into the node; NodeError if it is simulated."""
         launcher = self._real_node()
         for archive in archives:
             load_image(launcher, archive)
 
     def on_node(self, *command: str) -> str:
-        """Output of a command among the processes, mounts and interfaces of a real node; NodeError when it fails."""
+        """Output of a command run in the namespaces of a real node; NodeError if it fails."""
         return Sandbox(self.folder).run(self._real_node(), *command)
 
     def _real_node(self) -> Launcher:
@@ -122,7 +122,7 @@ class LocalCluster:
         return Launcher(self.folder, record, {}, {})
 
     def environment(self) -> dict[str, str]:
-        """The variables that lead kubectl and clients to the cluster; what kubectl caches goes away with it."""
+        """The variables that point kubectl and clients at the cluster; kubectl's cache is removed with it."""
         variables = {"KUBECONFIG": str(self.folder.kubeconfig), "KUBECACHEDIR": str(self.folder.root / "kubectl-cache")}
         # Ours comes first: another version on PATH may be too old or too new for the API server.
         if (kubectl := build.locate("kubectl")) is not None:
@@ -130,7 +130,7 @@ class LocalCluster:
         return variables
 
     def status(self) -> list[ComponentStatus]:
-        """Its components in the order of their start; empty when there is no such cluster."""
+        """Its components in start order; empty if there is no such cluster."""
         record = Record.load(self.folder)
         if record is None:
             return []
@@ -152,12 +152,12 @@ class LocalCluster:
         launcher = Launcher(folder, record, programs, ports)
         nodes.prepare(launcher, authority, progress)
 
-        # The API server looks for etcd until it is there, so both can load at the same time.
+        # The API server retries until etcd is there, so both can load at the same time.
         etcd = control_plane.etcd(folder, ports)
         api_server = control_plane.api_server(folder, ports, nodes.api_server_flags(folder), address)
         launcher.start(etcd)
         launcher.start(api_server)
-        # Imported here: it loads for half a second, and meanwhile the two start.
+        # Imported here: it takes half a second to load, while the two start.
         from localcluster.api import Api  # noqa: PLC0415
 
         launcher.wait(etcd)
@@ -189,19 +189,19 @@ class LocalCluster:
             shutil.rmtree(self.folder.root)
 
     def _stop_processes(self) -> None:
-        """End the recorded processes and remove what the cluster has outside of its folder: volumes, a node's network.
+        """End the recorded processes and remove what the cluster has outside its folder: volumes, a node's network.
 
-        SIGKILL without further ado: the data goes away too, so there is nothing to finish.
+        SIGKILL right away: the data is removed too, so there is nothing to finish.
         """
         record = Record.load(self.folder)
         if record is None:
             return
         running = dict(record.components)
-        # First the one that makes volumes, so that the list of them is complete.
+        # First the one that creates volumes, so that the list of them is complete.
         maker = running.pop("kube-controller-manager", None)
         if maker is not None:
             processes.kill(maker.process)
-        # Before it was ready nobody had volumes, and without both of these nobody can be asked.
+        # Before it was ready there were no volumes, and without both of these they can't be listed.
         can_ask = record.ready and all(processes.is_alive(running[name].process) for name in ("etcd", "kube-apiserver"))
         volumes = _volumes(self.folder) if can_ask else []
         for component in reversed(running.values()):
@@ -214,7 +214,7 @@ class LocalCluster:
 
 
 def take_down_orphans(state: Path) -> list[str]:
-    """Take down the clusters whose owner has ended without doing so; returns their names."""
+    """Take down orphaned clusters, whose owner has ended without doing so; returns their names."""
     names = []
     for path in sorted(state.glob("*/state.json")):
         folder = Folder(state, path.parent.name)
@@ -265,7 +265,7 @@ def _volumes(folder: Folder) -> list[Path]:
         return []
     finally:
         api.close()
-    # Only what the provisioner made: a test may have volumes of its own that point anywhere.
+    # Only what the provisioner created: a test may have volumes of its own that point anywhere.
     return [Path(path) for path in paths if re.fullmatch(rf"{_VOLUMES}/[0-9a-f-]{{36}}", path)]
 
 

@@ -11,7 +11,7 @@ __all__ = ["PORTS", "api_server", "controller_manager", "etcd", "scheduler"]
 PORTS = ("etcd", "etcd-peer", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 SERVICE_RANGE = "10.96.0.0/16"
 
-# The defaults of 20 to 50 requests per second protect shared clusters. Here they would only make tests wait.
+# The defaults of 20 to 50 requests per second protect shared clusters. Here they would only slow tests down.
 _CLIENT_RATE = ("--kube-api-qps=500", "--kube-api-burst=1000")
 
 
@@ -48,7 +48,7 @@ def _serving(folder: Folder) -> tuple[str, ...]:
 def api_server(
     folder: Folder, ports: Mapping[str, int], extra: tuple[str, ...] = (), address: str = "127.0.0.1"
 ) -> Order:
-    """`extra` flags and `address` come from whoever brings the nodes; a later flag wins."""
+    """`extra` flags and `address` come from the kind of nodes; a later flag overrides an earlier one."""
     credentials = folder.credentials
     return Order(
         name="kube-apiserver",
@@ -73,9 +73,9 @@ def api_server(
             "--profiling=false",
             f"--audit-policy-file={folder.root / 'audit-policy.yaml'}",
             f"--audit-log-path={folder.audit_log}",
-            # Blocking: an entry is in the file before the answer is on its way, which is what makes counting exact.
+            # Blocking: an entry is in the file before the answer is sent, which is what makes counting exact.
             "--audit-log-mode=blocking",
-            # In MB. Rotation would move entries away from readers that remember an offset.
+            # In MB. Rotation would move entries away from readers that keep an offset.
             "--audit-log-maxsize=4096",
             *extra,
         ),

@@ -21,7 +21,7 @@ _LIFETIME = datetime.timedelta(days=365)
 
 
 def write_private(path: Path, data: bytes) -> Path:
-    """Write a file that only its owner can read, from its first moment on."""
+    """Write a file that only its owner can read, from the moment it exists."""
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(handle, "wb") as stream:
         stream.write(data)
@@ -45,7 +45,7 @@ class Authority:
 
     @classmethod
     def create(cls, folder: Path) -> "Authority":
-        """A new authority, its two files included."""
+        """A new CA, including its two files."""
         key = ec.generate_private_key(ec.SECP256R1())
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localcluster")])
         now = datetime.datetime.now(datetime.UTC)

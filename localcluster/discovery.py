@@ -13,7 +13,7 @@ ACCEPT = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """A kind and where its objects are."""
+    """A kind, and the path of its objects."""
 
     api_version: str
     kind: str
@@ -21,7 +21,7 @@ class Resource:
     namespaced: bool
 
     def path(self, namespace: str | None = None, name: str = "") -> str:
-        """Path of one object, or of the collection (of all namespaces when `namespace` is None)."""
+        """Path of one object, or of the collection (of all namespaces if `namespace` is None)."""
         parts = ["/apis" if "/" in self.api_version else "/api", self.api_version]
         if self.namespaced and namespace:
             parts += ["namespaces", namespace]

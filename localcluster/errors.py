@@ -4,9 +4,9 @@
 LocalClusterError
 ├── ProgramError     a program can be neither found nor built
 ├── NodeError        the machine cannot run a real node, or a step of it failed
-├── ComponentError   a process died or did not get ready
+├── ComponentError   a process died or did not become ready
 ├── ApiError         the API server refused a request
-├── KubectlError     kubectl ended with a failure
+├── KubectlError     kubectl failed
 └── WaitError        something awaited did not happen
 """
 
@@ -24,11 +24,11 @@ class ProgramError(LocalClusterError):
 
 
 class NodeError(LocalClusterError):
-    """The machine lacks what a real node needs, or a command that makes a part of it failed."""
+    """The machine lacks something that a real node needs, or a command that sets it up failed."""
 
 
 class ComponentError(LocalClusterError):
-    """A component did not start; `log` is the file with its own words and `tail` the end of it."""
+    """A component did not start; `log` is its log file and `tail` the end of it."""
 
     def __init__(self, what: str, *, log: Path, tail: str) -> None:
         super().__init__(f"{what}\nEnd of its log {log}:\n{tail or '(the log is empty)'}")
@@ -42,7 +42,7 @@ class ComponentError(LocalClusterError):
 
 
 class ApiError(LocalClusterError):
-    """The API server answered with a failure: `status` is the HTTP code (0: no answer), `reason` that of the Status object."""
+    """The API server said no: `status` is the HTTP code (0: no answer), `reason` that of the Status object."""
 
     def __init__(self, what: str, *, status: int, reason: str, message: str) -> None:
         super().__init__(f"{what}: {status} {reason}: {message}")
@@ -56,4 +56,4 @@ class KubectlError(LocalClusterError):
 
 
 class WaitError(LocalClusterError, AssertionError):
-    """What was waited for did not happen in time; an AssertionError too, because a test that waits in vain failed."""
+    """What was awaited did not happen in time; an AssertionError too, because a test that waits in vain has failed."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Start components and wait until they say that they are ready."""
+"""Start components and wait until they report that they are ready."""
 
 import os
 import shutil
@@ -25,8 +25,8 @@ _LOOK_AGAIN_S = 0.03
 class Order:
     """What to start. `health` is the path to ask on `host` and `port`; `tls` says how. `arguments` hold no secrets.
 
-    `prefix` is the beginning of the command line, of a program that runs the rest. `program` is one of ours by its
-    name in programs.py, otherwise one of the machine's.
+    `prefix` is the beginning of the command line: a program that runs the rest. `program` is one of ours, by its name
+    in programs.py, or one on the machine.
     """
 
     name: str
@@ -61,9 +61,9 @@ class Launcher:
         return process
 
     def wait(self, order: Order, timeout_s: float = 60.0, ready: Callable[[], bool] | None = None) -> None:
-        """Wait until a started component is ready; ComponentError when it ends, or takes longer.
+        """Wait until a started component is ready; ComponentError if it ends, or takes longer.
 
-        `ready` is asked instead of the address of its health, for what has none.
+        `ready` is called instead of asking its health address, for components without one.
         """
         component = self.record.components[order.name]
         url = f"{'https' if order.tls else 'http'}://{order.host}:{order.port}{order.health}"
@@ -71,7 +71,7 @@ class Launcher:
         deadline = time.monotonic() + timeout_s
         log = self.folder.log(order.name)
         while not (ready() if ready else _answers(url, context)):
-            # Waiting for its end is the pause between two looks: a death is noticed at once.
+            # Waiting for its end is the pause between two polls, so a crash is noticed at once.
             if processes.wait_for_exit(component.process, _LOOK_AGAIN_S):
                 raise _ended(order.name, log)
             if time.monotonic() > deadline:
@@ -80,7 +80,7 @@ class Launcher:
                 raise ComponentError(what, log=log, tail=processes.tail(log))
 
     def check_all(self) -> None:
-        """ComponentError when one has ended: what answered on its port may have been somebody else."""
+        """ComponentError if one has ended: another process may have answered on its port."""
         for name, component in self.record.components.items():
             if not processes.is_alive(component.process):
                 raise _ended(name, self.folder.log(name))
@@ -92,17 +92,17 @@ class Launcher:
 
 
 def _ended(name: str, log: Path) -> ComponentError:
-    return ComponentError(f"{name} ended while starting.", log=log, tail=processes.tail(log))
+    return ComponentError(f"{name} exited during startup.", log=log, tail=processes.tail(log))
 
 
 def _environment(extra: Mapping[str, str]) -> dict[str, str]:
-    """Nothing of the caller's environment but what finds files: settings such as ETCD_NAME would change a component."""
+    """Only what locates files from the caller's environment: settings such as ETCD_NAME would change a component."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "SSL_CERT_FILE") if name in os.environ}
     return {**kept, **extra}
 
 
 def _answers(url: str, context: ssl.SSLContext | None) -> bool:
-    # No proxy of the environment for an address of this machine.
+    # No proxy from the environment for an address on this machine.
     handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})]
     if context is not None:
         handlers.append(urllib.request.HTTPSHandler(context=context))

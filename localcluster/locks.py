@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Locks between processes, as files. The kernel lets go of them when their holder ends, however it ends."""
+"""Locks between processes, as files. The kernel releases them when their holder ends, however it ends."""
 
 import fcntl
 import os
@@ -12,7 +12,7 @@ __all__ = ["locked"]
 
 @contextmanager
 def locked(path: Path, *, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
-    """Hold the lock `path`; `on_wait` is called once when somebody else has it. The file is removed at the end."""
+    """Hold the lock `path`; `on_wait` is called once if somebody else holds it. The file is removed at the end."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle = _acquire(path, on_wait)
     try:
@@ -32,7 +32,7 @@ def _acquire(path: Path, on_wait: Callable[[], None] | None) -> int:
                 on_wait()
                 on_wait = None
             fcntl.flock(handle, fcntl.LOCK_EX)
-        # The previous holder removed the file while we waited: then our lock is on a file that nobody else finds.
+        # The previous holder removed the file while we waited: our lock is then on a file that nobody else will find.
         try:
             if os.stat(path).st_ino == os.fstat(handle).st_ino:  # noqa: PTH116 - same call for path and handle
                 return handle

@@ -10,8 +10,8 @@ __all__ = ["free_ports"]
 def free_ports(names: tuple[str, ...], address: str = "127.0.0.1") -> dict[str, int]:
     """One free port per name, all different.
 
-    They are held at the same time while being chosen. Between here and their use another process can still take
-    one, so the caller starts again with other ports when a component says "address already in use".
+    They are held at the same time while being chosen. Another process can still take one before it is used,
+    so the caller starts again with other ports if a component says "address already in use".
     """
     with ExitStack() as stack:
         ports = {}

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Start processes that outlive the command line, recognise them later, end exactly them.
+"""Start processes that outlive the command line, recognise them later, and end exactly those.
 
-A pid alone is not an identity, because the kernel uses numbers again. Pid, start time and boot together are
-(proc(5), field 22 of /proc/PID/stat). Signals go through a pidfd, which cannot change its owner between the check
-and the signal (pidfd_open(2)).
+A pid alone is not an identity, because the kernel reuses pids. Pid, start time and boot id together are
+(proc(5), field 22 of /proc/PID/stat). Signals go through a pidfd, which cannot come to mean another process
+between the check and the signal (pidfd_open(2)).
 """
 
 import os
@@ -28,12 +28,12 @@ class Process:
 
 
 def _stat(pid: int) -> tuple[str, int] | None:
-    """State letter and start time in ticks, or None when there is no such process."""
+    """State letter and start time in ticks, or None if there is no such process."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except (FileNotFoundError, ProcessLookupError):
         return None
-    # The second field is the name in parentheses and may hold spaces and parentheses itself.
+    # The second field is the name in parentheses and may itself contain spaces and parentheses.
     fields = text.rpartition(")")[2].split()
     return fields[0], int(fields[19])
 
@@ -43,7 +43,7 @@ def _boot() -> str:
 
 
 def identify(pid: int) -> Process:
-    """The identity of a running process; ProcessLookupError when there is none."""
+    """The identity of a running process; ProcessLookupError if there is none."""
     stat = _stat(pid)
     if stat is None:
         raise ProcessLookupError(pid)
@@ -59,8 +59,8 @@ def is_alive(process: Process) -> bool:
 def spawn(argv: Sequence[str], *, log: Path, env: Mapping[str, str]) -> Process:
     """Start `argv` (absolute path first) in a session of its own, output appended to `log`.
 
-    posix_spawn instead of subprocess: no object stays behind that would complain about a child still running, and
-    setsid keeps Ctrl-C of the terminal away from it.
+    posix_spawn instead of subprocess: no object is left that would complain about a child still running, and setsid
+    keeps the terminal's Ctrl-C away from it.
     """
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
     pid = os.posix_spawn(
@@ -78,7 +78,7 @@ def spawn(argv: Sequence[str], *, log: Path, env: Mapping[str, str]) -> Process:
 
 
 def wait_for_exit(process: Process, timeout_s: float) -> bool:
-    """Wait until the process has ended; False when it still runs after `timeout_s`. Works for strangers too."""
+    """Wait until the process has ended; False if it still runs after `timeout_s`. It need not be a child of ours."""
     try:
         handle = os.pidfd_open(process.pid)
     except ProcessLookupError:
@@ -98,7 +98,7 @@ def wait_for_exit(process: Process, timeout_s: float) -> bool:
 
 
 def kill(process: Process, *, grace_s: float = 0.0) -> bool:
-    """End the process: SIGTERM and up to `grace_s` first, then SIGKILL. False when it was not running any more."""
+    """End the process: SIGTERM and up to `grace_s` first, then SIGKILL. False if it was no longer running."""
     try:
         handle = os.pidfd_open(process.pid)
     except ProcessLookupError:
@@ -127,13 +127,13 @@ def _send(handle: int, number: signal.Signals) -> None:
 
 
 def _reap(pid: int) -> None:
-    """Take away the zombie when the ended process is a child of ours."""
+    """Reap the zombie if the ended process is a child of ours."""
     with suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)
 
 
 def tail(log: Path, lines: int = 15) -> str:
-    """The last lines of a log file; empty when there is no such file."""
+    """The last lines of a log file; empty if there is no such file."""
     try:
         with log.open("rb") as stream:
             stream.seek(0, os.SEEK_END)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which programs there are, where each comes from, and under which name its build is cached."""
+"""Which programs there are, where each comes from, and the name of its cached build."""
 
 import hashlib
 import os
@@ -15,12 +15,12 @@ __all__ = ["CONTROL_PLANE", "PROGRAMS", "Program", "cache_folder", "from_assets"
 
 SOURCES = Path(__file__).parent / "programs"
 OPERATOR_SDK = "github.com/operator-framework/ansible-operator-plugins"
-"""Its runtime is no part of a cluster; the tests run our role on it."""
+"""Its runtime is not part of a cluster; the tests run our role on it."""
 
 
 @dataclass(frozen=True)
 class Program:
-    """A program built from a Go module of ours (a folder below programs/) that pins all it is made of."""
+    """A program built from one of our Go modules (a folder below programs/), which pins everything it is made of."""
 
     name: str
     module: str
@@ -54,7 +54,7 @@ class Program:
 
     @cached_property
     def build_flags(self) -> tuple[str, ...]:
-        """Flags of `go build`: no writes to go.mod, no paths of this machine, no debug tables, the version inside."""
+        """Flags for `go build`: no writes to go.mod, no local paths, no debug tables, the version embedded."""
         link = ["-s", "-w"]
         if self.module == "kubernetes":
             major, minor, _ = self.version.removeprefix("v").split(".", 2)
@@ -109,7 +109,7 @@ def cache_folder(env: Mapping[str, str] | None = None) -> Path:
 
 
 def from_assets(name: str, env: Mapping[str, str] | None = None) -> Path | None:
-    """The program in the folder KUBEBUILDER_ASSETS (convention of envtest), None when it is not there."""
+    """The program in the folder KUBEBUILDER_ASSETS (convention of envtest), None if it is not there."""
     assets = (os.environ if env is None else env).get("KUBEBUILDER_ASSETS")
     if not assets:
         return None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tell people what takes time: a live line on a terminal, plain lines elsewhere."""
+"""Show people what takes time: a live line on a terminal, plain lines elsewhere."""
 
 import subprocess
 import sys
@@ -29,7 +29,7 @@ class Progress:
     def watch(self, what: str, process: subprocess.Popen[bytes], now: Callable[[], str] | None = None) -> int:
         """Show how long `what` is taking until the process ends; its exit status.
 
-        `now` says what of it is being done at the moment, where that is more exact.
+        `now` says which part of it is being done at the moment, if that is more precise.
         """
         started = time.monotonic()
         look = now or (lambda: what)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is kept of a cluster between two calls of the command line: one folder, one record in it."""
+"""What is kept of a cluster between two calls of the command line: one folder with one record."""
 
 import json
 import os
@@ -20,7 +20,7 @@ DEFAULT_NAME = "default"
 
 
 def default_state(env: Mapping[str, str] | None = None) -> Path:
-    """Where the folders of clusters are: $LOCALCLUSTER_STATE, else `clusters` in the user's cache."""
+    """Where the folders of clusters are: $LOCALCLUSTER_STATE, otherwise `clusters` in the user's cache."""
     chosen = (os.environ if env is None else env).get("LOCALCLUSTER_STATE")
     return Path(chosen).absolute() if chosen else cache_folder(env) / "clusters"
 
@@ -46,7 +46,7 @@ class Folder:
 
     @property
     def lock(self) -> Path:
-        """Held by whoever starts or stops the cluster; outside the folder, which comes and goes."""
+        """Held by whoever starts or stops the cluster; outside the folder, because that comes and goes."""
         return self.state / f".{self.name}.lock"
 
     @property
@@ -81,7 +81,7 @@ class Folder:
 
 @dataclass(frozen=True, slots=True)
 class Component:
-    """A process that was started: who it is, what was called (no secrets: they are in files), where it listens."""
+    """A process that was started: its identity, its command line (no secrets: they are in files), where it listens."""
 
     process: Process
     command: tuple[str, ...]
@@ -91,7 +91,7 @@ class Component:
 
 @dataclass(slots=True)
 class Record:
-    """What runs. `owner` is the process that wants the cluster; None when it is to stay until `down`."""
+    """What runs. `owner` is the process that wants the cluster; None if it is to stay until `down`."""
 
     name: str
     nodes: int
@@ -108,7 +108,7 @@ class Record:
 
     @classmethod
     def load(cls, folder: Folder) -> "Record | None":
-        """The record of a cluster, None when there is none; LocalClusterError when it cannot be understood."""
+        """The record of a cluster, None if there is none; LocalClusterError if it cannot be read."""
         try:
             text = folder.record.read_text(encoding="utf-8")
         except FileNotFoundError:

@@ -44,11 +44,11 @@ class Cluster:
 
     @property
     def env(self) -> dict[str, str]:
-        """The environment of this process with the variables that lead programs to the cluster."""
+        """This process's environment, with the variables that point programs at the cluster."""
         return {**os.environ, **self.local.environment()}
 
     def kubectl(self, *args: str, input: str | None = None) -> str:
-        """Standard output of kubectl; KubectlError with its messages when it fails."""
+        """Standard output of kubectl; KubectlError with its messages if it fails."""
         program = build.locate("kubectl")
         command = [str(program or "kubectl"), *args]
         done = subprocess.run(command, env=self.env, input=input, capture_output=True, text=True, check=False)
@@ -57,7 +57,7 @@ class Cluster:
         return done.stdout
 
     def kubeconfig_for(self, service_account: str, namespace: str, folder: Path) -> Path:
-        """A kubeconfig in `folder` that may do only what the service account may; its token lasts an hour."""
+        """A kubeconfig in `folder` with only the service account's permissions; its token lasts an hour."""
         path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{service_account}/token"
         request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
         token = self.api.request("POST", path, body=request)["status"]["token"]
@@ -72,7 +72,7 @@ class Cluster:
         name = f"{stem}-{secrets.token_hex(3)}"
         self.api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
         try:
-            # Pods are refused until the controller-manager has made it.
+            # Pods are refused until the controller-manager has created it.
             self.api.wait_for("ServiceAccount", "default", name, lambda _: True)
             yield name
         finally:
@@ -81,7 +81,7 @@ class Cluster:
 
 @contextmanager
 def session_cluster(nodes: Nodes) -> Iterator[Cluster]:
-    """A cluster with such nodes that goes away at the end, unless the environment names one that is to stay."""
+    """A cluster with such nodes that is removed at the end, unless the environment names one that is to stay."""
     kept = os.environ.get("LOCALCLUSTER_NAME") or (f"tests-{nodes.kind}" if os.environ.get("LOCALCLUSTER_KEEP") else "")
     take_down_orphans(default_state())
     with _running(kept or f"test-{nodes.kind}-{os.getpid()}", nodes, stays=bool(kept)) as running:
@@ -90,7 +90,7 @@ def session_cluster(nodes: Nodes) -> Iterator[Cluster]:
 
 @contextmanager
 def another_cluster(purpose: str) -> Iterator[Cluster]:
-    """A cluster with simulated nodes beside the session's, for what that must not have; it goes away at the end."""
+    """A cluster with simulated nodes besides the session's, for what that one must not have; removed at the end."""
     with _running(f"{purpose}-{os.getpid()}", SimulatedNodes(), stays=False) as running:
         yield running
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Images that a node needs before it can run any pod, built here because no registry is asked."""
+"""Images that a node needs before it can run any pod, built here because no registry is used."""
 
 import hashlib
 import os
@@ -25,7 +25,7 @@ _PROGRAM = Program("pause", "../images/pause", ".", "")
 def pause_archive(progress: Progress) -> Path:
     """The image PAUSE as an archive for `ctr images import`; built with Go at the first call, then kept.
 
-    ProgramError when Go is missing or too old, or when the build fails.
+    ProgramError if Go is missing or too old, or if the build fails.
     """
     digest = hashlib.sha256()
     for source in (_PROGRAM.source / "go.mod", _PROGRAM.source / "main.go", Path(__file__), Path(archive.__file__)):
@@ -43,7 +43,7 @@ def _build_pause(target: Path, go: str, progress: Progress) -> None:
     progress.say("Building the image pause ...")
     with tempfile.TemporaryDirectory(prefix=".building-", dir=target.parent) as scratch:
         program, layer = Path(scratch) / "pause", Path(scratch) / "layer.tar"
-        # -buildvcs: equal sources give an equal program, whatever the commit.
+        # -buildvcs: the same sources give the same program, whatever the commit.
         command = [go, "build", *_PROGRAM.build_flags, "-buildvcs=false", "-o", str(program), _PROGRAM.package]
         done = subprocess.run(
             command,

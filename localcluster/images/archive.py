@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Write container images as files that `ctr images import` and `docker load` read, with nothing but Python.
+"""Write container images as files that `ctr images import` and `docker load` read, in pure Python.
 
 The format is that of `docker save`: a tar of `manifest.json`, one file of settings per image, and the layers, each of
-them a tar. Images of one archive that share a layer share its file. Equal input gives equal bytes.
+them a tar. Images of one archive that share a layer share its file. The same input gives the same bytes.
 """
 
 import hashlib
@@ -44,7 +44,7 @@ def architecture() -> str:
 
 
 def file(path: str, content: bytes, *, mode: int = 0o644) -> Entry:
-    """A file of root's; `path` has no slash at its start."""
+    """A file that belongs to root; `path` has no leading slash."""
     info = _info(path, tarfile.REGTYPE, mode)
     info.size = len(content)
     return Entry(info, content)
@@ -65,7 +65,7 @@ def link(path: str, target: str) -> Entry:
 
 
 def hidden(path: str) -> Entry:
-    """Takes a file or folder of the layers below away (a whiteout of the OCI image specification)."""
+    """Hides a file or folder of the layers below (a whiteout in the OCI image specification)."""
     place = PurePosixPath(path)
     return file(str(place.with_name(f".wh.{place.name}")), b"")
 
@@ -85,7 +85,7 @@ def write_layer(path: Path, entries: Iterable[Entry]) -> None:
 
 
 def write(path: Path, images: Sequence[Image]) -> None:
-    """Write one archive of all images; it appears under its name when it is complete."""
+    """Write one archive of all images; it appears under its name once it is complete."""
     manifest: list[dict[str, Any]] = []
     digests = {layer: _digest(layer) for image in images for layer in image.layers}
     with replacing(path) as scratch, tarfile.open(scratch, "w") as tar:
@@ -109,7 +109,7 @@ def write(path: Path, images: Sequence[Image]) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A path to write to; what is there at the end takes the place of `path`, unless there was an error."""
+    """A path to write to; at the end the result replaces `path`, unless there was an error."""
     with tempfile.TemporaryDirectory(prefix=".writing-", dir=path.parent) as scratch:
         written = Path(scratch) / path.name
         yield written

@@ -15,7 +15,7 @@ __all__ = ["Nodes"]
 
 
 class Nodes(Protocol):
-    """What a cluster needs to know of its nodes. Calls come in the order `check`, `prepare`, `start`, `wait`; later `stop`."""
+    """What a cluster needs to know about its nodes. Called in this order: `check`, `prepare`, `start`, `wait`, `stop`."""
 
     @property
     def kind(self) -> str:
@@ -23,7 +23,7 @@ class Nodes(Protocol):
 
     @property
     def programs(self) -> tuple[str, ...]:
-        """Programs to have beside those of the control plane."""
+        """Programs needed in addition to those of the control plane."""
 
     @property
     def ports(self) -> tuple[str, ...]:
@@ -39,22 +39,22 @@ class Nodes(Protocol):
 
     @property
     def provisioner(self) -> str:
-        """What makes the volumes of the storage classes."""
+        """What creates the volumes of the storage classes."""
 
     def check(self) -> None:
-        """NodeError when this machine cannot run such nodes; says all that is missing and changes nothing."""
+        """NodeError if this machine cannot run such nodes; lists everything that is missing and changes nothing."""
 
     def prepare(self, launcher: Launcher, authority: Authority, progress: Progress) -> None:
-        """Nothing runs yet: issue certificates, and make what the API server's address needs."""
+        """Nothing runs yet: issue certificates, and create what the API server's address needs."""
 
     def api_server_flags(self, folder: Folder) -> tuple[str, ...]:
-        """Flags that the API server needs for these nodes; they win over those of the control plane."""
+        """Flags that the API server needs for these nodes; they override those of the control plane."""
 
     def start(self, launcher: Launcher, api: "Api") -> None:
         """The API server is ready: start the processes and register the nodes, without waiting."""
 
     def wait(self, launcher: Launcher, api: "Api") -> None:
-        """Return when all nodes are Ready; ComponentError when a process ends."""
+        """Return when all nodes are Ready; ComponentError if a process ends."""
 
     def stop(self, folder: Folder) -> None:
-        """The processes have ended: take away what is left outside of the folder (mounts, network); safe to repeat."""
+        """The processes have ended: remove what is left outside the folder (mounts, network); safe to repeat."""

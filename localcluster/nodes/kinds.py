@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All kinds of nodes by name; the name is kept in the record of a cluster."""
+"""All kinds of nodes by name; the name is stored in a cluster's record."""
 
 from collections.abc import Callable, Mapping
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a real node needs of the machine, asked before anything is started; every answer says what to do."""
+"""What a real node needs from the machine, checked before anything is started; every answer says what to do."""
 
 import ipaddress
 import os
@@ -12,7 +12,7 @@ from localcluster.errors import NodeError
 
 __all__ = ["CNI_FOLDERS", "CNI_PLUGINS", "FILE_SYSTEMS", "PACKAGES", "RESOLVER", "check", "cni_folder"]
 
-# Program -> package of Debian and Ubuntu.
+# Program -> package in Debian and Ubuntu.
 PACKAGES = {
     "containerd": "containerd",
     "ctr": "containerd",
@@ -32,7 +32,7 @@ CNI_FOLDERS = (Path("/usr/lib/cni"), Path("/opt/cni/bin"))
 
 
 def cni_folder() -> Path | None:
-    """The folder with all the CNI plugins that a node needs; None when there is none."""
+    """The folder with all the CNI plugins that a node needs; None if there is none."""
     for folder in CNI_FOLDERS:
         if all((folder / plugin).is_file() for plugin in CNI_PLUGINS):
             return folder
@@ -62,19 +62,19 @@ def _missing() -> Iterator[str]:
 
 
 def _refused(networks: tuple[str, ...]) -> Iterator[str]:
-    """What root may not be able to do, in a container for example."""
+    """What even root may not be allowed to do, in a container for example."""
     if all(shutil.which(program) for program in ("unshare", "ip")):
         command = ["unshare", "--mount", "--net", "--pid", "--fork", "--mount-proc", "true"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
-            yield f"no new namespaces may be made ({done.stderr.strip()}): CAP_SYS_ADMIN and CAP_NET_ADMIN are needed"
+            yield f"new namespaces can't be created ({done.stderr.strip()}): CAP_SYS_ADMIN and CAP_NET_ADMIN are needed"
         routes = subprocess.run(["ip", "-o", "route", "show"], capture_output=True, text=True, check=False).stdout
         for network in map(ipaddress.ip_network, networks):
             yield from _uses(network, routes.splitlines())
 
 
 def _uses(network: ipaddress.IPv4Network | ipaddress.IPv6Network, routes: list[str]) -> Iterator[str]:
-    """What of this machine is in the network already and could not be reached any more."""
+    """What on this machine already uses the network and would become unreachable."""
     for route in routes:
         # "10.0.0.0/8 via ...", "blackhole 10.0.0.0/8", "default via ..."
         target = next((word for word in route.split()[:2] if word[0].isdigit()), None)
@@ -87,7 +87,7 @@ def _uses(network: ipaddress.IPv4Network | ipaddress.IPv6Network, routes: list[s
     servers = [words[1] for line in _lines(RESOLVER) if (words := line.split())[:1] == ["nameserver"]]
     for address in [*servers, os.environ.get("KUBERNETES_SERVICE_HOST", "")]:
         if address and "%" not in address and ipaddress.ip_address(address) in network:
-            yield f"{address} is in the network {network}, which would lead to the node: run it on another machine"
+            yield f"{address} is in the network {network}, which would be routed to the node: run it on another machine"
             return
 
 

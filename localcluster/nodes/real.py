@@ -16,7 +16,7 @@ from localcluster.nodes.sandbox import HOST_ADDRESS, NETWORKS, NODE_ADDRESS, San
 from localcluster.progress import Progress
 from localcluster.state import Folder
 
-if TYPE_CHECKING:  # half a second of loading that most commands don't need
+if TYPE_CHECKING:  # takes half a second to load, which most commands don't need
     from localcluster.api import Api
 
 __all__ = ["RealNode", "load_image"]
@@ -26,7 +26,7 @@ _PROVISIONER = "localcluster/folder"
 
 @dataclass(frozen=True, slots=True)
 class RealNode:
-    """A kubelet with containerd; what pods run is loaded with `load_image`."""
+    """A kubelet with containerd; images for pods are loaded with `load_image`."""
 
     count: int = 1
     kind: str = "real"
@@ -36,9 +36,9 @@ class RealNode:
     provisioner: str = _PROVISIONER
 
     def check(self) -> None:
-        """NodeError that lists all that the machine lacks."""
+        """NodeError that lists everything that the machine lacks."""
         if self.count != 1:
-            raise NodeError("There can be one real node only; leave out --nodes, or use simulated nodes")
+            raise NodeError("There can be only one real node; leave out --nodes, or use simulated nodes")
         preconditions.check(NETWORKS)
 
     def prepare(self, launcher: Launcher, authority: Authority, progress: Progress) -> None:
@@ -47,7 +47,7 @@ class RealNode:
         sandbox = Sandbox(folder)
         sandbox.start(launcher)
         authority.issue("kubelet-serving", NAME, hosts=(NAME, NODE_ADDRESS))
-        # The group is that of administrators: the built-in role for this user covers logs and exec only in part.
+        # The administrators' group: the built-in role for this user covers logs and exec only in part.
         authority.issue("kubelet-client", "kube-apiserver-kubelet-client", groups=("system:masters",))
         server = f"https://{HOST_ADDRESS}:{launcher.ports['kube-apiserver']}"
         for file_name, user, groups in (
@@ -65,7 +65,7 @@ class RealNode:
         load_image(launcher, images.pause_archive(progress))
 
     def api_server_flags(self, folder: Folder) -> tuple[str, ...]:
-        """The Service `kubernetes` leads to the API server, and logs and exec to the kubelet."""
+        """Routes the Service `kubernetes` to the API server, and logs and exec to the kubelet."""
         credentials = folder.credentials
         return (
             f"--advertise-address={HOST_ADDRESS}",
@@ -85,17 +85,17 @@ class RealNode:
         launcher.start(_volumes(launcher.folder))
 
     def wait(self, launcher: Launcher, api: "Api") -> None:
-        """Return when the node is Ready and names are served."""
+        """Return when the node is Ready and DNS answers."""
         for order in self._orders(launcher):
             launcher.wait(order)
         try:
             api.wait_for("Node", NAME, None, _is_ready, timeout=60)
         except LocalClusterError as error:
-            error.add_note(f"What kubelet says is in {launcher.folder.log('kubelet')}")
+            error.add_note(f"kubelet's log is {launcher.folder.log('kubelet')}")
             raise
 
     def stop(self, folder: Folder) -> None:
-        """Interface and control groups; everything else went with the namespaces."""
+        """Removes interface and control groups; everything else is gone with the namespaces."""
         Sandbox(folder).stop()
 
     @staticmethod
@@ -159,13 +159,13 @@ def _answers(launcher: Launcher) -> bool:
 
 
 def _ctr(launcher: Launcher, *arguments: str) -> str:
-    """Output of containerd's client; NodeError with what it said when it fails."""
+    """Output of containerd's client; NodeError with its output if it fails."""
     command = ("ctr", "--address", real_settings.SOCKET, "--namespace", "k8s.io", *arguments)
     return Sandbox(launcher.folder).run(launcher, *command)
 
 
 def load_image(launcher: Launcher, archive: Path) -> None:
-    """Make the images of an archive known to the node; NodeError when that fails."""
+    """Load the images of an archive into the node; NodeError if that fails."""
     if not archive.is_file():
         raise NodeError(f"There is no image archive {archive}")
     _ctr(launcher, "images", "import", str(archive.absolute()))

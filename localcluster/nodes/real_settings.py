@@ -16,7 +16,7 @@ __all__ = ["DNS_SERVICE", "HEALTH_PORTS", "NAME", "SOCKET", "dns_objects", "writ
 NAME = "real-0"
 DNS_SERVICE = "10.96.0.10"
 SOCKET = "/run/containerd/containerd.sock"
-# The node has its network to itself, so the usual ports are free.
+# The node has its own network, so the usual ports are free.
 HEALTH_PORTS = {"kubelet": 10248, "kube-proxy": 10256, "coredns": 8080}
 
 
@@ -80,7 +80,7 @@ def kubelet(folder: Folder, control_group: str) -> dict[str, Any]:
         "volumePluginDir": str(folder.root / "kubelet" / "volume-plugins"),
         "clusterDNS": [DNS_SERVICE],
         "clusterDomain": "cluster.local",
-        # Pods get no name server but the cluster's.
+        # Pods use only the cluster's name server.
         "resolvConf": "",
         "cgroupDriver": "cgroupfs",
         "cgroupRoot": f"/{control_group}",
@@ -88,11 +88,11 @@ def kubelet(folder: Folder, control_group: str) -> dict[str, Any]:
         "failSwapOn": False,
         "oomScoreAdj": 0,
         "enforceNodeAllocatable": [],
-        # The disk belongs to somebody else, who may like it full; images come from archives and cannot come back.
+        # The disk belongs to somebody else and may well be full; images come from archives and can't be pulled again.
         "evictionHard": {"memory.available": "50Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
         "imageGCHighThresholdPercent": 100,
         "imageMaximumGCAge": "0s",
-        # Instead of five minutes: what waits for another pod starts soon after it.
+        # Instead of five minutes: a pod that waits for another one starts soon after it.
         "crashLoopBackOff": {"maxContainerRestartPeriod": "10s"},
     }
 
@@ -144,7 +144,7 @@ def network() -> dict[str, Any]:
 
 
 def dns_objects() -> list[dict[str, Any]]:
-    """What leads pods to CoreDNS, which is no pod, and lets it read what it serves."""
+    """What routes pods to CoreDNS, which is not a pod, and lets it read what it serves."""
     metadata = {"name": "kube-dns", "namespace": "kube-system"}
     ports = [{"name": "dns", "port": 53, "protocol": "UDP"}, {"name": "dns-tcp", "port": 53, "protocol": "TCP"}]
     rbac = "rbac.authorization.k8s.io"

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The namespaces of a real node: its processes, mounts and network are its own, and end with one process.
 
-The process `sandbox` holds a mount, a network and a process namespace. All of the node runs inside. When it is killed,
+The process `sandbox` holds a mount, a network and a process namespace. The whole node runs inside. When it is killed,
 the kernel kills everything in them (pid_namespaces(7)), and mounts, interfaces and packet filter rules vanish with
 their namespaces. The rules and settings of the machine's own network are never touched; it only gets one interface
-that leads to the node, with two routes. Control groups are the one thing that has to be removed by hand.
+that leads to the node, with two routes. Control groups are the only thing that has to be removed explicitly.
 """
 
 import hashlib
@@ -28,10 +28,10 @@ _LINK = "10.244.255.0/30"
 _SERVICES = "10.96.0.0/16"
 NETWORKS = (POD_NETWORK, _LINK, _SERVICES)
 
-# Private mounts first: nothing below reaches the machine. Then shared among each other, as kubelet's volumes want it.
+# Private mounts first: nothing below reaches the machine. Then shared with each other, as kubelet's volumes need it.
 # /run and /var/log are where containerd, its shims and kubelet put files at fixed places. Kubelet also sets values of
 # the whole machine, such as that it restarts after any fault of the kernel: it gets files to write to instead. SIGCHLD
-# is ignored so that the kernel takes away what becomes an orphan in here.
+# is ignored so that the kernel reaps orphans in here.
 _INIT = """
 set -e
 trap '' CHLD
@@ -63,7 +63,7 @@ class Sandbox:
         self.control_group = f"localcluster-{digest}"
 
     def start(self, launcher: Launcher) -> None:
-        """Make the namespaces, lead a network into them, and the control group of the pods."""
+        """Create the namespaces, a network into them, and the pods' control group."""
         _CNI_STATE.mkdir(parents=True, exist_ok=True)
         ready = self._folder.root / "sandbox-is-ready"
         order = Order(
@@ -81,18 +81,18 @@ class Sandbox:
             group.mkdir(exist_ok=True)
 
     def enter(self, launcher: Launcher) -> tuple[str, ...]:
-        """The beginning of a command line that runs the rest of it in the namespaces."""
+        """The start of a command line that runs the rest of it in the namespaces."""
         pid = launcher.record.components["sandbox"].process.pid
         # unshare itself stays in the old process namespace; that of its children is the new one.
         return ("nsenter", f"--target={pid}", "--mount", "--net", f"--pid=/proc/{pid}/ns/pid_for_children", "--")
 
     def run(self, launcher: Launcher, *command: str, timeout_s: float = 300) -> str:
-        """Run a command inside; its output. NodeError with what it said when it fails."""
+        """Run a command inside; its output. NodeError with its output if it fails."""
         return _run([*self.enter(launcher), *command], timeout_s)
 
     def stop(self) -> None:
         """The processes have ended: remove what outlives them. Safe to repeat."""
-        # The kernel takes the network namespace, and with it the interface, away after the last process in it has ended.
+        # The kernel removes the network namespace, and with it the interface, after its last process has ended.
         interface = Path("/sys/class/net", self._interface)
         deadline = time.monotonic() + 10
         while interface.exists() and time.monotonic() < deadline:
@@ -129,7 +129,7 @@ def _run(command: Sequence[str], timeout_s: float = 60) -> str:
 
 
 def _remove_group(group: Path) -> None:
-    """Remove a control group and those below it; the last processes in it may be on their way out."""
+    """Remove a control group and those below it; its last processes may still be exiting."""
     deadline = time.monotonic() + 10
     while group.exists():
         for path, _, _ in os.walk(group, topdown=False):

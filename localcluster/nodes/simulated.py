@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Nodes that exist in the API only: kwok plays kubelet, pods get Ready without containers."""
+"""Nodes that exist in the API only: kwok acts as kubelet, pods become Ready without containers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from localcluster.launch import Launcher, Order
 from localcluster.progress import Progress
 from localcluster.state import Folder
 
-if TYPE_CHECKING:  # half a second of loading that most commands don't need
+if TYPE_CHECKING:  # takes half a second to load, which most commands don't need
     from localcluster.api import Api
 
 __all__ = ["SimulatedNodes", "node"]
@@ -21,7 +21,7 @@ _CAPACITY = {"cpu": "1k", "memory": "4Ti", "pods": "10k", "ephemeral-storage": "
 
 
 def node(number: int) -> dict[str, Any]:
-    """The Node object; large enough that no request of a test stays unscheduled."""
+    """The Node object; large enough that no pod of a test stays unscheduled."""
     name = f"simulated-{number}"
     return {
         "apiVersion": "v1",
@@ -42,7 +42,7 @@ def node(number: int) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class SimulatedNodes:
-    """`count` nodes, all played by one kwok process."""
+    """`count` nodes, all simulated by one kwok process."""
 
     count: int = 1
     kind: str = "simulated"
@@ -53,10 +53,10 @@ class SimulatedNodes:
     provisioner: str = "kubernetes.io/host-path"
 
     def check(self) -> None:
-        """Nothing: a process needs no more than the others."""
+        """Nothing: a process needs no more than the others do."""
 
     def prepare(self, launcher: Launcher, authority: Authority, progress: Progress) -> None:  # noqa: ARG002 - protocol
-        """Let kwok in."""
+        """Give kwok access."""
         folder = launcher.folder
         server = f"https://{self.api_server_address}:{launcher.ports['kube-apiserver']}"
         certificate, key = authority.issue("kwok", "kwok", groups=("system:masters",))
@@ -81,7 +81,7 @@ class SimulatedNodes:
             api.wait_for("Node", node(number)["metadata"]["name"], None, _is_ready, timeout=30)
 
     def stop(self, folder: Folder) -> None:
-        """Nothing but the process exists."""
+        """Nothing exists but the process."""
 
     @staticmethod
     def _order(folder: Folder, ports: Mapping[str, int]) -> Order:
@@ -91,7 +91,7 @@ class SimulatedNodes:
             port=ports["kwok"],
             health="/healthz",
             tls=False,
-            # Otherwise kwok looks for settings in the user's home.
+            # Otherwise kwok looks for settings in the user's home folder.
             env={"KWOK_WORKDIR": str(folder.root / "kwok")},
             arguments=(
                 f"--kubeconfig={folder.credentials / 'kwok.kubeconfig'}",

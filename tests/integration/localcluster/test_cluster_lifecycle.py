@@ -155,7 +155,7 @@ def test_a_component_that_dies_on_start_is_shown_with_its_log(
 
     log = Folder(state, "sick").log("etcd")
     assert up.returncode == 1
-    assert "etcd ended while starting" in up.stderr
+    assert "etcd exited during startup" in up.stderr
     assert f"{log}:\nthe disk is made of cheese" in up.stderr
     assert log.exists()
     assert not any(processes.is_alive(process) for process in processes_of(Folder(state, "sick")).values())

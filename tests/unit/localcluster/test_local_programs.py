@@ -128,7 +128,7 @@ def test_a_missing_go_is_named_with_the_version_and_two_remedies(source: Path, f
 
     assert str(error.value) == (
         "Go 1.26.0 or newer is needed to build tool, but there is no `go` on PATH. "
-        "Install it from https://go.dev/dl/, or set KUBEBUILDER_ASSETS to a folder that has the programs."
+        "Install it from https://go.dev/dl/, or set KUBEBUILDER_ASSETS to a folder with the programs."
     )
 
 

@@ -12,7 +12,7 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
 WORKDIR /src
 RUN python -m venv --without-pip /opt/immich-operator \
     && python -m venv --without-pip /opt/build
-# In the order in which they change: the packages of the lock file, what builds the wheel, the wheel.
+# Ordered by how often they change: the packages of the lock file, what builds the wheel, the wheel.
 COPY requirements/runtime.txt requirements/
 RUN python -m pip --python /opt/immich-operator install --require-hashes --no-deps --no-compile \
         --requirement requirements/runtime.txt
@@ -21,7 +21,7 @@ RUN awk '/^[a-z]/ {keep = /^(hatchling|packaging|pathspec|pluggy|tomlkit|trove-c
         requirements/dev.txt > /tmp/build.txt \
     && python -m pip --python /opt/build install --require-hashes --requirement /tmp/build.txt
 COPY . .
-# Compiled here because the root is read-only later, and never looked at again: the sources cannot change.
+# Compiled here because the root is read-only later, and never checked again: the sources cannot change.
 RUN /opt/build/bin/hatchling build --target wheel --directory /tmp/dist \
     && python -m pip --python /opt/immich-operator install --no-deps --no-index --no-compile /tmp/dist/*.whl \
     && python hack/image/slim.py /opt/immich-operator \
@@ -37,7 +37,7 @@ LABEL org.opencontainers.image.title="immich-operator" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
-# Whoever gets into the container finds no package installer. The user exists for `id` and `ls`; any uid will do.
+# An intruder in the container finds no package installer. The user exists for `id` and `ls`; any uid will do.
 RUN find / -xdev \( -path '*/python3*/pip' -o -path '*/python3*/pip-*' -o -path '*/python3*/ensurepip' \) \
         -prune -exec rm -r {} + \
     && find / -xdev -path '*/bin/pip*' -delete \
@@ -45,7 +45,7 @@ RUN find / -xdev \( -path '*/python3*/pip' -o -path '*/python3*/pip-*' -o -path 
     && install -d -m 0770 -o 1001 -g 0 /var/lib/immich-operator
 COPY --from=build /usr/bin/tini /usr/bin/tini
 COPY --from=build /opt/immich-operator /opt/immich-operator
-# USER and LOGNAME: Ansible asks for the user's name, which a uid that is in no passwd file has not.
+# USER and LOGNAME: Ansible asks for the user's name, which a uid without a passwd entry does not have.
 ENV HOME=/var/lib/immich-operator \
     USER=immich-operator \
     LOGNAME=immich-operator \

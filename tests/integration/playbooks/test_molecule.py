@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The Molecule scenarios for any cluster: an instance as it is made and mended, and what people do to one."""
+"""The Molecule scenarios for any cluster: an instance as it is created and repaired, and what people do to one."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ def test_the_scenario_changes_announces_makes_and_takes_back_what_people_do(bare
     said = molecule_test(bare_cluster, tmp_path, "changes", actions, MOLECULE_NAMESPACE="molecule-changes")
 
     checks = (
-        "it was announced and not made",
+        "it was announced but not made",
         "it took effect",
-        "it is a text",
-        "nothing of them is left",
+        "it is still text",
+        "nothing is left of them",
         "more was asked for",
         "it is named",
-        "the API server's words are told",
+        "the API server's words are reported",
         "only data is left",
         "it is there, with the same data",
     )

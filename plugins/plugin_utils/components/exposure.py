@@ -142,8 +142,8 @@ def _warn_of_path_types(part: Part, instance: Instance) -> None:
             if given not in PATH_TYPES and given.lower() != "prefix":
                 part.warns(
                     Reason.SETTING_IGNORED,
-                    f"spec.server.ingress.hosts[{index}].paths[{position}].pathType is none of {', '.join(PATH_TYPES)}, so "
-                    "the path is compared as Prefix; write one of them",
+                    f"spec.server.ingress.hosts[{index}].paths[{position}].pathType is not one of "
+                    f"{', '.join(PATH_TYPES)}, so the path is matched as Prefix; use one of them",
                 )
 
 

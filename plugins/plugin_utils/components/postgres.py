@@ -162,9 +162,9 @@ def _credentials(part: Part, instance: Instance, cluster: Cluster, new_password:
         secret = cluster.live("Secret", name)
         if secret and "password" not in (secret.get("data") or {}):
             remedy = (
-                f"put back the password of the database in PersistentVolumeClaim {claim}"
+                f"restore the password of the database in PersistentVolumeClaim {claim}"
                 if claim
-                else "add one, or delete the Secret and it is made anew"
+                else "add one, or delete the Secret and it is created again"
             )
             part.blocks(Reason.CREDENTIALS_LOST, f"Secret {name} has no key password; {remedy}")
         else:
@@ -175,7 +175,7 @@ def _credentials(part: Part, instance: Instance, cluster: Cluster, new_password:
             Reason.CREDENTIALS_LOST,
             f"Secret {name} is gone, but PersistentVolumeClaim {claim} still holds the database that its password opens. "
             f"Restore the Secret (keys password, username, database), or name one in {PATH}.passwordSecretRef "
-            "with any new password: the database takes it over. No password is made up while the volume exists",
+            "with any new password: the database adopts it. No password is generated while the volume exists",
         )
         return {}
     _remember_credentials(part, instance, cluster, name)

@@ -33,7 +33,7 @@ def secret_text(
         return base64.b64decode(encoded, validate=True).decode()
     except (binascii.Error, UnicodeDecodeError):
         part.blocks(
-            Reason.SECRET_KEY_NOT_FOUND, f"Secret {name} named in {path}: key {key} is no text; store it as UTF-8"
+            Reason.SECRET_KEY_NOT_FOUND, f"Secret {name} named in {path}: key {key} is not text; store it as UTF-8"
         )
         return None
 

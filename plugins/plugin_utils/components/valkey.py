@@ -54,8 +54,8 @@ def plan(instance: Instance, cluster: Cluster, draft: Draft) -> list[Part]:
         part.warns(
             Reason.NOT_HARDENED,
             f"Deployment {names.workload_name(instance.name, Component.VALKEY)} keeps user and capabilities of its image "
-            f"{image}, with which it runs, because that is not known to work as uid 999. Set "
-            f"{PATH}.podSecurityContext, with runAsUser for example, to have it hardened",
+            f"{image}, because that image is not known to work as uid 999. Set "
+            f"{PATH}.podSecurityContext, with runAsUser for example, to harden it",
         )
     security.tell(part, settings, PATH, pods.database_security(cluster))
     apply_deployment(part, cluster, _deployment(instance, cluster, image))

@@ -195,7 +195,7 @@ MISSING = [
     pytest.param(
         [{**a_secret("login"), "data": {"secret": "/w=="}}],
         "SecretKeyNotFound",
-        "Secret login named in {path}: key secret is no text",
+        "Secret login named in {path}: key secret is not text",
         id="no-text",
     ),
 ]
@@ -312,7 +312,7 @@ def test_settings_that_immich_refuses_leave_the_running_server_and_its_file_as_t
         assert (told["status"] == "True", told["reason"]) == (kind == "Degraded", "InvalidSetting")
         assert "spec.immich.configuration.ffmpeg.crf: 99 is not a whole number from 0 to 51" in told["message"]
         assert 'machineLearning.facialRecognition.minScore: "high" is not a number' in told["message"]
-        assert told["message"].endswith("Until then the server runs on with its former settings")
+        assert told["message"].endswith("Until then the server keeps running with its previous settings")
 
 
 def test_a_new_instance_with_settings_that_immich_refuses_is_not_started_and_says_so():

@@ -104,9 +104,9 @@ def test_recovery_by_a_secret_of_the_users_own():
     ("claims", "words"),
     [
         pytest.param(
-            [a_claim(CLAIM)], f"put back the password of the database in PersistentVolumeClaim {CLAIM}", id="with-data"
+            [a_claim(CLAIM)], f"restore the password of the database in PersistentVolumeClaim {CLAIM}", id="with-data"
         ),
-        pytest.param([], "add one, or delete the Secret and it is made anew", id="without-data"),
+        pytest.param([], "add one, or delete the Secret and it is created again", id="without-data"),
     ],
 )
 def test_credentials_without_password_are_not_filled_in(claims, words):

@@ -273,13 +273,14 @@ def test_where_the_database_was_found_or_set_up_is_noted_once_it_is_up_and_repla
         pytest.param(
             NEW,
             ["elsewhere", "at ."],
-            "says by its annotation media.rm3l.org/pgdata that the database is in its folder pgdata, but there is none, and "
-            "there is one in the top of its volume. So no new one is set up. If that is the right one, run `kubectl annotate "
+            "says in its annotation media.rm3l.org/pgdata that the database is in its folder pgdata, but it is not "
+            "there, and there is one in the top of its volume. So no new one is set up. If that is the right one, run "
+            "`kubectl annotate "
             "persistentvolumeclaim --namespace family data-photos-postgres-0 media.rm3l.org/pgdata=. --overwrite`",
             id="a-claim-that-is-wrong",
         ),
         pytest.param(
-            None, ["unknown", "closed pgdata"], "nobody but its owner may look into its folder pgdata", id="closed"
+            None, ["unknown", "closed pgdata"], "only its owner can look into its folder pgdata", id="closed"
         ),
         pytest.param(
             NEW, ["other", "has pgdata"], "holds pgdata but no database, and none can be set up in its folder pgdata",
@@ -415,7 +416,7 @@ def test_on_a_volume_of_the_users_another_place_is_that_of_another_program_until
     assert environment(found(plan, "StatefulSet", "photos-postgres"))["PGDATA"] == BELOW
     [message] = unclear(plan)
     assert "PersistentVolumeClaim nas holds a database in" in message
-    assert "may be one of another program" in message
+    assert "may belong to another program" in message
     assert f"kubectl annotate persistentvolumeclaim --namespace family nas {MARK}={folder}`" in message
     said = on_a_volume_of_the_users("elsewhere", f"at {folder}", annotations={MARK: folder})
     assert environment(found(said, "StatefulSet", "photos-postgres"))["PGDATA"] == f"{TOP}/{folder}"
@@ -432,7 +433,7 @@ def test_closed_folders_of_one_owner_are_tried_as_that_one_once():
     assert (user(meanwhile), annotations_set(meanwhile), unclear(meanwhile)) == (65534, {}, [])
     assert (user(refused_too), annotations_set(refused_too)) == (65534, {})
     [message] = unclear(refused_too)
-    assert "nobody but its owner, uid 65534, may look into its folder pgdata" in message
+    assert "only its owner, uid 65534, can look into its folder pgdata" in message
 
 
 @pytest.mark.parametrize(
@@ -449,7 +450,7 @@ def test_whose_closed_folders_are_is_not_guessed_at_again_and_again(noted, users
     assert annotations_set(plan) == {}
     assert user(plan) == int(noted or 999)
     [message] = unclear(plan)
-    assert f"uid {' and '.join(users)}, may look into its folder a and its folder b" in message
+    assert f"uid {' and '.join(users)}, can look into its folder a and its folder b" in message
 
 
 def test_whose_a_database_is_that_was_seen_counts_more_than_what_was_guessed():
@@ -465,7 +466,7 @@ def test_a_database_of_root_has_to_be_given_to_the_user_of_the_pod():
 
     assert annotations_set(plan) == {}
     [message] = unclear(plan)
-    assert "belongs to root, as which PostgreSQL does not run. Give its files to uid 999" in message
+    assert "belongs to root, and PostgreSQL does not run as root. Give its files to uid 999" in message
 
 
 def refusals(state, noted_folder, noted_user):

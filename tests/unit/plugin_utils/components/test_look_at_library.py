@@ -258,9 +258,7 @@ def test_where_a_person_has_to_decide_the_condition_says_whose_the_folders_are(s
     assert context(plan) == kept
     assert noted(plan) == []
     assert (told["status"], told["reason"]) == ("False", "LibraryClosed")
-    assert (
-        f"PersistentVolumeClaim {CLAIM}: the server may not read and write upload, which belongs to" in told["message"]
-    )
+    assert f"PersistentVolumeClaim {CLAIM}: the server can't read and write upload, which belongs to" in told["message"]
     assert "spec.server.podSecurityContext" in told["message"]
 
 
@@ -331,7 +329,7 @@ def test_folders_that_immich_starts_without_are_a_warning_and_no_reason_for_anot
 
     assert (context(plan), noted(plan), notices(plan, "explains")) == ({}, [], [])
     [message] = [n.message for n in plan.notices if n.reason == "LibraryClosed"]
-    assert "may not read and write upload/a, which belongs to 1000:1000" in message
+    assert "can't read and write upload/a, which belongs to 1000:1000" in message
     told = report_for(a_cr(), an_instance_at_work(a_cr()), pods=[pod])
     assert condition(told, "ServerReady")["status"] == "True"
     assert condition(told, "Warning")["reason"] == "LibraryClosed"

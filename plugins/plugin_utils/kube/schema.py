@@ -184,7 +184,7 @@ def _problem(error: ValidationError) -> Problem:
         case "format":
             return Problem(_written(path), f"must fit in {wanted}, which {shown} does not", "Correct the number")
         case _:
-            return Problem(_written(path), f"does not satisfy {where}", "Compare it with the reference of the fields")
+            return Problem(_written(path), f"does not satisfy {where}", "Compare it with the field reference")
 
 
 def _type_remedy(wanted: str, value: Any) -> str:
@@ -206,9 +206,7 @@ def _quoted(path: list[str | int], value: Any) -> str:
     if isinstance(value, list):
         return "a list"
     if _is_secret(path):
-        return (
-            "this text" if isinstance(value, str) else f"{'a truth value' if isinstance(value, bool) else 'a number'}"
-        )
+        return "this text" if isinstance(value, str) else f"{'a boolean' if isinstance(value, bool) else 'a number'}"
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= _LONGEST_QUOTE else f"{text[:_LONGEST_QUOTE]}..."
 

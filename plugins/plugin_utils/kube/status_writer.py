@@ -56,7 +56,7 @@ def write_status(
         if live is None:
             return StatusWrite(current=None, before={}, patch={}, changed=False, skipped_reason=f"{ref} does not exist")
         if current is not None and live["metadata"].get("uid") != current["metadata"].get("uid"):
-            reason = f"{ref} was deleted and made anew meanwhile"
+            reason = f"{ref} was deleted and created again in the meantime"
             return StatusWrite(current=None, before={}, patch={}, changed=False, skipped_reason=reason)
         before = live.get("status") or {}
         patch = merge_patch(before, wanted(before))
@@ -90,7 +90,7 @@ def _gone(ref: ObjectRef, live: Manifest, objects: StatusObjects) -> str:
             f"{ref.api_version} {ref.kind} has no status subresource; its CRD must declare one",
             subject=str(ref),
         )
-    return f"{ref} was deleted meanwhile"
+    return f"{ref} was deleted in the meantime"
 
 
 def event(involved: Manifest, given: Mapping[str, Any], *, now: str) -> Manifest:

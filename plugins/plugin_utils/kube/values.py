@@ -124,7 +124,7 @@ def quantity(text: str | int | float) -> Decimal:
     """The value of a Kubernetes quantity ("10Gi", "500m"). ValueError when it is none."""
     value = quantity_value(text)
     if value is None:
-        raise ValueError(f"{text!r} is no Kubernetes quantity")
+        raise ValueError(f"{text!r} is not a Kubernetes quantity")
     return value
 
 

@@ -570,7 +570,7 @@ def test_nobody_needs_the_status_of_what_is_gone(kind: None, namespace: str, pla
     )
 
     assert absent["skipped_reason"] == f"Immich {namespace}/photos does not exist"
-    assert deleted["skipped_reason"] == f"Immich {namespace}/photos was deleted meanwhile"
+    assert deleted["skipped_reason"] == f"Immich {namespace}/photos was deleted in the meantime"
     assert unknown["skipped_reason"] == f"None {namespace}/photos does not exist"
     assert not any(result.get("failed") or result["changed"] for result in (absent, deleted, unknown))
 

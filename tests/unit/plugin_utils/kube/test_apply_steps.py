@@ -195,7 +195,7 @@ def test_an_object_that_somebody_else_made_is_not_overwritten(there: Manifest, i
     [outcome] = run([{"verb": "apply", "component": "c", "object": wanted}], recorder, [there] if is_known else [])
 
     assert recorder.writes() == ([] if is_taken else [("apply", "x")])
-    assert ("was made by somebody else" in str(outcome.error)) is is_taken
+    assert ("was created by somebody else" in str(outcome.error)) is is_taken
 
 
 def test_a_claim_without_owner_is_taken_on_because_its_data_is_what_the_instance_looks_for() -> None:
@@ -240,8 +240,8 @@ def test_where_items_of_others_clash_with_ours_the_lists_are_replaced() -> None:
 
 
 ANEW = (
-    "spec.selector of a live {} cannot change: set it back, or run `kubectl delete {} x -n n --cascade=orphan` "
-    "and it is made anew"
+    "spec.selector of a live {} cannot change: set it back, or run `kubectl delete {} x -n n --cascade=orphan` and it "
+    "is created again"
 )
 
 
@@ -269,7 +269,7 @@ ANEW = (
             422,
             "Invalid",
             "spec is immutable after creation",
-            "spec.selector of a volume claim stays as it was made: set it back in the custom resource",
+            "spec.selector of a volume claim can't change: set it back in the custom resource",
             id="claim",
         ),
         pytest.param(
@@ -277,7 +277,7 @@ ANEW = (
             409,
             "Conflict",
             "the UID in the precondition does not match",
-            "It was replaced or changed since it was read; the next pass looks at it again",
+            "It was replaced or changed since it was read; the next pass reads it again",
             id="replaced",
         ),
         pytest.param(
@@ -285,7 +285,7 @@ ANEW = (
             409,
             "AlreadyExists",
             "object is being deleted",
-            "It is still being deleted; the next pass makes it anew",
+            "It is still being deleted; the next pass creates it again",
             id="being-deleted",
         ),
         pytest.param(
@@ -293,7 +293,7 @@ ANEW = (
             403,
             "Forbidden",
             "unable to create new content in namespace n because it is being terminated",
-            "Nothing can be made in a namespace that is being deleted",
+            "Nothing can be created in a namespace that is being deleted",
             id="namespace-goes",
         ),
         pytest.param("Service", 422, "Invalid", "spec.ports: Required value", None, id="nothing-to-add"),

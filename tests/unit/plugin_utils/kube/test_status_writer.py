@@ -56,4 +56,4 @@ def test_an_object_made_anew_under_the_same_name_does_not_get_the_status_of_the_
 
     assert objects.patches == []
     assert (write.changed, write.current) == (False, None), "without an object, no Event is posted about it either"
-    assert write.skipped_reason == f"{REF} was deleted and made anew meanwhile"
+    assert write.skipped_reason == f"{REF} was deleted and created again in the meantime"

@@ -44,7 +44,7 @@ def test_quantities_are_compared_by_value(text, value):
 
 @pytest.mark.parametrize("text", ["", "ten", "10 Gi", "10gi", "Gi", True])
 def test_what_is_no_quantity_is_an_error_that_names_it(text):
-    with pytest.raises(ValueError, match="is no Kubernetes quantity"):
+    with pytest.raises(ValueError, match="is not a Kubernetes quantity"):
         quantity(text)
 
 

@@ -95,7 +95,7 @@ def _described(arguments: dict[str, Any], decrypted: Callable[[Path], str]) -> D
         where = "" if Path(file).is_absolute() else f" (looked for in {Path.cwd()})"
         raise Unusable(f"{file}: {exc.strerror or exc}{where}") from exc
     except UnicodeDecodeError as exc:
-        raise Unusable(f"{file}: this is not text in UTF-8") from exc
+        raise Unusable(f"{file}: this is not UTF-8 text") from exc
 
 
 def _is_served(transport: Transport) -> bool:

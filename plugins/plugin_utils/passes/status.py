@@ -211,7 +211,7 @@ class _View:
                     waiting = f"{kind} {name}: waiting for {ending} pod{'s' if ending > 1 else ''} to end"
                     return Condition(condition_type, False, Reason.WAITING_FOR_ROLLOUT, waiting)
                 return Condition(
-                    condition_type, True, Reason.SCALED_TO_ZERO, f"{kind} {name} has no replicas, as asked"
+                    condition_type, True, Reason.SCALED_TO_ZERO, f"{kind} {name} has no replicas, as requested"
                 )
             return Condition(condition_type, True, Reason.READY, f"{kind} {name} is ready")
         explained = [notice for notice in self._concerning(component) if notice.effect == Effect.EXPLAINS]
@@ -343,7 +343,7 @@ def _summary(
         )
     elif failing:
         progressing = Condition(
-            "Progressing", False, Reason.BLOCKED, "nothing goes on until somebody acts; see Degraded"
+            "Progressing", False, Reason.BLOCKED, "nothing continues until somebody acts; see Degraded"
         )
     else:
         progressing = Condition("Progressing", False, Reason.ROLLOUT_COMPLETE, "all components are as the spec says")

@@ -400,7 +400,7 @@ LOST = [
     pytest.param([], "does not exist", PUT_BACK, id="its-claim-is-gone"),
     pytest.param(
         [a_claim(DATABASE, **ANOTHER)],
-        "is not known to hold it (made at 2026-01-02T03:04:05Z)",
+        "is not known to hold it (created at 2026-01-02T03:04:05Z)",
         PUT_BACK,
         id="its-claim-was-made-anew",
     ),

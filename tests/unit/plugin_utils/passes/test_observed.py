@@ -67,7 +67,7 @@ def test_a_pass_that_took_a_stateful_set_away_is_not_the_last_one():
     live = an_instance_at_work(a_cr(), [a_claim("nas")])
     assert deletions(plan_for(a_cr(DATABASE), live)) == [("StatefulSet", "photos-postgres")]
 
-    assert observed_after_writing(a_cr(DATABASE), live, "StatefulSet") is None, "the next pass makes it anew"
+    assert observed_after_writing(a_cr(DATABASE), live, "StatefulSet") is None, "the next pass creates it again"
 
 
 def test_a_mark_on_a_claim_calls_for_no_further_pass():

@@ -132,7 +132,7 @@ def test_all_ways_describe_the_same_resource(described: Described, namespace: st
         pytest.param(Described(name="a", cr={"x": 1}), "set only one of immich_cr and immich_name", id="two"),
         pytest.param(
             Described(cr={"metadata": {"name": "a"}}, spec={"valkey": {}}),
-            "immich_spec goes with immich_name; with immich_cr the spec stands in the resource", id="spec-beside",
+            "immich_spec goes with immich_name; with immich_cr the spec is in the resource", id="spec-beside",
         ),
         pytest.param(
             Described(cr={"kind": "Immich", "metadata": {}}),

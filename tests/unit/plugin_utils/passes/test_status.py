@@ -157,7 +157,7 @@ def test_no_replicas_as_asked_is_ready():
 
     assert result["status"]["ready"] is True
     assert condition(result, "ServerReady")["reason"] == "ScaledToZero"
-    assert condition(result, "ServerReady")["message"] == "Deployment photos-server has no replicas, as asked"
+    assert condition(result, "ServerReady")["message"] == "Deployment photos-server has no replicas, as requested"
 
 
 @pytest.mark.parametrize(

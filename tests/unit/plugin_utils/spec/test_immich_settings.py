@@ -171,8 +171,13 @@ REFUSALS = [
     ("nightlyTasks.startTime", 750, "750 is not a time as HH:MM", "Write hours and minutes in quotes"),
     ("server.externalDomain", "photos.example.com", "this text is not a URL or an empty text", "Write the whole addr"),
     ("map.lightStyle", "", "an empty text is not a URL", "Write the whole address"),
-    ("ffmpeg", 5, "this number stands where Immich expects a mapping", "Give a mapping with keys such as crf"),
-    ("job.ocr", [], "an empty list stands where Immich expects a mapping", "Give a mapping with keys such as concurr"),
+    ("ffmpeg", 5, "this number is given where Immich expects a mapping", "Give a mapping with keys such as crf"),
+    (
+        "job.ocr",
+        [],
+        "an empty list is given where Immich expects a mapping",
+        "Give a mapping with keys such as concurr",
+    ),
 ]
 
 
@@ -269,8 +274,8 @@ def test_an_unknown_key_is_a_warning_with_the_closest_known_one(user: Any, path:
     [
         pytest.param("ffmpeg.crf", True, "Immich reads true as the number 1", id="flag as number"),
         pytest.param("ffmpeg.crf", "", "Immich reads an empty text as the number 0", id="empty text as number"),
-        pytest.param("trash.days", {}, "an empty mapping says nothing", id="empty mapping"),
-        pytest.param("trash.days", {"a": {}}, "an empty mapping says nothing", id="mapping of empty mappings"),
+        pytest.param("trash.days", {}, "an empty mapping has no effect", id="empty mapping"),
+        pytest.param("trash.days", {"a": {}}, "an empty mapping has no effect", id="mapping of empty mappings"),
         pytest.param("server.externalDomain", "photos:8080", "this URL does not begin with http", id="host and port"),
     ],
 )
@@ -304,7 +309,7 @@ def test_a_secret_in_plain_text_is_a_warning_that_names_the_reference(path: str,
         pytest.param({"key": "secret"}, "", "the reference has no name", id="no name"),
         pytest.param({"name": "", "key": "secret"}, ".name", "an empty text is not a name", id="empty name"),
         pytest.param({"name": "login", "key": 5}, ".key", "this number is not a name", id="number as key"),
-        pytest.param(SECRET, "", "this text stands where the operator expects a mapping", id="the secret itself"),
+        pytest.param(SECRET, "", "this text is given where the operator expects a mapping", id="the secret itself"),
     ],
 )
 def test_a_reference_that_the_operator_cannot_follow_is_fatal(reference: Any, path: str, what: str) -> None:

@@ -52,7 +52,7 @@ def test_a_problem_reads_as_sentences(problem: Problem, text: str) -> None:
         ),
         pytest.param(
             server(podAnnotations={"example.com/a.b": True}),
-            'spec.server.podAnnotations["example.com/a.b"]: must be text, not a truth value. Put it in quotes.',
+            'spec.server.podAnnotations["example.com/a.b"]: must be text, not a boolean. Put it in quotes.',
             id="annotation",
         ),
         pytest.param(

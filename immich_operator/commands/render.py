@@ -100,7 +100,7 @@ def _render(file: str, document: Any, args: argparse.Namespace, out: TextIO) -> 
     """Print one custom resource's manifests, or what is wrong with it to standard error."""
     rendering = collection.rendering()
     if not isinstance(document, dict) or not isinstance(document.get("metadata"), dict):
-        print(f"{file}: this is no Kubernetes object: apiVersion, kind and metadata are needed", file=sys.stderr)
+        print(f"{file}: this is not a Kubernetes object: apiVersion, kind and metadata are needed", file=sys.stderr)
         return False
     name = document["metadata"].get("name")
     cr, problems = rendering.complete(document)

@@ -119,7 +119,7 @@ def test_a_warning_goes_to_standard_error_and_the_manifests_are_printed(render):
             MINIMAL + "spec: {immich: {configuration: {ffmpeg: {crf: 99}}}}\n", 1, "crf: 99 is not", id="held-back"
         ),
         pytest.param(MINIMAL.replace("Immich", "Imich"), 1, "must be Immich", id="another-kind"),
-        pytest.param("- a list\n", 1, "no Kubernetes object", id="no-object"),
+        pytest.param("- a list\n", 1, "not a Kubernetes object", id="no-object"),
         pytest.param("", 1, "no custom resource in", id="empty"),
         pytest.param("a: 1\nb: [", 2, "cr.yaml: not YAML: line 3, column 1: did not find", id="not-yaml"),
         pytest.param("a: \x01", 2, "cr.yaml: not YAML: ", id="control-character"),

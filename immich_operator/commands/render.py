@@ -21,7 +21,7 @@ GROUP, KIND = "media.rm3l.org", "Immich"
 
 LEFT_OUT = """\
 # Secret {name}
-#   is left out: the operator makes it once, with a password of its own, and never again. --with-credentials writes one.
+#   is left out: the operator creates it once, with a random password, and never again. --with-credentials writes one.
 """
 
 
@@ -29,8 +29,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the subcommand."""
     parser.description = (
         "Print the manifests that Immich custom resources become, with the defaults and the validation of the CRD. "
-        "No cluster is contacted. Images come from the custom resource, else from RELATED_IMAGE_* variables, else they "
-        "are those that a deployed operator comes with. A value that only a Secret knows is shown as <key K of Secret S>."
+        "No cluster is contacted. Images come from the custom resource, otherwise from RELATED_IMAGE_* variables, "
+        "otherwise "
+        "they are the defaults of a deployed operator. A value that only a Secret knows is shown as <key K of Secret "
+        "S>."
     )
     parser.add_argument(
         "files", nargs="+", metavar="FILE", help="file with custom resources in YAML, - for standard input"

@@ -43,7 +43,7 @@ def parse(text: str) -> float:
     if at == 0 or at != len(rest) or (total_ns and text.startswith("-")):
         raise ValueError(f"{shown} is not a duration; write it like 30s, 5m or 1h30m")
     if total_ns > _LONGEST_NS:
-        raise ValueError(f"{shown} is longer than a duration can be, which is 2562047 hours")
+        raise ValueError(f"{shown} is longer than the longest duration, which is 2562047 hours")
     return total_ns / 10**9
 
 

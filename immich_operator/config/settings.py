@@ -411,5 +411,5 @@ def _checked(settings: Settings) -> Settings:
     if settings.settle_time > settings.settle_time_max:
         raise SettingsError("--settle-time must not be longer than --settle-time-max")
     if not settings.play_timeout:
-        raise SettingsError("--play-timeout must be longer than 0s, or no play could ever end")
+        raise SettingsError("--play-timeout must be longer than 0s, or no play could ever finish")
     return settings

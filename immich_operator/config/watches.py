@@ -155,14 +155,14 @@ def without_effect(watches: Sequence[Watch]) -> list[dict[str, str]]:
                 {
                     "entry": f"{number} ({watch.kind.api_version} {watch.kind.kind})",
                     "key": f"{key}: true",
-                    "remedy": f"list the kinds that the role makes under 'dependents', or set {key}: false",
+                    "remedy": f"list the kinds that the role creates under 'dependents', or set {key}: false",
                 }
             )
     return found
 
 
 def _watch(entry: Entry, search: RoleSearch) -> Watch | None:
-    """None when the entry is not usable at all; lesser problems are noted and a value is made up."""
+    """None when the entry is not usable at all; lesser problems are noted and a default is used."""
     kind = _kind(entry)
     role, playbook = _runnable(entry, search)
     if role is None and playbook is None and not (entry.has("role") or entry.has("playbook")):
@@ -216,7 +216,7 @@ def _runnable(entry: Entry, search: RoleSearch) -> tuple[Path | None, Path | Non
     found = search.find(role)
     if found is None:
         looked = ", ".join(str(path) for path in search.candidates(role))
-        entry.problem(f"role {role} was not found; looked for {looked}", "role")
+        entry.problem(f"role {role} was not found; searched for {looked}", "role")
     return found, None
 
 

@@ -59,12 +59,12 @@ class Entry:
         return None if found is None else _construct(found[1])
 
     def text(self, key: str) -> str:
-        return self._typed(key, str, "a text", str)
+        return self._typed(key, str, "a string", str)
 
     def texts(self, key: str) -> tuple[str, ...]:
-        values = self._typed(key, list, "a list of texts", list)
+        values = self._typed(key, list, "a list of strings", list)
         if not all(isinstance(value, str) for value in values):
-            self.problem(f"'{key}' must be a list of texts", key)
+            self.problem(f"'{key}' must be a list of strings", key)
             return ()
         return tuple(values)
 

@@ -85,7 +85,7 @@ class ForkEngine:
             if cancel.is_set() or self._zygotes.is_closing():
                 return PlayResult(status="canceled", rc=None, duration_s=time.monotonic() - started)
             level = logging.WARNING if isinstance(reason, ZygoteDiedError) else logging.INFO
-            self._log.log(level, "play runs in a process of its own", extra={"play": play.ident, "reason": str(reason)})
+            self._log.log(level, "play runs in its own process", extra={"play": play.ident, "reason": str(reason)})
         else:
             if runner.lost is not None:
                 outcome.add_failure(f"play {play.ident} was lost: {runner.lost}")

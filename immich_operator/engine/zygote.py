@@ -206,7 +206,7 @@ def _when_parked(control: socket.socket) -> list[str]:
     try:
         answer = control.recv(wire.MAX_CONTROL_BYTES)
     except TimeoutError:
-        raise _CannotParkError(f"it has not come to its first task within {PARK_S:.0f} s") from None
+        raise _CannotParkError(f"it has not reached its first task within {PARK_S:.0f} s") from None
     except OSError as problem:
         raise _CannotParkError(str(problem)) from problem
     control.settimeout(None)

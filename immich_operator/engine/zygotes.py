@@ -98,7 +98,7 @@ class _Zygote:
                 raise ZygoteDiedError(self._how_it_ended())
             facts = json.loads(message)
             if "problem" in facts:
-                self._log.warning("plays of a role begin at its first line, which is slower", extra=facts["problem"])
+                self._log.warning("plays of a role start from the beginning, which is slower", extra=facts["problem"])
             else:
                 self._watched = [(path, mtime_ns, size) for path, mtime_ns, size in facts["watched"]]
 

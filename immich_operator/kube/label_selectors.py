@@ -44,7 +44,7 @@ class Selector:
         found = []
         for key, value in mapping(manifest.get("matchLabels")).items():
             if not isinstance(value, str):
-                raise ValueError(f"the value of label {key} must be a text; put it in quotes")  # noqa: TRY004 - of a file
+                raise ValueError(f"the value of label {key} must be a string; put it in quotes")  # noqa: TRY004 - of a file
             found.append(Requirement(str(key), "In", frozenset({value})))
         for expression in manifest.get("matchExpressions") or ():
             key, operator = str(mapping(expression).get("key") or ""), str(mapping(expression).get("operator") or "")

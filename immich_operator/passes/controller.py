@@ -238,6 +238,6 @@ def _without_failures(result: PlayResult) -> str:
         case "timeout":
             return "the play took too long and was killed; see --play-timeout"
         case "error":
-            return f"the play did not run to its end (exit status {result.rc}); its output is in the artifacts folder"
+            return f"the play did not finish (exit status {result.rc}); its output is in the artifacts folder"
         case _:
             return f"the play ended with exit status {result.rc}"

@@ -60,7 +60,7 @@ class Metrics:
         )
         self._panics = Counter(
             "controller_runtime_reconcile_panics_total",
-            "Passes ended by a fault of the operator itself.",
+            "Passes ended by an internal error of the operator.",
             ("controller",),
             registry=registry,
         )
@@ -73,12 +73,12 @@ class Metrics:
         )
         self._max_workers = Gauge(
             "controller_runtime_max_concurrent_reconciles",
-            "Passes that may run at a time, over all kinds.",
+            "Passes that may run at the same time, over all kinds.",
             ("controller",),
             registry=registry,
         )
         self._active = Gauge(
-            "controller_runtime_active_workers", "Passes that run now.", ("controller",), registry=registry
+            "controller_runtime_active_workers", "Passes that are running.", ("controller",), registry=registry
         )
         self._requests = Counter(
             "rest_client_requests_total", "Answers of the API server to the operator's own requests.",
@@ -163,13 +163,13 @@ class QueueMetrics(Observer):
         def gauge(title: str, text: str) -> Gauge:
             return Gauge(title, text, ("name",), registry=registry).labels(name)
 
-        self._adds = counter("workqueue_adds_total", "Keys that became waiting.")
-        self._retries = counter("workqueue_retries_total", "Passes repeated after a failure.")
-        self._depth = gauge("workqueue_depth", "Keys that wait.")
-        self._unfinished = gauge("workqueue_unfinished_work_seconds", "Sum over running passes of their time so far.")
+        self._adds = counter("workqueue_adds_total", "Keys added to the queue.")
+        self._retries = counter("workqueue_retries_total", "Passes retried after a failure.")
+        self._depth = gauge("workqueue_depth", "Keys that are waiting.")
+        self._unfinished = gauge("workqueue_unfinished_work_seconds", "Total time so far of all running passes.")
         self._longest = gauge("workqueue_longest_running_processor_seconds", "Age of the oldest running pass.")
         self._wait = Histogram(
-            "workqueue_queue_duration_seconds", "Time a key waited, settle time included.", ("name",),
+            "workqueue_queue_duration_seconds", "Time a key waited, including the settle time.", ("name",),
             buckets=WAIT_BUCKETS, registry=registry,
         ).labels(name)  # fmt: skip
         self._work = Histogram(

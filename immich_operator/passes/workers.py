@@ -46,7 +46,7 @@ class Workers:
             self._metrics.fault(name)
             retry_in_s = self._queue.retry(item.key)
             self._log.exception(
-                "pass ended by a fault of the operator",
+                "pass ended by an internal error",
                 extra={**item.key.ref._asdict(), "why": list(item.reasons), "retry_in_s": round(retry_in_s, 1)},
             )
         finally:

@@ -63,7 +63,8 @@ class Operator:
         self._watches = watches_file.load(settings.watches_file, _with_paths(settings, environ))
         for wish in watches_file.without_effect(self._watches):
             log.warning(
-                "what the role makes is not watched: a key has no effect", extra={"file": settings.watches_file, **wish}
+                "a key has no effect: what the role creates is not watched",
+                extra={"file": settings.watches_file, **wish},
             )
         connection = connect(settings.kubeconfig, settings.context, environ)
         log.info(
@@ -347,7 +348,7 @@ def private_folder(path: Path) -> Path:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         info = folder.lstat()
     except OSError as exc:
-        raise SettingsError(f"--run-dir: {folder} cannot be made ({exc.strerror})") from exc
+        raise SettingsError(f"--run-dir: {folder} cannot be created ({exc.strerror})") from exc
     if not stat.S_ISDIR(info.st_mode) or info.st_uid != os.getuid() or info.st_mode & 0o077:
         raise SettingsError(f"--run-dir: {folder} is not a folder that only this user can enter; remove it")
     return folder

@@ -64,7 +64,7 @@ class Supervisor:
                     self._threads.remove(threading.current_thread())
             elif not self._stop.is_set():
                 self._log.error("thread ended early", extra={"thread": name})
-                self._fail(ThreadDiedError(f"thread {name!r} ended although the operator runs"))
+                self._fail(ThreadDiedError(f"thread {name!r} ended although the operator is running"))
 
     def _fail(self, failure: ThreadDiedError) -> None:
         with self._lock:

@@ -117,7 +117,7 @@ def test_a_play_that_had_not_begun_when_its_zygote_died_is_sent_again(
         os.kill(_zygote(own), signal.SIGKILL)
 
         assert running.result().ok()
-    assert "play runs in a process of its own" not in caplog.messages
+    assert "play runs in its own process" not in caplog.messages
 
 
 def test_a_play_that_ran_when_its_zygote_died_is_an_error(own: Bench) -> None:
@@ -238,7 +238,7 @@ def test_a_zygote_that_cannot_start_costs_speed_but_no_play(
     monkeypatch.setattr(sys, "executable", str(broken))
 
     assert own.run(QUICK).ok()
-    assert "play runs in a process of its own" in caplog.messages
+    assert "play runs in its own process" in caplog.messages
 
 
 def test_a_closed_engine_runs_no_play(own: Bench, caplog: pytest.LogCaptureFixture) -> None:
@@ -248,7 +248,7 @@ def test_a_closed_engine_runs_no_play(own: Bench, caplog: pytest.LogCaptureFixtu
 
     assert (result.status, result.rc, result.report) == ("canceled", None, {})
     assert own.engine.zygote_pid is None  # type: ignore[attr-defined]
-    assert "play runs in a process of its own" not in caplog.messages
+    assert "play runs in its own process" not in caplog.messages
 
 
 def test_a_play_that_waits_for_a_zygote_is_canceled_when_the_engine_is_closed(own: Bench) -> None:
@@ -280,7 +280,7 @@ def test_a_canceled_play_without_a_zygote_gets_no_process_of_its_own(
     result = own.run(QUICK, cancel=cancel)
 
     assert (result.status, result.rc) == ("canceled", None)
-    assert "play runs in a process of its own" not in caplog.messages
+    assert "play runs in its own process" not in caplog.messages
 
 
 def test_lessons_that_hang_are_given_up_before_the_zygote_is_thought_to_hang(own: Bench) -> None:

@@ -104,7 +104,7 @@ def test_what_has_no_effect_is_told_with_its_entry_and_what_to_do():
     assert wish == {
         "entry": "2 (example.org/v1 Gadget)",
         "key": "watchDependentResources: true",
-        "remedy": "list the kinds that the role makes under 'dependents', or set watchDependentResources: false",
+        "remedy": "list the kinds that the role creates under 'dependents', or set watchDependentResources: false",
     }
 
 
@@ -263,7 +263,7 @@ def test_all_mistakes_are_reported_at_once():
 def test_a_role_that_is_nowhere_names_the_places_that_were_looked_at(folder):
     (problem,) = problems_of(ENTRY.replace("role: widget", "role: nowhere"))
 
-    assert problem == f"line 4, entry 1: role nowhere was not found; looked for {folder}/roles/nowhere"
+    assert problem == f"line 4, entry 1: role nowhere was not found; searched for {folder}/roles/nowhere"
 
 
 def test_text_that_is_no_yaml_is_a_problem_and_no_traceback():

@@ -205,7 +205,7 @@ def test_requeue_after_replaces_the_period(tmp_path):
         ),
         pytest.param(
             PlayResult(status="error", rc=4),
-            ["the play did not run to its end (exit status 4); its output is in the artifacts folder"],
+            ["the play did not finish (exit status 4); its output is in the artifacts folder"],
             id="error",
         ),
     ],
@@ -474,7 +474,7 @@ def test_a_fault_of_this_program_is_logged_counted_and_does_not_end_the_worker(t
     bench.queue.done(KEY)
 
     line = bench.output.lines[-1]
-    assert (line["level"], line["msg"]) == ("ERROR", "pass ended by a fault of the operator")
+    assert (line["level"], line["msg"]) == ("ERROR", "pass ended by an internal error")
     assert b'controller_runtime_reconcile_panics_total{controller="widget-v1-controller"} 1.0' in exposition(
         bench.metrics
     )

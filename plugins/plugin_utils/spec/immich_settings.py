@@ -374,7 +374,7 @@ def _shown(value: Any, *, hidden: bool = False) -> str:
         case bool():
             return "true" if value else "false"
         case str() if not value:
-            return "an empty text"
+            return "an empty string"
         case str():
             return "this text" if hidden else _quoted(value)
         # Python refuses to print whole numbers of many digits.

@@ -39,7 +39,7 @@ class Text:
 
     @property
     def takes(self) -> str:
-        return "a name" if self.filled else "a text"
+        return "a name" if self.filled else "text"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +96,7 @@ class Items:
 
     @property
     def takes(self) -> str:
-        each = self.each.takes if isinstance(self.each, Choice) else "texts"
+        each = self.each.takes if isinstance(self.each, Choice) else "strings"
         return f"a list of {'one or more ' if self.filled else ''}{each}"
 
 
@@ -109,7 +109,7 @@ class Url:
 
     @property
     def takes(self) -> str:
-        return "a URL or an empty text" if self.optional else "a URL"
+        return "a URL or an empty string" if self.optional else "a URL"
 
 
 @dataclass(frozen=True, slots=True)

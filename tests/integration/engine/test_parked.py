@@ -159,7 +159,9 @@ def test_a_role_that_cannot_be_loaded_says_why_until_it_can(own: Bench, caplog: 
 
     assert [result.ok() for result in failed] == [False, False]
     assert all(str(tasks) in result.failures[0] for result in failed)
-    (said,) = (record for record in caplog.records if record.message.startswith("plays of a role start from the beginning"))
+    (said,) = (
+        record for record in caplog.records if record.message.startswith("plays of a role start from the beginning")
+    )
     assert said.role == str(play.role)  # type: ignore[attr-defined]
     assert str(tasks) in said.reason  # type: ignore[attr-defined]
     assert run(own, play).ok()

@@ -140,7 +140,7 @@ REFUSALS = [
     ("ffmpeg.crf", {"value": 3}, "a mapping is not a whole number from 0 to 51", "Give a whole number"),
     ("ffmpeg.bframes", "-2", '"-2" is not a whole number from -1 to 16', "Give a whole number"),
     ("trash.days", "30", '"30" is not a whole number, 0 or more', "Write the number without quotes"),
-    ("trash.days", "", "an empty text is not a whole number, 0 or more", "Give a whole number"),
+    ("trash.days", "", "an empty string is not a whole number, 0 or more", "Give a whole number"),
     ("trash.days", True, "true is not a whole number, 0 or more", "Give a whole number"),
     ("trash.days", 2**53, "this number is not a whole number, 0 or more", "Give a whole number"),
     ("trash.days", 10**5000, "this number is not a whole number, 0 or more", "Give a whole number"),
@@ -152,14 +152,14 @@ REFUSALS = [
     ("trash.enabled", "True", '"True" is not true or false', "Write true without quotes"),
     ("trash.enabled", 1, "1 is not true or false", "Give true or false"),
     ("machineLearning.clip.enabled", "true", '"true" is not true or false', "Write true without quotes"),
-    ("ffmpeg.targetResolution", 720, "720 is not a text", "Put the value in quotes"),
-    ("theme.customCss", ["a"], "a list is not a text", "Give a text"),
+    ("ffmpeg.targetResolution", 720, "720 is not text", "Put the value in quotes"),
+    ("theme.customCss", ["a"], "a list is not text", "Give text"),
     ("ffmpeg.targetVideoCodec", "H264", '"H264" is not h264, hevc, vp9 or av1', "Write h264"),
     ("ffmpeg.accel", False, "false is not nvenc, qsv, vaapi, rkmpp or disabled", "Give nvenc"),
     ("ffmpeg.targetAudioCodec", "libopus", '"libopus" is not mp3, aac, opus or pcm_s16le', "Write opus"),
     ("newVersionCheck.channel", "x" * 99, f'"{"x" * 40}…" is not stable or releaseCandidate', "Give stable or rel"),
     ("ffmpeg.acceptedVideoCodecs", "h264", '"h264" is not a list of h264, hevc, vp9 or av1', "Give a list of h264"),
-    ("machineLearning.urls", [], "an empty list is not a list of one or more texts", "Give a list of one or more"),
+    ("machineLearning.urls", [], "an empty list is not a list of one or more strings", "Give a list of one or more"),
     (
         "library.scan.cronExpression",
         "0 24 * * *",
@@ -169,8 +169,13 @@ REFUSALS = [
     ("library.scan.cronExpression", 5, "5 is not a cron expression of 5 or 6 fields", "Give a cron expression"),
     ("nightlyTasks.startTime", "9:05", '"9:05" is not a time as HH:MM', "Write hours and minutes in quotes"),
     ("nightlyTasks.startTime", 750, "750 is not a time as HH:MM", "Write hours and minutes in quotes"),
-    ("server.externalDomain", "photos.example.com", "this text is not a URL or an empty text", "Write the whole addr"),
-    ("map.lightStyle", "", "an empty text is not a URL", "Write the whole address"),
+    (
+        "server.externalDomain",
+        "photos.example.com",
+        "this text is not a URL or an empty string",
+        "Write the whole addr",
+    ),
+    ("map.lightStyle", "", "an empty string is not a URL", "Write the whole address"),
     ("ffmpeg", 5, "this number is given where Immich expects a mapping", "Give a mapping with keys such as crf"),
     (
         "job.ocr",
@@ -273,7 +278,7 @@ def test_an_unknown_key_is_a_warning_with_the_closest_known_one(user: Any, path:
     ("path", "value", "what"),
     [
         pytest.param("ffmpeg.crf", True, "Immich reads true as the number 1", id="flag as number"),
-        pytest.param("ffmpeg.crf", "", "Immich reads an empty text as the number 0", id="empty text as number"),
+        pytest.param("ffmpeg.crf", "", "Immich reads an empty string as the number 0", id="empty text as number"),
         pytest.param("trash.days", {}, "an empty mapping has no effect", id="empty mapping"),
         pytest.param("trash.days", {"a": {}}, "an empty mapping has no effect", id="mapping of empty mappings"),
         pytest.param("server.externalDomain", "photos:8080", "this URL does not begin with http", id="host and port"),
@@ -307,7 +312,7 @@ def test_a_secret_in_plain_text_is_a_warning_that_names_the_reference(path: str,
     [
         pytest.param({"name": "login"}, "", "the reference has no key", id="no key"),
         pytest.param({"key": "secret"}, "", "the reference has no name", id="no name"),
-        pytest.param({"name": "", "key": "secret"}, ".name", "an empty text is not a name", id="empty name"),
+        pytest.param({"name": "", "key": "secret"}, ".name", "an empty string is not a name", id="empty name"),
         pytest.param({"name": "login", "key": 5}, ".key", "this number is not a name", id="number as key"),
         pytest.param(SECRET, "", "this text is given where the operator expects a mapping", id="the secret itself"),
     ],
@@ -345,7 +350,7 @@ def test_no_finding_quotes_a_secret(user: Any) -> None:
 def test_a_secret_written_as_a_number_is_not_quoted() -> None:
     finding = only(check_settings({"oauth": {"clientSecret": 271828}}))
 
-    assert finding.what == f"this number is not a text; {REFUSED}"
+    assert finding.what == f"this number is not text; {REFUSED}"
 
 
 VIDEO_CODECS = IMMICH_SETTINGS["ffmpeg.targetVideoCodec"]

@@ -31,7 +31,7 @@ options:
     description: Password for HTTP basic authentication. Falls back to E(K8S_AUTH_PASSWORD).
     type: str
   validate_certs:
-    description: Whether the API server must show a trusted certificate. Falls back to E(K8S_AUTH_VERIFY_SSL).
+    description: Whether the API server must present a trusted certificate. Falls back to E(K8S_AUTH_VERIFY_SSL).
     type: bool
     aliases: [verify_ssl]
   ca_cert:
@@ -55,8 +55,8 @@ options:
       - Falls back to E(K8S_AUTH_PERSIST_CONFIG).
     type: bool
 notes:
-  - The requests are made by the Ansible controller itself, in no connection plugin and no module process.
-  - Requests that can be sent twice without harm are repeated for up to ten seconds when the API server is busy or the
+  - The requests are made by the Ansible controller itself, not in a connection plugin or a module process.
+  - Requests that can safely be sent twice are retried for up to ten seconds if the API server is busy or the
     connection breaks.
 requirements:
   - kubernetes >= 33.1 (Python package)

@@ -9,7 +9,7 @@ short_description: Show what tasks that hide their results have changed, or woul
 version_added: 0.1.0
 description:
   - Ansible drops the diff of a task with C(no_log), and the results of M(media.immich.store) and M(media.immich.apply) can
-    hold Secrets. This module shows the differences that they have found, in which all secrets are hidden.
+    hold Secrets. This module shows the differences that they have found, in which all secrets are masked.
   - Reads and writes nothing.
 author: The immich-operator authors (!UNKNOWN)
 options:
@@ -25,7 +25,7 @@ attributes:
     support: full
     details: Nothing is written anyway.
   diff_mode:
-    description: The diff is all there is.
+    description: The diff is its only output.
     support: full
 seealso:
   - module: media.immich.apply

@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol
 __all__ = ["Engine", "Play", "PlayResult", "Status"]
 
 Status = Literal["successful", "failed", "timeout", "canceled", "error"]
-"""`error`: the play could not be run, or its process ended in a way that Ansible did not decide."""
+"""`error`: the play could not be run, or its process ended without Ansible's doing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +20,7 @@ class Play:
     """One run of a role or a playbook against localhost; `repr` leaves out what may hold secrets.
 
     `extra_vars` is JSON-able; strings that are data are already marked as `{"__ansible_unsafe": text}`.
-    Raises ValueError when not exactly one of `role` and `playbook` is given.
+    Raises ValueError unless exactly one of `role` and `playbook` is given.
     """
 
     ident: str
@@ -32,8 +32,8 @@ class Play:
     playbook: Path | None = None
     """File of the playbook."""
     identity_only: bool = False
-    """The extra vars only tell which object the role is about. Nothing in its files may depend on them: its argument spec
-    is not checked, and an engine may load it once for many plays."""
+    """The extra vars only identify the object that the role is about. Nothing in its files may depend on them: its argument
+    spec is not checked, and an engine may load it once for many plays."""
     extra_vars: Mapping[str, Any] = field(default_factory=dict, repr=False)
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Added to the operator's own environment for this run."""
@@ -44,7 +44,7 @@ class Play:
     rotate_artifacts: int = 3
     """Artifacts folders kept, this run's included; 0 keeps all."""
     ansible_args: str = ""
-    """Further command line arguments of ansible-playbook, in shell notation; no secrets."""
+    """Additional command line arguments for ansible-playbook, in shell notation; no secrets."""
 
     def __post_init__(self) -> None:
         if (self.role is None) == (self.playbook is None):
@@ -53,23 +53,23 @@ class Play:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlayResult:
-    """What became of a play; free of values that `no_log` hides."""
+    """The outcome of a play; free of values that `no_log` hides."""
 
     status: Status
     rc: int | None
-    """Exit status of ansible-playbook; None when it never started, 254 after a timeout or a cancel."""
+    """Exit status of ansible-playbook; None if it never started, 254 after a timeout or a cancel."""
     stats: Mapping[str, int] | None = None
-    """ok, changed, skipped, failures, rescued, ignored of localhost; None when the play never got to its end."""
+    """ok, changed, skipped, failures, rescued, ignored of localhost; None if the play did not finish."""
     failures: tuple[str, ...] = ()
     """`task name: message` of each failed task that was neither ignored nor rescued."""
     requeue_after_s: float | None = None
-    """Wish of a requeue_after task or a report: seconds until the next pass, whatever the reconcile period says."""
+    """Request of a requeue_after task or a report: seconds until the next pass, whatever the reconcile period is."""
     report: Mapping[str, Any] = field(default_factory=dict)
-    """The `report` mappings of successful tasks: lists joined, mappings merged, of other values the last one."""
+    """The `report` mappings of successful tasks: lists joined, mappings merged, the last one of other values."""
     duration_s: float = 0.0
 
     def ok(self) -> bool:
-        """True when the play ran to its end and nothing failed."""
+        """True if the play finished and nothing failed."""
         return self.status == "successful"
 
 
@@ -80,8 +80,8 @@ class Engine(Protocol):
         """Run `play` and return when it has ended.
 
         Setting `cancel` kills the play with everything in its process group, as does the end of its time.
-        Problems of the play are in the result; raises only for misuse.
+        The play's problems are in the result; raises only on misuse.
         """
 
     def close(self) -> None:
-        """Release what the engine holds. Call it when no play runs any more; later calls do nothing."""
+        """Release what the engine holds. Call it when no play is running; later calls do nothing."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A bound on how many plays run at once, whoever calls."""
+"""A limit on how many plays run at once, whoever calls."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ POLL_S = 0.05
 
 
 class BoundedEngine:
-    """Lets up to `workers` plays into `engine`; further calls wait for their turn. The time limit of a play starts there."""
+    """Lets up to `workers` plays into `engine`; further calls wait for their turn. A play's time limit starts then."""
 
     def __init__(self, engine: Engine, *, workers: int) -> None:
         self.engine = engine
@@ -30,5 +30,5 @@ class BoundedEngine:
             self._slots.release()
 
     def close(self) -> None:
-        """Close the engine within."""
+        """Close the inner engine."""
         self.engine.close()

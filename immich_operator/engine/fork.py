@@ -42,7 +42,7 @@ APPLIED_PER_PLAY = frozenset(
     {"ANSIBLE_ASYNC_DIR", "ANSIBLE_INVENTORY_ENABLED", "ANSIBLE_LOCAL_TEMP", "ANSIBLE_REMOTE_TMP", "ANSIBLE_ROLES_PATH"}
 )
 READ_AT_IMPORT = ("ANSIBLE_", "PYTHON", "LD_", "LC_", "LANG")
-"""Prefixes of variables that Python or Ansible look at once; with other values than the zygote's, a fork would be wrong."""
+"""Prefixes of variables that Python or Ansible read only once; a fork could not have other values than the zygote's."""
 
 
 class ForkEngine:
@@ -62,7 +62,7 @@ class ForkEngine:
         self._zygotes = Zygotes(environment, roles=preload_roles, cwd=cwd, log=log)
 
     def run(self, play: Play, cancel: threading.Event) -> PlayResult:
-        """See `Engine.run`. A play that no zygote can run as it should be run gets a process of its own.
+        """See `Engine.run`. A play that no zygote can run correctly gets its own process.
 
         One that had not begun when the engine was closed is canceled.
         """
@@ -98,7 +98,7 @@ class ForkEngine:
         return self._zygotes.pid
 
     def close(self) -> None:
-        """End the zygote, and the plays that still run; none begins any more."""
+        """End the zygote and the running plays; no new ones start."""
         self._zygotes.close()
 
     def _check_environment(self, environment: Mapping[str, str]) -> None:
@@ -109,7 +109,7 @@ class ForkEngine:
 
 
 class _UnlikeZygoteError(Exception):
-    """The play needs what the zygote has read at import with another value."""
+    """The play needs a different value for something that the zygote has read at import."""
 
 
 class _ForkedRunner(Runner):  # type: ignore[misc]
@@ -155,7 +155,7 @@ class _ForkedRunner(Runner):  # type: ignore[misc]
         write_private(artifacts / "rc", str(self.rc))
 
     def event_callback(self, event_data: dict[str, Any]) -> None:
-        """Complete an event and hand it on. It came whole through the pipe, so no file is looked for."""
+        """Complete an event and pass it on. It came whole through the pipe, so no file is needed."""
         self.last_stdout_update = time.time()
         if "uuid" not in event_data:
             return
@@ -197,7 +197,7 @@ class _ForkedRunner(Runner):  # type: ignore[misc]
         try:
             while True:
                 ready = {descriptor for descriptor, _ in poll.poll(POLL_MS)}
-                # First who it is: if its output can't be stored, it has to be killed.
+                # Its identity first: if its output can't be stored, it has to be killed.
                 if running.channel.fileno() in ready:
                     message = wire.receive(running.channel)
                     if message is None:
@@ -214,14 +214,14 @@ class _ForkedRunner(Runner):  # type: ignore[misc]
                         output.write(decoder.decode(data))
                     else:
                         poll.unregister(running.output)
-                # A zygote that is drained tells how its last play ended and ends at once: the answer may be there by now.
+                # A draining zygote reports how its last play ended and exits at once: the answer may already be there.
                 if not ready and not running.zygote.is_alive() and not poll.poll(0):
                     return self._on_lost(pid)
                 if pid is None and time.monotonic() > start_by:
                     running.zygote.kill()
                 self._end_in_time(pid)
-        except BaseException:  # its events can't be stored any more, the disk is full, say
-            # one that has not begun yet ends by itself, as nobody listens
+        except BaseException:  # its events can no longer be stored, for example because the disk is full
+            # one that has not begun yet ends by itself, because nobody listens
             kill_play(marker_of(self.config), [] if pid is None else [pid])
             raise
 
@@ -241,7 +241,7 @@ class _ForkedRunner(Runner):  # type: ignore[misc]
 
 
 def _drain(descriptor: int, output: OutputEventFilter, decoder: codecs.IncrementalDecoder) -> None:
-    """Read what is in the pipe. Its end may never come: a process that the play has left behind may hold it open."""
+    """Read what is in the pipe. It may never end: a process that the play has left behind may keep it open."""
     os.set_blocking(descriptor, False)
     while True:
         try:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A loop around fork(), in a process with one thread: a fork copies one thread only, locks of others stay locked."""
+"""A loop around fork(), in a process with one thread: a fork copies only one, and locks held by others stay locked."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Handed(NamedTuple):
 
 
 class Forker:
-    """Forks for each play that comes through the control socket, and tells the play's channel how its process ended."""
+    """Forks for each play from the control socket, and reports on the play's channel how its process ended."""
 
     def __init__(self, control: socket.socket) -> None:
         self.control = control
@@ -63,11 +63,11 @@ class Forker:
         return None
 
     def is_idle(self) -> bool:
-        """Whether no process is left that this one has forked."""
+        """Whether no forked process is left."""
         return not self._children
 
     def look(self, ready: set[int]) -> None:
-        """Further descriptors that are ready."""
+        """Other descriptors that are ready."""
 
     def obey(self, message: bytes, files: list[int]) -> Handed | None:
         """Do what a control message says; returns in a fork what it is for."""
@@ -82,7 +82,7 @@ class Forker:
         channel = socket.socket(fileno=channel_descriptor)
         try:
             pid = os.fork()
-        except OSError as problem:  # no memory or no process id left: the operator sees the closed channel
+        except OSError as problem:  # out of memory or process ids: the operator sees the closed channel
             os.write(2, f"cannot fork: {problem}\n".encode())
             channel.close()
             os.close(output)
@@ -94,7 +94,7 @@ class Forker:
         return None
 
     def ended(self, pid: int) -> None:
-        """A process has ended that was not forked for a play."""
+        """A process that was not forked for a play has ended."""
 
     def _receive(self) -> tuple[bytes, list[int]]:
         try:

@@ -62,7 +62,7 @@ class Outcome:
         return False
 
     def add_failure(self, message: str) -> None:
-        """Note a failure that no event tells of."""
+        """Note a failure that no event reports."""
         self._failures.append(message)
 
     def add_output(self, text: str) -> None:
@@ -100,7 +100,7 @@ class Outcome:
             self._look_again_after(result.get("period"))
 
     def _look_again_after(self, period: object) -> None:
-        """Of several wishes the earliest counts."""
+        """The earliest of several requests counts."""
         wish = seconds(period)
         if wish is not None:
             known = self._requeue_after_s
@@ -145,7 +145,7 @@ def seconds(period: object) -> float | None:
 
 
 def _failure(data: Mapping[str, Any], of_items: Sequence[str]) -> str:
-    """`task name: message`. What `no_log` hides is hidden already: awx_display puts `censored` in its place."""
+    """`task name: message`. What `no_log` hides is already hidden: awx_display replaces it with `censored`."""
     task = data.get("task") or data.get("task_action") or "task without a name"
     result = data.get("res")
     if not isinstance(result, Mapping) or "censored" in result:

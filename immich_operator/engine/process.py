@@ -30,14 +30,14 @@ POLL_S = 0.05
 
 
 class ProcessEngine:
-    """Runs each play in a fresh interpreter: half a second before the first task, and no state between plays."""
+    """Runs each play in a new interpreter: half a second before the first task, and no state between plays."""
 
     def __init__(self, *, base_dir: Path, roles: Sequence[Path] = ()) -> None:
         self._base_dir = base_dir
         self._roles = tuple(roles)
 
     def run(self, play: Play, cancel: threading.Event) -> PlayResult:
-        """See `Engine.run`. One more thread lives as long as the play, to end it in time."""
+        """See `Engine.run`. An additional thread lives as long as the play, to end it in time."""
         started = time.monotonic()
         outcome = Outcome()
         try:
@@ -59,7 +59,7 @@ class ProcessEngine:
         return result_of(runner, outcome, time.monotonic() - started)
 
     def close(self) -> None:
-        """Nothing is held between plays."""
+        """Nothing is kept between plays."""
 
 
 def marker_of(config: RunnerConfig) -> str:
@@ -79,7 +79,7 @@ def status_of(runner: Runner) -> Status:
 
 
 def result_of(runner: Runner, outcome: Outcome, duration_s: float) -> PlayResult:
-    """The result of an ended run; the signal that ended a play stands for the message that it could not send."""
+    """The result of an ended run; the signal that ended a play takes the place of the message that it could not send."""
     if runner.rc is not None and runner.rc < 0:
         outcome.add_failure(f"play {runner.config.ident}: its process was ended by {signal.Signals(-runner.rc).name}")
     return outcome.result(status_of(runner), runner.rc, duration_s)
@@ -94,7 +94,7 @@ def _runner(config: RunnerConfig, outcome: Outcome) -> Runner:
 
 @contextmanager
 def _watched(runner: Runner, timeout_s: float, cancel: threading.Event) -> Iterator[None]:
-    """Kill the play when `cancel` is set or its time is over, and give it nothing to read."""
+    """Kill the play when `cancel` is set or its time is up, and give it no input."""
     ended = threading.Event()
     deadline = time.monotonic() + timeout_s
 

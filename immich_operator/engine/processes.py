@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Killing all that a play has started, wherever it went: Ansible's workers leave the process group (setsid)."""
+"""Kills everything that a play has started, wherever it went: Ansible's workers leave the process group (setsid)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def kill_play(marker: str | None, roots: Iterable[int] = ()) -> int:
     """Kill the processes `roots`, everything below them, and everything that has `marker` in its environment.
 
     `marker` is `NAME=value` with a value that only this play has. Found processes are stopped first, so that none forks
-    while the others are looked for. Never touches the calling process. Returns how many processes were killed.
+    while the others are being found. Never touches the calling process. Returns how many processes were killed.
     """
     known = set(roots)
     found: set[int] = set()
@@ -52,7 +52,7 @@ def _belonging(marker: str | None, known: set[int]) -> set[int]:
             if marker and marker.encode() in (entry / "environ").read_bytes().split(b"\0"):
                 marked.add(pid)
         except (FileNotFoundError, ProcessLookupError, PermissionError):
-            continue  # ended meanwhile, or is another user's
+            continue  # has ended in the meantime, or belongs to another user
     belonging = (known & parents.keys()) | marked
     while more := {pid for pid, parent in parents.items() if parent in belonging} - belonging:
         belonging |= more

@@ -16,7 +16,7 @@ PLAY = b"play"
 After it there may be JSON about the play that is to be parked for it: {"argv", "cwd", "role", "roles_path"}.
 """
 PARKED = b"parked"
-"""Answer of a process that has come to where it forks for plays; after it a JSON list of the files that it has loaded."""
+"""Answer of a process that is ready to fork for plays; after it a JSON list of the files that it has loaded."""
 DRAIN = b"drain"
 """Control message: take no more plays, end when the running ones have ended."""
 
@@ -27,7 +27,7 @@ _LENGTH = struct.Struct("!I")
 
 
 def send(channel: socket.socket, message: dict[str, Any]) -> None:
-    """Send one frame. Raises OSError when nobody listens any more."""
+    """Send one frame. Raises OSError if nobody listens any more."""
     body = json.dumps(message).encode()
     channel.sendall(_LENGTH.pack(len(body)) + body)
 

@@ -29,7 +29,7 @@ DIR_MODE = 0o700
 FILE_MODE = 0o600
 
 SEARCH_PATHS = frozenset({"ANSIBLE_COLLECTIONS_PATH", "ANSIBLE_ROLES_PATH"})
-"""Variables in which we put something in front of what the user has set."""
+"""Variables in which we prepend something to what the user has set."""
 COLLECTIONS_FOLDER = "ansible_collections"
 DEFAULT_COLLECTIONS_PATH = "~/.ansible/collections:/usr/share/ansible/collections"
 
@@ -67,7 +67,7 @@ def prepared(play: Play, base_dir: Path, roles: Sequence[Path] = ()) -> Iterator
         )
         config.prepare()
         config.command[:1] = START
-        # ansible-runner makes this one file readable for everybody.
+        # ansible-runner makes this one file world-readable.
         write_private(Path(config.artifact_dir) / "stderr", "")
         yield config
     finally:
@@ -77,7 +77,7 @@ def prepared(play: Play, base_dir: Path, roles: Sequence[Path] = ()) -> Iterator
 
 
 def parking(play: Play, config: RunnerConfig, base_dir: Path) -> dict[str, Any] | None:
-    """How to load what this play has in common with others of its role, in a folder of its own: see `wire.PLAY`.
+    """How to load what this play shares with others of its role, in a separate folder: see `wire.PLAY`.
 
     None when that is nothing: what is in its files may depend on its variables, or it differs by more than these.
     Raises OSError when the folder cannot be written.
@@ -91,7 +91,7 @@ def parking(play: Play, config: RunnerConfig, base_dir: Path) -> dict[str, Any] 
     digest = hashlib.sha256(json.dumps(common).encode()).hexdigest()
     root = base_dir / "parked" / digest[:16]
     if not root.exists():
-        # It must not be seen before it is complete: without the callback the play would not wait.
+        # It must not be visible before it is complete: without the callback the play would not wait.
         made = root.with_name(f"{root.name}-{play.ident}")
         for folder in (made / "inventory", made / "tmp", made / "project" / "callback_plugins"):
             folder.mkdir(mode=DIR_MODE, parents=True, exist_ok=True)
@@ -113,7 +113,7 @@ def parking(play: Play, config: RunnerConfig, base_dir: Path) -> dict[str, Any] 
 
 
 def clean_up(root: Path) -> None:
-    """Remove what `prepared` would have removed, had the operator not been killed while plays ran.
+    """Remove what `prepared` would have removed if the operator had not been killed while plays were running.
 
     `root` is a private data dir in which no play runs. Raises OSError.
     """
@@ -155,7 +155,7 @@ def _environment(play: Play, roles: Sequence[Path], *, base_dir: Path, temporary
         "ANSIBLE_LOCALHOST_WARNING": "False",
     }
     if _chosen_inventory(play) is None and not play.ansible_args:
-        # Ours is in this format; the default is to try six plugins.
+        # Ours is in this format; by default six plugins are tried.
         environment["ANSIBLE_INVENTORY_ENABLED"] = "ansible.builtin.ini"
     own = [] if play.role is None else [str(play.role.absolute().parent)]
     if roles_path := [*own, *filter(None, [play.env.get("ANSIBLE_ROLES_PATH")])]:
@@ -176,7 +176,7 @@ def _home_of_collection(role: Path) -> str | None:
 
 
 def _inventory(play: Play) -> str:
-    """Path of the inventory: ANSIBLE_INVENTORY wins, as in the Operator SDK; else localhost with our interpreter."""
+    """Path of the inventory: ANSIBLE_INVENTORY if set, as in the Operator SDK; otherwise localhost with our interpreter."""
     chosen = _chosen_inventory(play)
     if chosen is not None:
         return str(Path(chosen).absolute())
@@ -207,7 +207,7 @@ def _playbook(play: Play) -> Path:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file that only we can read."""
+    """Write a file that only this user can read."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, FILE_MODE)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         os.fchmod(descriptor, FILE_MODE)

@@ -27,7 +27,7 @@ POLL_S = 0.05
 """How late the end of the engine may be noticed."""
 GRACE_S = 5.0
 RETRY_S = 30.0
-"""A zygote that cannot be started is not tried again for this long; meanwhile plays get processes of their own."""
+"""If a zygote cannot be started, there is no retry for this long; in the meantime plays get their own processes."""
 CLOSED = "the engine is closed"
 
 
@@ -68,12 +68,12 @@ class _Zygote:
                 stdout=subprocess.DEVNULL,
                 stderr=errors,
                 pass_fds=[theirs.fileno()],
-                # A terminal's Ctrl-C is for the operator, which decides what becomes of its plays.
+                # A terminal's Ctrl-C is for the operator, which decides what happens to its plays.
                 start_new_session=True,
             )
 
     def wait_until_ready(self, closing: threading.Event) -> None:
-        """Raises ZygoteDiedError, also when `closing` is set meanwhile."""
+        """Raises ZygoteDiedError, also if `closing` is set in the meantime."""
         deadline = time.monotonic() + READY_S
         while not self._watched:
             ready, _, _ = select.select([self._control], [], [], POLL_S)
@@ -103,7 +103,7 @@ class _Zygote:
                 self._watched = [(path, mtime_ns, size) for path, mtime_ns, size in facts["watched"]]
 
     def is_stale(self) -> bool:
-        """True when a file that the zygote has loaded is not what it was."""
+        """True if a file that the zygote has loaded has changed."""
         for path, mtime_ns, size in self._watched:
             try:
                 status = Path(path).stat()
@@ -134,7 +134,7 @@ class _Zygote:
         return Running(self, ours, output)
 
     def drain(self) -> None:
-        """Let it end when its plays have ended."""
+        """Let it end once its plays have ended."""
         try:
             self._control.send(wire.DRAIN)
         except OSError:
@@ -150,7 +150,7 @@ class _Zygote:
         """End it and what it runs; the closed socket is the signal."""
         self._control.close()
         try:
-            # One that still loads does not look at the socket, and has no plays.
+            # One that is still loading does not read the socket, and has no plays.
             self.process.wait(GRACE_S if self._watched else 0)
         except subprocess.TimeoutExpired:
             self.kill()
@@ -182,7 +182,7 @@ class Zygotes:
         self._closing = threading.Event()
         self._draining: list[_Zygote] = []
         self._not_before = 0.0
-        # Started now, awaited at the first play: it loads while the operator starts.
+        # Started now, awaited at the first play: it loads during the operator's startup.
         self._current: _Zygote | None = self._spawn()
 
     def start(self, request: Mapping[str, Any], parking: Mapping[str, Any] | None = None) -> Running:
@@ -202,12 +202,12 @@ class Zygotes:
         return None if current is None else current.process.pid
 
     def is_closing(self) -> bool:
-        """True from the beginning of `close` on."""
+        """True as soon as `close` begins."""
         return self._closing.is_set()
 
     def close(self) -> None:
-        """End all zygotes and their plays; none is started any more."""
-        self._closing.set()  # before the lock: who holds it may be waiting for a zygote
+        """End all zygotes and their plays; no new one is started."""
+        self._closing.set()  # before taking the lock: its holder may be waiting for a zygote
         with self._lock:
             for zygote in (*self._draining, *filter(None, [self._current])):
                 zygote.close()

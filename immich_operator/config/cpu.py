@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How many processors this process may really use."""
+"""How many CPUs this process can really use."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 
 
 def usable_cpus(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
-    """Processors by affinity and cgroup quota (version 2, then 1), at least 1.
+    """CPUs by affinity and cgroup quota (version 2, then 1), at least 1.
 
-    The number the machine has says little in a container: on a node with 128 processors a pod limited to two of them
+    The machine's number says little in a container: on a node with 128 CPUs a pod limited to two of them
     would start 128 plays.
     """
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

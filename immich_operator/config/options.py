@@ -19,7 +19,7 @@ SHOWN: Final = 40  # characters of an annotation that is refused
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PassOptions:
-    """`period_s` 0 = no periodic pass; `artifacts` 0 = keep all; `problems` are annotations that were not usable."""
+    """`period_s` 0 = no periodic pass; `artifacts` 0 = keep all; `problems` are annotations that could not be used."""
 
     period_s: float
     verbosity: int
@@ -28,7 +28,7 @@ class PassOptions:
 
 
 def options_of(cr: Manifest, watch: Watch, *, period_s: float, verbosity: int) -> PassOptions:
-    """Annotation, else watches.yaml, else what is given. An annotation that cannot be read is reported and ignored."""
+    """Annotation, then watches.yaml, then what is given. An annotation that cannot be read is reported and ignored."""
     annotations = annotations_of(cr)
     problems: list[str] = []
 

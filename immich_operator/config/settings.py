@@ -339,7 +339,7 @@ class Settings:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """A flag per setting, in groups; absent flags leave no trace in the namespace."""
+    """A flag per setting, in groups; absent flags are not in the namespace."""
     for name in WITHOUT_EFFECT:
         parser.add_argument(f"--{name}", dest=name, nargs="?", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     groups: dict[str, argparse._ArgumentGroup] = {}
@@ -365,7 +365,7 @@ def is_given(arguments: argparse.Namespace, environ: Mapping[str, str], name: st
 
 
 def without_effect(arguments: argparse.Namespace) -> list[str]:
-    """The flags given that do nothing here."""
+    """The given flags that have no effect here."""
     return [f"--{name}" for name in WITHOUT_EFFECT if hasattr(arguments, name)]
 
 

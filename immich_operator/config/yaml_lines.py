@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reading a YAML list of mappings so that each complaint can name its line."""
+"""Reads a YAML list of mappings so that each problem can name its line."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class Problems:
-    """Complaints in the order in which they were found."""
+    """Problems in the order in which they were found."""
 
     def __init__(self) -> None:
         self.found: list[str] = []
@@ -27,8 +27,8 @@ class Problems:
 class Entry:
     """One mapping of the file. Keys match whatever their case, as they do in the Operator SDK.
 
-    Every getter notes a problem and returns an empty value when the file holds a wrong type; `reject_unknown` then
-    complains about the keys that nobody asked for.
+    Every getter notes a problem and returns an empty value if the file holds a wrong type; `reject_unknown` then
+    reports the keys that nobody asked for.
     """
 
     def __init__(self, node: yaml.MappingNode, where: str, problems: Problems) -> None:
@@ -49,7 +49,7 @@ class Entry:
         self._problems.add(line, self._where, what)
 
     def has(self, key: str) -> bool:
-        """Whether the key is there with a value other than null and ""."""
+        """Whether the key is present with a value other than null and ""."""
         return self.anything(key) not in (None, "")
 
     def anything(self, key: str) -> Any:
@@ -121,7 +121,7 @@ class Entry:
         value = self.anything(key)
         if value is None:
             return default()
-        # bool is an int in Python, yet `maxRunnerArtifacts: true` is a mistake
+        # bool is an int in Python, but `maxRunnerArtifacts: true` is a mistake
         if not isinstance(value, type_) or (isinstance(value, bool) and type_ is not bool):
             self.problem(f"'{key}' must be {description}", key)
             return default()

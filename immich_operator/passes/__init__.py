@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One pass after the other: the queue, who decides whether one is run, and what becomes of it."""
+"""Passes, one after another: the queue, the decision whether one is run, and what comes of it."""

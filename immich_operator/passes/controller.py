@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One pass over one custom resource: read it, run its play, tell what came of it, decide when to look again."""
+"""One pass over one custom resource: read it, run its play, report the outcome, decide when the next pass is due."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Outcome = Literal["success", "requeue_after", "error"]  # labels of controller_r
 
 
 class Requeue(Protocol):
-    """What a controller asks of the queue."""
+    """What a controller needs from the queue."""
 
     def schedule(self, key: Key, delay_s: float, reason: str) -> None: ...
     def retry(self, key: Key) -> float: ...
@@ -75,7 +75,7 @@ class Controller:
         plays: PlaySettings,
         tools: Tools,
     ) -> None:
-        """`read` gives a custom resource as the cache has it, None when it is gone."""
+        """`read` returns a custom resource as the cache has it, None if it is gone."""
         self.name = name
         self.watch = watch
         self._read = read
@@ -113,7 +113,7 @@ class Controller:
             if options.period_s:
                 queue.schedule(key, options.period_s, "period")
             return "success"
-        epoch = self.settled.forget(key.ref)  # until this pass has ended well
+        epoch = self.settled.forget(key.ref)  # until this pass has succeeded
         try:
             cr = self._finalizers.ensure(cr)
             self._status.running(cr)
@@ -131,7 +131,7 @@ class Controller:
         return self._requeue(key, result, options, queue, fields)
 
     def clean_up(self) -> None:
-        """Remove what may be secret of plays that ran when an operator was killed. To be called before the first pass."""
+        """Remove what may be secret of plays that ran when an operator was killed. Call it before the first pass."""
         for folder in self._plays.folder.glob("*/*"):
             try:
                 clean_up(folder)
@@ -139,7 +139,7 @@ class Controller:
                 self._log.warning("leftovers could not be removed", extra={"folder": str(folder), "error": str(exc)})
 
     def sweep(self) -> None:
-        """Forget the custom resources that went while no operator was running, and remove their folders."""
+        """Forget the custom resources that were deleted while no operator was running, and remove their folders."""
         for ref in self.settled.digests():
             if self._read(ref) is None:
                 self.settled.forget(ref)

@@ -15,7 +15,7 @@ from immich_operator.kube.client import seconds_of
 from immich_operator.kube.resources import Kind, Manifest, NamespacedName, mapping, metadata_of, ref_of
 from immich_operator.passes.workqueue import Observer
 
-# plays take 0.1 s to some minutes: controller-runtime's buckets, thinned out and carried on to ten minutes
+# plays take 0.1 s to several minutes: controller-runtime's buckets, thinned out and extended to ten minutes
 DURATION_BUCKETS: Final = (0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 7.5, 10, 20, 30, 60, 120, 300, 600)
 WAIT_BUCKETS: Final = (0.001, 0.01, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 300)
 _GVK: Final = ("group", "version", "kind")
@@ -154,7 +154,7 @@ class Metrics:
 
 
 class QueueMetrics(Observer):
-    """What client-go tells of a work queue."""
+    """What client-go reports about a work queue."""
 
     def __init__(self, registry: CollectorRegistry, name: str) -> None:
         def counter(title: str, text: str) -> Counter:
@@ -178,7 +178,7 @@ class QueueMetrics(Observer):
         ).labels(name)  # fmt: skip
 
     def ages(self, running: Callable[[], list[float]]) -> None:
-        """Where to ask for the ages of running passes, in seconds, when metrics are read."""
+        """Where to get the ages of running passes, in seconds, when metrics are scraped."""
         self._unfinished.set_function(lambda: sum(running()))
         self._longest.set_function(lambda: max(running(), default=0.0))
 

@@ -20,15 +20,15 @@ _WORDS: Final = ("HTTP", "URL", "IP")
 def extra_vars(
     cr: Manifest, kind: Kind, *, snake_case: bool, unsafe: bool, identity_only: bool, static: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """All variables of one run; a later family wins over an earlier one of the same name.
+    """All variables of one run; a later family overrides an earlier one of the same name.
 
     1. each key of `.spec`, in snake case if asked for;
     2. `ansible_operator_meta`: {name, namespace};
     3. `_<group>_<kind>`: the whole object, `_<group>_<kind>_spec`: its spec as stored;
     4. `static`: the `vars` of watches.yaml, which are never marked unsafe, so that they may be templates.
 
-    With `identity_only` only the second and the fourth, and of the third an object that has nothing but apiVersion, kind,
-    name, namespace and uid: Ansible reads and copies all variables several times in each run.
+    With `identity_only` only the second and the fourth, and of the third an object with only apiVersion, kind, name,
+    namespace and uid: Ansible reads and copies all variables several times in each run.
 
     Raises:
         ParameterError: a key of the spec is empty and cannot be converted, or something cannot be marked unsafe.
@@ -42,7 +42,7 @@ def extra_vars(
         who = {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": {**meta, "uid": metadata.get("uid")}}
         return {"ansible_operator_meta": meta, prefix: mark(who), **static}
     parameters = mapping(spec)
-    whole = mark(cr)  # before its parts, so that a refusal names the key as the user knows it
+    whole = mark(cr)  # before its parts, so that a refusal names the key the way the user knows it
     return {
         **mark(snake_keys(parameters) if snake_case else dict(parameters)),
         "ansible_operator_meta": meta,
@@ -57,8 +57,8 @@ def mark_unsafe(value: Any) -> Any:
 
     Raises:
         ParameterError: a key looks like one of Ansible's own marks, or the value is too deep. With either, ansible-core
-            2.19 and later fails to read the variables as marked JSON, reads them as plain YAML instead, and then takes
-            every string for a template: whoever may write a custom resource could run code here.
+            2.19 and later fails to read the variables as marked JSON, reads them as plain YAML instead, and then treats
+            every string as a template: anyone who may write a custom resource could run code here.
     """
     return _marked(value, ())
 
@@ -87,7 +87,7 @@ def _shown(path: tuple[str, ...]) -> str:
 
 
 def snake_keys(value: Any) -> Any:
-    """A copy with every key, at any depth, in snake case; two keys that become equal leave the last one."""
+    """A copy with every key, at any depth, in snake case; if two keys become equal, the last one stays."""
     if isinstance(value, Mapping):
         return {to_snake(str(key)): snake_keys(item) for key, item in value.items()}
     if isinstance(value, list):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The loop of a worker thread: take a key, run its pass, give the key back, whatever happens."""
+"""The loop of a worker thread: take a key, run its pass, return the key, whatever happens."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from immich_operator.watching.triggers import Key
 
 
 class Workers:
-    """`run` is the target of every worker thread; setting `cancel` kills the plays that run."""
+    """`run` is the target of every worker thread; setting `cancel` kills the running plays."""
 
     def __init__(
         self, queue: Queue[Key], controllers: Mapping[str, Controller], metrics: Metrics, log: logging.Logger
@@ -42,7 +42,7 @@ class Workers:
         try:
             outcome = self._controllers[name].reconcile(item, self._queue, self.cancel)
         except Exception:
-            # one object that this program cannot cope with must not stop the others
+            # one object that this program cannot handle must not stop the others
             self._metrics.fault(name)
             retry_in_s = self._queue.retry(item.key)
             self._log.exception(

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The process as a whole: start, leadership, health, logs, end."""
+"""The process as a whole: startup, leadership, health, logs, shutdown."""

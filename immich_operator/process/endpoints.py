@@ -29,10 +29,10 @@ class Server:
     """Serves GET requests for some paths; `run` in a thread."""
 
     def __init__(self, address: tuple[str, int], pages: Mapping[str, Page], *, setting: str) -> None:
-        """Binds at once, so that an address in use is an error of the start.
+        """Binds at once, so that an address in use is a startup error.
 
         Raises:
-            SettingsError: naming `setting` when the address cannot be bound.
+            SettingsError: naming `setting` if the address cannot be bound.
         """
         handler = type("Handler", (_Handler,), {"pages": dict(pages)})
         try:
@@ -65,7 +65,7 @@ def metrics_page(registry: CollectorRegistry) -> Page:
 
 
 def probe_page(problems: Callable[[], list[str]]) -> Page:
-    """200 "ok" while there is no problem, else 500 with one problem a line."""
+    """200 "ok" while there is no problem, otherwise 500 with one problem per line."""
 
     def page() -> Answer:
         found = problems()
@@ -90,7 +90,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(answer.body)
 
     def log_message(self, format: str, *args: object) -> None:
-        """A probe every few seconds is not worth a line."""
+        """Probes every few seconds are not worth logging."""
 
 
 class _DualStack(ThreadingHTTPServer):

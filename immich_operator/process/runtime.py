@@ -41,7 +41,7 @@ from immich_operator.watching.triggers import Key
 
 USER_AGENT: Final = f"{FIELD_MANAGER}/{__version__}"
 ELECTOR_THREAD: Final = "hold the Lease"
-KILL_S: Final = 5.0  # how long killed plays may take to be gone
+KILL_S: Final = 5.0  # how long killed plays may take to disappear
 END_S: Final = 3.0  # how long the other threads get to end; they only wait for sockets
 STUCK_SLACK_S: Final = 60.0  # how much longer than its timeout a play may take before the worker counts as stuck
 
@@ -82,7 +82,7 @@ class Operator:
             for name, watch in zip(controller_names(self._watches), self._watches, strict=True)
         }
         self._pool = max(self._limits.values())
-        # the warm process of the engine has to be forked before this process has any thread
+        # the engine's warm process has to be started before this process has any threads
         self._engine = _engine(settings, self._watches, run_dir, self._pool, log)
         self._server = str(connection.configuration.host)
         self._whose_role = "your" if connection.kubeconfig else "the operator's"
@@ -112,7 +112,7 @@ class Operator:
         self._working = False
 
     def run(self) -> int:
-        """Work until `stop` is set; the exit status: 0, or 1 when a thread was the reason."""
+        """Work until `stop` is set; the exit status: 0, or 1 if a thread was the reason."""
         try:
             self._start()
             self.stop.wait()
@@ -121,7 +121,7 @@ class Operator:
         return status
 
     def readiness(self) -> list[str]:
-        """Why this process is not ready; an operator that stands by is ready when its caches are."""
+        """Why this process is not ready; a standby operator is ready when its caches are."""
         return ["shutting down"] if self.stop.is_set() else self._informers.problems()
 
     def liveness(self) -> list[str]:
@@ -188,10 +188,10 @@ class Operator:
             self._supervisor.start(f"worker {number}", self._workers.run)
 
     def _shut_down(self) -> int:
-        """Not ready -> no new passes -> running plays end or are killed -> the Lease is free -> all else."""
+        """Not ready -> no new passes -> running plays end or are killed -> the Lease is free -> everything else."""
         self.stop.set()
         self._queue.close()
-        # who lost the Lease must not write any more: the next holder may start any second
+        # whoever has lost the Lease must not write any more: the next holder may start any second
         budget_s = 0.0 if self._lost_the_lease() else self._settings.graceful_shutdown_timeout
         self._log.info("shutting down", extra={"running": len(self._queue.running()), "budget_s": budget_s})
         still_working = self._stop_workers(budget_s)
@@ -210,12 +210,12 @@ class Operator:
         return 1 if failure else 0
 
     def _stop_workers(self, budget_s: float) -> list[str]:
-        """Let passes end, then kill their plays; the threads that even so may go on to write."""
+        """Let passes end, then kill their plays; returns the threads that may keep writing even so."""
         if not self._supervisor.join(budget_s, prefix="worker"):
             return []
         self._workers.cancel.set()
         if self._supervisor.join(KILL_S, prefix="worker"):
-            self._engine.close()  # ends what it still runs
+            self._engine.close()  # ends what it is still running
         left = self._supervisor.join(END_S, prefix="worker")
         for name in left:
             self._log.error("a pass could not be stopped", extra={"thread": name})
@@ -282,7 +282,7 @@ class Operator:
         def changed(leading: bool) -> None:
             self._metrics.leader(terms.name, leading=leading)
             if leading:
-                # not here: it reads files and asks the API server, and meanwhile the Lease has to be renewed
+                # not here: it reads files and asks the API server, while the Lease has to be renewed
                 self._supervisor.start("begin work", self._begin_work, ends=True)
             else:
                 self._workers.cancel.set()  # the next leader may start soon, and one of two must not write
@@ -304,8 +304,8 @@ def run(settings: Settings, environ: Mapping[str, str], log: logging.Logger) -> 
     """Run an operator in the main thread until SIGTERM or SIGINT; a second signal ends the process at once."""
     stop = threading.Event()
     received: list[int] = []
-    # Python calls `on_signal` when the main thread gets round to it. One that is on its way into `stop.wait()` may have
-    # passed the last look at signals, and would then never wake up. What is written to this socket comes at once.
+    # Python calls `on_signal` when the main thread gets around to it. A thread on its way into `stop.wait()` may have
+    # passed the last check for signals, and would then never wake up. What is written to this socket arrives at once.
     signals, written = socket.socketpair()
     written.setblocking(False)
 
@@ -321,7 +321,7 @@ def run(settings: Settings, environ: Mapping[str, str], log: logging.Logger) -> 
             stop.set()
 
     reader = threading.Thread(target=stop_on_signal, name="stop on a signal", daemon=True)
-    # first of all, so that a signal during the start is an orderly end too
+    # first, so that a signal during startup leads to an orderly shutdown too
     signal.set_wakeup_fd(written.fileno(), warn_on_full_buffer=False)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)
@@ -341,7 +341,7 @@ def private_folder(path: Path) -> Path:
     """A folder below `path` that only this user can enter.
 
     Raises:
-        SettingsError: it cannot be made, or somebody else made it.
+        SettingsError: it cannot be created, or it belongs to somebody else.
     """
     folder = path / f"operator-{os.getuid()}"
     try:

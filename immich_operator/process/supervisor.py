@@ -24,11 +24,11 @@ class Supervisor:
     def start(self, name: str, target: Callable[[], None], *, ends: bool = False) -> None:
         """Run `target` in a thread called `name` until it returns; it has to watch `stop` itself.
 
-        With `ends` it may return at any time, and is forgotten then.
+        With `ends` it may return at any time, and is then forgotten.
         """
-        # daemon: a thread that hangs in a system call must not keep the process alive past its budget
+        # daemon: a thread that hangs in a system call must not keep the process alive beyond its budget
         thread = threading.Thread(target=self._guard, args=(name, target, ends), name=name, daemon=True)
-        with self._lock:  # nobody may see a thread that has not begun: it looks dead, and cannot be joined
+        with self._lock:  # a thread that has not started must not be visible: it looks dead, and cannot be joined
             thread.start()
             self._threads.append(thread)
 

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the cluster tells: lists and watches, what is known from them, and which resource a change concerns."""
+"""What the cluster reports: lists and watches, what is known from them, and which resource a change concerns."""

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the reflectors have seen, reduced to what the runtime needs, and the differences worth telling.
+"""What the reflectors have seen, reduced to what the runtime needs, and the differences worth reporting.
 
 A store keeps one entry per object. Primary objects are kept whole, because a pass needs them. Of all others only a
-`Trace` is kept, a few hundred bytes, so that tens of thousands of Secrets cost little memory and no secrecy.
+`Trace` is kept, a few hundred bytes, so that tens of thousands of Secrets cost little memory and stay secret.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Trace:
 
 @dataclass(frozen=True, slots=True)
 class Change(Generic[E]):
-    """One object before and after; `initial` = found by the first list, so it may have been there for long."""
+    """One object before and after; `initial` = found by the first list, so it may have existed for a long time."""
 
     verb: Literal["created", "changed", "deleted"]
     ref: NamespacedName
@@ -38,11 +38,11 @@ class Change(Generic[E]):
 
 
 class Store(Generic[E]):
-    """Thread-safe map of one kind's objects in one scope; `listener` hears of each change outside the lock.
+    """Thread-safe map of one kind's objects in one scope; `listener` is called for each change, outside the lock.
 
     Args:
         keep: reduces an object to the entry to store.
-        version: of an entry, to tell a change from a repetition.
+        version: of an entry, to distinguish a change from a repetition.
     """
 
     def __init__(

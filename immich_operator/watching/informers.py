@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The reflectors of a whole process: one per scope, however many entries of watches.yaml are interested in it."""
+"""The reflectors of a whole process: one per scope, however many entries of watches.yaml need it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ OnApi = Callable[[Scope, bool], None]
 
 
 class Fanout:
-    """A sink that hands everything on to several."""
+    """A sink that passes everything on to several others."""
 
     def __init__(self, sinks: Sequence[Sink]) -> None:
         self._sinks = sinks
@@ -81,7 +81,7 @@ class Informers:
         return all(reflector.attempted() for reflector in self._reflectors)
 
     def problems(self) -> list[str]:
-        """Why the caches cannot be relied on; empty when they can."""
+        """Why the caches cannot be relied on; empty if they can."""
         return [problem for reflector in self._reflectors if (problem := reflector.problem()) is not None]
 
     def is_cut_off(self) -> bool:
@@ -89,7 +89,7 @@ class Informers:
         return self._outage is not None and self._outage.is_on()
 
     def reliable(self) -> bool:
-        """Whether the caches follow the cluster at this moment; `problems` waits whether a failure lasts."""
+        """Whether the caches follow the cluster at this moment; `problems` only reports failures that last."""
         return all(reflector.reliable() for reflector in self._reflectors)
 
     def wake(self) -> None:

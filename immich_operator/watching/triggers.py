@@ -21,7 +21,7 @@ from immich_operator.kube.resources import (
 from immich_operator.watching.cache import Change, Index, Trace, resource_version
 from immich_operator.watching.reflector import Scope
 
-# rewritten by `kubectl apply` together with the spec; says nothing new
+# rewritten by `kubectl apply` together with the spec; adds nothing
 _IGNORED_ANNOTATIONS = frozenset({"kubectl.kubernetes.io/last-applied-configuration"})
 
 
@@ -70,11 +70,11 @@ class Triggers:
             index.set(change.ref, [name for reference in references for name in _names(reference, change)])
         reason = primary_reason(self._watch, change)
         if reason:
-            # Somebody waits for it, and there is no burst to wait for: what was set is in one object.
+            # Somebody is waiting for it, and there is no burst to wait for: the change is in one object.
             self._queue.add(Key(self._controller, change.ref), reason, at_once=not change.initial)
 
     def dependent(self, kind: Kind, change: Change[Trace]) -> None:
-        """An object that a custom resource made; when it changes hands, both hear of it."""
+        """An object that a custom resource owns; if its owner changes, both are notified."""
         if change.initial and not self._started():
             return
         owners = {trace.owner for trace in (change.old, change.new) if trace is not None and trace.owner is not None}
@@ -97,7 +97,7 @@ class Triggers:
             self._add(ref, f"API {scope.kind} {'appeared' if served else 'went away'}")
 
     def trace(self, obj: Manifest) -> Trace:
-        """What is kept of a dependent: its owner by reference, else by the instance label in the same namespace."""
+        """What is kept of a dependent: its owner by reference, or by the instance label in the same namespace."""
         ref = ref_of(obj)
         name = owner_of(obj, self._watch.kind) or labels_of(obj).get(self._watch.dependents.instance_label)
         owner = NamespacedName(ref.namespace, name) if ref is not None and isinstance(name, str) and name else None
@@ -113,7 +113,7 @@ def bare_trace(obj: Manifest) -> Trace:
 
 
 def primary_reason(watch: Watch, change: Change[Manifest]) -> str | None:
-    """Why a change of a custom resource calls for a pass, None if it does not (its status was written, say)."""
+    """Why a change of a custom resource requires a pass, None if it does not (only its status was written, say)."""
     old, new = change.old, change.new
     if new is None:
         return "deleted"
@@ -131,14 +131,14 @@ def primary_reason(watch: Watch, change: Change[Manifest]) -> str | None:
     if before.get("generation") != after.get("generation"):
         return f"generation {before.get('generation')} -> {after.get('generation')}"
     if not after.get("generation"):
-        return "changed"  # kinds without generations, where nothing tells a change of the spec from others
+        return "changed"  # kinds without generations, where a change of the spec can't be distinguished from others
     if watch.watch_annotations_changes and significant_annotations(old) != significant_annotations(new):
         return "annotations changed"
     return None
 
 
 def significant_annotations(obj: Manifest) -> dict[str, object]:
-    """The annotations whose change calls for a pass."""
+    """The annotations whose change requires a pass."""
     return {key: value for key, value in annotations_of(obj).items() if key not in _IGNORED_ANNOTATIONS}
 
 

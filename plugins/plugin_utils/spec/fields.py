@@ -6,7 +6,7 @@ Immich describes, such as affinity or Immich's own settings, stays the mapping t
 some fields hold passwords.
 """
 
-# no postponed annotations: the types of the attributes are looked at
+# no postponed annotations: the types of the attributes are inspected
 import functools
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +16,7 @@ from typing import Any, NewType, TypeAlias, TypeVar, get_args, get_origin
 T = TypeVar("T")
 
 Opaque: TypeAlias = Mapping[str, Any]
-"""An object whose fields are not the operator's business."""
+"""An object whose fields the operator does not interpret."""
 Quantity: TypeAlias = str | int
 Port = NewType("Port", int)
 """0 counts as unset."""
@@ -37,7 +37,7 @@ class LocalObjectReference:
 class Persistence:
     size: Quantity = "10Gi"
     storage_class: str | None = None
-    """None: that of the cluster; "": none at all."""
+    """None: the cluster's default; "": none at all."""
     access_modes: Sequence[str] = ("ReadWriteOnce",)
     existing_claim: str = ""
 
@@ -71,7 +71,7 @@ class Workload:
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class ImmichWorkload(Workload):
-    """A program of Immich's own: it takes variables and may have several pods."""
+    """One of Immich's own programs: it takes variables and may have several pods."""
 
     replicas: int | None = None
     """None: left to whoever scales the workload."""
@@ -194,10 +194,10 @@ class Spec:
 
 
 def read(kind: Callable[..., T], given: Any) -> T:
-    """An object of a class above from what stands in a custom resource. Never raises.
+    """An object of a class above from what is in a custom resource. Never raises.
 
-    A resource may be older than the rule that would refuse it, so a wrong type counts as unset, as null does. So does an
-    empty value where there is a default, and an empty reference.
+    A resource may be older than the rule that would refuse it, so a wrong type counts as unset, like null. So does an
+    empty value if there is a default, and an empty reference.
     """
     present = given if isinstance(given, Mapping) else {}
     return kind(**{name: reader(present.get(key), default) for name, key, reader, default in _attributes(kind)})
@@ -210,12 +210,12 @@ def key_of(attribute: Any) -> str:
 
 
 _Reader: TypeAlias = Callable[[Any, Any], Any]
-"""(what stands there, the default) -> the value of the attribute."""
+"""(the value there, the default) -> the value of the attribute."""
 
 
 @functools.cache
 def _attributes(kind: Any) -> list[tuple[str, str, _Reader, Any]]:
-    """(attribute, key, reader, default) of each field, found out once per class."""
+    """(attribute, key, reader, default) of each field, determined once per class."""
     unset = kind()
     return [(entry.name, key_of(entry), _reader(entry.type), getattr(unset, entry.name)) for entry in fields(kind)]
 
@@ -265,4 +265,4 @@ _READERS: Mapping[Any, _Reader] = {
     Sequence[Opaque]: _mappings,
 }
 
-read(Spec, {})  # finds out all attributes now, once, and not in each fork of a warm process
+read(Spec, {})  # determines all attributes once, now, and not in each fork of a warm process

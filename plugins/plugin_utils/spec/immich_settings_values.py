@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whether a text is a cron expression, a URL or a number to Immich.
 
-Immich is a Node.js program, so its libraries decide: `cron` 4, the WHATWG URL parser, JavaScript's `Number()`. Where a
-rule of theirs is too long to repeat here, the text passes: no valid value is ever called wrong.
+Immich is a Node.js program, so its libraries decide: `cron` 4, the WHATWG URL parser, JavaScript's `Number()`. If one
+of their rules is too long to repeat here, the text passes: no valid value is ever called wrong.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _SPACE = " \t\n\r\v\f\u00a0\ufeff\u2028\u2029"
 
 
 def cron_fault(text: str) -> str:
-    """Why Immich's scheduler refuses a cron expression ("the hour 24 is not within 0 to 23"); "" when it accepts it."""
+    """Why Immich's scheduler refuses a cron expression ("the hour 24 is not within 0 to 23"); "" if it accepts it."""
     lowered = text.lower()
     if _CRON_PRESETS.fullmatch(lowered):
         return ""
@@ -72,7 +72,7 @@ def _cron_part_fault(part: str, name: str, low: int, high: int) -> str:
 
 
 def _clipped(digits: str) -> int:
-    """The number, or one out of every range when there are many digits: int() refuses more than 4,300 of them."""
+    """The number, or one out of every range if there are many digits: int() refuses more than 4,300 of them."""
     return int(digits.lstrip("0")[:4] or "0")
 
 
@@ -82,7 +82,7 @@ def is_time_of_day(text: str) -> bool:
 
 
 def is_url(text: str) -> bool:
-    """False only for a text that the WHATWG URL parser surely refuses; `name:8080` passes, with the scheme `name`."""
+    """False only for text that the WHATWG URL parser certainly refuses; `name:8080` passes, with the scheme `name`."""
     cleaned = re.sub(r"[\t\n\r]", "", text.strip(_SPACE))
     scheme = _SCHEME.match(cleaned)
     if scheme is None:
@@ -125,12 +125,12 @@ def _is_port(text: str) -> bool:
 
 
 def number_in_text(text: str) -> float | None:
-    """The finite number that JavaScript's `Number()` makes of a text (0 of an empty one), or None."""
+    """The finite number that JavaScript's `Number()` makes of a text (0 for an empty one), or None."""
     trimmed = text.strip(_SPACE)
     if not trimmed:
         return 0.0
     if _PREFIXED.fullmatch(trimmed):
-        # The largest whole number that Immich takes has 53 binary digits; float() overflows on very long ones.
+        # The largest whole number that Immich accepts has 53 binary digits; float() overflows on very long ones.
         return float(int(trimmed, 0)) if len(trimmed) < 60 else None
     if not _DECIMAL.fullmatch(trimmed):
         return None

@@ -22,7 +22,7 @@ __all__ = ["TABLE", "Fixed", "Policy", "Variable", "When", "by_name", "fixed_var
 
 
 class Policy(StrEnum):
-    """What becomes of a variable that the user sets in `env` or `envFrom`."""
+    """What happens to a variable that the user sets in `env` or `envFrom`."""
 
     PASSED = "passed on"
     OURS = "set by the operator; an entry of yours in env takes its place"
@@ -52,19 +52,19 @@ class Fixed:
     """The value that mounts, ports, probes and Services are made for."""
 
     values: tuple[str, ...]
-    """What may be set, what the operator itself would set first."""
+    """What may be set; the first one is what the operator itself would set."""
     because: str
     """A clause that follows the value."""
     instead: str = "Remove it"
-    """A sentence without full stop: what to do, and which field to use."""
+    """A sentence without a full stop: what to do, and which field to use."""
     below: bool = False
     """The value is a folder, and those below it are fine too."""
     when: When = When.ALWAYS
     is_address: bool = False
-    """The pod's own address, which only its status has, is fine too; the image's default stays where nothing is set."""
+    """The pod's own address, which only its status has, is fine too; the image's default stays if nothing is set."""
 
     def admits(self, value: str) -> bool:
-        """As the CRD's rule, which can't search a text of any length."""
+        """Like the CRD's rule, which can't search a text of any length."""
         return value in self.values or (self.below and value.startswith(f"{self.values[0]}/"))
 
     def fits(self, value: str) -> bool:
@@ -355,7 +355,7 @@ def fixed_variables(component: Component) -> list[tuple[str, Fixed]]:
 
 
 def problems(component: Component, key: str, entries: Iterable[Any], spec: Spec) -> Iterator[Problem]:
-    """What the CRD's rules say to the entries of `spec.<key>.env` that have their value with them."""
+    """What the CRD's rules say about the entries of `spec.<key>.env` that have a value of their own."""
     known = dict(fixed_variables(component))
     for index, entry in enumerate(entries):
         if not isinstance(entry, Mapping) or "valueFrom" in entry:

@@ -47,7 +47,7 @@ class ConnectionSettings:
     """Everything that decides where requests go. None means: whatever the kubeconfig or the pod says.
 
     `kubeconfig` is a file name (several, separated as in KUBECONFIG, are merged) or the parsed content. It never
-    shows in a log: the representation names no value.
+    shows in a log: its repr shows no values.
     """
 
     kubeconfig: str | Mapping[str, Any] | None = None
@@ -69,7 +69,7 @@ class ConnectionSettings:
 
     @classmethod
     def from_arguments(cls, arguments: Mapping[str, Any], environment: Mapping[str, str]) -> ConnectionSettings:
-        """Arguments of a task (unset ones None or absent) over the variables K8S_AUTH_*."""
+        """Arguments of a task (unset ones None or absent), then the variables K8S_AUTH_*."""
         chosen: dict[str, Any] = {}
         for name, variables in VARIABLES.items():
             value = arguments.get(name)
@@ -82,6 +82,6 @@ class ConnectionSettings:
 
     @property
     def is_complete(self) -> bool:
-        """Host and identity are given, so that no kubeconfig is needed."""
+        """Host and identity are given, so no kubeconfig is needed."""
         has_identity = self.api_key or (self.username and self.password) or (self.client_cert and self.client_key)
         return bool(self.host and has_identity and not self.context and not self.kubeconfig)

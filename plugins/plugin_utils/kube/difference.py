@@ -9,8 +9,8 @@ that our last apply owns (https://kubernetes.io/docs/reference/using-api/server-
 - we don't own a desired field, though its value is right: another manager has written it (so it may be gone
   tomorrow, and would stay if we stopped wanting it). This is what takes an object over.
 
-The record also tells how the API server merges each list, so kinds with a schema of their own need no table here.
-An object without any record (something on the way strips it) is compared by value, with the lists of merge_keys.
+The record also shows how the API server merges each list, so kinds with their own schema need no table here. An object
+without any record (if something strips it) is compared by value, with the lists of merge_keys.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ Record: TypeAlias = Mapping[str, Any]
 """The part of fieldsV1 that belongs to a value: {"f:name": ..., "k:{...}": ..., "v:...": ..., ".": {}}."""
 
 UNKNOWN: Final[Record] = MappingProxyType({})
-"""There is no record at all. This and the next three are empty, and told apart by identity."""
+"""There is no record at all. This and the next three are empty, and distinguished by identity."""
 WHOLE: Final[Record] = MappingProxyType({})
 """A record with nothing below it: we own a scalar, an atomic list, an atomic map, or an empty map as such."""
 ATOMIC: Final[Record] = MappingProxyType({})
-"""We are inside an atomic list or map: it is ours to the last key."""
+"""We are inside an atomic list or map: all of it is ours."""
 NOTHING: Final[Record] = MappingProxyType({})
 """We own no part of it."""
 
@@ -44,13 +44,13 @@ NEVER_RECORDED = frozenset({"apiVersion", "kind", "status"})
 NEVER_RECORDED_METADATA = frozenset(
     {"creationTimestamp", "generation", "managedFields", "name", "namespace", "resourceVersion", "selfLink", "uid"}
 )
-"""What server-side apply leaves out of the record; `status` is reset by every kind that has the subresource."""
+"""What server-side apply leaves out of the record; `status` is reset for every kind that has the subresource."""
 
 MISSING: Final = object()
 
 
 class Kind(Enum):
-    """What the numbers and strings of a map are."""
+    """What the numbers and strings in a map mean."""
 
     PLAIN = "plain"
     RESOURCES = "the map `resources`, whose limits and requests are amounts"
@@ -60,7 +60,7 @@ class Kind(Enum):
 def needs_apply(
     desired: Mapping[str, Any], live: Mapping[str, Any] | None, *, field_manager: str = FIELD_MANAGER
 ) -> bool:
-    """True when applying `desired` would change `live`; a live object that is None does not exist yet."""
+    """True if applying `desired` would change `live`; if `live` is None, the object does not exist yet."""
     if live is None:
         return True
     owned = _our_record(live, desired.get("apiVersion"), field_manager)
@@ -111,9 +111,9 @@ def _differing(key: str, want: Any, live: Mapping[str, Any], path: str, kind: Ki
 
 
 def without_nulls(value: Any) -> Any:
-    """The value less all keys that are null, at any depth.
+    """The value without all keys that are null, at any depth.
 
-    In a manifest of ours null means absent. Server-side apply would own the field and let its default refill it.
+    In our manifests null means absent. Server-side apply would own the field and let its default refill it.
     """
     if isinstance(value, dict):
         return {key: without_nulls(item) for key, item in value.items() if item is not None}
@@ -123,7 +123,7 @@ def without_nulls(value: Any) -> Any:
 
 
 def _our_record(live: Mapping[str, Any], api_version: str | None, field_manager: str) -> Record:
-    """fieldsV1 of our last apply; NOTHING when we never applied (in this API version)."""
+    """fieldsV1 of our last apply; NOTHING if we never applied (in this API version)."""
     entries = (live.get("metadata") or {}).get("managedFields")
     if not entries:
         return UNKNOWN
@@ -154,14 +154,14 @@ def _more_is_owned(owned: Record, desired: Mapping[str, Any]) -> bool:
 
 
 def _field_differs(key: str, want: Any, live: Mapping[str, Any], owned: Record, kind: Kind) -> bool:
-    """Whether the field `key` of a live map is not as desired or, where there is a record, not ours."""
+    """Whether the field `key` of a live map is not as desired or, if there is a record, not ours."""
     if want is None:
         return False
     have = live.get(key)
     below = owned
     if owned is not UNKNOWN and owned is not ATOMIC:
         entry = owned.get(f"f:{key}")
-        if entry is None:  # not ours: fine only for an empty collection, which may be beyond owning
+        if entry is None:  # not ours: fine only for an empty collection, which may be impossible to own
             return not _is_empty_collection(key, want) or (bool(have) and not merge_keys.is_merged(key))
         if not entry and want and key in merge_keys.GRANULAR_MAPS:
             return True  # we own the map as such, but none of its keys
@@ -180,7 +180,7 @@ def _field_differs(key: str, want: Any, live: Mapping[str, Any], owned: Record, 
 def _map_differs(want: Mapping[str, Any], have: Mapping[str, Any], owned: Record, kind: Kind) -> bool:
     if owned is WHOLE:
         if not want:
-            return False  # an empty map of ours; what others put into it is theirs
+            return False  # an empty map of ours; what others put into it belongs to them
         owned = ATOMIC
     if owned is ATOMIC and any(want.get(key) is None and not merge_keys.is_default(key, have[key]) for key in have):
         return True
@@ -200,7 +200,7 @@ def _item_differs(want: Any, have: Any, owned: Record) -> bool:
 
 
 def _list_differs(name: str, want: list[Any], have: list[Any], owned: Record) -> bool:
-    """Lists that have one owner are compared item by item; in merged ones, others may have items between ours.
+    """Lists with a single owner are compared item by item; in merged ones, others may have items between ours.
 
     The API server keeps applied items in the applied order, so a changed order is a difference in both.
     """
@@ -236,7 +236,7 @@ def _merged_list_differs(want: list[Any], have: list[Any], fields: tuple[str, ..
         last = position
         below = UNKNOWN if owned is UNKNOWN else records.pop(key, NOTHING)
         if below is not NOTHING and below is not UNKNOWN and not below:
-            below = WHOLE  # an item that is owned as such, like an owner reference
+            below = WHOLE  # an item that is owned as a whole, like an owner reference
         if below is NOTHING or _item_differs(item, have[position], below):
             return True
     return bool(records)
@@ -244,7 +244,7 @@ def _merged_list_differs(want: list[Any], have: list[Any], fields: tuple[str, ..
 
 @lru_cache(maxsize=4096)
 def _parsed(entry: str) -> Any:
-    """The JSON in a record's `k:{"name":"x"}` or `v:"x"`. Not to be changed by the caller."""
+    """The JSON in a record's `k:{"name":"x"}` or `v:"x"`. The caller must not change it."""
     return json.loads(entry[2:])
 
 

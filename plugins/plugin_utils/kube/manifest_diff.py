@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Before and after of an object as people want to read it: no bookkeeping of the API server, no secret values.
+"""Before and after of an object as people want to read it: none of the API server's bookkeeping, no secret values.
 
-Hidden are the data of Secrets, settings and fields whose name says that they are secret, the values of environment
-variables but for a few that never are, and users and passwords in addresses. What differs all the same says so.
+Masked are the data of Secrets, settings and fields whose name says that they are secret, the values of environment
+variables except a few that never are, and users and passwords in addresses. A masked value that differs says so.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["object_diff", "value_diff"]
 
 BOOKKEEPING = ("creationTimestamp", "generation", "managedFields", "resourceVersion", "selfLink", "uid")
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
-"""An annotation with the whole object once more."""
+"""An annotation that repeats the whole object."""
 MASK = "(hidden)"
 CHANGED_MASK = "(hidden, changed)"
 SECRET_DATA = ("data", "stringData")
@@ -30,7 +30,7 @@ SHOWN_VARIABLES = frozenset(
         "POSTGRES_USER", "REDIS_DBINDEX", "REDIS_HOSTNAME", "REDIS_PORT", "TRANSFORMERS_CACHE", "WAIT_HOST", "WAIT_PORT",
     }
 )  # fmt: skip
-"""Variables whose values are no secrets, whoever sets them."""
+"""Variables whose values are not secret, whoever sets them."""
 _SECRET = re.compile(r"pass(word|phrase|wd)?$|secret$|token$|(api|private|access)_?key$|credentials?$", re.IGNORECASE)
 _REFERENCE = re.compile(r"Ref$|^secretName$")
 _IN_ADDRESS = re.compile(r"(?<=://)[^/@\s]*@")
@@ -49,7 +49,7 @@ def value_diff(title: str, before: Any, after: Any) -> dict[str, Any]:
 
 
 def _readable(manifest: Mapping[str, Any] | None) -> Manifest:
-    """The object less what the API server keeps of it for itself, and with the settings in a ConfigMap as a structure."""
+    """The object without the API server's bookkeeping, and with the settings in a ConfigMap as a structure."""
     if manifest is None:
         return {}
     metadata = {key: value for key, value in (manifest.get("metadata") or {}).items() if key not in BOOKKEEPING}
@@ -62,7 +62,7 @@ def _readable(manifest: Mapping[str, Any] | None) -> Manifest:
 
 
 def _parsed(text: Any) -> Any:
-    """The structure in a YAML text; what cannot be read is hidden as a whole."""
+    """The structure in a YAML text; what cannot be read is masked as a whole."""
     try:
         return yaml.safe_load(text)
     except (AttributeError, yaml.YAMLError):
@@ -70,7 +70,7 @@ def _parsed(text: Any) -> Any:
 
 
 def _masked(manifest: Manifest, former: Any) -> Manifest:
-    """A copy without secrets; `former` is the object before the change, _ABSENT where there is none to compare with."""
+    """A copy without secrets; `former` is the object before the change, _ABSENT if there is none to compare with."""
     if manifest.get("kind") != "Secret":
         masked: Manifest = _shown(manifest, former, hides=False)
         return masked
@@ -81,7 +81,7 @@ def _masked(manifest: Manifest, former: Any) -> Manifest:
 
 
 def _shown(value: Any, former: Any, *, hides: bool) -> Any:
-    """`value` as it may be printed. `hides`: nothing in it may be quoted."""
+    """`value` in a printable form. `hides`: nothing in it may be quoted."""
     if isinstance(value, Mapping):
         if "name" in value and isinstance(value.get("value"), str) and value["name"] not in SHOWN_VARIABLES:
             value = {**value, "value": _hidden(value["value"], _at(former, "value"))}
@@ -111,14 +111,14 @@ def _hidden(value: Any, former: Any) -> str:
 
 
 def _at(former: Any, key: Any) -> Any:
-    """What stood there before: _ABSENT only where there was no object at all, so that what is new says so."""
+    """What was there before: _ABSENT only if there was no object at all, so that new values are shown as new."""
     if former is _ABSENT:
         return _ABSENT
     return former.get(key) if isinstance(former, Mapping) else None
 
 
 def _partner(item: Any, position: int, former: Any) -> Any:
-    """The entry of the former list that an item is to be compared with: the one of its name, else of its position."""
+    """The entry of the former list to compare an item with: the one with the same name, otherwise the same position."""
     if former is _ABSENT or not isinstance(former, list):
         return former if former is _ABSENT else None
     if isinstance(item, Mapping) and "name" in item:

@@ -38,7 +38,7 @@ MERGE_KEYS: dict[str, tuple[str, ...]] = {
     "volumeMounts": ("mountPath",),
     "volumes": ("name",),
 }
-"""Lists of maps whose items are told apart by these fields. All other lists of maps are replaced whole."""
+"""Lists of maps whose items are identified by these fields. All other lists of maps are replaced as a whole."""
 
 KEY_DEFAULTS = {"protocol": "TCP"}
 """Fields of a merge key that the API server fills in."""
@@ -47,14 +47,14 @@ SETS = frozenset({"finalizers"})
 """Lists of scalars to which several managers may add."""
 
 GRANULAR_MAPS = frozenset({"annotations", "binaryData", "data", "labels", "limits", "requests"})
-"""Maps to which several managers may add keys; the API server drops them when they are empty."""
+"""Maps to which several managers may add keys; the API server drops them if they are empty."""
 
 ATOMIC_MAPS = frozenset({"matchLabels", "nodeSelector", "selector"})
-"""Maps that have one owner as a whole; the API server drops them when they are empty."""
+"""Maps with a single owner; the API server drops them if they are empty."""
 
 OTHER_MAPS = frozenset({"options", "parameters", "volumeAttributes"})
 DROPPED_WHEN_EMPTY = GRANULAR_MAPS | ATOMIC_MAPS | OTHER_MAPS
-"""Fields that are maps with free keys. All other mappings are structures, of which the API server keeps an empty one."""
+"""Fields that are maps with arbitrary keys. All other mappings are structures: the API server keeps an empty one."""
 
 QUANTITY_MAPS = frozenset({"limits", "requests"})
 """Below `resources`, these map names to quantities."""
@@ -62,7 +62,7 @@ QUANTITIES = frozenset({"divisor", "sizeLimit"})
 """Fields that hold one quantity."""
 
 INT_OR_STRING = frozenset({"maxSurge", "maxUnavailable", "minAvailable", "port", "targetPort"})
-"""Fields in which 80 and "80" mean the same."""
+"""Fields in which 80 and "80" are the same."""
 
 
 ATOMIC_DEFAULTS: dict[str, tuple[Any, ...]] = {
@@ -75,16 +75,16 @@ ATOMIC_DEFAULTS: dict[str, tuple[Any, ...]] = {
     "status": ({}, {"phase": "Pending"}),  # volumeClaimTemplates
     "volumeMode": ("Filesystem",),  # volumeClaimTemplates
 }
-"""What the API server fills in inside lists and maps that are replaced whole."""
+"""What the API server fills in inside lists and maps that are replaced as a whole."""
 
 
 def is_default(name: str, value: Any) -> bool:
-    """Whether a field may be in an atomic list or map of a live object though nobody asked for it."""
+    """Whether a field may be in an atomic list or map of a live object although nobody asked for it."""
     return value is None or value in ATOMIC_DEFAULTS.get(name, ())
 
 
 def merge_keys(name: str, item: Mapping[str, Any]) -> tuple[str, ...]:
-    """The fields that tell the items of the list `name` apart, () when the list is replaced whole."""
+    """The fields that identify the items of the list `name`, () if the list is replaced as a whole."""
     if name == "ports":  # containers and Services both have `ports`, with different keys
         return ("containerPort", "protocol") if "containerPort" in item else ("port", "protocol")
     return MERGE_KEYS.get(name, ())

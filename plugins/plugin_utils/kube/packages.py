@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What to say where a Python package is missing that this collection needs beside ansible-core."""
+"""What to say if a Python package is missing that this collection needs besides ansible-core."""
 
 from __future__ import annotations
 
@@ -12,5 +12,5 @@ INSTALL = "pip install kubernetes jsonschema pyyaml"
 
 
 def missing(cause: ImportError) -> str:
-    """One sentence with the package, the Python that lacks it, and the command that installs all that is needed."""
+    """One sentence with the package, the Python that lacks it, and the command that installs everything needed."""
     return f"the Python package {cause.name} is missing in {sys.executable}, which runs Ansible; install it: {INSTALL}"

@@ -12,7 +12,7 @@ class Problem(NamedTuple):
     """A field that cannot be honoured, worded as the user reads it in a condition; holds no secret value.
 
     `path` is the field as the user wrote it (`spec.server.replicas`), `what` a clause without a full stop, `remedy`
-    what to do about it, or an empty string when `what` already says so.
+    what to do about it, or an empty string if `what` already says so.
     """
 
     path: str

@@ -18,7 +18,7 @@ FACTORS = {
 
 
 def quantity_value(text: Any) -> Decimal | None:
-    """The value of "10Gi", "500m", "1e3", 2 or 0.5; None for what is no quantity."""
+    """The value of "10Gi", "500m", "1e3", 2 or 0.5; None for anything that is not a quantity."""
     if isinstance(text, bool):
         return None
     match = PATTERN.fullmatch(str(text))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Is a workload what it was last told to be? One predicate per kind, looking at generations."""
+"""Is a workload in the state that was last requested? One predicate per kind, respecting generations."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from .values import Manifest, dig
 
 
 def is_ready(workload: Manifest) -> bool:
-    """True when all pods of a Deployment or StatefulSet run its newest template and are available."""
+    """True if all pods of a Deployment or StatefulSet run its newest template and are available."""
     status = workload.get("status") or {}
     wanted = dig(workload, "spec", "replicas", default=1)
     if dig(workload, "metadata", "deletionTimestamp"):
-        return False  # it stays until its pods have ended, when somebody deletes it in the foreground
+        return False  # it stays until its pods have ended, if somebody deletes it in the foreground
     if status.get("observedGeneration", 0) < dig(workload, "metadata", "generation", default=0):
         return False
     if wanted == 0:
@@ -28,7 +28,7 @@ def is_scaled_to_zero(workload: Manifest) -> bool:
 
 
 def lacks_pods(workload: Manifest) -> bool:
-    """True when there are fewer pods than wanted, in whatever state they are."""
+    """True if there are fewer pods than wanted, whatever their state."""
     return bool(dig(workload, "status", "replicas", default=0) < dig(workload, "spec", "replicas", default=1))
 
 
@@ -40,5 +40,5 @@ def is_running(pod: Manifest) -> bool:
 
 
 def has_ended(pod: Manifest) -> bool:
-    """True for a pod whose containers run no more; one that was evicted stays as an object."""
+    """True for a pod whose containers no longer run; one that was evicted stays as an object."""
     return dig(pod, "status", "phase") in ("Succeeded", "Failed")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a live status and the wanted one to the smallest JSON merge patch (RFC 7386); pure, `now` is given."""
+"""From a live status and the wanted one to the smallest JSON merge patch (RFC 7386); pure, `now` is passed in."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CONDITION_STATUSES = ("True", "False", "Unknown")
 
 
 def status_problem(status: Any, conditions: Any) -> str | None:
-    """What is wrong with the arguments, or None. Conditions come in one place, not in both."""
+    """What is wrong with the arguments, or None. Conditions are given in one place, not in both."""
     inside = status.get("conditions") if isinstance(status, Mapping) else None
     if inside is not None and conditions is not None:
         return "give conditions either in status.conditions or in conditions, not in both"
@@ -46,8 +46,8 @@ def wanted_status(
 ) -> Status:
     """The whole status as it should be stored.
 
-    Keys of `status` are merged into the live ones (null removes a key), or with `replace` are all that stays.
-    Conditions are merged by type; with `replace` or `replace_lists` the given ones are all that stay.
+    Keys of `status` are merged into the live ones (null removes a key), or with `replace` are all that remains.
+    Conditions are merged by type; with `replace` or `replace_lists` only the given ones remain.
     """
     given = dict(status or {})
     inside = given.pop("conditions", None)
@@ -63,10 +63,10 @@ def wanted_status(
 def merged_conditions(
     live: Sequence[Condition], given: Sequence[Condition], *, now: str, exact: bool = False
 ) -> list[dict[str, Any]]:
-    """Live conditions with the given ones laid over them by type; new types follow in their order.
+    """Live conditions merged with the given ones by type; new types follow in their order.
 
-    lastTransitionTime belongs to the status: it is kept while the status stays, whatever the reason and message say,
-    and is `now` (or the given time) when the status is new. Other fields, such as observedGeneration, are as given.
+    lastTransitionTime belongs to the status: it is kept while the status stays the same, whatever reason and message
+    say, and is `now` (or the given time) if the status is new. Other fields, such as observedGeneration, are as given.
     """
     former = {condition.get("type"): condition for condition in live}
     fresh = {condition["type"]: _dated(condition, former.get(condition["type"]), now) for condition in given}
@@ -98,7 +98,7 @@ def patched(target: Any, patch: Any) -> Any:
 
 
 def merge_patch(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
-    """The smallest patch with patched(before, patch) == after; {} when they are equal. `after` holds no null."""
+    """The smallest patch with patched(before, patch) == after; {} if they are equal. `after` contains no null."""
     patch: dict[str, Any] = {key: None for key in before if key not in after}
     for key, value in after.items():
         former = before.get(key)

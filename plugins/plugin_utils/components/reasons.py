@@ -13,7 +13,7 @@ from ..spec.names import Component
 class Reason(StrEnum):
     """docs/reference/conditions.md has one row for each: what it means and what to do."""
 
-    # all is well
+    # everything is fine
     ALL_COMPONENTS_READY = "AllComponentsReady"
     READY = "Ready"
     SCALED_TO_ZERO = "ScaledToZero"
@@ -22,7 +22,7 @@ class Reason(StrEnum):
     AS_EXPECTED = "AsExpected"
     ROLLOUT_COMPLETE = "RolloutComplete"
     NO_WARNINGS = "NoWarnings"
-    # time will tell
+    # it takes time
     COMPONENTS_NOT_READY = "ComponentsNotReady"
     WAITING_FOR_ROLLOUT = "WaitingForRollout"
     VOLUME_NOT_BOUND = "VolumeNotBound"
@@ -57,7 +57,7 @@ class Reason(StrEnum):
     VOLUME_LOST = "VolumeLost"
     APPLY_FAILED = "ApplyFailed"
     READ_FAILED = "ReadFailed"
-    # it works, but look
+    # it works, but check
     UNKNOWN_SETTING = "UnknownSetting"
     SECRET_IN_PLAIN_TEXT = "SecretInPlainText"  # noqa: S105 - a reason, not a password
     INVALID_SETTING = "InvalidSetting"
@@ -75,7 +75,7 @@ class Effect(StrEnum):
     """What a notice does to its component."""
 
     BLOCKS = "blocks"  # the component's objects are left as they are
-    EXPLAINS = "explains"  # the objects are applied; should the component not get ready, this is why
+    EXPLAINS = "explains"  # the objects are applied; if the component does not become ready, this is why
     WARNS = "warns"  # shown in the condition Warning, whether ready or not
 
 
@@ -87,11 +87,11 @@ class Notice(NamedTuple):
     reason: Reason
     message: str
     retry: bool = False
-    """True when nothing that is watched will tell that it has healed, so the pass has to be tried again."""
+    """True if nothing that is watched will show that it has been resolved, so the pass has to be tried again."""
 
     @classmethod
     def from_dict(cls, told: Mapping[str, Any]) -> Notice:
-        """The notice that `as_dict` made `told` of. ValueError where a word of it is none of ours."""
+        """The notice from which `as_dict` made `told`. ValueError if it has an unknown component, effect or reason."""
         return cls(
             Component(told["component"]),
             Effect(told["effect"]),

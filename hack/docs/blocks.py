@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The code blocks of a documentation page and the marks that say what a test does with each.
 
-A mark is an HTML comment on the line before the block, which no reader sees:
+A mark is an HTML comment on the line before the block, which readers do not see:
 
     run         commands that succeed, run in the order of the page
     refused     commands that fail, as the page says
-    output      what the commands before it print; `...` stands for any text, and ages are not compared
+    output      what the preceding commands print; `...` stands for any text, and ages are not compared
     file: NAME  content of a file that later commands use
     fragment    an Immich, or part of one starting with `spec:`; the API server has to accept it
     real        commands that need real containers; the end-to-end tests run them
@@ -29,7 +29,7 @@ _MARK = re.compile(r"^<!-- (?P<mark>\w+)(?:: (?P<argument>\S+))? -->$")
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One fenced block; `mark` is None when the line before it is no mark, `line` counts from 1."""
+    """One fenced block; `mark` is None if the line before it is not a mark, `line` counts from 1."""
 
     page: str
     line: int
@@ -53,7 +53,7 @@ def pages() -> list[str]:
 
 
 def blocks(page: str) -> list[Block]:
-    """The fenced blocks of a page; ValueError when one is not closed."""
+    """The fenced blocks of a page; ValueError if one is not closed."""
     return list(_blocks(page, (DOCS / page).read_text(encoding="utf-8")))
 
 

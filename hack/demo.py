@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`make demo`: one Immich instance from nothing to Ready, and what is left of it, on a local Kubernetes.
+"""`make demo`: one Immich instance from scratch to Ready, and what is left of it, on a local Kubernetes.
 
-Everything is temporary: the cluster, the operator's folder, the custom resource. Ended or interrupted, it leaves nothing.
+Everything is temporary: the cluster, the operator's folder, the custom resource. Nothing is left when it ends, or is
+interrupted.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ class Steps:
 
 
 def main() -> int:
-    """Run the demo; 1 when something did not come about in time."""
+    """Run the demo; 1 if something did not happen in time."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--engine", default="fork", choices=("fork", "process"), help="how the operator runs plays")
     args = parser.parse_args()
@@ -134,7 +135,7 @@ def _kubectl(env: dict[str, str], *args: str) -> str:
 
 
 def _answers(port: int) -> bool:
-    """True when the operator says that it is ready."""
+    """True if the operator says that it is ready."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=2) as answer:
             return bool(answer.status == 200)
@@ -195,7 +196,7 @@ def _wait(done: Callable[[], bool], what: str, operator: subprocess.Popen[bytes]
 
 
 def _objects(api: Api) -> list[dict[str, Any]]:
-    """What carries the instance's label."""
+    """The objects with the instance's label."""
     found = []
     for kind, _ in KINDS:
         for manifest in api.list(kind, NAMESPACE):

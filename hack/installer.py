@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Print all manifests of an installation, for the image, namespace and extras given; the work tree stays clean.
+"""Print all manifests of an installation, for the given image, namespace and extras; the work tree stays clean.
 
     python hack/installer.py --image registry.example.com/immich-operator:0.1.0 | kubectl apply --server-side -f -
 
-kustomize comes from kubectl: the one in KUBECTL, on PATH, or that localcluster has built.
+kustomize comes from kubectl: the one in KUBECTL, on PATH, or the one that localcluster has built.
 """
 
 from __future__ import annotations
@@ -72,14 +72,14 @@ def build(
     with tempfile.TemporaryDirectory(prefix="immich-operator-") as scratch:
         folder = Path(scratch).resolve()
         content = kustomization(folder, overlay, image=image, namespace=namespace, components=components)
-        # As JSON, which is YAML with each text in quotes: a tag like 1e3 or 0x10 would be a number to kustomize.
+        # As JSON, which is YAML with every string in quotes: kustomize would read a tag like 1e3 or 0x10 as a number.
         (folder / "kustomization.yaml").write_text(json.dumps(content), encoding="utf-8")
         done = subprocess.run(
             [kubectl(), "kustomize", str(folder)], capture_output=True, text=True, check=False, encoding="utf-8"
         )
     if done.returncode != 0:
         raise InstallerError(f"kustomize failed for config/{overlay}: {done.stderr.strip()}")
-    # kustomize writes the namespace of a binding's subjects bare, whatever it reads as.
+    # kustomize writes the namespace of a binding's subjects unquoted, whatever it reads as.
     written = done.stdout
     if namespace:
         bare = re.compile(r'^( +namespace:) [^"\s]+$', re.MULTILINE)
@@ -93,7 +93,7 @@ def build(
 def kustomization(
     folder: Path, overlay: str, *, image: str, namespace: str, components: Sequence[str]
 ) -> dict[str, Any]:
-    """An overlay that lives in `folder`; kustomize takes relative paths only."""
+    """An overlay in `folder`; kustomize only accepts relative paths."""
 
     def relative(name: str) -> str:
         return os.path.relpath(ROOT / "config" / name, folder)
@@ -153,9 +153,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--without-crds",
         action="store_true",
-        help="leave the API out: with it gone, all instances would be deleted",
+        help="leave out the API: removing it would delete all instances",
     )
-    parser.add_argument("--output", default="-", metavar="FILE", help="a file instead of standard output")
+    parser.add_argument("--output", default="-", metavar="FILE", help="write to this file instead of standard output")
     return parser
 
 

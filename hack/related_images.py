@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Print shell exports of the images that a deployed operator has in its environment, unless they are set already."""
+"""Print shell exports of the images that a deployed operator has in its environment, unless they are already set."""
 
 import os
 import shlex

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m hack.ci`: all that must hold before a change lands. Needs nothing but Python; the stages set themselves up."""
+"""`python -m hack.ci`: everything that must hold before a change lands. Needs only Python; stages set themselves up."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ SET_UP = (
     _make("setup"),
     Stage("programs", (".venv/bin/python", "-m", "localcluster", "build", *PROGRAMS)),
 )
-"""What all others need: nothing of it may be done twice at once."""
+"""What all others need: none of it may be done twice at the same time."""
 
 BESIDE = (_make("e2e"),)
-"""It waits for containers three quarters of its time, so it takes no turn of the others."""
+"""It waits for containers three quarters of its time, so it takes no slot from the others."""
 
 STAGES = (
     # The longest first, so that the last ones end together.
@@ -40,11 +40,11 @@ STAGES = (
     _make("docs"),
 )
 AT_ONCE = 2
-"""One stage uses the processors while the other one waits for a cluster. Figures: see CONTRIBUTING.md."""
+"""One stage uses the CPUs while the other one waits for a cluster. Figures: see CONTRIBUTING.md."""
 
 
 def main() -> int:
-    """0 when every stage has passed. The last lines: times of stages, slowest files, and how many tests passed."""
+    """0 if every stage has passed. The last lines: times of stages, slowest files, and how many tests passed."""
     with tempfile.TemporaryDirectory(prefix="immich-operator-ci-") as name:
         folder = Path(name)
         done = run_stages(SET_UP, folder)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m hack.ci.flaky`: run tests several times, some of them beside other load, and name each that failed once."""
+"""`python -m hack.ci.flaky`: run tests several times, some runs under other load, and name each that failed once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TARGETS = ("unit", "integration", "e2e")
 
 
 def main(args: list[str] | None = None) -> int:
-    """1 when a test failed in any of the runs."""
+    """1 if a test failed in any of the runs."""
     parser = argparse.ArgumentParser(prog="python -m hack.ci.flaky", description=__doc__)
     parser.add_argument("--times", type=int, default=5, help="how often (default: 5)")
     parser.add_argument("--loaded", type=int, default=2, help="in how many of them one core is kept busy (default: 2)")
@@ -37,7 +37,7 @@ def main(args: list[str] | None = None) -> int:
                 done = run_stages(stages, folder)
             results = read(sorted(folder.glob("*.xml")))
             failures.update(results.failed)
-            # A stage may fail without a test, or before any has run.
+            # A stage may fail without a failed test, or before any has run.
             failures.update(one.stage.name for one in done if one.returncode != 0 and not results.failed)
             print(f"run {number}: {results.closing_line()}", flush=True)
     for name, count in failures.most_common():
@@ -48,7 +48,7 @@ def main(args: list[str] | None = None) -> int:
 
 @contextmanager
 def _busy_core(is_wanted: bool) -> Iterator[None]:
-    """A process that never rests, as long as the block lasts."""
+    """A process that is always busy, as long as the block lasts."""
     if not is_wanted:
         yield
         return

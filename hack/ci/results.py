@@ -14,7 +14,7 @@ __all__ = ["Results", "read"]
 
 @dataclass
 class Results:
-    """Of one or several runs of pytest."""
+    """The results of one or several runs of pytest."""
 
     counts: Counter[str] = field(default_factory=Counter)
     """{"passed" | "failed" | "skipped": number of tests}; an error in a fixture counts as failed."""
@@ -30,13 +30,13 @@ class Results:
         return sorted(self.seconds.items(), key=lambda entry: -entry[1])[:number]
 
     def closing_line(self) -> str:
-        """The line that says how it went, such as `12 passed, 0 failed, 1 skipped`."""
+        """The summary line, such as `12 passed, 0 failed, 1 skipped`."""
         line = f"{self.counts['passed']} passed, {self.counts['failed']} failed"
         return line + (f", {self.counts['skipped']} skipped" if self.counts["skipped"] else "")
 
 
 def read(files: Iterable[Path]) -> Results:
-    """The results in these JUnit files. A file that cannot be read, of a pytest that was killed, counts as a failure."""
+    """The results in these JUnit files. A file that cannot be read, because pytest was killed, counts as a failure."""
     results = Results()
     for file in files:
         try:
@@ -45,7 +45,7 @@ def read(files: Iterable[Path]) -> Results:
             results.counts["failed"] += 1
             results.failed.append(f"{file.name}: {error}")
             continue
-        outcomes: dict[str, str] = {}  # a test that passed and whose fixture failed afterwards stands there twice
+        outcomes: dict[str, str] = {}  # a test that passed and whose fixture failed afterwards is listed twice
         for case in cases:
             module = case.get("classname", "").replace(".", "/") + ".py"
             name = f"{module}::{case.get('name')}"

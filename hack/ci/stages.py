@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Commands, some of them side by side, each with its output in one piece and its times."""
+"""Commands, some of them in parallel, each with its output in one piece and its times."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ IN_CI = {"IMMICH_TESTS_SKIP_NOTHING": "1"}
 
 @dataclass(frozen=True)
 class Stage:
-    """One command. If it runs pytest once, PYTEST_ADDOPTS asks for a JUnit file; else it has JUNIT_FOLDER for several."""
+    """One command. If it runs pytest once, PYTEST_ADDOPTS requests a JUnit file; else it has JUNIT_FOLDER for several."""
 
     name: str
     command: tuple[str, ...]
@@ -37,7 +37,7 @@ class Done:
 
 
 class _Stages:
-    """Runs stages from several threads; says which are running."""
+    """Runs stages from several threads; prints which are running."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -51,7 +51,7 @@ class _Stages:
             return list(self._done)
 
     def run(self, todo: list[Stage]) -> None:
-        """Take one stage after the other off a list, which threads may share, until none is left."""
+        """Take stages one by one off a list, which threads may share, until none is left."""
         while True:
             started = time.monotonic()
             with self._lock:
@@ -65,7 +65,7 @@ class _Stages:
             with self._lock:
                 del self._running[stage.name]
                 self._done.append(done)
-                # One stage after the other, whole: lines of two at once would tell nobody anything.
+                # One stage after another, as a whole: interleaved lines would be of no use.
                 word = "done" if returncode == 0 else f"FAILED with status {returncode}"
                 print(f"\n=== {stage.name}: {word} after {done.seconds:.0f} s", flush=True)
                 sys.stdout.flush()
@@ -80,9 +80,9 @@ class _Stages:
 
 
 def run_stages(stages: Iterable[Stage], folder: Path, *, at_once: int = 1, beside: Iterable[Stage] = ()) -> list[Done]:
-    """Run all stages in their order, also after one has failed, so that one run tells all that is wrong.
+    """Run all stages in order, even after one has failed, so that one run shows everything that is wrong.
 
-    `at_once` of `stages` run at a time, and with them one of `beside`, for those that mostly wait. Logs and JUnit files
+    `at_once` of `stages` run at a time, plus one of `beside`, for those that mostly wait. Logs and JUnit files
     go to `folder`.
     """
     running, shared = _Stages(folder), list(stages)
@@ -99,7 +99,7 @@ def run_stages(stages: Iterable[Stage], folder: Path, *, at_once: int = 1, besid
 
 
 def _run(stage: Stage, junit: Path, log: Path) -> tuple[int, float]:
-    """(exit status, seconds of processor time)"""
+    """(exit status, seconds of CPU time)"""
     options = f"{os.environ.get('PYTEST_ADDOPTS', '')} --junitxml={junit}".strip()
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -115,7 +115,7 @@ def _run(stage: Stage, junit: Path, log: Path) -> tuple[int, float]:
 
 
 def table(done: Sequence[Done]) -> str:
-    """One line per stage, in the order of their ends."""
+    """One line per stage, in the order in which they ended."""
     width = max(len(one.stage.name) for one in done)
     lines = [f"{'stage':{width}}  seconds  processor"]
     for one in done:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Remove from an environment what an operator never imports: `python slim.py ENVIRONMENT`, while building the image.
+"""Remove from an environment what the operator never imports: `python slim.py ENVIRONMENT`, while building the image.
 
 Whole sub-packages that nothing else imports, and a program that needs one; the requirements that pip has checked
-stay met.
+are still met.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ UNUSED = {
     "lib/python3*/site-packages/websocket/tests": "tests of the package",
     "lib/python3*/site-packages/jsonschema/tests": "tests of the package",
 }
-"""Path in the environment: why nobody misses it."""
+"""Path in the environment: why it is not needed."""
 
 
 def main(argv: Sequence[str]) -> int:
-    """1 when a path is not there: a package has changed, and the list has to follow."""
+    """1 if a path does not exist: a package has changed, and the list has to follow."""
     [environment] = argv
     missing = False
     for pattern in UNUSED:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """`make bench`: what the operator costs, with both engines in the same run, on a local Kubernetes with simulated nodes.
 
-Each number of custom resources gets a cluster and an operator of its own, which are gone afterwards. The column `script`
-is what it takes to apply the same objects without any operator.
+Each number of custom resources gets its own cluster and operator, which are removed afterwards. The column `script` is
+what it takes to apply the same objects without an operator.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Plan:
 
 
 def main() -> int:
-    """Measure and show; 1 when something could not be measured, what was until then is kept."""
+    """Measure and show; 1 if something could not be measured; earlier results are kept."""
     args = _parser().parse_args()
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -78,14 +78,22 @@ def _parser() -> argparse.ArgumentParser:
     add("--idle", type=sizes, default="0,20,100,1000", help="custom resources while idle (default: %(default)s)")
     add("--process-limit", type=int, default=20, metavar="N",
         help="most custom resources for the engine `process`, which takes an hour for 1000 (default: %(default)s)")  # fmt: skip
-    add("--repeats", type=int, default=7, metavar="N", help="of which the median is taken (default: %(default)s)")
-    add("--idle-seconds", type=float, default=30.0, metavar="S", help="to measure for when idle (default: %(default)s)")
+    add(
+        "--repeats",
+        type=int,
+        default=7,
+        metavar="N",
+        help="repetitions, of which the median is taken (default: %(default)s)",
+    )
+    add(
+        "--idle-seconds", type=float, default=30.0, metavar="S", help="to measure for while idle (default: %(default)s)"
+    )
     add("--plays", type=int, default=20, metavar="N", help="bare plays for the rate of plays (default: %(default)s)")
     add("--endurance", type=int, default=0, metavar="N",
         help="passes of the engine `fork`, to see if memory grows; 10000 take half an hour (default: %(default)s)")  # fmt: skip
-    add("--json", type=Path, metavar="FILE", help="write the results there, anew after each step")
-    add("--report", type=Path, metavar="PAGE", help="write tables into this page, and a plot beside it")
-    add("--load", type=Path, metavar="FILE", help="measure nothing, take what --json wrote")
+    add("--json", type=Path, metavar="FILE", help="write the results to this file after each step")
+    add("--report", type=Path, metavar="PAGE", help="write tables into this page, and a plot next to it")
+    add("--load", type=Path, metavar="FILE", help="measure nothing, use what --json has written")
     return parser
 
 
@@ -141,7 +149,7 @@ def _measure(engine: plays.Kind, plan: Plan) -> Iterator[tuple[str, list[Figure]
 
 
 def _measure_script(plan: Plan) -> Iterator[tuple[str, list[Figure]]]:
-    """As `_measure`, of what needs no operator."""
+    """Like `_measure`, for what needs no operator."""
     with a_cluster() as cluster:
         script.create(cluster, [scenarios.WARM_UP], scenarios.timeout_s(1))
         if 1 in plan.created:

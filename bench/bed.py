@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the operator is measured: a local Kubernetes of its own with simulated nodes, and the operator beside it."""
+"""Where the operator is measured: a separate local Kubernetes with simulated nodes, and the operator next to it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ __all__ = [
 API_VERSION, KIND = "media.rm3l.org/v1alpha1", "Immich"
 INSTANCES = f"/apis/{API_VERSION}/immiches"
 PER_NAMESPACE = 10
-"""Instances. The work of Kubernetes' controllers, and of a pass, grows with what else there is in a namespace."""
+"""Instances. The work of Kubernetes' controllers, and of a pass, grows with what else is in a namespace."""
 LEASE_NAMESPACE = "default"
 LOOK_AGAIN_S = 0.5
 """Nothing is timed by these looks, and with a thousand instances the metrics are long."""
@@ -52,7 +52,7 @@ QUIET_S = 1.5
 """Longer than the first retry of a failed pass takes to come (1 to 1.2 s)."""
 REST_S = 1.0
 REST_CPU = 0.03
-"""Share of a core: below this the operator rests, its engine included, which loads Ansible in the background."""
+"""Share of a core: below this the operator is idle, including its engine, which loads Ansible in the background."""
 CREATORS = 4
 """Custom resources are created by so many threads: fast enough to be "at once", few enough not to starve the rest."""
 
@@ -83,7 +83,7 @@ class Bed:
         self.operator = self.start_operator()
 
     def start_operator(self) -> Operator:
-        """Start it and return at once; always with the same folders, or it would take itself for another program."""
+        """Start it and return at once; always with the same folders, or its digest would be another program's."""
         folder = self._scratch / "operator"
         folder.mkdir(exist_ok=True)
         self._metrics = f"127.0.0.1:{free_ports(('metrics',))['metrics']}"
@@ -106,7 +106,7 @@ class Bed:
         return {"the operator": processes.cpu_s(self.family()), "Kubernetes": kubernetes_cpu_s(self.cluster)}
 
     def counters(self) -> Counters:
-        """BenchError when the operator does not answer."""
+        """BenchError if the operator does not answer."""
         try:
             with urllib.request.urlopen(f"http://{self._metrics}/metrics", timeout=10) as answer:
                 text = answer.read().decode()
@@ -134,7 +134,7 @@ class Bed:
                 return
 
     def wait_rest(self, timeout_s: float = 120.0) -> None:
-        """Until the operator does nothing any more; also nothing that its metrics don't tell of."""
+        """Wait until the operator does nothing, not even what its metrics don't show."""
         for _ in self.looks("the operator to rest", timeout_s):
             before = processes.cpu_s(self.family())
             time.sleep(REST_S)
@@ -174,7 +174,7 @@ class Bed:
         return ready_at
 
     def requests(self, begin: Mark) -> list[traffic.Request]:
-        """What operator and bench asked for since the mark."""
+        """What operator and bench have requested since the mark."""
         return traffic.read(self.cluster.local.folder.audit_log, begin, self.cluster.audit.mark())
 
     def _create(self, name: str) -> None:
@@ -216,12 +216,12 @@ def make_namespaces(cluster: Cluster, instances: Iterable[str]) -> None:
     """Those of the instances, ready for pods."""
     for name in dict.fromkeys(map(namespace_of, instances)):
         cluster.api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-        # Pods are refused until the controller-manager has made it.
+        # Pods are refused until the controller-manager has created it.
         cluster.api.wait_for("ServiceAccount", "default", name, lambda _: True)
 
 
 def latest_version(cluster: Cluster, path: str) -> str:
-    """The resource version from which a watch of the collection at the path tells what comes from now on."""
+    """The resource version from which a watch of the collection at the path reports what comes from now on."""
     return str(cluster.api.request("GET", path, query={"limit": "1"})["metadata"]["resourceVersion"])
 
 
@@ -248,7 +248,7 @@ def a_cluster() -> Iterator[Cluster]:
 
 @contextmanager
 def a_bed(engine: str) -> Iterator[Bed]:
-    """A new cluster with an operator that rests; nothing is left of them afterwards."""
+    """A new cluster with an idle operator; nothing is left of them afterwards."""
     with a_cluster() as cluster, tempfile.TemporaryDirectory(prefix="immich-bench-") as scratch:
         bed = Bed(cluster, Path(scratch), engine)
         try:

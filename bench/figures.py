@@ -11,7 +11,7 @@ __all__ = ["Figure", "Key", "Row", "medians", "rows"]
 
 
 class Key(NamedTuple):
-    """What a figure is about; `crs` is the number of custom resources, None where it does not matter."""
+    """What a figure is about; `crs` is the number of custom resources, None if it does not matter."""
 
     section: str
     what: str
@@ -27,7 +27,7 @@ class Figure(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A line of the table; None stands for what was not measured."""
+    """A line of the table; None means not measured."""
 
     key: Key
     values: tuple[float | None, ...]
@@ -46,7 +46,7 @@ def medians(repeats: Iterable[Sequence[Figure]]) -> list[Figure]:
 def rows(engines: Mapping[str, Sequence[Figure]]) -> list[Row]:
     """A row per key, with the values of the engines in their order and the ratio of the first to each other one.
 
-    Sections, and what is in them, come in the order in which they first appear; numbers of custom resources go up.
+    Sections, and what is in them, come in the order in which they first appear; numbers of custom resources are ascending.
     """
     found = {name: {figure.key: figure.value for figure in figures} for name, figures in engines.items()}
     keys = list(dict.fromkeys(key for values in found.values() for key in values))

@@ -42,7 +42,7 @@ PERIOD = "ansible.sdk.operatorframework.io/reconcile-period"
 
 @dataclass(frozen=True, slots=True)
 class Harm:
-    """A way to spoil an object of an instance, and how to see that it is repaired; `change` None deletes it."""
+    """A way to break an object of an instance, and how to see that it is repaired; `change` None deletes it."""
 
     kind: str
     resource: str
@@ -65,7 +65,7 @@ HARMS = (
     Harm("Service", "services", "valkey", {"spec": {"selector": {"app.kubernetes.io/component": "elsewhere"}}}),
     Harm("ConfigMap", "configmaps", "immich-config", {"data": {"immich-config.yaml": "{}"}}),
 )
-"""The Secret is not among them: the operator makes no password for a database that has one."""
+"""The Secret is not among them: the operator generates no password for a database that has one."""
 
 
 def warm_up(bed: Bed) -> None:
@@ -163,7 +163,7 @@ def endurance(bed: Bed, passes: int) -> list[Figure]:
 
 
 def timeout_s(crs: int) -> float:
-    """For a number of custom resources; generous, it only ends what will not end."""
+    """For a number of custom resources; generous, it only ends what would never end."""
     return 120.0 + 15.0 * crs
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Kubernetes alone takes: the objects of instances, applied by a script that has them ready and looks at nothing.
+"""What Kubernetes alone takes: the objects of instances, applied by a script that has them ready and reads nothing.
 
-No operator can be faster, so it is the measure for one.
+No operator can be faster, so it is the baseline for one.
 """
 
 from __future__ import annotations

@@ -128,7 +128,7 @@ def creation(
 
 
 def repair_s(requests: Sequence[Request], resource: str, name: str) -> float:
-    """From the request by which the bench spoilt an object to the answer to the operator's that set it right."""
+    """From the request with which the bench broke an object to the answer to the operator's that repaired it."""
     writes = [
         request for request in requests if (request.resource, request.name) == (resource, name) and request.is_write
     ]

@@ -45,7 +45,7 @@ $(READY): requirements/dev.txt hack/setup.sh
 test: lint unit integration ## Run lint, unit and integration tests
 
 .PHONY: lint
-lint: $(READY) ## Check style, types, layers, YAML, roles, and that generated files are fresh
+lint: $(READY) ## Check style, types, layers, YAML and roles, and that generated files are up to date
 	ruff format --check .
 	ruff check .
 	mypy
@@ -109,7 +109,7 @@ format: $(READY) ## Format the code and fix what the linter can fix
 	ruff format .
 
 .PHONY: generate
-generate: $(READY) ## Write generated files anew; ARGS="crds rbac" for some of them
+generate: $(READY) ## Write the generated files; ARGS="crds rbac" for some of them
 	python -m hack.generate $(ARGS)
 
 .PHONY: golden

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Write the generated files, or tell which are not what would be written.
+"""Write the generated files, or report which are stale.
 
 python -m hack.generate [--check] [NAME...]    all of them, or those of the generators named
 """
@@ -32,11 +32,11 @@ GENERATORS: dict[str, Callable[[], Mapping[Path, str]]] = {
     "settings": settings.files,
     "pictures": pictures.files,
 }
-"""{name: gives {file: text}}. None reads what another one writes, so their order says nothing."""
+"""{name: gives {file: text}}. None reads what another one writes, so their order does not matter."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit status: 0 written or fresh, 1 stale, or a source holds what it cannot."""
+    """Exit status: 0 written or up to date, 1 stale, or a source has something invalid."""
     parser = argparse.ArgumentParser(prog="python -m hack.generate", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--check", action="store_true", help="write nothing; 1 if something would change")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(GENERATORS)}; all by default")
@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(name: str, *, is_check: bool) -> bool:
-    """Whether the files of a generator are fresh afterwards."""
+    """Whether the files of a generator are up to date afterwards."""
     try:
         texts = GENERATORS[name]()
     except ValueError as exc:

@@ -20,10 +20,10 @@ INTRODUCTION = """\
 
 <!-- Made by `make generate` from hack/crd/; do not edit. -->
 
-The API server fills in the defaults below and refuses what the column *Allowed* and the rules rule out, with a message
-that says what to do. `kubectl explain immich.spec --recursive` shows the same in a terminal.
+The API server fills in the defaults below and refuses what the column *Allowed* and the rules exclude, with a
+message that says what to do. `kubectl explain immich.spec --recursive` shows the same in a terminal.
 
-ResourceRequirements, Affinity, EnvVar and the like are types of Kubernetes; `kubectl explain` describes them too.
+ResourceRequirements, Affinity, EnvVar and the like are Kubernetes types; `kubectl explain` describes them too.
 What each action does to your data is in [Data safety](../explanation/data-safety.md).
 """
 

@@ -16,7 +16,7 @@ INTRODUCTION = """\
 
 <!-- Made by `make generate` from immich_operator/config/settings.py; do not edit. -->
 
-A flag of `immich-operator run` wins over its environment variable, which wins over the default.
+A flag of `immich-operator run` takes precedence over its environment variable, and that over the default.
 Durations are written as in Go: `300ms`, `30s`, `1h30m`."""
 
 
@@ -38,5 +38,5 @@ def page() -> str:
         default = meta["describe_default"] or "none"
         lines.append(f"| {flags} | `{meta['env']}` | {default if plain else f'`{default}`'} | {meta['help']} |")
     ignored = ", ".join(f"`--{name}`" for name in WITHOUT_EFFECT)
-    lines += ["", f"Further flags of `ansible-operator run` are taken and do nothing: {ignored}."]
+    lines += ["", f"Further flags of `ansible-operator run` are accepted and ignored: {ignored}."]
     return "\n".join(lines) + "\n"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """All settings of the operator. Flags, variables and docs/reference/settings.md are made from one dataclass.
 
-A flag wins over its environment variable, which wins over the default. Names and defaults are those of
+A flag takes precedence over its environment variable, and that over the default. Names and defaults are those of
 `ansible-operator run` where it has the setting.
 """
 

@@ -22,9 +22,9 @@ description:
   - Reads the one custom resource in a text, fills in the defaults of its schema and checks it, as the API server would.
     It needs no cluster.
   - Its kind says which schema that is. This collection knows those whose CRD lies in its folder C(crds).
-  - All that is wrong is reported at once, each problem with the path of the field. Values of fields that may hold a
+  - All problems are reported at once, each with the path of the field. Values of fields that may hold a
     secret are not quoted.
-  - Text from the file is never taken for a template, whatever braces it holds.
+  - Text from the file is never treated as a template, whatever braces it contains.
 positional: _input
 options:
   _input:
@@ -35,7 +35,7 @@ options:
     description: Namespace for a custom resource that names none. Without it, the namespace is left out.
     type: str
   defaults:
-    description: Whether the result has the defaults of the schema, or is what the file says. It is checked either way.
+    description: Whether the result has the defaults of the schema, or only what the file says. It is checked either way.
     type: bool
     default: true
 notes:
@@ -50,7 +50,7 @@ EXAMPLES = r"""
   ansible.builtin.set_fact:
     immich_cr: "{{ lookup('ansible.builtin.file', 'photos.yaml') | media.immich.custom_resource(namespace='photos') }}"
 
-- name: Check a custom resource that stands in the playbook
+- name: Check a custom resource that is in the playbook
   ansible.builtin.debug:
     msg: "{{ (text | media.immich.custom_resource).spec.immich.persistence.library.size }}"
   vars:
@@ -75,7 +75,7 @@ _value:
       type: str
       sample: Immich
     metadata:
-      description: Name and namespace, and what else the file says of them.
+      description: Name and namespace, and other metadata in the file.
       type: dict
       sample: {name: photos, namespace: default}
     spec:
@@ -86,7 +86,7 @@ _value:
 
 
 def custom_resource(text: Any, namespace: str | None = None, defaults: bool = True) -> Any:
-    """The custom resource out of built-in types that Ansible will not take for templates."""
+    """The custom resource, in built-in types that Ansible does not treat as templates."""
     if not isinstance(text, str):
         raise AnsibleFilterError(
             f"media.immich.custom_resource: give the text of a YAML file, not {type(text).__name__}"

@@ -65,10 +65,10 @@ def from_text(text: str, kinds: Collection[str] = tuple(crd.KINDS)) -> dict[str,
         raise Unusable(f"the text is empty. It needs {wanted}")
     others = [title(document) for document in documents if not _is_one_of(kinds, document)]
     if others:
-        raise Unusable(f"the text holds {', '.join(others)}. Keep only {wanted} in it and apply the rest by kubectl")
+        raise Unusable(f"the text holds {', '.join(others)}. Keep only {wanted} in it and apply the rest with kubectl")
     if len(documents) > 1:
         names = ", ".join(title(document) for document in documents)
-        raise Unusable(f"the text holds {len(documents)} custom resources: {names}. Put each into a file of its own")
+        raise Unusable(f"the text holds {len(documents)} custom resources: {names}. Put each into its own file")
     only: dict[str, Any] = documents[0]
     return only
 
@@ -81,7 +81,7 @@ def from_variables(described: Described) -> dict[str, Any]:
     if len(given) > 1:
         raise Unusable(f"set only one of {' and '.join(f'immich_{name}' for name in given)}")
     if described.spec and not described.name:
-        raise Unusable(f"immich_spec goes with immich_name; with immich_{given[0]} the spec stands in the resource")
+        raise Unusable(f"immich_spec goes with immich_name; with immich_{given[0]} the spec is in the resource")
     if described.name:
         cr = {"apiVersion": crd.API_VERSION, "kind": crd.KIND, "metadata": {"name": described.name}}
         cr |= {"spec": dict(described.spec)} if described.spec else {}

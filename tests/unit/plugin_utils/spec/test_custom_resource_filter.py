@@ -95,23 +95,23 @@ def test_all_problems_are_listed_with_their_paths() -> None:
         pytest.param("# only a comment\n", f"the text is empty. It needs {ONE_OF_OURS}", id="comment"),
         pytest.param(
             "kind: Secret\nmetadata: {name: db}\n",
-            f"the text holds Secret db. Keep only {ONE_OF_OURS} in it and apply the rest by kubectl",
+            f"the text holds Secret db. Keep only {ONE_OF_OURS} in it and apply the rest with kubectl",
             id="other-kind",
         ),
         pytest.param(
             f"{MINIMAL}---\nkind: Secret\nmetadata: {{name: db}}\n---\nkind: Namespace\n",
-            f"the text holds Secret db, Namespace without name. Keep only {ONE_OF_OURS} in it and"
-            " apply the rest by kubectl",
+            f"the text holds Secret db, Namespace without name. Keep only {ONE_OF_OURS} in it and apply the rest with "
+            f"kubectl",
             id="other-kinds-beside-it",
         ),
         pytest.param(
             f"{MINIMAL}---\n{MINIMAL.replace('photos', 'videos')}",
-            "the text holds 2 custom resources: Immich photos, Immich videos. Put each into a file of its own",
+            "the text holds 2 custom resources: Immich photos, Immich videos. Put each into its own file",
             id="two",
         ),
         pytest.param(
             "just text",
-            f"the text holds a document without kind. Keep only {ONE_OF_OURS} in it and apply the rest by kubectl",
+            f"the text holds a document without kind. Keep only {ONE_OF_OURS} in it and apply the rest with kubectl",
             id="no-object",
         ),
         pytest.param(

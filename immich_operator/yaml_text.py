@@ -21,7 +21,7 @@ _NOT_TEXT_IN_GO = re.compile(
 
 
 class ManifestDumper(yaml.SafeDumper):
-    """Multi-line strings as blocks, which people can read; in quotes what could be read as something other than a string."""
+    """Multi-line strings as blocks, which people can read; in quotes what could be read as another type."""
 
     def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002 - PyYAML's signature
         return True

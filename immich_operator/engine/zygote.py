@@ -30,13 +30,13 @@ __all__ = ["Zygote", "main"]
 MAX_LESSON_BYTES = 1 << 18
 END_S = 10
 LEARN_S = 5.0
-"""For all trials of one learning. Nothing is forked meanwhile, and the operator kills a zygote that does not fork."""
+"""For all trials of one lesson. Nothing is forked during them, and the operator kills a zygote that does not fork."""
 MIN_TRIAL_S = 0.01
 """A timer of less than a microsecond would never ring."""
 PARK_S = 5.0
 """Loading a playbook takes a tenth of a second on an idle core."""
 PARK_AGAIN_S = 30.0
-"""What could not be parked is not tried again for this long; its plays are forked from their beginning."""
+"""What could not be parked is not retried for this long; its plays run from the beginning."""
 MAX_PARKED = 8
 
 
@@ -54,7 +54,7 @@ class _Parked:
 
 
 class Zygote(Forker):
-    """Forks for plays, or has them forked by a process that has gone a part of their way already."""
+    """Forks for plays, or lets a process fork that has already run the first part of them."""
 
     def __init__(self, control: socket.socket) -> None:
         super().__init__(control)
@@ -67,12 +67,12 @@ class Zygote(Forker):
         self.keep: frozenset[int] = frozenset()
         self._parked: dict[str, _Parked] = {}
         self._leaving: dict[int, socket.socket] = {}
-        """Processes that take no plays any more."""
+        """Processes that no longer accept plays."""
         self._not_before: dict[str, float] = {}
-        """When to try again what could not be parked."""
+        """When to retry what could not be parked."""
 
     def preload(self, roles: list[Path]) -> None:
-        """Import everything, then tell the operator that plays can come."""
+        """Import everything, then tell the operator that it is ready for plays."""
         before = descriptors()
         warm.preload(roles)
         self.keep = frozenset(descriptors() - before)
@@ -86,7 +86,7 @@ class Zygote(Forker):
             self._learn()
 
     def obey(self, message: bytes, files: list[int]) -> Handed | None:
-        """As any forker; a play that says how to park it goes to the process that is parked so."""
+        """Like any forker; a play that says how to park it goes to the process that is parked that way."""
         if message == wire.DRAIN:
             self._send_away()
         elif message.startswith(wire.PLAY) and len(files) == 2:
@@ -108,18 +108,18 @@ class Zygote(Forker):
         self._send_away()
         for pid, control in self._leaving.items():
             control.close()
-            signal.alarm(END_S)  # the operator has gone; nothing may keep this process
+            signal.alarm(END_S)  # the operator is gone; nothing may keep this process alive
             with suppress(ChildProcessError):
                 os.waitpid(pid, 0)
 
     def _pass_on(self, place: str, files: list[int]) -> bool:
-        """Let a parked process fork for the play; False when there can be none."""
+        """Let a parked process fork for the play; False if there can be none."""
         try:
             process = self._parked_at(place)
             if process is None:
                 return False
             socket.send_fds(process.control, [wire.PLAY], files)
-        except OSError:  # it has just died, or the machine has no room for one
+        except OSError:  # it has just died, or the machine has no resources for one
             return False
         for descriptor in files:
             os.close(descriptor)
@@ -140,7 +140,7 @@ class Zygote(Forker):
             "ANSIBLE_ROLES_PATH": request["roles_path"],
             "ANSIBLE_LOCAL_TEMP": str(temporary),
         }
-        # Before it loads them: what changes meanwhile must be noticed.
+        # Before it loads them: changes during the loading must be noticed.
         of_role = _state_of(map(str, Path(request["role"]).rglob("*")))
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
@@ -183,7 +183,7 @@ class Zygote(Forker):
             self._freeze()
 
     def _freeze(self) -> None:
-        """Move all objects out of the garbage collector's sight, so that it doesn't write to pages the children share."""
+        """Hide all objects from the garbage collector, so that it doesn't write to pages that the children share."""
         gc.collect()
         gc.freeze()
         self._tell(watched=warm.watched_files())
@@ -227,7 +227,7 @@ def _state_of(paths: Iterable[str]) -> State:
 
 
 def _safe(modules: list[str]) -> list[str]:
-    """Those whose import starts no thread. What could not be tried in time is left to the plays."""
+    """Those whose import starts no thread. Plays import themselves what could not be tried in time."""
     deadline = time.monotonic() + LEARN_S
     if _leaves_one_thread(modules, deadline):
         return modules

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which custom resources need no pass, because nothing has changed since the end of their last good one.
+"""Which custom resources need no pass, because nothing has changed since the end of their last successful one.
 
-A role hands back the versions of all objects as its pass left them (`report.observed` of a task's result, see
+A role returns the versions of all objects as its pass left them (`report.observed` of a task's result, see
 `SeenVersions`). When the caches hold exactly these versions, and the custom resource has the generation and annotations
-that the pass was for, another pass would read the same and write nothing. In all other cases, for roles that hand
-nothing back, and while the caches do not follow the cluster, the pass is run: a cache that lags behind costs a needless
-pass, never a missed one.
+that the pass was for, another pass would read the same and write nothing. In all other cases, for roles that return
+nothing, and while the caches do not follow the cluster, the pass is run: a stale cache costs an unnecessary pass, never
+a missed one.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class SeenVersions:
 
     @classmethod
     def from_report(cls, report: Mapping[str, Any]) -> SeenVersions | None:
-        """None when the role hands nothing usable back."""
+        """None if the role returns nothing usable."""
         found = report.get("observed")
         if not isinstance(found, Mapping):
             return None
@@ -56,7 +56,7 @@ class Digest(NamedTuple):
     since: int
 
     def has_expired(self, now: float) -> bool:
-        """Not for all at the same time, even if they were made so: the text decides."""
+        """Not all at the same time, even if they were created together: the text decides."""
         share = int(self.text[:4], 16) / 0xFFFF
         return not 0 <= now - self.since < LIFETIME_S * (0.75 + 0.5 * share)
 
@@ -67,8 +67,8 @@ class Settled:
     What it keeps of a pass is a digest of all that the pass depended on; the same digest of the caches later means that
     nothing has changed. As resource versions are never used twice, a digest may outlive the process: see `memory`.
 
-    It does not hold for ever, because a role may read what nobody watches (a StorageClass, say), and a newer CRD may
-    have other defaults: after LIFETIME_S, more or less by a quarter, a pass is run all the same.
+    It is not valid forever, because a role may read what is not watched (such as a StorageClass), and a newer CRD may
+    have other defaults: after LIFETIME_S, plus or minus a quarter, a pass is run anyway.
 
     Args:
         reference_version: version of an object that custom resources name, None when there is none.
@@ -95,7 +95,7 @@ class Settled:
         self._epoch = 0
 
     def dependent(self, kind: Kind, change: Change[Trace]) -> None:
-        """Keep up with the caches; called for every change of a dependent, before anybody is told of it."""
+        """Keep up with the caches; called for every change of a dependent, before anything reacts to it."""
         key = f"{kind.kind}/{change.ref.name}"
         with self._lock:
             if change.old is not None and change.old.owner is not None:
@@ -106,7 +106,7 @@ class Settled:
                 self._present[change.new.owner][key] = change.new.resource_version
 
     def remember(self, cr: Manifest, observed: SeenVersions | None, *, since: int) -> None:
-        """A pass over this custom resource has ended well; `since` is what `forget` returned at its start."""
+        """A pass over this custom resource has succeeded; `since` is what `forget` returned at its start."""
         if (ref := ref_of(cr)) is None:
             return
         names = [name for name, _ in self._named(cr)]
@@ -133,9 +133,9 @@ class Settled:
             self._epoch += 1
 
     def holds(self, cr: Manifest) -> bool:
-        """True when a pass over this custom resource could not change anything."""
+        """True if a pass over this custom resource could not change anything."""
         if (ref := ref_of(cr)) is None or not metadata_of(cr).get("generation"):
-            return False  # without a generation nothing tells a change of the spec
+            return False  # without a generation a change of the spec can't be detected
         if not self._reliable():
             return False
         references = [(name, self._reference_version(kind, other)) for name, (kind, other) in self._named(cr)]

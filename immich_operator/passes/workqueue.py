@@ -4,12 +4,12 @@
 Rules, for each key:
 - a key is in the queue once, however many events name it; the reasons are collected;
 - a burst becomes one pass: due `window_s` after its last event, at the latest `window_max_s` after its first;
-- what somebody waits for is due at once, and takes along what has gathered;
-- of the keys in one lane only so many are handed out at a time; the others wait without being in the way;
+- what somebody is waiting for is due at once, together with what has accumulated;
+- only so many keys of one lane are handed out at a time; the others wait without blocking anybody;
 - a key is never handed out twice at a time; what arrives during its pass makes it due again afterwards;
-- keys are handed out in the order in which they became due, so a noisy one waits behind the others each time;
+- keys are handed out in the order in which they became due, so a noisy one queues behind the others each time;
 - a pass may be scheduled for later (period, retry); there is one schedule per key, the earliest wins, and the start
-  of any pass clears it, because the end of that pass decides anew.
+  of any pass clears it, because the end of that pass decides again.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ MAX_REASONS = 20  # in one log line; a burst of thousands of events needs no mor
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """How quickly keys come round; all in seconds."""
+    """How soon keys become due; all in seconds."""
 
     window_s: float = 0.1
     window_max_s: float = 1.0
@@ -40,7 +40,7 @@ class Pace:
     jitter: float = 0.2  # share of a retry's delay by which it may be longer
 
     def retry_delay(self, failures: int, random_: random.Random) -> float:
-        """Delay before the retry that follows the given number of failures in a row (1 or more)."""
+        """Delay before the retry after the given number of consecutive failures (1 or more)."""
         # 2**30 s is far beyond any cap; the limit keeps the float finite for a key that fails for months
         delay = self.retry_first_s * 2.0 ** min(failures - 1, 30)
         return min(self.retry_max_s, delay * random_.uniform(1, 1 + self.jitter))
@@ -65,7 +65,7 @@ class _Pending:
 
 
 class Observer:
-    """What the queue tells its metrics; this one listens to nothing. Called under the queue's lock: be quick."""
+    """What the queue reports to its metrics; this one ignores everything. Called under the queue's lock: be quick."""
 
     def added(self) -> None: ...
     def depth(self, keys: int) -> None: ...
@@ -103,7 +103,7 @@ class Queue(Generic[K]):
         self._closed = False
 
     def add(self, key: K, reason: str, *, at_once: bool = False) -> None:
-        """Something happened to `key`: look at it soon, or at once."""
+        """Something happened to `key`: a pass is due soon, or at once."""
         with self._changed:
             self._add(key, reason, self._clock(), debounce=not at_once)
             self._changed.notify()
@@ -115,7 +115,7 @@ class Queue(Generic[K]):
             self._changed.notify()
 
     def retry(self, key: K) -> float:
-        """Schedule `key` after a failure; returns the delay in seconds, which doubles with each failure in a row."""
+        """Schedule `key` after a failure; returns the delay in seconds, which doubles with each consecutive failure."""
         with self._changed:
             failures = self._failures[key] = self._failures.get(key, 0) + 1
             delay_s = self._pace.retry_delay(failures, self._random)
@@ -156,7 +156,7 @@ class Queue(Generic[K]):
             now = self._clock()
             self._observer.finished(now - self._running.pop(key))
             if pending := self._pending.get(key):
-                pending.due = max(pending.due, now)  # behind those that became due meanwhile
+                pending.due = max(pending.due, now)  # behind those that have become due in the meantime
                 self._push(pending.due, key)
             if scheduled := self._scheduled.get(key):
                 self._push(scheduled[0], key)
@@ -166,7 +166,7 @@ class Queue(Generic[K]):
             self._changed.notify()
 
     def close(self) -> None:
-        """Hand out nothing any more; passes that run may still be given back."""
+        """Hand out nothing more; running passes may still be returned."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -178,7 +178,7 @@ class Queue(Generic[K]):
             return {key: now - since for key, since in self._running.items()}
 
     def __len__(self) -> int:
-        """Keys that wait for a pass because something happened; scheduled ones do not count."""
+        """Keys waiting for a pass because something happened; scheduled ones do not count."""
         with self._changed:
             return len(self._pending)
 
@@ -191,7 +191,7 @@ class Queue(Generic[K]):
             self._observer.added()
             self._observer.depth(len(self._pending))
             if key not in self._running:
-                self._push(now, key)  # `_take` moves the entry on while the burst lasts
+                self._push(now, key)  # `_take` postpones the entry while the burst lasts
         if not debounce:
             pending.at_once, pending.due = True, min(pending.due, now)
             if key not in self._running:
@@ -231,9 +231,9 @@ class Queue(Generic[K]):
                 self._add(key, scheduled[1], now, debounce=False)
             pending = self._pending.get(key)
             if pending is None:
-                continue  # an entry left behind by a pass that came earlier
+                continue  # an entry left over from an earlier pass
             if pending.due > now:
-                self._push(pending.due, key)  # more events have moved it since this entry was made
+                self._push(pending.due, key)  # more events have postponed it since this entry was made
                 continue
             if self._is_lane_full(key):
                 self._held.add(key)

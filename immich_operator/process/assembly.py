@@ -55,7 +55,7 @@ def controller_names(watches: Sequence[Watch]) -> list[str]:
 
 
 def connect_watch(watch: Watch, name: str, shared: Shared) -> Controller:
-    """Subscribe to everything the entry needs, and make its controller."""
+    """Subscribe to everything that the entry needs, and create its controller."""
     namespaces: Sequence[str | None] = shared.settings.watch_namespaces or (None,)
     stores: list[Store[Manifest]] = []
     references: dict[Kind, list[Store[Trace]]] = {reference.kind: [] for reference in watch.references}

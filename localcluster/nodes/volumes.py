@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Volumes of a real node: a folder for each claim, as `local` volumes, which grow and get the group a pod asks for.
+"""Volumes of a real node: a folder for each claim, as `local` volumes, which can grow and get a pod's group.
 
-The host-path volumes that kube-controller-manager can make belong to root, and kubelet gives no group to them
-(fsGroup), so that a database without root cannot write there. Run as a process: `python -m localcluster.nodes.volumes
-PROVISIONER KUBECONFIG FOLDER NODE`.
+The host-path volumes that kube-controller-manager can create belong to root, and kubelet does not set a group on them
+(fsGroup), so a database that does not run as root cannot write there. Run as a process:
+`python -m localcluster.nodes.volumes PROVISIONER KUBECONFIG FOLDER NODE`.
 """
 
 import shutil
@@ -26,13 +26,13 @@ _ANNOTATION = "pv.kubernetes.io/provisioned-by"
 
 
 class Provisioner:
-    """Makes, grows and deletes the volumes of all claims whose class names the provisioner `name`."""
+    """Creates, grows and deletes the volumes of all claims whose class names the provisioner `name`."""
 
     def __init__(self, name: str, api: Api, folder: Path, node: str) -> None:
         self._name, self._api, self._folder, self._node = name, api, folder, node
 
     def provision(self) -> None:
-        """One look at all claims and volumes, and what it calls for."""
+        """Look at all claims and volumes once, and do what is needed."""
         classes = {
             entry["metadata"]["name"]: entry
             for entry in self._api.list("StorageClass")
@@ -54,7 +54,7 @@ class Provisioner:
                 and volume["spec"]["persistentVolumeReclaimPolicy"] == "Delete"
             ):
                 name = volume["metadata"]["name"]
-                # Whoever has changed the path in the object keeps what is there.
+                # If somebody has changed the path in the object, the files there are kept.
                 if Path(volume["spec"]["local"]["path"]) == self._folder / name:
                     shutil.rmtree(self._folder / name, ignore_errors=True)
                 self._api.delete("PersistentVolume", name)
@@ -111,7 +111,7 @@ class Provisioner:
             threading.Thread(target=self._notice, args=(kind, changed), daemon=True).start()
         while True:
             changed.clear()
-            # Refused: somebody else was faster; the event of that starts the next look.
+            # Refused: somebody else was faster; that event starts the next round.
             with suppress(LocalClusterError):
                 self.provision()
             changed.wait(_WATCH_S)
@@ -124,7 +124,7 @@ class Provisioner:
             time.sleep(_PAUSE_S)
 
     def _events(self, kind: str) -> Iterator[object]:
-        # From any version on: it begins with what there is.
+        # From any version: it begins with the existing objects.
         return self._api.watch(kind, since="0", timeout=_WATCH_S)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Immich's configuration file: what the operator knows, overlaid by what the user says, with Secrets filled in."""
+"""Immich's configuration file: what the operator knows, overridden by what the user says, with Secrets filled in."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .required import Used, secret_text
 
 PATH = "spec.immich.configuration"
 DEEPEST = 100
-"""Levels. No setting has more than five, and the file could not be written with some hundreds."""
+"""Levels. No setting has more than five, and the file could not be written with several hundred."""
 
 SECRET_SETTINGS = (
     (("notifications", "smtp", "transport"), "passwordSecretRef", "password"),
@@ -108,7 +108,7 @@ def machine_learning_url(instance: Instance) -> str | None:
 
 
 def generated_settings(instance: Instance) -> dict[str, Any]:
-    """What follows from the rest of the custom resource. Immich's key is the list `urls` and may not be empty."""
+    """The settings that follow from the rest of the custom resource. Immich's key is the list `urls`, never empty."""
     url = machine_learning_url(instance)
     return {"machineLearning": {"enabled": True, "urls": [url]} if url else {"enabled": False}}
 
@@ -124,7 +124,7 @@ def with_machine_learning_urls(users: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def as_yaml(settings: Mapping[str, Any]) -> str:
-    """YAML that says the same to PyYAML (1.1) and to Immich's js-yaml (1.2): any doubtful string is quoted."""
+    """YAML that means the same to PyYAML (1.1) and to Immich's js-yaml (1.2): any ambiguous string is quoted."""
     return str(
         yaml.dump(
             settings, Dumper=_QuotingDumper, sort_keys=True, allow_unicode=True, default_flow_style=False, width=4096
@@ -133,7 +133,7 @@ def as_yaml(settings: Mapping[str, Any]) -> str:
 
 
 class _QuotingDumper(yaml.SafeDumper):
-    """Leaves plain only strings that no version of YAML takes for anything else ("1e3" is a float to 1.2 alone)."""
+    """Leaves only strings unquoted that no version of YAML reads as anything else ("1e3" is a float only in 1.2)."""
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - the base class's signature
         return True
@@ -195,7 +195,7 @@ def _tell_of_doubtful_settings(
 
 def _until_then(instance: Instance, cluster: Cluster) -> str:
     if cluster.live("Deployment", names.workload_name(instance.name, Component.SERVER)):
-        return "Until then the server runs on with its former settings"
+        return "Until then the server keeps running with its previous settings"
     return "Until then the server is not started"
 
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where on its volume the database lies, and whose files they are: what the claim says, and what a pod has seen.
+"""Where on its volume the database is, and who owns its files: what the claim says, and what a pod has seen.
 
-Snapshots come back without the annotations of their claims, and only a pod can see what is on a volume. So each pod of
-the database looks first, says in its status what there is, and goes no further if PostgreSQL would start beside the
-database instead of on it. A later pass reads that, notes it on the claim, and the next pod starts in the right place.
+Snapshots are restored without the annotations of their claims, and only a pod can see what is on a volume. So each pod
+of the database looks first, reports in its status what it found, and stops if PostgreSQL would start next to the
+database instead of on it. A later pass reads this, notes it on the claim, and the next pod starts in the right place.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ CLAIM = "PersistentVolumeClaim"
 VOLUME = "/var/lib/postgresql/data"
 TOP = "."
 SUBDIRECTORY = "pgdata"
-"""New volumes keep their data below their top, where file systems have a lost+found that initdb refuses."""
+"""New volumes keep their data below their top, because file systems have a lost+found there, which initdb refuses."""
 
 LOOK = names.LOOK_AT_VOLUME
 GUESSED = "FOLDER_IS_A_GUESS"
 """Set for a look while nothing says which of several databases on the volume is the right one."""
 
 LOOKS = 200
-"""How many folders a look goes into: each takes some milliseconds, and disks of all kinds of things have thousands."""
+"""How many folders a look enters: each takes a few milliseconds, and disks with all kinds of data have thousands."""
 
 LOOK_COMMAND = [
     "sh",
@@ -82,7 +82,7 @@ LOOK_COMMAND = [
     "}\n"
     "{\n"
     f'if [ -n "${{{GUESSED}:-}}" ] || [ ! -s "$folder/PG_VERSION" ]; then look_around; fi\n'
-    "set -f\n"  # names stand for themselves
+    "set -f\n"  # names are taken literally
     'if [ -s "$folder/PG_VERSION" ]; then\n'
     "  state=database users=\n"
     '  [ -z "$closed$more" ] || refuse=yes\n'
@@ -117,12 +117,12 @@ LOOK_COMMAND = [
     "} >/dev/termination-log\n"
     '[ -z "$refuse" ]\n',
 ]
-"""Says in the status of the pod what is on the volume, and fails where PostgreSQL must not start: it would set up a
-database beside the one that is there, or can't use the files.
+"""Reports in the pod's status what is on the volume, and fails if PostgreSQL must not start: it would set up a database
+next to an existing one, or can't use the files.
 
 The first line is one of STATES. Lines `at`, `closed` and `has` name folders of the volume, at most 5 each, because a
 status takes 4096 bytes. `user` says which uid can use it, `more` that there are folders that were not looked into.
-PostgreSQL runs on files of its own uid only, and initdb in an empty folder."""
+PostgreSQL only runs on files of its own uid, and initdb only in an empty folder."""
 
 STATES = {
     "database": "in PGDATA",
@@ -135,7 +135,7 @@ STATES = {
 
 _FOLDER = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*|\.")
 _USUAL = re.compile(rf"\.|{SUBDIRECTORY}|\d+/docker")
-"""Where PostgreSQL's images and this operator keep a database that has its volume to itself."""
+"""Where PostgreSQL's images and this operator keep a database that has a volume of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,13 +149,13 @@ class Look:
     has: tuple[str, ...]
     """Some of the other files at the top."""
     users: tuple[int, ...]
-    """The uids that the database or the closed folders need, where that is not the uid of the pod."""
+    """The uids that the database or the closed folders need, if different from the pod's uid."""
     is_cut_short: bool
     """Whether there are more folders than it looked into."""
     is_refused: bool
     """Whether PostgreSQL was not started because of that."""
     runs_as: int | None
-    """The uid of the pod, where that says it."""
+    """The uid of the pod, if the pod says it."""
 
     @property
     def is_without_database(self) -> bool:
@@ -168,20 +168,20 @@ class Look:
 
     @property
     def is_doubtful(self) -> bool:
-        """Whether there may be another database than those that were found."""
+        """Whether there may be other databases than those that were found."""
         return bool(self.closed) or self.is_cut_short
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the database is to run, and as whom."""
+    """Where the database has to run, and as which user."""
 
     folder: str
     is_guess: bool
     user: int | None
     """None for the default."""
     learned: Mapping[str, str]
-    """Annotations for the claim, which says from then on what a pod has seen."""
+    """Annotations for the claim, which from then on record what a pod has seen."""
 
     @property
     def path(self) -> str:
@@ -189,7 +189,7 @@ class Place:
 
 
 def look_of(pod: Manifest) -> Look | None:
-    """What that pod said, None when it has not looked yet."""
+    """What that pod reported, None if it has not looked yet."""
     for status in dig(pod, "status", "initContainerStatuses", default=[]):
         if status.get("name") != LOOK:
             continue
@@ -215,10 +215,10 @@ def look_of(pod: Manifest) -> Look | None:
 
 
 def choose(part: Part, instance: Instance, cluster: Cluster, claim_name: str) -> Place:
-    """The folder and the user for the database on that claim; `part` gets the explanation where a person has to decide.
+    """The folder and the user for the database on that claim; `part` gets the explanation if a person has to decide.
 
-    What the claim says comes first, then what a pod saw that could not start, then where the database runs now. A new
-    claim of ours says where from the beginning.
+    What the claim says takes precedence, then what a pod saw that could not start, then where the database runs now. A
+    new claim of ours says it from the start.
     """
     claim = cluster.live(CLAIM, claim_name)
     look = _look_on(cluster, claim_name)
@@ -243,7 +243,7 @@ def choose(part: Part, instance: Instance, cluster: Cluster, claim_name: str) ->
     is_new = claim_name == names.database_claim(instance.name) and cluster.is_known_missing(CLAIM, claim_name)
     is_guess = not (noted or live_folder or is_new)
     if live_folder == folder and live_is_guess and not (noted and look and look.is_refused):
-        is_guess = True  # as it is, or the pod would be replaced only because the claim says it now
+        is_guess = True  # unchanged, or the pod would be replaced only because the claim now says it
     if learned:
         is_guess = False
     user = _user(instance, cluster, claim, look, learned)
@@ -255,14 +255,14 @@ def choose(part: Part, instance: Instance, cluster: Cluster, claim_name: str) ->
 
 
 def _is_beyond_doubt(at: tuple[str, ...], instance: Instance, claim_name: str) -> bool:
-    """Whether the one database that was found is ours. A volume of the user's may hold those of other programs too."""
+    """Whether the one database that was found is ours. A user's own volume may hold those of other programs too."""
     if len(at) != 1 or not _FOLDER.fullmatch(at[0]):
         return False
     return claim_name == names.database_claim(instance.name) or bool(_USUAL.fullmatch(at[0]))
 
 
 def remember(instance: Instance, cluster: Cluster, claim_name: str) -> Part:
-    """Note on a claim that does not say it where the database is that runs on it. Nothing depends on that."""
+    """Note on a claim that does not say so where its running database is. Nothing depends on this."""
     part = Part(COMPONENT)
     claim = cluster.live(CLAIM, claim_name)
     live = live_of(instance, cluster)
@@ -278,7 +278,7 @@ def annotate(part: Part, claim: Manifest, annotations: Mapping[str, str]) -> Non
     found = dig(claim, "metadata", "annotations", default={})
     new = {key: value for key, value in annotations.items() if found.get(key) != value}
     if new:
-        # The uid makes the API server refuse it for a claim that has taken the place of the one that was read.
+        # The uid makes the API server refuse it for a claim that has replaced the one that was read.
         part.merge(claim, {"metadata": {"uid": claim["metadata"].get("uid"), "annotations": new}})
 
 
@@ -287,7 +287,7 @@ def live_of(instance: Instance, cluster: Cluster) -> Manifest | None:
 
 
 def look_container(image: str, settings: Workload, place: Place) -> dict[str, Any]:
-    """The container that looks. It has the user of the database, and may not write."""
+    """The container that looks. It has the database's user, and can't write."""
     env = [pods.variable("PGDATA", place.path)]
     if place.is_guess:
         env.append(pods.variable(GUESSED, "yes"))
@@ -302,14 +302,14 @@ def look_container(image: str, settings: Workload, place: Place) -> dict[str, An
 
 
 def _look_on(cluster: Cluster, claim_name: str) -> Look | None:
-    """What the present pod on that claim saw."""
+    """What the current pod on that claim saw."""
     on_claim = [pod for pod in cluster.pods if claim_name in volumes.claims_of_pods([pod], Component.POSTGRES)]
     on_claim.sort(key=lambda pod: bool(dig(pod, "metadata", "deletionTimestamp")))
     return next((look for pod in on_claim if (look := look_of(pod))), None)
 
 
 def _live(instance: Instance, cluster: Cluster, claim_name: str) -> tuple[str | None, bool]:
-    """(folder, was it a guess) of the StatefulSet on that claim; (None, False) where there is none."""
+    """(folder, was it a guess) of the StatefulSet on that claim; (None, False) if there is none."""
     live = live_of(instance, cluster)
     if live is None or claim_name not in volumes.mounted_claims(live):
         return None, False
@@ -327,7 +327,7 @@ def _values(container: Mapping[str, Any] | None, name: str) -> list[str]:
 
 
 def _template(live: Manifest | None) -> Manifest | None:
-    """What a claim is made from that is not there yet."""
+    """What a claim that does not exist yet is created from."""
     templates = dig(live, "spec", "volumeClaimTemplates", default=[])
     return templates[0] if templates else None
 
@@ -335,9 +335,9 @@ def _template(live: Manifest | None) -> Manifest | None:
 def _user(
     instance: Instance, cluster: Cluster, claim: Manifest | None, look: Look | None, learned: dict[str, str]
 ) -> int | None:
-    """The uid for the database: what a pod found that files or image need. A user's own setting comes on top of it.
+    """The uid for the database: what a pod found that files or image need. A user's own setting overrides it.
 
-    Whose a database is that was seen always counts. The owner of closed folders is a guess, so that is made only once.
+    The owner of a database that was seen always counts. The owner of closed folders is a guess, made only once.
     """
     if cluster.is_openshift:
         return None
@@ -367,7 +367,7 @@ def _explain(
     noted: str | None,
     learned: Mapping[str, str],
 ) -> None:
-    """Say what a person has to decide. Nothing, where the next pod is going to start."""
+    """Explain what a person has to decide. Nothing, if the next pod is going to start."""
     key = names.PGDATA_ANNOTATION
     annotate = f"kubectl annotate persistentvolumeclaim --namespace {instance.namespace} {claim} {key}"
     where = f"PersistentVolumeClaim {claim}"
@@ -375,17 +375,17 @@ def _explain(
     owners = " and ".join(str(user) for user in look.users)
     if look.knows_user and 0 in look.users:
         message = (
-            f"{where}: the database on it belongs to root, as which PostgreSQL does not run. Give its files to uid "
-            f"{look.runs_as or pods.DATABASE_USER['runAsUser']}, the user of the pod"
+            f"{where}: the database on it belongs to root, and PostgreSQL does not run as root. Give its files to uid "
+            f"{look.runs_as or pods.DATABASE_USER['runAsUser']}, the pod's user"
         )
     elif look.knows_user and look.users and names.DATABASE_USER_ANNOTATION not in learned:
         message = (
-            f"{where}: only uid {owners} can use the database on it, and its pod runs as another one. Set "
-            f"spec.postgres.podSecurityContext.runAsUser to {owners}, or give the files to the user of the pod"
+            f"{where}: only uid {owners} can use the database on it, but its pod runs as another user. Set "
+            f"spec.postgres.podSecurityContext.runAsUser to {owners}, or give the files to the pod's user"
         )
     elif look.at and noted and folder not in look.at:
         message = (
-            f"{where} says by its annotation {key} that the database is in {_shown(folder)}, but there is none, and "
+            f"{where} says in its annotation {key} that the database is in {_shown(folder)}, but it is not there, and "
             f"there is one in {at}. So no new one is set up. If that is the right one, run `{annotate}={look.at[0]} "
             "--overwrite`"
         )
@@ -395,7 +395,7 @@ def _explain(
             f"`{annotate}=FOLDER` with the folder of the right one, `{TOP}` for the top of the volume"
         )
     elif (look.at or look.state == "database") and look.is_doubtful and not noted:
-        doubt = f"nobody but uid {owners or 'of its owner'} may look into {closed}" if look.closed else _MANY
+        doubt = f"only uid {owners or 'of its owner'} can look into {closed}" if look.closed else _MANY
         message = (
             f"{where} holds a database in {at or _shown(folder)}, but {doubt}, where another one may be. So none is started. "
             f"Run `{annotate}=FOLDER` with the folder of the right one, `{TOP}` for the top of the volume"
@@ -403,16 +403,16 @@ def _explain(
     elif look.at and not noted and key not in learned:
         message = f"{where} holds a database in {at}. "
         message += (
-            f"That may be one of another program. If it is the right one, run `{annotate}={look.at[0]}`; for a new one, "
-            "name a volume of its own"
+            f"It may belong to another program. If it is the right one, run `{annotate}={look.at[0]}`; for a new one, "
+            "name a separate volume"
             if _FOLDER.fullmatch(look.at[0])
             else "Give that folder a name of letters and digits"
         )
     elif look.state == "unknown" and look.closed and names.DATABASE_USER_ANNOTATION not in learned:
         owner = f"its owner, uid {owners}," if look.users else "its owner"
         message = (
-            f"{where}: nobody but {owner} may look into {closed}, where the database may be, so none is set up. Let the "
-            "user of the pod read it, or move it to another volume"
+            f"{where}: only {owner} can look into {closed}, where the database may be, so none is set up. Let the "
+            f"pod's user read it, or move it to another volume"
         )
     elif look.state == "unknown" and look.is_cut_short and not learned:
         message = (
@@ -423,7 +423,7 @@ def _explain(
         content = f"{', '.join(look.has)} but " if look.has else ""
         message = (
             f"{where} holds {content}no database, and none can be set up in {_shown(folder)}, because that is not empty. "
-            f"Take away what is there, or run `{annotate}={SUBDIRECTORY} --overwrite` for a folder of its own"
+            f"Remove what is there, or run `{annotate}={SUBDIRECTORY} --overwrite` for a separate folder"
         )
     else:
         return

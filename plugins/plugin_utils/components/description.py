@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All that passes know of a component. Each component's module has a description; `registry` has them all."""
+"""Everything that passes know about a component. Each component's module has a description; `registry` has them all."""
 
 from __future__ import annotations
 
@@ -35,22 +35,22 @@ class Claim:
     """The component's data."""
 
     name: Callable[[Instance], str | None]
-    """The claim in use, one of the user's perhaps; None where nothing is kept."""
+    """The claim in use, possibly one of the user's; None if nothing is kept."""
     made: Callable[[str], str]
-    """The name of the claim that is made for an instance of this name."""
+    """The name of the claim that is created for an instance of this name."""
     persistence: Callable[[Instance], Persistence]
     path: str
-    """Where that stands in the custom resource."""
+    """Where that is in the custom resource."""
     mounted_by: Component
     outlives: bool = False
-    """Whether the data is kept when the instance goes."""
+    """Whether the data is kept when the instance is removed."""
     may_be_shared: bool = False
     """Whether somebody else may use the same claim without harm."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Image:
-    """What the component's pods run where the custom resource names no image."""
+    """What the component's pods run if the custom resource names no image."""
 
     variable: str
     """The environment variable of the operator that says so."""
@@ -60,7 +60,7 @@ class Image:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Removable:
-    """An object that can be made anew, so it is deleted when it is not wanted, and when the instance goes."""
+    """An object that can be created again, so it is deleted when it is not wanted, and when the instance is removed."""
 
     kind: str
     name: Callable[[str], str]
@@ -78,7 +78,7 @@ class Description:
     image: Image | None = None
     claim: Claim | None = None
     feeds_server: bool = False
-    """Whether the server waits while this is blocked, and keeps it while it is itself held back."""
+    """Whether the server waits while this is blocked, and keeps it while the server itself is held back."""
     removable: Sequence[Removable] = ()
 
 

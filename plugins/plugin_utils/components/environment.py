@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The variables that a user gives a component, from `env` and from what `envFrom` reads, and what comes of them."""
+"""The variables that a user gives a component, from `env` and from what `envFrom` reads, and what happens to them."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ ALL_KEYS = (("configMapRef", "ConfigMap"), ("secretRef", "Secret"))
 
 
 class Given(NamedTuple):
-    """One variable as the container would find it, but for what the operator itself puts over it."""
+    """One variable as the container would see it, before the operator's own overrides."""
 
     value: str | None
-    """None when it is not known here: a field of the pod, an object that may not be read. May be a secret."""
+    """None if it is not known here: a field of the pod, an object that may not be read. May be a secret."""
     where: str
-    """The field, and the object with its key where the value comes from one."""
+    """The field, and the object with its key if the value comes from one."""
     from_object: bool = False
     from_pod: bool = False
     in_env: bool = True
-    """False for a key that `envFrom` reads: any entry of the operator's counts more."""
+    """False for a key that `envFrom` reads: any entry of the operator takes precedence."""
 
 
 def given(cluster: Cluster, settings: ImmichWorkload, path: str) -> dict[str, Given]:
-    """{name: what the user gives}: of several the one that Kubernetes takes. `path` is where the settings are."""
+    """{name: what the user gives}: of several, the one that Kubernetes uses. `path` is where the settings are."""
     found: dict[str, Given] = {}
     for index, entry in enumerate(settings.env_from):
         for key, kind in ALL_KEYS:
@@ -92,10 +92,10 @@ def check(
     users: Mapping[str, Given],
     ours: Iterable[Mapping[str, Any]],
 ) -> None:
-    """Hold the component back where a variable moves what the operator relies on, and tell of what has no effect.
+    """Hold the component back if a variable changes what the operator relies on, and report what has no effect.
 
-    `ours` are the entries that the operator makes for this instance. The rules of the CRD have seen to values that
-    stand in `env` itself; here are those that come from elsewhere.
+    `ours` are the operator's entries for this instance. The CRD's rules cover values in `env` itself; this covers those
+    that come from elsewhere.
     """
     own = {entry["name"]: entry.get("value") for entry in ours}
     for name, fixed in fixed_variables(component):
@@ -169,7 +169,7 @@ def _names_from_objects(cluster: Cluster, settings: ImmichWorkload) -> tuple[set
 def pinned(
     instance: Instance, settings: ImmichWorkload, component: Component, users: Mapping[str, Given]
 ) -> list[dict[str, Any]]:
-    """Entries for what the operator relies on, where `envFrom` could bring another value before the next pass sees it."""
+    """Entries for what the operator relies on, if `envFrom` could bring another value before the next pass sees it."""
     if not settings.env_from:
         return []
     known = {name for name, user in users.items() if user.in_env or user.value is not None}
@@ -184,9 +184,9 @@ def _is_wrong(user: Given, fixed: Fixed) -> bool:
     if user.from_pod:
         return not fixed.is_address
     if user.value is None:
-        return False  # not readable here: `check_environment` tells, or nobody can
+        return False  # not readable here: `check_environment` reports it, or nobody can
     if not user.from_object and not fixed.admits(user.value):
-        return False  # refused by the rule already
+        return False  # already refused by the rule
     return not fixed.fits(user.value)
 
 

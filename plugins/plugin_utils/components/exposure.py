@@ -131,7 +131,7 @@ def with_challenges(
 
 
 def _path_type(path: IngressPath) -> str:
-    """The operator written in Go took whatever it did not know for Prefix, and so do its custom resources mean it."""
+    """The operator written in Go treated whatever it did not know as Prefix, so its custom resources mean that."""
     return path.path_type if path.path_type in PATH_TYPES else "Prefix"
 
 
@@ -158,7 +158,7 @@ def route(instance: Instance) -> Manifest:
     insecure = settings.tls.insecure_edge_termination_policy
     tls = {
         "termination": settings.tls.termination,
-        # the CRD takes both spellings, the Route API only this one
+        # the CRD accepts both spellings, the Route API only this one
         "insecureEdgeTerminationPolicy": "None" if insecure == "Disable" else insecure,
         "certificate": settings.tls.certificate or None,
         "key": settings.tls.key or None,
@@ -192,7 +192,7 @@ def url(live_route: Manifest | None, live_ingress: Manifest | None) -> str:
             return f"{'https' if dig(live_route, 'spec', 'tls') else 'http'}://{host}{path.rstrip('/')}"
     if live_ingress and (address := _address(live_ingress)):
         hosts = [rule.get("host") or "" for rule in dig(live_ingress, "spec", "rules", default=[])]
-        host = next((name for name in hosts if name and not name.startswith("*")), "")  # a wildcard is no address
+        host = next((name for name in hosts if name and not name.startswith("*")), "")  # a wildcard is not an address
         tls = dig(live_ingress, "spec", "tls", default=[])
         if host:
             return f"{'https' if any(_covers(entry, host) for entry in tls) else 'http'}://{host}"
@@ -252,7 +252,7 @@ def _refused(live_route: Manifest) -> Mapping[str, Any] | None:
 
 
 def _covers(tls: Mapping[str, Any], host: str) -> bool:
-    """True when a TLS entry is for the host: by name, by wildcard, or for all hosts because it names none."""
+    """True if a TLS entry is for the host: by name, by wildcard, or for all hosts because it names none."""
     hosts = tls.get("hosts") or []
     parent = f"*.{host.partition('.')[2]}"
     return not hosts or host in hosts or parent in hosts

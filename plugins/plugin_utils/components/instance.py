@@ -21,7 +21,7 @@ class Instance:
     name: str
     namespace: str
     uid: str | None
-    """None where the custom resource is only a file: then nothing can own the objects."""
+    """None if the custom resource is only a file: then nothing can own the objects."""
     generation: int
     spec: Spec
 
@@ -64,7 +64,7 @@ class Instance:
         return (group, owner.get("kind"), owner.get("name")) == (names.GROUP, names.KIND, self.name)
 
     def may_remove(self, live: Mapping[str, Any]) -> bool:
-        """True for an object with our labels that nobody else controls."""
+        """True for an object with our labels that has no other controller."""
         found = dig(live, "metadata", "labels", default={})
         mine = names.labels(self.name, found.get("app.kubernetes.io/component", ""))
         owners = dig(live, "metadata", "ownerReferences", default=[])
@@ -110,7 +110,7 @@ class Cluster:
         return self._live.get((kind, name))
 
     def is_known_missing(self, kind: str, name: str) -> bool:
-        """True when the API server said so; an object that may not be read is given the benefit of the doubt."""
+        """True if the API server said so; an object that may not be read gets the benefit of the doubt."""
         return (kind, name) not in self._live and (kind, name) not in self._forbidden
 
     def objects(self) -> Iterable[Manifest]:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What outlives the custom resource has no owner, and says to the tools that clean up that it is not theirs to remove.
+"""What outlives the custom resource has no owner, and tells tools that clean up to leave it alone.
 
-It has labels all the same. Argo CD, tracking by label and pruning, would take it for a leftover of an Application that
-has the name of the instance, and Flux and Helm have similar habits.
+It has labels all the same. If Argo CD tracks by label and prunes, it would mistake it for an orphan of an Application
+with the name of the instance, and Flux and Helm behave similarly.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from ..spec.references import NAMES
 from .instance import Cluster, Instance, Part
 
 COMPONENT = "keeping"
-"""The component, of no other use, of the steps that see to it that an object outlives the instance."""
+"""The component, otherwise unused, of the steps that make an object outlive the instance."""
 
 FIRST_STAGE = -1
 
 
 def annotations_for(live: Manifest | None) -> dict[str, str]:
-    """The annotations for an object that is to be kept, less those that somebody has set otherwise.
+    """The annotations for an object that has to be kept, without those that somebody has set to other values.
 
-    Those are none of ours: a value that we completed would be put back by the tool that keeps the other one, and so on.
+    We leave those alone: the tool that set a value would revert our change to it, and so on.
     """
     found = dig(live, "metadata", "annotations", default={})
     return {key: value for key, value in names.KEEP_ANNOTATIONS.items() if not found.get(key) or found[key] == value}
 
 
 def plan(instance: Instance, cluster: Cluster, applied: Container[tuple[str, str]]) -> Part:
-    """Annotate what is there already and is not `applied`, (kind, name), in this pass. Nothing depends on that."""
+    """Annotate what already exists and is not `applied`, (kind, name), in this pass. Nothing depends on this."""
     part = Part(COMPONENT)
     for live in _kept(instance, cluster):
         if (live["kind"], live["metadata"]["name"]) not in applied:
@@ -40,24 +40,26 @@ def plan(instance: Instance, cluster: Cluster, applied: Container[tuple[str, str
 
 
 def without_owner(instance: Instance, cluster: Cluster) -> Part:
-    """Take the instance off the owners of what has to outlive it, before anything else is done.
+    """Remove the instance from the owners of what has to outlive it, before anything else is done.
 
-    We never put it there. The Operator SDK's runtime does with objects made by POST, and once it is there the object
-    goes with the custom resource, whoever looks after the instance by then.
+    We never put it there. The Operator SDK's runtime does for objects that are created with POST, and then the object
+    is removed with the custom resource, whoever manages the instance at that time.
     """
     part = Part(COMPONENT)
     for live in _kept(instance, cluster):
         owners = dig(live, "metadata", "ownerReferences", default=[])
         others = [owner for owner in owners if not instance.is_reference(owner)]
         if len(others) < len(owners):
-            version = live["metadata"].get("resourceVersion")  # refused when somebody else changed the list meanwhile
+            version = live["metadata"].get(
+                "resourceVersion"
+            )  # refused if somebody else has changed the list in the meantime
             patch = {"metadata": {"ownerReferences": others or None, "resourceVersion": version}}
             part.merge(live, patch, stage=FIRST_STAGE)
     return part
 
 
 def _kept(instance: Instance, cluster: Cluster) -> Iterator[Manifest]:
-    """What is there of library, database volume and credentials."""
+    """The existing objects among library, database volume and credentials."""
     for kind, functions in NAMES.items():
         for name_of in functions:
             if live := cluster.live(kind, name_of(instance.name)):
@@ -68,6 +70,6 @@ def _annotate(part: Part, live: Manifest) -> None:
     wanted, found = annotations_for(live), dig(live, "metadata", "annotations", default={})
     missing = {key: value for key, value in wanted.items() if found.get(key) != value}
     if missing:
-        # The uid makes the API server refuse it for an object that has taken the place of the one that was read.
+        # The uid makes the API server refuse it for an object that has replaced the one that was read.
         metadata: dict[str, Any] = {"uid": live["metadata"].get("uid"), "annotations": missing}
         part.merge(live, {"metadata": metadata})

@@ -22,7 +22,7 @@ def claim_name(instance: Instance) -> str:
 
 
 def is_shared(instance: Instance, cluster: Cluster) -> bool:
-    """True when server pods on several nodes may write to the library at the same time."""
+    """True if server pods on several nodes can write to the library at the same time."""
     return volumes.is_shared(volumes.access_modes(cluster, claim_name(instance), persistence(instance)))
 
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whose files the library holds: the server runs as their owner, where it could not work with them otherwise.
+"""Who owns the files in the library: the server runs as their owner if it could not work with them otherwise.
 
-The server has no capabilities, so that even as root it is bound to the rights of files. A library that another user
-filled is one that a container with the rights of a normal root could use. Only a pod can see that, so each pod of the
-server looks first, and a later pass reads what it said.
+The server has no capabilities, so file permissions apply to it even as root, and it can't use a library that another
+user has filled, which a container with root's usual capabilities could. Only a pod can see this, so each pod of the
+server looks first, and a later pass reads what it reported.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from .reasons import Reason
 LOOK = names.LOOK_AT_LIBRARY
 FOLDER = "/data"
 FOLDERS = ("upload", "library", "thumbs", "encoded-video", "profile", "backups")
-"""Those that Immich reads and writes; it does not start without being allowed to."""
+"""The folders that Immich reads and writes; it does not start if it can't."""
 
 UNCHECKED = "IMMICH_IGNORE_MOUNT_CHECK_ERRORS"
-"""The variable by which a user tells Immich to start all the same."""
+"""The variable with which a user tells Immich to start anyway."""
 
 LOOK_COMMAND = [
     "bash",
@@ -66,22 +66,22 @@ LOOK_COMMAND = [
     "  {\n"
     '  owners owner "${at[@]}"\n'
     '  ((${#closed[@]} == 0)) || owners other "${inner[@]}"\n'
-    '  owners other "${open[@]}" | grep -v "^........w"\n'  # what all may write tells nothing
+    '  owners other "${open[@]}" | grep -v "^........w"\n'  # what everyone can write to shows nothing
     "  } 2>/dev/null | cut -d ' ' -f 2- | sort -ru | head -n 10\n"
     "fi\n"
     "} >/dev/termination-log\n"
     "((${#closed[@]} == 0))\n",
 ]
-"""Says in the status of the pod which folders it may not use, and fails if Immich would not start because of that.
+"""Reports in the pod's status which folders it can't use, and fails if Immich would not start because of that.
 
-Immich wants to read and write the file .immich in each of its own folders, or to make it. The first line is `closed` if it
-can't, `partly` if there are other folders that it may not use, all but those in `backups`, or `open`. Lines `at` name such
-folders, at most 5, `owner` says whose they are and `other` whose the rest is, as far as not all may write it."""
+Immich needs to read and write the file .immich in each of its own folders, or to create it. The first line is `closed`
+if it can't, `partly` if there are other folders that it can't use, except those in `backups`, or `open`. Lines `at` name
+such folders, at most 5, `owner` who owns them and `other` who owns the rest, unless everyone can write to it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What a pod of the server may not use of its library."""
+    """What a pod of the server can't use in its library."""
 
     is_refused: bool
     """Whether the server was not started because of that."""
@@ -89,17 +89,17 @@ class Look:
     owners: tuple[str, ...]
     """UID:GID of each owner."""
     others: tuple[str, ...]
-    """UID:GID of the owners of folders that it may use, or that Immich can start without."""
+    """UID:GID of the owners of folders that it can use, or that Immich can start without."""
 
     @property
     def owner(self) -> str | None:
-        """The one owner of all that it saw, None where there is more than one."""
+        """The one owner of everything that it saw, None if there is more than one."""
         users = {ids.partition(":")[0] for ids in (*self.owners, *self.others)}
         return self.owners[0] if self.is_refused and len(self.owners) == 1 and len(users) == 1 else None
 
 
 def look_of(pod: Manifest) -> Look | None:
-    """What that pod was refused, None when it has not looked or may use all."""
+    """What that pod was refused, None if it has not looked or can use everything."""
     for status in dig(pod, "status", "initContainerStatuses", default=[]):
         ended = dig(status, "state", "terminated") or dig(status, "lastState", "terminated", default={})
         lines = (ended.get("message") or "").split("\n")
@@ -113,9 +113,9 @@ def look_of(pod: Manifest) -> Look | None:
 
 
 def security(part: Part, instance: Instance, cluster: Cluster, claim_name: str) -> dict[str, int]:
-    """User and group for the server's pods, {} for those of the image; `part` gets what is to be noted and explained.
+    """User and group for the server's pods, {} for the image's; `part` gets what has to be noted and explained.
 
-    Where the user names one, or gives root the right to use all, the claim does not count.
+    If the user names one, or lets root use everything, the claim does not count.
     """
     claim = cluster.live("PersistentVolumeClaim", claim_name)
     noted = _ids(dig(claim, "metadata", "annotations", names.LIBRARY_USER_ANNOTATION, default=""))
@@ -127,7 +127,7 @@ def security(part: Part, instance: Instance, cluster: Cluster, claim_name: str) 
     if claim and look and look.owner and not (noted or is_decided):
         noted = _ids(look.owner)
         if noted:
-            # Before the Deployment, which is held back if this fails: nothing else would tell the next pass.
+            # Before the Deployment, which is held back if this fails: the next pass would not know it otherwise.
             annotations = {names.LIBRARY_USER_ANNOTATION: look.owner}
             part.merge(claim, {"metadata": {"uid": claim["metadata"].get("uid"), "annotations": annotations}})
             return noted
@@ -139,7 +139,7 @@ def security(part: Part, instance: Instance, cluster: Cluster, claim_name: str) 
 def look_container(
     image: str, settings: Workload, mounts: list[dict[str, Any]], variables: Container[str]
 ) -> list[dict[str, Any]]:
-    """The container that looks, with the user and the rights of the server; none where the user wants no such check.
+    """The container that looks, with the server's user and permissions; none if the user wants no such check.
 
     `variables` are the names of those that the user gives.
     """
@@ -150,7 +150,7 @@ def look_container(
 
 
 def _look_on(cluster: Cluster, claim_name: str, user: Mapping[str, int] | None) -> Look | None:
-    """What a pod of that user was refused on that claim, {} for that of the image; of any user for None."""
+    """What a pod of that user was refused on that claim, {} for the image's user; of any user for None."""
     for pod in cluster.pods:
         runs_as = dig(pod, "spec", "securityContext", "runAsUser")
         is_former = user is not None and runs_as is not None and runs_as != user.get("runAsUser")
@@ -162,16 +162,16 @@ def _look_on(cluster: Cluster, claim_name: str, user: Mapping[str, int] | None) 
 def _explain(part: Part, instance: Instance, claim_name: str, look: Look, noted: Mapping[str, int]) -> None:
     at = ", ".join("its top" if folder in (".", FOLDER) else folder for folder in look.at)
     owners = " and ".join(look.owners)
-    what = f"PersistentVolumeClaim {claim_name}: the server may not read and write {at}, which belongs to {owners}"
+    what = f"PersistentVolumeClaim {claim_name}: the server can't read and write {at}, which belongs to {owners}"
     if not look.is_refused:
         part.warns(
             Reason.LIBRARY_CLOSED,
-            f"{what} (user:group), so it can't show photos that are there. Give the folders to the user of the server",
+            f"{what} (user:group), so it can't show the photos there. Give the folders to the server's user",
         )
         return
     remedy = (
-        "Set runAsUser and runAsGroup in spec.server.podSecurityContext to the owner of all files, or fsGroup, or let root "
-        "use all by `securityContext: {capabilities: {add: [DAC_OVERRIDE]}}` in spec.server"
+        "Set runAsUser and runAsGroup in spec.server.podSecurityContext to the owner of all files, or fsGroup, or let "
+        "root use them all with `securityContext: {capabilities: {add: [DAC_OVERRIDE]}}` in spec.server"
     )
     others = [ids for ids in look.others if ids not in look.owners]
     if others:

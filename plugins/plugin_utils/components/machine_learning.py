@@ -25,7 +25,7 @@ CACHE_ENVIRONMENT = [
     pods.variable("HF_XET_CACHE", f"{CACHE}/huggingface-xet"),
     pods.variable("MPLCONFIGDIR", f"{CACHE}/matplotlib-config"),
 ]
-"""Everything that is downloaded goes to the volume. Up to 3.1 the image leaves HF_HOME to a home that may be read-only."""
+"""All downloads go to the volume. Up to 3.1 the image leaves HF_HOME in a home folder that may be read-only."""
 
 
 def plan(instance: Instance, cluster: Cluster, draft: Draft) -> list[Part]:
@@ -66,7 +66,7 @@ def plan(instance: Instance, cluster: Cluster, draft: Draft) -> list[Part]:
 
 
 def claim_name(instance: Instance) -> str | None:
-    """The claim that holds the models, None when each pod downloads them anew."""
+    """The claim that holds the models, None if each pod downloads them again."""
     persistence = instance.spec.machine_learning.persistence
     if not persistence.enabled:
         return None

@@ -25,7 +25,7 @@ PATH = "spec.postgres"
 PORT = 5432
 
 KEEP_CLAIMS = {"persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain", "whenScaled": "Retain"}}
-"""Of a StatefulSet. The default of Kubernetes, said because somebody may have set another."""
+"""Of a StatefulSet. Kubernetes' default, set explicitly because somebody may have set another."""
 
 READY_COMMAND = ["sh", "-c", 'exec pg_isready -q -h 127.0.0.1 -p 5432 -U "$POSTGRES_USER" -d "$POSTGRES_DB"']
 """By TCP: while the image sets up a new database, a temporary server answers on the socket only."""
@@ -44,8 +44,8 @@ STARTUP_COMMAND = [
     "alter role :\"role\" password :'password';\n"
     "SQL\n",
 ]
-"""Makes the password in the Secret the one in the database, so that a changed Secret takes effect. The image itself
-looks at POSTGRES_PASSWORD only when it makes a database. The password is in no argument and no log."""
+"""Sets the database's password to the one in the Secret, so that a changed Secret takes effect. The image itself reads
+POSTGRES_PASSWORD only when it creates a database. The password is in no argument and no log."""
 
 
 SOCKETS = "/var/run/postgresql"
@@ -99,7 +99,7 @@ def _database(instance: Instance, cluster: Cluster, draft: Draft) -> Part:
 
 
 def password_reference(instance: Instance) -> tuple[str, str]:
-    """(name, key) of the Secret with the database password: the user's, else the one of ours."""
+    """(name, key) of the Secret with the database password: the user's, otherwise ours."""
     reference = instance.spec.postgres.password_secret_ref
     if reference:
         return reference.name, reference.key
@@ -107,7 +107,7 @@ def password_reference(instance: Instance) -> tuple[str, str]:
 
 
 def server_environment(instance: Instance) -> list[dict[str, Any]]:
-    """The variables by which the Immich server finds its database."""
+    """The variables with which the Immich server finds its database."""
     settings = instance.spec.postgres
     is_ours, url = settings.enabled, settings.url_secret_ref
     if url and not is_ours:
@@ -136,7 +136,7 @@ def claim_name(instance: Instance) -> str:
 
 
 def claim_to_start_on(instance: Instance, cluster: Cluster) -> str | None:
-    """The claim that the database is to run on and does not run on now, None where there is none."""
+    """The claim that the database should run on but does not run on now, None if there is none."""
     if not instance.spec.postgres.enabled:
         return None
     live = database_folder.live_of(instance, cluster)
@@ -150,7 +150,7 @@ def runs_on(stateful_set: Manifest | None, claim: str) -> bool:
 
 
 def _credentials(part: Part, instance: Instance, cluster: Cluster, new_password: str) -> dict[str, Mapping[str, str]]:
-    """See to the password: the user's Secret is there, or ours is, or may be made. Returns what is made."""
+    """Make sure of the password: the user's Secret exists, or ours does, or may be created. Returns what is created."""
     settings = instance.spec.postgres
     reference = settings.password_secret_ref
     if reference:
@@ -203,7 +203,7 @@ def _claim_with_a_database(instance: Instance, cluster: Cluster) -> str | None:
 
 
 def _remember_credentials(part: Part, instance: Instance, cluster: Cluster, name: str) -> None:
-    """Note on a claim of the user's that a password is in use, which a claim of ours tells by being there."""
+    """Note on a user's own claim that a password is in use; for a claim of ours, its existence says so."""
     existing = instance.spec.postgres.persistence.existing_claim
     claim = cluster.live("PersistentVolumeClaim", existing) if existing else None
     if claim and dig(claim, "metadata", "annotations", names.CREDENTIALS_ANNOTATION) != name:
@@ -231,7 +231,7 @@ def _live_claim_template(instance: Instance, cluster: Cluster) -> Manifest | Non
 
 
 def _claim_template(instance: Instance, cluster: Cluster, place: Place) -> Manifest:
-    """The live template as it is, because nobody can change it; else a new one."""
+    """The live template as it is, because it is immutable; otherwise a new one."""
     live = _live_claim_template(instance, cluster)
     if live:
         metadata = without_none({key: live["metadata"].get(key) for key in ("name", "labels", "annotations")})
@@ -244,16 +244,16 @@ def _claim_template(instance: Instance, cluster: Cluster, place: Place) -> Manif
 
 
 def _replaced_with_other_volumes(part: Part, instance: Instance, cluster: Cluster) -> bool:
-    """Take a StatefulSet away whose claim template has to come or go; the pass that its removal causes makes it anew.
+    """Delete a StatefulSet whose claim template has to be added or removed; the pass that this causes creates it again.
 
-    Kubernetes lets nobody change the template of a live one. Claims and their data stay.
+    Kubernetes does not allow the template of a live one to change. Claims and their data stay.
     """
     live = database_folder.live_of(instance, cluster)
     existing = instance.spec.postgres.persistence.existing_claim
     if live is None or bool(_live_claim_template(instance, cluster)) != bool(existing):
         return False
     if not instance.may_remove(live):
-        return False  # then the API server refuses the apply and says whose it is
+        return False  # then the API server refuses the apply and says who owns it
     part.delete(live, stage=2)
     return True
 
@@ -301,7 +301,7 @@ def _stateful_set(
             "initContainers": [database_folder.look_container(image, settings, place)],
             "containers": [container],
             "volumes": volume_list,
-            "terminationGracePeriodSeconds": 300,  # a checkpoint of a busy database takes its time
+            "terminationGracePeriodSeconds": 300,  # a checkpoint of a busy database takes a while
         },
         ids=pods.database_security(cluster, place.user),
         checksums=without_none(checksums),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reading Secrets and ConfigMaps that a custom resource refers to, and saying what is missing."""
+"""Read Secrets and ConfigMaps that a custom resource refers to, and report what is missing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .reasons import Reason
 def secret_text(
     part: Part, instance: Instance, cluster: Cluster, reference: Mapping[str, Any], path: str
 ) -> str | None:
-    """The value of a Secret's key as text, or None after telling why the component has to wait."""
+    """The value of a Secret's key as text, or None after reporting why the component has to wait."""
     name, key = reference.get("name", ""), reference.get("key", "")
     if not require(part, instance, cluster, "Secret", name, key, path):
         return None
@@ -39,7 +39,7 @@ def secret_text(
 
 
 def require(part: Part, instance: Instance, cluster: Cluster, kind: str, name: str, key: str | None, path: str) -> bool:
-    """True when the Secret or ConfigMap and its key are there; else the part says what is missing and how to mend it."""
+    """True if the Secret or ConfigMap and its key exist; otherwise the part says what is missing and how to fix it."""
     reason = Reason.SECRET_NOT_FOUND if kind == "Secret" else Reason.CONFIG_MAP_NOT_FOUND
     if cluster.is_known_missing(kind, name):
         part.blocks(
@@ -76,7 +76,7 @@ def _decoded(secret: Mapping[str, Any], key: str) -> bytes:
 
 
 def check_environment(part: Part, instance: Instance, cluster: Cluster, settings: ImmichWorkload, path: str) -> None:
-    """Tell of Secrets and ConfigMaps missing in env and envFrom: the pods wait for them, so their objects are applied."""
+    """Report Secrets and ConfigMaps missing in env and envFrom: pods wait for them, so their objects are applied."""
     for kind, name, key, is_optional in env_references(settings):
         if is_optional:
             continue
@@ -87,7 +87,7 @@ def check_environment(part: Part, instance: Instance, cluster: Cluster, settings
 
 
 class Used(NamedTuple):
-    """A Secret or ConfigMap that pods take values from; `key` is None when they take all of them."""
+    """A Secret or ConfigMap that pods take values from; `key` is None if they take all keys."""
 
     kind: str
     name: str
@@ -101,9 +101,9 @@ def used_by_environment(settings: ImmichWorkload) -> list[Used]:
 def checksum_of_used(
     instance: Instance, cluster: Cluster, used: Iterable[Used], made: Mapping[str, Mapping[str, str]] | None = None
 ) -> str | None:
-    """A checksum over the values that pods take from Secrets and ConfigMaps, None when there are none.
+    """A checksum over the values that pods take from Secrets and ConfigMaps, None if there are none.
 
-    `made` holds the data of Secrets that this very plan writes ({name: data}), so that pods start with them at once and
+    `made` holds the data of Secrets that this same plan writes ({name: data}), so that pods start with them at once and
     are not replaced when the next pass sees them.
     """
     content: dict[str, Any] = {}

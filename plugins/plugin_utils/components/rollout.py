@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Changes of live workloads that server-side apply alone, or their controller alone, can't make."""
+"""Changes to live workloads that server-side apply alone, or their controller alone, can't make."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def apply_deployment(part: Part, cluster: Cluster, deployment: Manifest) -> None
     One without `replicas` keeps as many pods as an autoscaler or `kubectl scale` has given it.
 
     Coming from RollingUpdate, the API server refuses `type: Recreate` by apply alone, with or without
-    `rollingUpdate: null`: the defaulted field stays and is then not allowed. A merge patch takes it away.
+    `rollingUpdate: null`: the defaulted field stays and is then not allowed. A merge patch removes it.
     """
     live = cluster.live("Deployment", deployment["metadata"]["name"])
     if "replicas" not in deployment["spec"] and not _is_scaled(live):
@@ -46,16 +46,16 @@ def number_of_pods(cluster: Cluster, deployment: Manifest) -> int | None:
 
 
 def replace_stuck_pods(part: Part, cluster: Cluster, stateful_set: Manifest) -> None:
-    """Take away pods of a former version that are not ready, so that the present version gets its turn.
+    """Delete pods of a previous version that are not ready, so that the current version gets its turn.
 
-    The controller of a StatefulSet waits for them for ever: a mended image or password would reach nobody
-    (https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#forced-rollback). A ready pod it replaces
+    The controller of a StatefulSet waits for them forever: a fixed image or password would never take effect
+    (https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#forced-rollback). It replaces a ready pod
     itself.
     """
     status = stateful_set.get("status") or {}
     newest, metadata = status.get("updateRevision"), stateful_set["metadata"]
     if not newest or status.get("observedGeneration", 0) < metadata.get("generation", 0):
-        return  # not known yet which version is the present one
+        return  # not known yet which version is the current one
     for pod in cluster.pods:
         owners = {owner.get("uid") for owner in dig(pod, "metadata", "ownerReferences", default=[])}
         revision = dig(pod, "metadata", "labels", "controller-revision-hash")

@@ -61,7 +61,7 @@ def _workload(instance: Instance, cluster: Cluster, draft: Draft) -> Part:
 
 
 def _check_database_secret(part: Part, instance: Instance, cluster: Cluster) -> None:
-    """An external database's Secret; the built-in one sees to its own."""
+    """An external database's Secret; the built-in one handles its own."""
     settings = instance.spec.postgres
     if settings.enabled:
         return
@@ -89,7 +89,7 @@ def _own_environment(instance: Instance, config: ConfigFile) -> list[dict[str, A
 
 
 def _runs_the_api(users: Mapping[str, Given]) -> bool:
-    """False for pods that run background jobs only: they open no port that a probe could ask."""
+    """False for pods that run background jobs only: they open no port for probes."""
 
     def workers(name: str) -> list[str]:
         text = (users[name].value if name in users else None) or ""
@@ -101,16 +101,16 @@ def _runs_the_api(users: Mapping[str, Given]) -> bool:
 
 DATABASE_ELSEWHERE = ("DB_URL", "DB_URL_FILE", "DB_HOSTNAME_FILE", "CREDENTIALS_DIRECTORY")
 QUEUES_ELSEWHERE = ("REDIS_URL", "REDIS_SOCKET")
-"""Variables after which the host and port that the operator knows of may not be those that Immich uses."""
+"""Variables with which the host and port that the operator knows may not be those that Immich uses."""
 
 
 def _waiters(
     instance: Instance, image: str, env: list[dict[str, Any]], users: Mapping[str, Given]
 ) -> list[dict[str, Any]]:
-    """Init containers for the database and the queues: without either the server ends, some seconds after a good ping.
+    """Init containers for the database and the queues: without either the server exits, seconds after a successful ping.
 
-    A database given as URL is in a Secret that is not taken apart here; the server itself tries again until it is up.
-    So it does where the user's variables lead to a place that can't be told from here, or that a Secret holds.
+    A database given as a URL is in a Secret that is not parsed here; the server itself retries until it is up. So it
+    does if the user's variables point to a place that is not known here, or that is in a Secret.
     """
     settings = instance.spec.server
     there, values = {entry["name"] for entry in env}, plain_values(env)

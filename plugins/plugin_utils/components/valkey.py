@@ -21,13 +21,13 @@ PATH = "spec.valkey"
 PORT = 6379
 
 SERVER = ["valkey-server", "--maxmemory-policy", "noeviction"]
-"""The queues of Immich (BullMQ) must not lose keys to eviction."""
+"""Immich's queues (BullMQ) must not lose keys to eviction."""
 SAVE = ["--save", "60", "1", "--stop-writes-on-bgsave-error", "no"]
-"""A snapshot each minute. Not an append-only file: switching that on for a volume with a snapshot starts empty."""
+"""A snapshot every minute. Not an append-only file: enabling that for a volume with a snapshot starts empty."""
 DO_NOT_SAVE = ["--save", ""]
 
 PING = {"exec": {"command": ["sh", "-c", "valkey-cli ping | grep PONG"]}, "periodSeconds": 10, "timeoutSeconds": 5}
-"""`valkey-cli ping` alone ends with 0 on error replies, too."""
+"""`valkey-cli ping` alone exits with 0 on error replies, too."""
 
 
 def plan(instance: Instance, cluster: Cluster, draft: Draft) -> list[Part]:
@@ -64,7 +64,7 @@ def plan(instance: Instance, cluster: Cluster, draft: Draft) -> list[Part]:
 
 
 def claim_name(instance: Instance) -> str | None:
-    """The claim that holds the data, None when it is not kept."""
+    """The claim that holds the data, None if it is not kept."""
     persistence = instance.spec.valkey.persistence
     if not persistence.enabled:
         return None
@@ -72,7 +72,7 @@ def claim_name(instance: Instance) -> str | None:
 
 
 def server_environment(instance: Instance) -> list[dict[str, Any]]:
-    """The variables by which the Immich server finds its queues."""
+    """The variables with which the Immich server finds its queues."""
     settings = instance.spec.valkey
     is_ours = settings.enabled
     env = [
@@ -90,7 +90,7 @@ def server_environment(instance: Instance) -> list[dict[str, Any]]:
 
 
 def used_by_server(instance: Instance) -> Used | None:
-    """The Secret with the password of an external server, None when it has none."""
+    """The Secret with the password of an external server, None if it has none."""
     settings = instance.spec.valkey
     reference = settings.password_secret_ref
     if settings.enabled:
@@ -106,7 +106,7 @@ def _wants_credentials(instance: Instance, _cluster: Cluster, _draft: Draft) -> 
 
 
 def _keeps_user(instance: Instance, cluster: Cluster) -> bool:
-    """True for an image that nobody knows, whose pods run without a user given from outside: made by another operator."""
+    """True for an unknown image whose pods run without a configured user: created by another operator."""
     settings = instance.spec.valkey
     image = settings.image
     is_known = image is None or _OWN_IMAGES.search(image) is not None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Persistent volume claims: made once, grown when asked, never shrunk, never changed behind the data's back."""
+"""Persistent volume claims: created once, grown when asked, never shrunk, never changed under the data."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .reasons import Reason
 
 
 def new_claim_spec(persistence: Persistence) -> dict[str, Any]:
-    """The spec of a claim that is still to be made."""
+    """The spec of a claim that does not exist yet."""
     return without_none(
         {
             "accessModes": list(persistence.access_modes),
@@ -27,7 +27,7 @@ def new_claim_spec(persistence: Persistence) -> dict[str, Any]:
 
 
 def kept_claim_spec(persistence: Persistence, live: Mapping[str, Any]) -> dict[str, Any]:
-    """The spec of a claim that is there: what Kubernetes lets nobody change as it is, and the larger of the sizes."""
+    """The spec of an existing claim: what is immutable as it is, and the larger of the sizes."""
     return without_none(
         {
             "accessModes": list(dig(live, "accessModes", default=Persistence().access_modes)),
@@ -70,7 +70,7 @@ def managed_claim(
 def check_existing_claim(
     part: Part, instance: Instance, cluster: Cluster, name: str, *, path: str, wait: bool = False
 ) -> None:
-    """Tell of a claim that does not exist. `wait`: nothing is started before it has been looked at."""
+    """Report a claim that does not exist. `wait`: nothing is started before it has been read."""
     if cluster.is_known_missing("PersistentVolumeClaim", name):
         tell = part.blocks if wait else part.explains
         tell(
@@ -83,7 +83,7 @@ def check_existing_claim(
 def check_storage_class(
     part: Part, cluster: Cluster, persistence: Persistence, live: Manifest | None, *, path: str
 ) -> None:
-    """A class that does not exist keeps a claim waiting, the one that is about to be made and the one that is there."""
+    """A class that does not exist keeps a claim waiting, whether it is about to be created or exists."""
     storage_class = persistence.storage_class
     if live and (dig(live, "status", "phase") == "Bound" or dig(live, "spec", "storageClassName") != storage_class):
         return
@@ -97,7 +97,7 @@ def check_storage_class(
 
 
 def warn_of_kept_settings(part: Part, persistence: Persistence, live: Manifest, *, path: str) -> None:
-    """Tell of each setting that a live claim no longer takes: it differs, and the claim goes on as it is."""
+    """Report each setting that a live claim no longer accepts: it differs, and the claim stays as it is."""
     name, spec = live["metadata"]["name"], live["spec"]
     size, held = persistence.size, dig(spec, "resources", "requests", "storage", default="0")
     if quantity(held) > quantity(size):
@@ -144,18 +144,18 @@ def is_being_deleted(claim: Manifest | None) -> bool:
 
 
 def is_shared(access_modes: Sequence[str]) -> bool:
-    """True when pods on several nodes can write to a volume of these modes."""
+    """True if pods on several nodes can write to a volume with these modes."""
     return "ReadWriteMany" in access_modes
 
 
 def access_modes(cluster: Cluster, name: str, persistence: Persistence) -> list[str]:
-    """The modes of the claim as it is, else as it is going to be made."""
+    """The modes of the claim as it is, or as it is going to be created."""
     live = cluster.live("PersistentVolumeClaim", name)
     return list(dig(live, "spec", "accessModes") or persistence.access_modes)
 
 
 def _is_class_ours(live: Manifest) -> bool:
-    """True when an apply of ours set the class: leaving it out of the next one would mean to remove it."""
+    """True if our own apply set the class: leaving it out of the next one would remove it."""
     return any(
         entry.get("manager") == names.FIELD_MANAGER
         and "f:storageClassName" in dig(entry, "fieldsV1", "f:spec", default={})

@@ -16,7 +16,7 @@ from ..spec.names import Component
 
 
 def may_be_shared(cr: Mapping[str, Any], neighbours: Iterable[Mapping[str, Any]]) -> bool:
-    """False when no instance of the namespace names a claim: those that they have by default are their own."""
+    """False if no instance in the namespace names a claim: the default claims belong to one instance each."""
     return any(map(_names_one, (cr, *neighbours)))
 
 
@@ -30,7 +30,7 @@ def _names_one(cr: Mapping[str, Any]) -> bool:
 
 
 def notices(instance: Instance, cluster: Cluster, neighbours: Iterable[Mapping[str, Any]]) -> list[Notice]:
-    """What endangers the data on the claims of an instance, and what waits or stays as it is because of that."""
+    """What endangers the data on an instance's claims, and what waits or stays as it is because of that."""
     return [
         *_shared(instance, cluster, neighbours),
         *_mounted_by_others(instance, cluster),
@@ -44,7 +44,7 @@ def used_by_others(neighbours: Iterable[Mapping[str, Any]]) -> set[str]:
 
 
 def _shared(instance: Instance, cluster: Cluster, neighbours: Iterable[Mapping[str, Any]]) -> Iterator[Notice]:
-    """Claims with a second user: no second database is started on one, all else is a warning, whoever names it."""
+    """Claims with a second user: no second database is started on one, anything else is a warning, whoever names it."""
     start_on = postgres.claim_to_start_on(instance, cluster)
     mine = _claims(instance)
     others = {f"Immich {other.name}": set(_claims(other).values()) for other in map(Instance.from_cr, neighbours)}
@@ -60,7 +60,7 @@ def _shared(instance: Instance, cluster: Cluster, neighbours: Iterable[Mapping[s
             remedy = "name another one in one of the two"
             yield Notice(component, Effect.BLOCKS, Reason.CLAIM_IN_USE, f"{used}, {why}; {remedy}", retry=True)
         else:
-            damage = "name another one in one of the two, or each damages the data of the other"
+            damage = "name another one in one of the two, or each damages the other's data"
             yield Notice(component, Effect.WARNS, Reason.CLAIM_IN_USE, f"{used}; {damage}")
 
 
@@ -73,13 +73,13 @@ def _mounted_by_others(instance: Instance, cluster: Cluster) -> Iterator[Notice]
             Reason.CLAIM_IN_USE,
             f"PersistentVolumeClaim {claim}{_where_named(instance, Component.POSTGRES)} is mounted by "
             f"{', '.join(cluster.database_mounted_by)}, so no database is started on it: two that write to one volume "
-            "destroy it. Scale what mounts it down to 0, or delete the pod; then it goes on by itself",
-            retry=True,  # objects of others are not watched
+            "destroy it. Scale what mounts it down to 0, or delete the pod; then this continues by itself",
+            retry=True,  # other people's objects are not watched
         )
 
 
 def _being_deleted(instance: Instance, cluster: Cluster) -> Iterator[Notice]:
-    """Kubernetes deletes a claim when the last pod that uses it ends, so none of ours may be ended meanwhile."""
+    """Kubernetes deletes a claim when the last pod that uses it ends, so none of ours may be ended until then."""
     lasting = {component: claim for component, claim in registry.claims().items() if claim.outlives}
     own = {claim.made(instance.name) for claim in lasting.values()}
     for component, described in lasting.items():
@@ -104,7 +104,7 @@ def _being_deleted(instance: Instance, cluster: Cluster) -> Iterator[Notice]:
                     Effect.BLOCKS,
                     Reason.CLAIM_BEING_DELETED,
                     f"PersistentVolumeClaim {claim} is being deleted, and its data is lost when the last pod that uses it "
-                    f"ends, so {kind} {name} is left as it is. {keep}To go on without it, run `kubectl scale "
+                    f"ends, so {kind} {name} is left as it is. {keep}To continue without it, run `kubectl scale "
                     f"{kind.lower()} {name} --namespace {instance.namespace} --replicas 0`",
                     retry=claim not in {wanted, *own},  # the loop watches those
                 )
@@ -120,12 +120,12 @@ def _path(claim: Claim) -> str:
 
 
 def _paths() -> list[str]:
-    """Where a custom resource may name a claim that nobody else may use."""
+    """Where a custom resource can name a claim that nobody else may use."""
     return [_path(claim) for claim in registry.claims().values() if not claim.may_be_shared]
 
 
 def _claims(instance: Instance) -> dict[Component, str]:
-    """The claims that an instance writes to, its own and those of the user's, but for those that may be shared."""
+    """The claims that an instance writes to, its own and the user's, except those that may be shared."""
     workloads = registry.workloads()
     return {
         component: name

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The manifests of a custom resource without any cluster: for reviews, GitOps diffs, and golden tests."""
+"""The manifests of a custom resource without a cluster: for reviews, GitOps diffs, and golden tests."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def offline_plan(cr: Mapping[str, Any], *, images: Mapping[str, str], password: 
 
 
 def _as_if_there(reference: Mapping[str, str], secrets: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
-    """A reference as `observe` reports it: with made-up content, or as something that may not be looked at."""
+    """A reference as `observe` reports it: with made-up content, or as something that may not be read."""
     data = secrets.get(reference["name"]) if reference["kind"] == "Secret" else None
     found = {**reference, "metadata": {"name": reference["name"]}, "data": dict(data)} if data else None
     return {**reference, "object": found, "forbidden": found is None}

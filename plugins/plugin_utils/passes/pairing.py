@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Library and database belong together: a library that is in use gets no database but its own.
 
-An empty database beside a full library looks like a new instance, and its nightly dumps push out the good ones. So once
+An empty database next to a full library looks like a new instance, and its nightly dumps push out the good ones. So once
 a database has been up, these annotations are put on the two claims:
 
 - on both, the same mark (`names.DATABASE_ANNOTATION`),
@@ -27,18 +27,18 @@ from ..spec import names
 from ..spec.names import Component
 
 COMPONENT = "pairing"
-"""The component, of no other use, of the steps that mark claims, and end a database that is not the library's."""
+"""The component, otherwise unused, of the steps that mark claims, and end a database that is not the library's."""
 
 HOLDS_BACK = Component.POSTGRES
 """The component that is not planned at all while this blocks it."""
 
 
 def plan(instance: Instance, cluster: Cluster, shared: Container[str]) -> Part:
-    """Blocks the database, and ends it, where it is not the library's; else sets the marks once it has been up.
+    """Blocks the database, and ends it, if it is not the library's; otherwise sets the marks once it has been up.
 
-    The steps are of no component: what blocks the database does not hold them back, and a claim that may not be written
-    to stops nothing. `shared` are the claims that another instance uses too. A library among them is not marked, because
-    it would be with the database of whichever instance comes first.
+    The steps belong to no component: what blocks the database does not hold them back, and a claim that may not be
+    written to stops nothing. `shared` are the claims that another instance uses too. A library among them is not marked,
+    because its mark would be that of whichever instance comes first.
     """
     part = Part(COMPONENT)
     if not instance.is_enabled(Component.POSTGRES):
@@ -201,11 +201,13 @@ def _how_to_go_on(instance: Instance, photos: _Library, database: _Database, ver
     elif database.mark:
         state = "belongs to another one"
     else:
-        state = f"is not known to hold it (made at {dig(database.claim, 'metadata', 'creationTimestamp', default='?')})"
+        state = (
+            f"is not known to hold it (created at {dig(database.claim, 'metadata', 'creationTimestamp', default='?')})"
+        )
     right = (
         f"If the two belong together, run `{annotate} {photos.name} --overwrite {mark}={database.mark}`"
         if database.mark and not is_emptied
-        else f"If {database.name} was put back from a backup, run `{annotate} {database.name} {mark}={photos.mark}`"
+        else f"If {database.name} was restored from a backup, run `{annotate} {database.name} {mark}={photos.mark}`"
     )
     server = names.workload_name(instance.name, Component.SERVER)
     return (
@@ -218,7 +220,7 @@ def _how_to_go_on(instance: Instance, photos: _Library, database: _Database, ver
 
 
 def _pods_without_a_database(cluster: Cluster, claim: str) -> Iterator[tuple[str | None, str]]:
-    """(uid, what it found instead) of each pod that found no database on the volume of that claim."""
+    """(uid, what it found instead) of each pod that found no database on that claim's volume."""
     for pod in cluster.pods:
         look = database_folder.look_of(pod)
         if look and look.is_without_database and claim in volumes.claims_of_pods([pod], Component.POSTGRES):
@@ -228,7 +230,7 @@ def _pods_without_a_database(cluster: Cluster, claim: str) -> Iterator[tuple[str
 def _annotate(part: Part, claim: Manifest | None, wanted: Mapping[str, str | None], *, stage: int = 0) -> None:
     """Patch the annotations of a claim that differ. None removes one."""
     if claim and any(_annotation(claim, key) != value for key, value in wanted.items()):
-        # The uid makes the API server refuse it for a claim that has taken the place of the one that was read.
+        # The uid makes the API server refuse it for a claim that has replaced the one that was read.
         part.merge(claim, {"metadata": {"uid": claim["metadata"].get("uid"), "annotations": dict(wanted)}}, stage=stage)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a custom resource and what is there already to the steps of one pass: the desired state as one value."""
+"""From a custom resource and what already exists to the steps of one pass: the desired state as one value."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ CLEAN_UP_STAGE = 3
 class State(StrEnum):
     PRESENT = "present"
     DELETING = "deleting"  # garbage collection does the work
-    GONE = "gone"  # deleted since this pass was asked for
-    UNREAD = "unread"  # what there is could not be read
+    GONE = "gone"  # deleted since this pass was requested
+    UNREAD = "unread"  # the state could not be read
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +63,9 @@ class Plan:
 
 
 def plan(cr: Mapping[str, Any], *, seen: Mapping[str, Any], images: Mapping[str, str], new_password: str) -> Plan:
-    """The steps that make the cluster what the custom resource says; none, if it is not known what there is.
+    """The steps that bring the cluster in line with the custom resource; none if the state is not known.
 
-    `cr` has its defaults; the live one in `seen` wins over it, because a pass acts on the present. `images` is
+    `cr` has its defaults; the live one in `seen` takes precedence, because a pass acts on the current state. `images` is
     {component: image}. `new_password` is for a database that neither has a password nor data.
     """
     live_cr = seen.get("cr")
@@ -99,7 +99,7 @@ def plan(cr: Mapping[str, Any], *, seen: Mapping[str, Any], images: Mapping[str,
 
 
 def blocked_components(notices: Iterable[Notice]) -> set[str]:
-    """The components that a notice blocks, and the server when one that it needs is among them."""
+    """The components that a notice blocks, and the server if one that it needs is among them."""
     blocked = {str(notice.component) for notice in notices if notice.effect == Effect.BLOCKS}
     return blocked | {Component.SERVER} if blocked & registry.feed_server() else blocked
 
@@ -123,7 +123,7 @@ def _plan_components(instance: Instance, cluster: Cluster, draft: Draft, shared:
 
 
 def _problems(cr: Mapping[str, Any]) -> list[Notice]:
-    """What admission would have refused, had the custom resource not been stored before there was a rule for it."""
+    """What admission would have refused if the custom resource had not been stored before there was a rule for it."""
     components = {spec_key(component): component for component in registry.workloads()}
     return [
         Notice(
@@ -150,7 +150,7 @@ def _missing_images(instance: Instance, images: Mapping[str, str]) -> list[Notic
 
 
 def _missing_pull_secrets(instance: Instance, cluster: Cluster) -> list[Notice]:
-    """A warning for each, because kubelet goes on without a missing one: a public or cached image starts all the same."""
+    """A warning for each, because kubelet continues without a missing one: a public or cached image starts anyway."""
     return [
         Notice(
             Component.SERVER,
@@ -165,14 +165,14 @@ def _missing_pull_secrets(instance: Instance, cluster: Cluster) -> list[Notice]:
 
 
 def _is_safe_when_blocked(step: Mapping[str, Any], cluster: Cluster) -> bool:
-    """Volumes are kept up whatever keeps their component from running. One that goes must not be made anew, empty."""
+    """Volumes are maintained whatever blocks their component. A deleted one must not be created again, empty."""
     if dig(step, "object", "kind") != "PersistentVolumeClaim":
         return False
     return not volumes.is_being_deleted(cluster.live("PersistentVolumeClaim", step["object"]["metadata"]["name"]))
 
 
 def _to_be_left_running(dangers: Iterable[Notice]) -> set[str]:
-    """The components whose pods alone keep a claim from being gone."""
+    """The components whose pods alone keep a claim from disappearing."""
     claims_of = registry.claims()
     return {claims_of[notice.component].mounted_by for notice in dangers if notice.reason == Reason.CLAIM_BEING_DELETED}
 
@@ -183,9 +183,9 @@ def _without_former_finalizer(cr: Mapping[str, Any]) -> list[dict[str, Any]]:
         return []
     part = Part(Component.SERVER)
     rest = [finalizer for finalizer in finalizers if finalizer != names.FORMER_FINALIZER]
-    version = dig(cr, "metadata", "resourceVersion")  # refused when somebody else changed the list meanwhile
+    version = dig(cr, "metadata", "resourceVersion")  # refused if somebody else has changed the list in the meantime
     part.merge(dict(cr), {"metadata": {"finalizers": rest, "resourceVersion": version}})
-    # After the last finalizer a custom resource that is being deleted is gone, and all that it owns with it.
+    # After the last finalizer a custom resource that is being deleted is gone, with everything that it owns.
     return [{**step, "after": keeping.COMPONENT} for step in part.steps]
 
 
@@ -194,8 +194,8 @@ def _unwanted(
 ) -> list[dict[str, Any]]:
     """Steps that remove what is switched off. Claims and database credentials are never among them.
 
-    `server_stays` says that the server is held back as it is: then so is all that it was given to run with. `running`
-    are the components whose pods must not be ended.
+    `server_stays` says that the server is held back as it is: then so is everything that it runs with. `running` are
+    the components whose pods must not be ended.
     """
     candidates = [
         (each.kind, each.name(instance.name), described.component)

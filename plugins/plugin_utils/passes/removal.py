@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Taking an instance away without an operator: everything but its data."""
+"""Remove an instance without an operator: everything but its data."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from .sections import Section, in_sections
 def removal(cr: Mapping[str, Any], *, seen: Mapping[str, Any]) -> dict[str, Any]:
     """{"state", "steps", "notices", "kept": ["PersistentVolumeClaim photos-library", ...]} for what `observe` saw.
 
-    The first three as in `Plan.as_dict`, so that the pass can be reported as any other.
+    The first three as in `Plan.as_dict`, so that the pass can be reported like any other.
 
-    Only what carries a name that we give is removed. The library, the database volume and its credentials stay, and so
-    do every other claim, whatever its labels, and what somebody else controls.
+    Only what has a name that we assign is removed. The library, the database volume and its credentials stay, and so do
+    all other claims, whatever their labels, and what has another controller.
     """
     if seen.get("problem"):
         return {"state": str(State.UNREAD), "steps": [], "notices": [], "kept": []}
@@ -31,7 +31,8 @@ def removal(cr: Mapping[str, Any], *, seen: Mapping[str, Any]) -> dict[str, Any]
     live_cr = seen.get("cr")
     removable = _names_of_ours(instance) - references  # a claim that the custom resource names is the user's
     removed = {key: item for key, item in objects.items() if key in removable and not _is_of_another(item)}
-    # First the custom resource: an operator must not bring the rest back meanwhile. What it owns goes with it.
+    # First the custom resource: an operator must not bring the rest back in the meantime. What it owns is removed with
+    # it.
     targets = [(live_cr, 0)] if live_cr else []
     targets += [(item, CLEAN_UP_STAGE) for item in removed.values()]
     steps = keeping.without_owner(Instance.from_cr(cr), Cluster(seen)).steps
@@ -55,7 +56,7 @@ def removal(cr: Mapping[str, Any], *, seen: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _names_of_ours(instance: str) -> set[tuple[str, str]]:
-    """(kind, name) of all that an instance is made of and that can be made anew."""
+    """(kind, name) of everything that an instance consists of and that can be created again."""
     objects = {(each.kind, each.name(instance)) for described in registry.COMPONENTS for each in described.removable}
     claims = {claim.made(instance) for claim in registry.claims().values() if not claim.outlives}
     return objects | {("PersistentVolumeClaim", claim) for claim in claims}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the end of a play says of an instance, for people: its conditions, its address, and whether the play has failed."""
+"""What the end of a play says about an instance, for people: its conditions, its address, and whether it has failed."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def summary(
     """{"lines", "problem", "has_status"} of a report (status.report): what there is, why the play has failed (or None), and
     whether there is a status to be stored.
 
-    `is_stored`: there is a custom resource that carries the status, so that a play need not fail for what it says.
-    `waited`: the seconds that the instance was given to get ready, None when nobody waited.
+    `is_stored`: there is a custom resource that has the status, so a play need not fail because of what it says.
+    `waited`: the seconds that the instance had to become ready, None if nobody waited.
     """
     title = f"Immich {namespace}/{name}"
     told = _told(report, title, namespace=namespace, is_stored=is_stored, waited=waited)

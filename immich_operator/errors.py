@@ -7,7 +7,7 @@ OperatorError
 ├── WatchesError           watches.yaml, all its problems at once
 ├── ParameterError         a value of a custom resource that no play can be built from
 ├── LeaseLostError         this process does not lead any more
-└── ThreadDiedError        a thread of the runtime ended although nobody asked it to
+└── ThreadDiedError        a thread of the runtime ended without being asked to
 
 The tree below TransportError is in the collection's `plugin_utils/kube/api_error.py`.
 """

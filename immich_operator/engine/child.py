@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The forked side: turn a copy of a process that has loaded everything into one run of ansible-playbook.
 
-Runs in a process of its own; everything it changes (environment, directory, constants of Ansible) dies with it.
+Runs in a process of its own; everything it changes (environment, directory, Ansible's constants) is gone when it ends.
 """
 
 from __future__ import annotations
@@ -57,13 +57,13 @@ class Begun:
     request: Mapping[str, Any]
     lessons: socket.socket
     known: frozenset[str]
-    """Modules that were there before it."""
+    """Modules that were imported before it."""
     profile: Any
-    """Of what it does, a cProfile.Profile, if somebody wants to know."""
+    """A cProfile.Profile of it, if profiling is on."""
 
 
 def become_play(handed: Handed, *, keep: Collection[int], lessons: socket.socket, zygote: int) -> NoReturn:
-    """Run a play from its beginning to its end, and end the process with it.
+    """Run a play from beginning to end, and exit with it.
 
     `keep`: descriptors that preloaded modules hold. `lessons`: where to tell the zygote what it should preload as well.
     """
@@ -78,7 +78,7 @@ def become_play(handed: Handed, *, keep: Collection[int], lessons: socket.socket
 
 
 def begin(handed: Handed, *, keep: Collection[int], lessons: socket.socket, parent: int) -> Begun:
-    """Make this fork of `parent` the process of the play that it was handed; ends it when nobody wants the play any more."""
+    """Turn this fork of `parent` into the process of the play that it was handed; ends it if nobody wants the play."""
     channel, output = handed
     try:
         leave(parent, {*keep, channel.fileno(), output, lessons.fileno()})
@@ -101,7 +101,7 @@ def begin(handed: Handed, *, keep: Collection[int], lessons: socket.socket, pare
 def end(code: int, play: Begun) -> NoReturn:
     """Tell the zygote what the play had to import, and end the process with the exit status of the play."""
     try:
-        sys.stdout.flush()  # first of all: what follows may fail, and is not what the play is about
+        sys.stdout.flush()  # first: what follows may fail, and is not what the play is about
         if play.profile is not None:
             play.profile.disable()
             play.profile.dump_stats(Path(play.request["env"][PROFILE_VARIABLE]) / f"{os.getpid()}.prof")
@@ -112,10 +112,10 @@ def end(code: int, play: Begun) -> NoReturn:
 
 
 def leave(parent: int, keep: Collection[int]) -> None:
-    """Let go of what a fork has in common with `parent`, which it is to die with; keeps the standard descriptors."""
+    """Release what a fork shares with `parent`, and die when it dies; keeps the standard descriptors."""
     os.setsid()
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it died before we asked to be told
+    if os.getppid() != parent:  # it died before we asked to be notified
         os._exit(CRASHED_RC)
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
@@ -125,7 +125,7 @@ def leave(parent: int, keep: Collection[int]) -> None:
     for descriptor in descriptors():
         if descriptor > 2 and descriptor not in keep:
             os.close(descriptor)
-    # What was there at the fork is frozen; a play of seconds doesn't need its own litter collected often.
+    # What existed at the fork is frozen; a play of a few seconds needs little garbage collection of its own.
     gc.set_threshold(50_000, 20, 100)
 
 
@@ -135,7 +135,7 @@ def set_up(request: Mapping[str, Any]) -> None:
     os.environ.update(request["env"])
     time.tzset()
     os.chdir(request["cwd"])
-    # Descriptors 0 to 2 become /dev/null: what a subprocess prints must not get between the events.
+    # Descriptors 0 to 2 become /dev/null: what a subprocess prints must not end up between the events.
     for standard in (1, 2):
         os.dup2(0, standard)
     ansible_internals.read_settings_again(os.environ["ANSIBLE_LOCAL_TEMP"])
@@ -146,7 +146,7 @@ class _Terminal(io.TextIOWrapper):
     """The output of the play."""
 
     def getvalue(self) -> str:
-        """What a task has printed: workers print into a StringIO and look for it there; here it is on its way already."""
+        """What a task has printed: workers print into a StringIO and read it back; here it has already been sent."""
         return ""
 
 
@@ -166,12 +166,12 @@ def _teach(lessons: socket.socket, imported: Sequence[str], environment: Mapping
     if folder:
         (Path(folder) / f"{os.getpid()}.json").write_text(json.dumps(imported))
     if imported:
-        # A list longer than a datagram, or a zygote that is gone: the next play imports for itself.
+        # A list longer than a datagram, or a zygote that is gone: the next play does its own imports.
         with suppress(OSError):
             lessons.send(json.dumps(imported).encode())
 
 
 def last_words() -> None:
-    """Put the exception that is being handled where the operator looks for the reason of a failure."""
+    """Write the exception being handled where the operator looks for the reason of a failure."""
     with suppress(OSError, ValueError):
         sys.stdout.write(f"\n{traceback.format_exc()}")

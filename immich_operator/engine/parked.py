@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A play that waits before its first task, and goes on in forks of itself.
+"""A play that waits before its first task, and continues in forks of itself.
 
 A short play spends most of its time on the way to its first task: command line, inventory, playbook, role, callbacks. Where
-none of that depends on the custom resource, it is done once. The place to wait at is a callback, the last thing that
-ansible-playbook calls before it looks at the tasks, and before its strategy starts a thread. In a fork the callback returns,
-and ansible-playbook goes on as if nothing had been. Without a play to take up, no task is ever come to: see `_only_in_a_play`.
+none of that depends on the custom resource, it is done once. The place to wait is a callback, the last thing that
+ansible-playbook calls before it looks at the tasks, and before its strategy starts a thread. In a fork the callback
+returns, and ansible-playbook continues as if nothing had happened. Without a play, no task is ever reached: see
+`_only_in_a_play`.
 
 What a fork must not share with its siblings is made anew in it. For that a few names of ansible-core are replaced, in the
 parked process alone, and only with releases on which the engine's tests have run: see `ansible_internals`.
@@ -30,7 +31,7 @@ from immich_operator.engine.forker import Forker, descriptors
 __all__ = ["CallbackModule", "park"]
 
 LAST_WORDS = 2000
-"""Characters of what a play said that could not be parked."""
+"""Characters kept of the output of a play that could not be parked."""
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 """Ansible ends its workers when it gets one."""
 
@@ -63,7 +64,7 @@ class _Parked:
         """Returns in a fork, which is to run `play`."""
         try:
             self._wait(play)
-        except BaseException:  # Ansible makes a warning of what a callback raises
+        except BaseException:  # Ansible turns what a callback raises into a warning
             child.last_words()
             self.give_up()
 
@@ -81,7 +82,7 @@ class _Parked:
         keep = descriptors() - {self._control.fileno()}
         handlers = {number: signal.getsignal(number) for number in SIGNALS}
         loaded = _loaded_files(play)
-        # Kept, because an object that goes closes its descriptors, which may be those of something else by then.
+        # Kept, because an object closes its descriptors when it is collected, and they may have been reused by then.
         self._forker = Forker(self._control)
         self._control.send(wire.PARKED + json.dumps(loaded).encode())
         gc.collect()
@@ -140,6 +141,6 @@ def _only_in_a_play() -> None:
 
 
 def _loaded_files(play: Any) -> list[str]:
-    """What Ansible has read, and the folders in which a further file would have been read."""
+    """What Ansible has read, and the folders in which it would have read other files."""
     files = ansible_internals.loaded_files(play)
     return sorted({str(path) for file in files for path in (file, *file.parents[:2])})

@@ -46,7 +46,7 @@ def preload(roles: Iterable[Path]) -> None:
 
 
 def learn(modules: Iterable[str]) -> list[str]:
-    """Import what a play had to import; returns what is new. What cannot be imported here is left to the plays."""
+    """Import what a play had to import; returns what is new. Plays import themselves what cannot be imported here."""
     before = set(sys.modules)
     for name in modules:
         if name.startswith("ansible.plugins."):
@@ -70,7 +70,7 @@ def watched_files() -> list[tuple[str, int, int]]:
         file = getattr(module, "__file__", None)
         if not name.startswith(f"{COLLECTIONS}.") or not file or ansible in Path(file).parents:
             continue
-        if Path(file).is_file():  # packages without __init__.py have a made-up name there
+        if Path(file).is_file():  # packages without __init__.py have an artificial name there
             paths |= {Path(file), Path(file).parent}
     statuses = [(path, path.stat()) for path in sorted(paths) if path.exists()]
     return [(str(path), status.st_mtime_ns, status.st_size) for path, status in statuses]
@@ -92,7 +92,7 @@ def _load(kind: str, name: str) -> None:
 
 
 def _try(load: Callable[[str], Any], name: str) -> None:
-    """Import code that may be anybody's: whatever it raises, the zygote goes on, and the play that needs it will tell."""
+    """Import third-party code: whatever it raises, the zygote continues, and the play that needs it will report it."""
     try:
         load(name)
     except Exception as problem:

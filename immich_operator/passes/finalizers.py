@@ -40,11 +40,11 @@ class Finalizers:
             return
         live = self._objects.find(ObjectRef.of(cr))
         if live is not None:
-            with suppress(NotFound):  # somebody else took the last finalizer away
+            with suppress(NotFound):  # somebody else has removed the last finalizer
                 self._write(live, [name for name in _finalizers(live) if name != self._name])
 
     def _write(self, cr: Manifest, names: list[str]) -> Manifest:
-        # with the resource version: a finalizer that another controller added meanwhile must not get lost
+        # with the resource version: a finalizer that another controller has added in the meantime must not get lost
         version = metadata_of(cr).get("resourceVersion")
         patch = {"metadata": {"finalizers": names, "resourceVersion": version}}
         return self._objects.merge(ObjectRef.of(cr), patch)

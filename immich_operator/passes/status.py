@@ -20,7 +20,7 @@ Decide = Callable[[Mapping[str, Any]], list[conditions.Condition]]
 
 
 class StatusWriter:
-    """Where the role keeps the status itself, this only says what the role can't know of. A status that cannot be
+    """If the role keeps the status itself, this only reports what the role can't know. A status that cannot be
     written is a warning, not a failure of the pass: the objects are what matters, and a CRD may lack the status
     subresource."""
 
@@ -54,7 +54,7 @@ class StatusWriter:
             self._write(cr, conditions.without_refusal)
 
     def refused(self, cr: Manifest, message: str) -> None:
-        """No play can be made of the object; `message` names what to change."""
+        """No play can be built from the object; `message` names what to change."""
         if self._watch.manage_status:
             self._write(cr, lambda present: conditions.failed(present, message, self._wall()))
             return
@@ -76,7 +76,7 @@ class StatusWriter:
             try:
                 return self._attempt(cr, decide, unready)
             except Conflict:
-                # the role wrote its own status meanwhile: read that and try again
+                # the role has written its own status in the meantime: read that and retry
                 return self._attempt(cr, decide, unready)
         except NotFound:
             self._log.debug("no status written, the object is gone", extra={"object": title})

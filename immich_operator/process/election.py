@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Leader election by Lease, field for field as client-go does it, so that a Go and a Python pod can hand it over.
+"""Leader election by Lease, field for field as client-go does it, so that Go and Python pods can share it.
 
-A Lease is taken to be held until its record has not changed for its duration *as seen by this process's own clock*:
+A Lease counts as held until its record has not changed for its duration *as seen by this process's own clock*:
 the times written in it come from other machines and are never compared. (client-go, tools/leaderelection.)
 """
 
@@ -24,7 +24,7 @@ from immich_operator.kube.resources import Manifest, mapping
 
 LEASE: Final = named("Lease")
 JITTER: Final = 1.2  # client-go's JitterFactor of the retry period while waiting
-MIN_TIMEOUT_S: Final = 0.5  # the last try before the deadline gets at least this long
+MIN_TIMEOUT_S: Final = 0.5  # the last attempt before the deadline gets at least this long
 
 
 def now_text() -> str:
@@ -46,19 +46,19 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """The last different record seen, and when (monotonic seconds)."""
+    """The last changed record seen, and when (monotonic seconds)."""
 
     spec: Mapping[str, Any]
     at: float
 
 
 def sighting(last: Sighting | None, spec: Mapping[str, Any], now: float) -> Sighting:
-    """Keep the time of the first sight of an unchanged record."""
+    """Keep the time when an unchanged record was first seen."""
     return last if last is not None and last.spec == spec else Sighting(spec, now)
 
 
 def may_take(seen: Sighting, identity: str, now: float) -> bool:
-    """Whether `identity` may write itself into the Lease: it holds it, nobody does, or the holder is silent."""
+    """Whether `identity` may write itself into the Lease: it holds the Lease, nobody does, or the holder is silent."""
     holder = seen.spec.get("holderIdentity") or ""
     duration = seen.spec.get("leaseDurationSeconds")
     lasts_s = float(duration) if isinstance(duration, int | float) else 0.0
@@ -81,7 +81,7 @@ def claim(old: Mapping[str, Any], terms: Terms, wall: str) -> dict[str, Any]:
 
 
 def released(old: Mapping[str, Any], wall: str) -> dict[str, Any]:
-    """The record that lets the next candidate in at once."""
+    """The record that lets the next candidate take over at once."""
     return {
         "holderIdentity": "",
         "leaseDurationSeconds": 1,
@@ -93,11 +93,11 @@ def released(old: Mapping[str, Any], wall: str) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Times:
-    """Clocks and chance; replaced in tests."""
+    """Clocks and randomness; replaced in tests."""
 
     monotonic: Callable[[], float] = time.monotonic
     wall: Callable[[], str] = now_text
-    chance: Callable[[], float] = random.random  # 0 <= x < 1; spreads load, guards nothing
+    chance: Callable[[], float] = random.random  # 0 <= x < 1; spreads load, no security
 
 
 class Elector:
@@ -131,7 +131,7 @@ class Elector:
         self._told = ""  # the last error that was logged
 
     def run(self) -> None:
-        """Wait for the Lease, hold it until `finish`; returns early only when it is lost.
+        """Wait for the Lease, hold it until `finish`; returns early only if it is lost.
 
         Raises:
             LeaseLostError: it could not be renewed in time, or somebody else has it: the process has to end.
@@ -140,7 +140,7 @@ class Elector:
             renewed = self._clock()  # the others count from when it was written, at the earliest
             if self.attempt(self._terms.renew_deadline_s) and self._left(renewed):
                 break
-            # a candidate that stands by ends with the operator; a leader goes on until `finish`
+            # a standby candidate ends with the operator; a leader continues until `finish`
             if self._wait(self._terms.retry_s * (1 + (JITTER - 1) * self._chance())) or self._stop.is_set():
                 return
         self._log.info("leading", extra=self._fields())
@@ -154,9 +154,9 @@ class Elector:
             raise
 
     def attempt(self, timeout_s: float) -> bool:
-        """One try to get or renew the Lease; each of its requests (three at most, normally one) may take `timeout_s`.
+        """One attempt to get or renew the Lease; each of its one to three requests may take `timeout_s`.
 
-        False as well when there is nothing to try for any more.
+        Also False if there is nothing left to try for.
         """
         with self._writing:
             if self._finished.is_set():
@@ -177,10 +177,10 @@ class Elector:
             return is_mine
 
     def finish(self, *, release: bool = True) -> None:
-        """Hold the Lease no longer.
+        """Stop holding the Lease.
 
-        `release`: give it up, so that the next candidate needs no waiting. Only when nothing writes any more; else it
-        runs out.
+        `release`: give it up, so that the next candidate need not wait. Only if nothing writes any more; otherwise it
+        expires.
         """
         self._finished.set()
         if not self.leading.is_set():
@@ -212,14 +212,14 @@ class Elector:
                 return
             elif not self._left(renewed) or self._is_somebody_elses():
                 raise LeaseLostError(
-                    f"Lease {self._terms.namespace}/{self._terms.name} was lost; this process must not go on writing"
+                    f"Lease {self._terms.namespace}/{self._terms.name} was lost; this process must stop writing"
                 )
 
     def _attempt_in_time(self, seconds: float) -> bool:
         """`attempt`, but False after that time at the latest.
 
-        A request has a time limit for each of its parts only: an answer that comes in drops never reaches one. So the
-        attempt runs in a thread that may be left behind.
+        A request has time limits only for its parts: an answer that trickles in never reaches one. So the attempt runs
+        in a thread that may be abandoned.
         """
         result: Future[bool] = Future()
 
@@ -237,7 +237,7 @@ class Elector:
             return False
 
     def _renew(self) -> bool:
-        """Write to the Lease as it was when last seen. False when it was not ours then, or somebody has written to it."""
+        """Write to the Lease as it was when last seen. False if it was not ours then, or somebody has written to it."""
         if self._spec().get("holderIdentity") != self._terms.identity:
             return False
         try:
@@ -270,11 +270,11 @@ class Elector:
         return mapping(self._lease.get("spec"))
 
     def _is_somebody_elses(self) -> bool:
-        """By what was read last: what could not be read proves nothing."""
+        """Based on what was read last: a failed read proves nothing."""
         return self._spec().get("holderIdentity") not in (None, "", self._terms.identity)
 
     def _left(self, renewed: float) -> float:
-        """Seconds until the renew deadline, 0.0 when it has passed."""
+        """Seconds until the renew deadline, 0.0 if it has passed."""
         return max(0.0, renewed + self._terms.renew_deadline_s - self._clock())
 
     def _wait(self, seconds: float) -> bool:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What was settled, kept over the life of a process: a new pod of the operator runs no plays that change nothing.
+"""What was settled, kept beyond the life of a process: a new pod of the operator runs no plays that change nothing.
 
-A ConfigMap in the operator's namespace holds the digests of all controllers (see `settled`) and what they were made by:
-the roles, the versions of operator and Ansible, and the environment. Where any of this differs, all is forgotten, and
+A ConfigMap in the operator's namespace holds the digests of all controllers (see `settled`) and what they depend on:
+the roles, the versions of operator and Ansible, and the environment. If any of this differs, all are discarded, and
 each custom resource gets a pass. Only the leader reads and writes it. Losing it costs plays, nothing else.
 """
 
@@ -27,14 +27,14 @@ from immich_operator.passes.settled import Digest, Settled
 __all__ = ["Memory", "program_digest"]
 
 SAVE_S: Final = 30.0
-"""How often it is written while it changes. What a crash loses costs a play each."""
+"""How often it is written while it changes. Each entry that a crash loses costs a play."""
 TIMEOUT_S: Final = 5.0
-"""It is read before any pass and written while a process ends: better lost than late."""
+"""It is read before any pass and written during shutdown: better lost than late."""
 MAX_BYTES: Final = 900_000
 """The API server takes objects of about a mebibyte."""
 NOTHING: Final = "{}"
 OWN_NAMES: Final = frozenset({"HOSTNAME", "POD_NAME", "POD_IP", "PWD", "OLDPWD", "SHLVL", "_"})
-"""Variables that differ from one pod or shell to the next and mean nothing to a role."""
+"""Variables that differ between pods or shells and mean nothing to a role."""
 
 
 class Memory:
@@ -66,16 +66,16 @@ class Memory:
         self._saved: str | None = None
 
     def load(self) -> None:
-        """To be called once, before the first pass and after the caches were filled.
+        """Call it once, before the first pass and after the caches were filled.
 
-        Until it has ended nothing is saved, as that would take the place of what is still to be read.
+        Nothing is saved until it has ended, because that would overwrite what is still to be read.
         """
         saved = self._load()
         with self._lock:
             self._loaded, self._saved = True, saved
 
     def _load(self) -> str | None:
-        """What the ConfigMap need not be written for."""
+        """Content for which the ConfigMap need not be written."""
         try:
             data = (self._objects.find(self._ref) or {}).get("data") or {}
         except TransportError as exc:
@@ -91,8 +91,8 @@ class Memory:
         return self._content()
 
     def save(self) -> None:
-        """Write it unless it is as it was written last."""
-        with self._lock:  # else an older content could arrive after a newer one
+        """Write it unless it has not changed since it was last written."""
+        with self._lock:  # otherwise an older content could arrive after a newer one
             if self._loaded and (content := self._content()) != self._saved:
                 self._write(content)
 
@@ -115,7 +115,7 @@ class Memory:
             self._saved = content
 
     def run(self, stop: threading.Event) -> None:
-        """Save from time to time, until `stop` is set."""
+        """Save periodically, until `stop` is set."""
         while not stop.wait(SAVE_S):
             self.save()
 
@@ -134,10 +134,10 @@ class Memory:
 
 
 def program_digest(watches: Sequence[Watch], environ: Mapping[str, str], ansible_args: str) -> str:
-    """A digest of all that decides what a pass does, the cluster aside.
+    """A digest of everything that decides what a pass does, except the cluster.
 
-    That is the versions of this package and of ansible-core, watches.yaml as it was understood, the environment but for
-    OWN_NAMES, arguments of each play, and all files beside roles and playbooks. What these take from elsewhere (roles
+    That is the versions of this package and of ansible-core, watches.yaml as parsed, the environment except OWN_NAMES,
+    the arguments of each play, and all files next to roles and playbooks. What these take from elsewhere (roles
     of other collections, files that ansible.cfg names) is part of an image and changes with its version.
     """
     digest = hashlib.sha256()
@@ -152,7 +152,7 @@ def program_digest(watches: Sequence[Watch], environ: Mapping[str, str], ansible
 
 
 def _code_of(watch: Watch) -> Iterator[Path]:
-    """Folders that decide what its passes do; of a role in a collection all roles and plugins of that."""
+    """Folders that decide what its passes do; for a role in a collection, all roles and plugins of that collection."""
     finalizer = watch.finalizer
     for role in (watch.role, finalizer.role if finalizer else None):
         if role is not None and role.absolute().parts[-5:-4] == ("ansible_collections",):

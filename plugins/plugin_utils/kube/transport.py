@@ -194,7 +194,7 @@ class Transport:
             budget_s -= delay_s
             if self._closed.wait(delay_s):
                 break
-        raise Unreachable(f"{subject}: the connection to {self.server} was closed while waiting to try again")
+        raise Unreachable(f"{subject}: the connection to {self.server} was closed while waiting to retry")
 
     def parallel(self, calls: Iterable[Callable[[], Result]]) -> list[Result]:
         """The results of all calls in their order, at most PARALLEL at a time. The first error is raised."""

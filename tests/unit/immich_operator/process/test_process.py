@@ -105,7 +105,7 @@ def test_a_thread_that_ends_early_stops_everything():
     supervisor.start("reflect", lambda: None)
 
     assert stop.wait(5)
-    assert str(supervisor.failure) == "thread 'reflect' ended although the operator runs"
+    assert str(supervisor.failure) == "thread 'reflect' ended although the operator is running"
 
 
 def test_a_thread_that_may_end_is_forgotten_when_it_has():

@@ -35,7 +35,8 @@ options:
     description: Namespace for a custom resource that names none. Without it, the namespace is left out.
     type: str
   defaults:
-    description: Whether the result has the defaults of the schema, or only what the file says. It is checked either way.
+    description:
+      - Whether the result has the defaults of the schema, or only what the file says. It is checked either way.
     type: bool
     default: true
 notes:

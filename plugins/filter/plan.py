@@ -19,12 +19,12 @@ from ..plugin_utils.spec.names import KIND
 
 DOCUMENTATION = r"""
 name: plan
-short_description: The steps that make a cluster what an Immich custom resource says
+short_description: The steps that bring a cluster in line with an Immich custom resource
 version_added: 0.1.0
 author: The immich-operator authors (!UNKNOWN)
 description:
   - Renders every object of an instance and says what to apply, create, patch and delete.
-  - The same input gives the same plan, but for the password of a database that has none yet.
+  - The same input gives the same plan, except for the password of a database that has none yet.
 positional: _input
 options:
   _input:
@@ -39,7 +39,7 @@ options:
     type: dict
     default: {}
   default_images:
-    description: Whether what is then still missing are the images that a deployed operator comes with.
+    description: Whether what is still missing is filled with the images that a deployed operator comes with.
     type: bool
     default: false
 seealso:
@@ -61,9 +61,10 @@ EXAMPLES = r"""
 RETURN = r"""
 _value:
   description:
-    - The plan, as one JSON text behind a space. Its only key C(plan) holds C(cr), the custom resource that the plan is for,
-      which is the live one where there is one; C(state), which is V(present), or V(deleting), V(gone) or V(unread) when there
-      is nothing to apply; C(steps), what to do as M(media.immich.apply) takes it; and C(notices), what the user should know.
+    - The plan, as one JSON text that begins with a space. Its only key C(plan) holds C(cr), the custom resource that
+      the plan is for, the live one if there is one; C(state), which is V(present), or V(deleting), V(gone) or V(unread)
+      if there is nothing to apply; C(steps), what to do as M(media.immich.apply) takes it; and C(notices), what the
+      user should know.
   type: str
   sample: ' {"plan": {"cr": {}, "state": "present", "steps": [], "notices": []}}'
 """
@@ -73,7 +74,7 @@ PASSWORD_LENGTH = 32
 
 
 def plan(seen: Any, images: Any = None, default_images: bool = False) -> Any:
-    """The plan as a text (`Plan.as_text`) that Ansible will not take for a template."""
+    """The plan as a text (`Plan.as_text`) that Ansible does not treat as a template."""
     found = structure(seen)
     if found is None or "given" not in found:
         raise AnsibleFilterError("media.immich.plan: give what media.immich.observe returned as `json`")

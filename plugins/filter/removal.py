@@ -15,7 +15,7 @@ from ..plugin_utils.spec.names import KIND
 
 DOCUMENTATION = r"""
 name: removal
-short_description: The steps that take an Immich instance away and keep its data
+short_description: The steps that remove an Immich instance and keep its data
 version_added: 0.1.0
 author: The immich-operator authors (!UNKNOWN)
 description:
@@ -24,7 +24,7 @@ description:
 positional: _input
 options:
   _input:
-    description: RV(media.immich.observe#module:json). Of the custom resource that it was asked for, only the name counts.
+    description: RV(media.immich.observe#module:json). Only the name of the custom resource matters.
     type: str
     required: true
 seealso:
@@ -43,16 +43,16 @@ EXAMPLES = r"""
 RETURN = r"""
 _value:
   description:
-    - The plan, as one JSON text behind a space. Its only key C(plan) holds C(steps), what to do as M(media.immich.apply)
-      takes it; C(state), which is V(deleting), or V(unread) when it is not known what there is; and C(kept), kind and name of
-      what stays.
+    - The plan, as one JSON text that begins with a space. Its only key C(plan) holds C(steps), what to do as
+      M(media.immich.apply) takes it; C(state), which is V(deleting), or V(unread) if the state is not known; and
+      C(kept), kind and name of what stays.
   type: str
   sample: ' {"plan": {"steps": [], "state": "deleting", "kept": ["PersistentVolumeClaim photos-library"]}}'
 """
 
 
 def removal(seen: Any) -> Any:
-    """{"plan": what `passes.removal` gives} as a text that Ansible will not take for a template."""
+    """{"plan": what `passes.removal` gives} as a text that Ansible does not treat as a template."""
     found = structure(seen)
     if found is None or "given" not in found:
         raise AnsibleFilterError("media.immich.removal: give what media.immich.observe returned as `json`")

@@ -18,7 +18,7 @@ short_description: The status of an Immich instance after a pass
 version_added: 0.1.0
 author: The immich-operator authors (!UNKNOWN)
 description:
-  - Says from what a pass did and saw what to write to the status of the custom resource and which Events to post.
+  - Decides from what a pass did and saw what to write to the status of the custom resource and which Events to post.
 positional: _input
 options:
   _input:
@@ -37,7 +37,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Report what became of it, and fail when an object was refused
+- name: Report the outcome, and fail if an object was refused
   media.immich.k8s_status:
     api_version: media.rm3l.org/v1alpha1
     kind: Immich
@@ -49,25 +49,25 @@ EXAMPLES = r"""
 RETURN = r"""
 _value:
   description:
-    - The report, as one JSON text behind a space.
-    - C(status) is the status to write, null for an instance that is on its way out and for one of which only a part was
-      applied. C(events) are the Events to post, each with C(type), C(reason) and C(message).
-    - C(failures) are what the pass has to be tried again for. C(changed) says what the pass did to which object of which
+    - The report, as one JSON text that begins with a space.
+    - C(status) is the status to write, null for an instance that is being deleted and for one of which only a part was
+        applied. C(events) are the Events to post, each with C(type), C(reason) and C(message).
+    - C(failures) are why the pass has to be tried again. C(changed) says what the pass did to which object of which
       section, such as C(created Deployment photos-server (server)).
-    - C(kept) is kind and name of what stays of an instance that P(media.immich.removal#filter) takes away. C(left) are the
-      sections of the plan that were left out. Neither is there otherwise.
+    - C(kept) is kind and name of what stays of an instance that P(media.immich.removal#filter) removes. C(left) are the
+      sections of the plan that were left out. Both are absent otherwise.
     - C(current) is the custom resource as it was read.
-    - C(observed) has the resource versions of all objects that the instance consists of (C(dependents), by kind and name, such
-      as C(Deployment/photos-server)) or names (C(references)). It is null when the instance is going, and when another pass
-      may have something to do although none of them changes.
-    - C(requeue_after) is when to run another pass at the latest, such as C(15s), null if only a change is a reason for one.
+    - C(observed) has the resource versions of all objects that the instance consists of (C(dependents), by kind and
+      name, such as C(Deployment/photos-server)) or names (C(references)). It is null if the instance is being deleted,
+      or if another pass may have something to do although none of them changes.
+    - C(requeue_after) is when to run another pass at the latest, such as C(15s), null if only a change requires one.
   type: str
   sample: ' {"status": {"ready": true}, "events": [], "failures": [], "changed": [], "current": {}}'
 """
 
 
 def report(outcome: Any, seen: Any) -> Any:
-    """The report (`passes.status.report`) as a text that Ansible will not take for a template."""
+    """The report (`passes.status.report`) as a text that Ansible does not treat as a template."""
     done, found = structure(outcome), structure(seen)
     if done is None or not isinstance(done.get("plan"), Mapping):
         raise AnsibleFilterError("media.immich.report: give what media.immich.apply returned for a plan as `json`")

@@ -14,7 +14,7 @@ from ..plugin_utils.passes import summary as summarising
 
 DOCUMENTATION = r"""
 name: summary
-short_description: What the end of a play says of an Immich instance
+short_description: What the end of a play says about an Immich instance
 version_added: 0.1.0
 author: The immich-operator authors (!UNKNOWN)
 description:
@@ -35,12 +35,12 @@ options:
     required: true
   is_stored:
     description:
-      - Whether there is a custom resource that carries the status. A play then does not fail for what the conditions
-        say, but for what the API server refused.
+      - Whether there is a custom resource that has the status. A play then does not fail because of what the conditions
+        say, but because of what the API server refused.
     type: bool
     default: false
   waited:
-    description: For how many seconds the play has waited for the instance to be ready. Not given when it has not.
+    description: How many seconds the play has waited for the instance to become ready. Not given if it has not waited.
     type: float
 seealso:
   - plugin: media.immich.report
@@ -49,7 +49,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Say what there is
+- name: Show the state
   ansible.builtin.debug:
     msg: "{{ (report | media.immich.summary(name='photos', namespace='default')).lines }}"
   vars:
@@ -62,22 +62,23 @@ _value:
   type: dict
   contains:
     lines:
-      description: What there is.
+      description: The state of the instance.
       type: list
       elements: str
       sample:
         - "Immich default/photos: not ready"
     problem:
-      description: Why the play has failed, null when it has not.
+      description: Why the play has failed, null if it has not.
       type: str
     has_status:
-      description: Whether there is a status to be stored. There is none of an instance of which only a part was applied.
+      description:
+        - Whether there is a status to be stored. There is none of an instance of which only a part was applied.
       type: bool
 """
 
 
 def summary(report: Any, name: Any, namespace: Any, is_stored: bool = False, waited: float | None = None) -> Any:
-    """{"lines", "problem"} out of built-in types that Ansible will not take for templates."""
+    """{"lines", "problem"} in built-in types that Ansible does not treat as templates."""
     told = structure(report)
     if told is None:
         raise AnsibleFilterError("media.immich.summary: give what media.immich.report returned")

@@ -5,15 +5,15 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: k8s_status
-short_description: Store the status of an object when it differs, and post Events about it
+short_description: Store the status of an object if it differs, and post Events about it
 version_added: 0.1.0
 description:
   - Takes the arguments of C(operator_sdk.util.k8s_status).
-  - Writes only when the stored status differs, and only over the status that was read. When somebody else wrote in
+  - Writes only if the stored status differs, and only over the status that was read. If somebody else wrote in
     between, it is read again once.
   - Conditions are merged by type. Their V(lastTransitionTime) moves only when V(status) changes, other fields such as
     V(observedGeneration) are stored as given.
-  - An object that does not exist, or whose kind is not installed, is no failure. The result then says
+  - An object that does not exist, or whose kind is not installed, is not a failure. The result then has
     RV(skipped_reason).
 author: The immich-operator authors (!UNKNOWN)
 options:
@@ -62,15 +62,15 @@ options:
         description: The generation of the object that this is about.
         type: int
       lastHeartbeatTime:
-        description: When it was last looked at (RFC 3339).
+        description: When it was last checked (RFC 3339).
         type: str
       lastTransitionTime:
         description:
-          - When O(conditions[].status) last changed (RFC 3339), by default the present time.
-          - Used only when the status changes now.
+          - When O(conditions[].status) last changed (RFC 3339), by default the current time.
+          - Used only if the status changes now.
         type: str
   replace:
-    description: Make O(status) and O(conditions) the whole status. What is not given is removed.
+    description: Make O(status) and O(conditions) the whole status. Everything else is removed.
     type: bool
     default: false
     aliases: [force]
@@ -101,17 +101,18 @@ options:
   report:
     description:
       - What P(media.immich.report#filter) returned.
-      - Its keys C(status), C(events), C(failures) and C(current) stand for the options of that name that are not given.
-      - What else it holds is handed back as RV(report), for whoever reads the results of the play.
+      - Its keys C(status), C(events), C(failures) and C(current) are used for the options of that name that are not
+        given.
+      - The rest of it is returned as RV(report), for whatever reads the results of the play.
     type: str
   failures:
-    description: What the task is to fail for, once the status is stored and the Events are posted.
+    description: What the task has to fail for, once the status is stored and the Events are posted.
     type: list
     elements: str
 extends_documentation_fragment: media.immich.connection
 attributes:
   check_mode:
-    description: Nothing is written, no Event is posted; RV(patch) says what would be sent.
+    description: Nothing is written, no Event is posted; RV(patch) has what would be sent.
     support: full
   diff_mode:
     description: Shows the status before and after.
@@ -122,7 +123,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Say that the instance waits
+- name: Report that the instance is waiting
   media.immich.k8s_status:
     api_version: media.rm3l.org/v1alpha1
     kind: Immich
@@ -145,13 +146,13 @@ EXAMPLES = r"""
 RETURN = r"""
 result:
   description:
-    - Type, name, uid, generation, version and status of the object as it is now, in check mode as it would be, null
-      when there is none. The rest of the object may hold a password and is left out.
+    - Type, name, uid, generation, version and status of the object as it is now, in check mode as it would be; null
+      if there is none. The rest of the object may hold a password and is left out.
   returned: success
   type: dict
   sample: {apiVersion: media.rm3l.org/v1alpha1, kind: Immich, metadata: {name: photos}, status: {ready: false}}
 patch:
-  description: The JSON merge patch that was (in check mode, would be) sent for the status, empty when it was right.
+  description: The JSON merge patch that was (in check mode, would be) sent for the status, empty if it was up to date.
   returned: success
   type: dict
   sample: {ready: false}
@@ -161,7 +162,7 @@ skipped_reason:
   type: str
   sample: Immich default/photos does not exist
 report:
-  description: O(report), less the keys that stand for options.
+  description: O(report), without the keys that are used as options.
   returned: when O(report) is given
   type: dict
   sample: {changed: [created Deployment photos-server (server)]}

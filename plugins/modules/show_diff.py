@@ -8,8 +8,8 @@ module: show_diff
 short_description: Show what tasks that hide their results have changed, or would change
 version_added: 0.1.0
 description:
-  - Ansible drops the diff of a task with C(no_log), and the results of M(media.immich.store) and M(media.immich.apply) can
-    hold Secrets. This module shows the differences that they have found, in which all secrets are masked.
+  - Ansible drops the diff of a task with C(no_log), and the results of M(media.immich.store) and M(media.immich.apply)
+    can hold Secrets. This module shows the differences that they have found, in which all secrets are masked.
   - Reads and writes nothing.
 author: The immich-operator authors (!UNKNOWN)
 options:

@@ -8,9 +8,9 @@ module: wait
 short_description: Wait until an Immich instance is ready
 version_added: 0.1.0
 description:
-  - Looks at the instance every two seconds until it is ready or the time is up. It needs neither the custom resource in
+  - Checks the instance every two seconds until it is ready or the time is up. It needs neither the custom resource in
     the cluster nor an operator, and writes nothing.
-  - An instance that is not ready in time does not fail the task. P(media.immich.summary#filter) says why it is not.
+  - An instance that is not ready in time does not fail the task. P(media.immich.summary#filter) says why.
 author: The immich-operator authors (!UNKNOWN)
 options:
   stored:
@@ -22,17 +22,17 @@ options:
     type: dict
   report:
     description:
-      - What P(media.immich.report#filter) said of the pass before. If something was refused in it, nothing is waited for,
-        and RV(json) is this report.
+      - What P(media.immich.report#filter) returned for the pass before. If something was refused in it, there is no
+        waiting, and RV(json) is this report.
     type: str
   timeout:
-    description: For how many seconds to wait at most.
+    description: How many seconds to wait at most.
     type: int
     default: 900
 extends_documentation_fragment: media.immich.connection
 attributes:
   check_mode:
-    description: Waits for what there is, although nothing was changed.
+    description: Waits for the existing instance, although nothing was changed.
     support: full
   diff_mode:
     description: Nothing is changed.
@@ -58,12 +58,13 @@ ready:
   returned: success
   type: bool
 waited:
-  description: How many seconds it took; null if nothing was waited for.
+  description: How many seconds it took; null if there was no waiting.
   returned: success
   type: float
   sample: 31.5
 json:
-  description: The last report as P(media.immich.report#filter) gives it, less the custom resource, as JSON behind a space.
+  description:
+    - The last report as P(media.immich.report#filter) returns it, without the custom resource, as JSON after a space.
   returned: success
   type: str
 """

@@ -22,14 +22,14 @@ from .kube.transport import Transport, connected
 from .kube.values import structure
 from .spec.custom_kinds import CUSTOM_KINDS
 
-with contextlib.suppress(ImportError):  # said where it is used
-    # Slow to import. ansible-playbook loads an action before it forks a worker for each task, so here once for all.
+with contextlib.suppress(ImportError):  # reported where it is used
+    # Slow to import. ansible-playbook loads an action before it forks a worker for each task, so once here, for all.
     from .kube import client_pool  # noqa: F401 # pylint: disable=unused-import
 
 __all__ = ["ApiAction"]
 
 KNOWN = BUILT_IN | {(row.api_version, row.kind): Resource(row.plural, row.namespaced) for row in CUSTOM_KINDS}
-"""Kubernetes' kinds and ours, which thus cost no request for discovery."""
+"""Kubernetes' kinds and ours, which therefore need no request for discovery."""
 
 
 class ApiAction(ActionBase):  # type: ignore[misc] # ansible-core ships no types
@@ -70,7 +70,7 @@ class ApiAction(ActionBase):  # type: ignore[misc] # ansible-core ships no types
         raise NotImplementedError
 
     def unable(self, arguments: dict[str, Any], cause: TransportError) -> dict[str, Any]:
-        """The task's result when the API server or the way to it is the problem: a failure that says so."""
+        """The task's result if the API server or the connection is the problem: a failure that says so."""
         del arguments
         return {"failed": True, "changed": False, "msg": f"{self._task.action}: {cause}"}
 
@@ -116,7 +116,7 @@ class ApiAction(ActionBase):  # type: ignore[misc] # ansible-core ships no types
             raise AnsibleActionFail(f"{self._task.action}: {name} cannot be sent as JSON: {exc}") from exc
 
     def _environment(self) -> dict[str, str]:
-        """This process's variables, with those of the play's and the task's `environment` on top."""
+        """This process's variables, overridden by those in the play's and the task's `environment`."""
         of_task: dict[str, Any] = {}
         self._compute_environment_string(of_task)
         return {**os.environ, **{str(name): str(value) for name, value in of_task.items()}}

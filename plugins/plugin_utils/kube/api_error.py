@@ -4,12 +4,12 @@
 TransportError
   Misconfigured   the connection's settings are unusable; no request was sent
   Unreachable     no answer: name, port, TLS or time; or credentials that cannot be read now
-  Malformed       an answer that is not one of an API server
+  Malformed       an answer that is not an API server's
   ApiError        an answer that says no
     Forbidden     403
     NotFound      404
     Conflict      409
-    Gone          410: the version is too old to go on from
+    Gone          410: the version is too old to continue from
 
 The loop and the passes raise and catch the same.
 """
@@ -82,13 +82,13 @@ class Unreachable(TransportError):  # noqa: N818 # reads as what is the case
 
 
 class Malformed(TransportError):  # noqa: N818 # reads as what is the case
-    """The API server, or something in between, sent what is not an answer of Kubernetes."""
+    """The API server, or something in between, sent an answer that is not Kubernetes'."""
 
 
 class ApiError(TransportError):
     """The API server refused.
 
-    `reason` and `message` come from its `kind: Status` only (HTTP's own phrase when it sent none); `fields` are the
+    `reason` and `message` come from its `kind: Status` only (HTTP's own phrase if it sent none); `fields` are the
     paths that it complained about.
     """
 
@@ -116,11 +116,11 @@ class NotFound(ApiError):  # noqa: N818 # reads as what is the case
 
 
 class Conflict(ApiError):  # noqa: N818 # reads as what is the case
-    """409: it was changed meanwhile, or is there already."""
+    """409: it was changed in the meantime, or already exists."""
 
 
 class Gone(ApiError):  # noqa: N818 # reads as what is the case
-    """410: the resource version or the token of a page is too old to go on from."""
+    """410: the resource version or the token of a page is too old to continue from."""
 
 
 BY_STATUS_CODE: dict[int, type[ApiError]] = {403: Forbidden, 404: NotFound, 409: Conflict, 410: Gone}
@@ -157,6 +157,6 @@ def _status(body: bytes | str | None) -> dict[str, Any]:
 
 
 def without_credentials(address: str) -> str:
-    """The address less `user:password@`, and without a slash at the end."""
+    """The address without `user:password@` and without a trailing slash."""
     parts = urlsplit(address if "://" in address else f"https://{address}")
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), "", ""))

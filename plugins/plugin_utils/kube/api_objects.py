@@ -21,7 +21,7 @@ MERGE_PATCH = "application/merge-patch+json"
 PAGE_SIZE = 500
 MAX_PAGES = 1000
 WHOLE_LIST = "continue-not-supported"
-"""Token of a list out of the cache of controller-runtime, which the Operator SDK's proxy answers from: it is whole."""
+"""Token of a list from controller-runtime's cache, from which the Operator SDK's proxy answers: it is complete."""
 WATCH_SLACK_S = 30.0
 """How long after its own timeout the server may take to end a watch."""
 METADATA_ONLY = "application/json;as=PartialObjectMetadata{};g=meta.k8s.io;v=v1,application/json"
@@ -70,7 +70,7 @@ class ApiObjects:
         }
 
     def find(self, ref: ObjectRef) -> Manifest | None:
-        """The object, or None when it (or its kind) is not there."""
+        """The object, or None if it (or its kind) does not exist."""
         try:
             return self._request("GET", ref)
         except NotFound:
@@ -142,10 +142,10 @@ class ApiObjects:
         return self._request("PATCH", ref, query=query, body=manifest, content_type=APPLY_PATCH)
 
     def create(self, manifest: Manifest) -> Manifest:
-        """Make an object that must not be there yet; an ApiError with 409 where one has other content.
+        """Create an object that must not exist yet; an ApiError with 409 if there is one with other content.
 
-        No POST: the Operator SDK's proxy gives the custom resource as owner to all that is made by one, and what
-        outlives the custom resource would go with it. Instead an apply that forces nothing, by a field manager that is
+        No POST: the Operator SDK's proxy adds the custom resource as owner to everything created with one, and what
+        outlives the custom resource would be removed with it. Instead an apply that forces nothing, by a field manager that is
         used once: it owns nothing of what is there, so each value that it would change is a conflict, and the API
         server settles races between two of them. Content that is equal is no conflict, so it may be sent twice. Into an
         object that was made meanwhile and has none of the same fields, ours are merged; nothing of it is overwritten.
@@ -156,7 +156,7 @@ class ApiObjects:
         return self._request("PATCH", ref, query=query, body=manifest, content_type=APPLY_PATCH)
 
     def post(self, manifest: Manifest) -> Manifest:
-        """POST, for what may get any name and any owner; an object of that name that is there is an ApiError with 409."""
+        """POST, for what may get any name and any owner; an existing object of that name is an ApiError with 409."""
         ref = ObjectRef.of(manifest)
         query = {"fieldManager": self._field_manager, **self._dry_run}
         path = self._path(ref._replace(name=""))
@@ -173,9 +173,9 @@ class ApiObjects:
         return self._request("PATCH", ref, subresource=subresource, query=query, body=patch, content_type=MERGE_PATCH)
 
     def delete(self, ref: ObjectRef, *, uid: str | None = None) -> bool:
-        """Delete the object (only the one with that uid, if given); what it owns goes in the background.
+        """Delete the object (only the one with that uid, if given); what it owns is removed in the background.
 
-        False when it was not there. An object of the same name with another uid is an ApiError with 409.
+        False if it did not exist. An object of the same name with another uid is an ApiError with 409.
         """
         options: dict[str, Any] = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
         if uid:

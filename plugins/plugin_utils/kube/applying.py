@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Carry out the steps of a plan: stage by stage, at once within a stage, one outcome per step.
+"""Carry out the steps of a plan: stage by stage, in parallel within a stage, one outcome per step.
 
-A failed step holds back the later stages of its own component, what is to come after that component, and nothing else.
+A failed step holds back the later stages of its own component, what has to come after that component, and nothing else.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class HeldBack(TransportError):  # noqa: N818 # reads as what is the case
 
 
 class NameTaken(TransportError):  # noqa: N818 # reads as what is the case
-    """There is an object of the name that somebody else made."""
+    """There is an object of that name that somebody else created."""
 
 
 class Objects(Protocol):
@@ -55,7 +55,7 @@ class Objects(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What became of one step. `object` is the API server's answer, or the live object where nothing had to be done."""
+    """What became of one step. `object` is the API server's answer, or the live object if nothing had to be done."""
 
     verb: str
     component: str | None
@@ -254,8 +254,8 @@ def _write(
 def _applied(objects: Objects, wanted: Manifest, ref: ObjectRef, before: Manifest | None) -> Manifest:
     """The object after the apply, if need be without what others have put into its spec.
 
-    Apply leaves list items of others alone. Some clash with ours: after an edit of a Service's port number there would
-    be two ports of one name. Where the API server refuses the result, our lists take the place of what is there.
+    Apply leaves other managers' list items alone. Some conflict with ours: after an edit of a Service's port number there
+    would be two ports of the same name. If the API server refuses the result, our lists replace the existing ones.
     """
     try:
         return objects.apply(wanted)
@@ -270,9 +270,9 @@ def _applied(objects: Objects, wanted: Manifest, ref: ObjectRef, before: Manifes
 
 
 def _is_somebody_elses(live: Manifest, wanted: Manifest) -> bool:
-    """True for an object that neither has our mark nor our owner.
+    """True for an object that has neither our label nor our owner.
 
-    A claim that is to have no owner (library, database) is taken on: its data is what the instance is to find again.
+    A claim that must have no owner (library, database) is adopted: its data is what the instance has to find again.
     """
     if live.get("kind", wanted["kind"]) == "PersistentVolumeClaim" and not dig(wanted, "metadata", "ownerReferences"):
         return False

@@ -26,7 +26,7 @@ try:
     from urllib3.connection import HTTPConnection
     from urllib3.util import make_headers
     from urllib3.util.ssl_ import create_urllib3_context
-except ImportError as exc:  # for `configured_pool` to raise, so that this module can be looked at without the packages
+except ImportError as exc:  # for `configured_pool` to raise, so that this module can be inspected without the packages
     _lacking: ImportError | None = exc
 else:
     _lacking = None
@@ -59,9 +59,9 @@ def configured_pool(
 def long_lived_pool(
     settings: ConnectionSettings, environment: Mapping[str, str], *, connections: int, remedy: str
 ) -> tuple[Any, Any]:
-    """As `configured_pool`, for a process that outlives certificates: each connection reads their files again.
+    """Like `configured_pool`, for a process that outlives certificates: each connection reads their files again.
 
-    `remedy` is what to do when there is no usable connection.
+    `remedy` is what to do if there is no usable connection.
     """
     if _lacking:
         raise _lacking
@@ -100,7 +100,7 @@ def _load(
             config.load_kube_config(config_file=source, **options)
     except (config.ConfigException, OSError, ValueError, TypeError, KeyError, AttributeError, yaml.YAMLError) as exc:
         if settings.host and not source:
-            return  # all that matters was given: a host that asks for no identity
+            return  # everything that matters was given: a host that requires no identity
         where = source if isinstance(source, str) else "the given kubeconfig"
         reason = str(exc) if isinstance(exc, config.ConfigException | OSError) else type(exc).__name__
         raise Misconfigured(f"no usable connection to a Kubernetes API server in {where}: {reason}. {remedy}") from exc
@@ -138,8 +138,8 @@ def _pool(configuration: Any, connections: int) -> Any:
 def _share_certificates(configuration: Any, pool: Any) -> None:
     """Use one TLS context for all connections.
 
-    The context is made here, once: a pass opens several connections, and certificates embedded in a kubeconfig are
-    files only until it is made, so that no private key stays in a temporary folder after a worker was killed.
+    The context is created here, once: a pass opens several connections, and certificates embedded in a kubeconfig are
+    files only until it is created, so that no private key stays in a temporary folder after a worker was killed.
     """
     if not configuration.verify_ssl:
         # The user has decided so. A warning for each request would come from a thread, and in a worker of ansible-core 2.18
@@ -166,7 +166,7 @@ def _share_certificates(configuration: Any, pool: Any) -> None:
 
 
 def _forget_files(folder: str) -> None:
-    """Let the client forget the certificate files that it wrote below `folder`, which is about to go."""
+    """Let the client forget the certificate files that it wrote below `folder`, which is about to be removed."""
     remembered = getattr(kube_config, "_temp_files", {})
     for content in [content for content, name in remembered.items() if str(name).startswith(folder)]:
         del remembered[content]

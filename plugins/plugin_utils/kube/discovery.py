@@ -14,7 +14,7 @@ __all__ = ["Discovery", "Requests"]
 
 
 class Requests(Protocol):
-    """What is needed of a transport."""
+    """What is needed from a transport."""
 
     def request(  # noqa: PLR0913 # all but two have defaults
         self,
@@ -41,7 +41,7 @@ class Requests(Protocol):
 
 
 class Discovery:
-    """Thread-safe. What was found is kept until `forget`; what was not is asked for again each time."""
+    """Thread-safe. What was found is kept until `forget`; what was not found is requested again each time."""
 
     def __init__(self, transport: Requests) -> None:
         self._transport = transport
@@ -51,7 +51,7 @@ class Discovery:
     def find(self, api_version: str, kind: str) -> Resource | None:
         """How a kind is served, None while it is not. One request per version of a group.
 
-        Kinds that cannot be watched are passed over: they stand for actions ("Eviction"), not for objects.
+        Kinds that cannot be watched are skipped: they are actions ("Eviction"), not objects.
         Raises: TransportError other than NotFound.
         """
         with self._lock:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the API server keeps a kind: the names that discovery would tell, for the kinds of `kinds.py`."""
+"""Where the API server keeps a kind: the names that discovery would return, for the kinds in `kinds.py`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def is_served(api_version: str, groups: Mapping[str, Sequence[str]]) -> bool:
 
 
 def path_of(ref: ObjectRef, resource: Resource, *, subresource: str = "") -> str:
-    """The address of one object, or of all of its kind when `ref` has no name.
+    """The path of one object, or of all of its kind if `ref` has no name.
 
     Raises:
         NotFound: no object can have such a name or namespace; in an address it would lead to another object.

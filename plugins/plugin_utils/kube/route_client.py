@@ -2,7 +2,7 @@
 """OpenShift Routes through OpenShift's own client library. Imported only when a Route has to be written.
 
 The library's DynamicClient usually asks the API server for all its kinds and keeps the answer in a file in /tmp.
-Routes have been served under one name since 2018, so it is told that name instead: no request, no file.
+Routes have been served under one name since 2018, so it gets that name instead: no request, no file.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ try:
     from kubernetes.client import ApiClient
     from kubernetes.client.exceptions import ApiException
     from openshift.dynamic import DynamicClient, Resource
-except ImportError as exc:  # for RouteObjects to raise, so that this module can be looked at without the packages
+except ImportError as exc:  # for RouteObjects to raise, so that this module can be inspected without the packages
     _lacking: ImportError | None = exc
 else:
     _lacking = None
@@ -77,7 +77,7 @@ class RouteObjects:
         return self._call("PATCH", ref, "patch", body=dict(patch), **where, **self._write_options)
 
     def delete(self, ref: ObjectRef, *, uid: str | None = None) -> bool:
-        """Delete the Route (only the one with that uid, if given). False when it was not there."""
+        """Delete the Route (only the one with that uid, if given). False if it did not exist."""
         body: dict[str, Any] = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
         if uid:
             body["preconditions"] = {"uid": uid}
@@ -107,7 +107,7 @@ class RouteObjects:
 
 
 def _routes_only(client: Any, cache_file: str | None) -> Any:
-    """Stands where the library expects its discovery of kinds."""
+    """Takes the place of the library's discovery of kinds."""
     del cache_file
     return Resource(
         prefix="apis",

@@ -18,7 +18,9 @@ from typing import Any
 try:
     from jsonschema import Draft202012Validator, FormatChecker, ValidationError
     from jsonschema.validators import extend
-except ImportError as exc:  # for `problems` to raise: what fails while Ansible loads a plugin ends it with a traceback
+except (
+    ImportError
+) as exc:  # for `problems` to raise: a failure while Ansible loads a plugin would end it with a traceback
     _lacking: ImportError | None = exc
 else:
     _lacking = None
@@ -47,7 +49,7 @@ _LONGEST_QUOTE = 60
 def with_defaults(schema: Schema, value: Any) -> Any:
     """A copy of `value` with defaults where a field is absent, or null in a field that may not be null.
 
-    Such a null is dropped where there is no default. Nothing is added inside fields that the schema does not describe.
+    Such a null is dropped if there is no default. Nothing is added inside fields that the schema does not describe.
     """
     if isinstance(value, Mapping):
         return _mapping_with_defaults(schema, value)
@@ -96,7 +98,7 @@ def problems(schema: Schema, value: Any) -> list[Problem]:
 
 
 def _document_order(document: Any, path: list[str | int]) -> list[int]:
-    """A sort key: the position of each step of `path` among its siblings; a field that is missing comes last."""
+    """A sort key: the position of each step of `path` among its siblings; a missing field comes last."""
     order: list[int] = []
     for step in path:
         siblings: list[Any] = list(document if isinstance(document, Mapping) else range(len(document)))
@@ -198,7 +200,7 @@ def _type_remedy(wanted: str, value: Any) -> str:
 
 
 def _quoted(path: list[str | int], value: Any) -> str:
-    """How a message may speak of `value`."""
+    """How a message may refer to `value`."""
     if value is None:
         return "null"
     if isinstance(value, Mapping):

@@ -47,9 +47,9 @@ def write_status(
 ) -> StatusWrite:
     """Store `wanted(live status)` if it differs, guarded by the version that it was computed from.
 
-    When somebody else wrote in between (409), the object is read again and the status computed anew, once. An object
-    that is gone is no error: nobody is left to read its status. `current` saves the first read, and tells the object from
-    a later one of the same name.
+    If somebody else wrote in between (409), the object is read again and the status recomputed, once. An object that is
+    gone is not an error: nobody is left to read its status. `current` saves the first read, and distinguishes the object
+    from a later one of the same name.
     """
     for attempt in range(1, ATTEMPTS + 1):
         live = current if current is not None and attempt == 1 else objects.find(ref)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What somebody may have meant by a word that is none of those there are."""
+"""What somebody may have meant by an unknown word."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from collections.abc import Iterable
 __all__ = ["closest"]
 
 LONGEST = 60
-"""A longer word is no slip of the pen, and comparing takes a time that grows with the square of its length."""
+"""A longer word is not a typo, and the time to compare grows with the square of its length."""
 CUTOFF = 0.65
 """At least this much must be alike: 1.0 is all of it."""
 
 
 def closest(word: str, candidates: Iterable[str]) -> str | None:
-    """The candidate that the word is likely a slip of the pen for, whatever its case; None if there is none."""
+    """The candidate of which the word is likely a typo, ignoring case; None if there is none."""
     if len(word) > LONGEST:
         return None
     by_lowered = {candidate.lower(): candidate for candidate in candidates}

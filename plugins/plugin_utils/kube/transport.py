@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The only way to the API server, of passes and of the loop: JSON, with time limits and careful retries.
+"""The only way to the API server, for passes and the loop: JSON, with time limits and careful retries.
 
 The official client reads the configuration and does TLS and authentication; its typed models are left alone, because
 raw JSON costs fifty times less.
@@ -40,11 +40,11 @@ USER_AGENT = f"immich-operator/{COLLECTION_VERSION} (pass)"
 CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 30.0
 PARALLEL = 3
-"""Requests in flight at once. More threads only wait for each other's Python, and each opens a connection of its own."""
+"""Requests in flight at once. More threads only wait for each other's Python, and each opens its own connection."""
 
 ATTEMPTS = 4
 RETRY_BUDGET_S = 10.0
-"""All waits for one request together. A play has to end in time; the loop tries again later."""
+"""The total of all waits for one request. A play has to end in time; the loop retries later."""
 FIRST_DELAY_S = 0.2
 RETRIED_STATUS_CODES = frozenset({429, 500, 502, 503, 504})
 
@@ -70,7 +70,7 @@ class Transport:
         """`configuration` is a kubernetes.client.Configuration, `pool` the urllib3 pool manager made from it.
 
         `attempts`: how often a request is sent at most, see `retrying`. `on_answer(method, status code)` is called for
-        each that was sent, with the code "<error>" where no answer came.
+        each that was sent, with the code "<error>" if no answer came.
         """
         self.configuration = configuration
         self.pool = pool
@@ -162,17 +162,17 @@ class Transport:
     ) -> tuple[int, str, bytes]:
         """(status code, phrase, body) of the last attempt that got an answer.
 
-        Repeated where that can't do harm: reads always; our writes other than POST too (an apply, a merge and a
-        delete that names the uid end in the same state when sent twice); a POST only when it was never taken in
-        (no connection, or 429, which is answered before the request is handled). A TLS handshake that fails is
-        repeated as well: between OpenSSL and Go, one in some ten thousand does for no lasting reason.
+        Retried if that is harmless: reads always; our writes other than POST too (an apply, a merge and a delete that
+        names the uid end in the same state when sent twice); a POST only if it was never accepted (no connection, or
+        429, which is answered before the request is handled). A failed TLS handshake is retried as well: between
+        OpenSSL and Go, one in about ten thousand fails for no lasting reason.
         """
         budget_s = RETRY_BUDGET_S
         for attempt in range(1, self._attempts + 1):
             delay_s = FIRST_DELAY_S * 2 ** (attempt - 1)
             try:
                 status, phrase, headers, body = send()
-            except (HTTPError, OSError) as exc:  # OSError: a file of the connection's settings is not there any more
+            except (HTTPError, OSError) as exc:  # OSError: a file of the connection's settings no longer exists
                 if _is_distrust(exc):
                     text = f"{subject}: {self.server} has no trusted certificate: {_root_cause(exc)}"
                     raise Unreachable(text) from exc
@@ -225,7 +225,7 @@ class Transport:
         return answer
 
     def _authorization(self, subject: ObjectRef | str) -> dict[str, str]:
-        """The headers that say who we are; asked for each time, because tokens in files are renewed."""
+        """The headers with our credentials; computed each time, because tokens in files are renewed."""
         try:
             with self._credentials:  # the hook that renews them rewrites the configuration in place
                 settings = list(self.configuration.auth_settings().values())
@@ -271,7 +271,7 @@ _kept: _Kept | None = None
 
 
 def connected(settings: ConnectionSettings, environment: Mapping[str, str]) -> Transport:
-    """As `connect`, but the tasks of one process that ask for the same share one transport, which stays open.
+    """Like `connect`, but the tasks of one process that request the same share one transport, which stays open.
 
     ansible-playbook runs each task in a process of its own, unless an engine runs them in one. A process that was
     forked with an open connection must not use it: what two of them send would be mixed up.
@@ -286,13 +286,13 @@ def connected(settings: ConnectionSettings, environment: Mapping[str, str]) -> T
 
 
 def _retry_after_s(headers: Mapping[str, str], otherwise_s: float) -> float:
-    """Seconds that the server asks to wait; Kubernetes sends a number, a date is not understood."""
+    """Seconds that the server asks to wait; Kubernetes sends a number, a date is not supported."""
     text = headers.get("Retry-After", "")
     return float(text) if text.isdigit() else otherwise_s
 
 
 def _is_distrust(exc: Exception) -> bool:
-    """Whether the server could not show that it is who it should be, which will be the same the next time."""
+    """Whether the server could not prove its identity, which will be the same the next time."""
     causes = (ssl.SSLCertVerificationError, CertificateError)
     return isinstance(exc, SSLError) and any(isinstance(cause, causes) for cause in exc.args)
 

@@ -17,11 +17,11 @@ Manifest: TypeAlias = dict[str, Any]
 """A Kubernetes object as the API server speaks it in JSON."""
 
 FIELD_MANAGER = "immich-operator"
-"""The name under which objects, their fields and Events are the operator's."""
+"""The name that marks objects, their fields and Events as the operator's."""
 
 
 def plain(value: Any) -> Any:
-    """A deep copy out of built-in types: Ansible's marked strings and lazy containers become str, dict and list."""
+    """A deep copy in built-in types: Ansible's marked strings and lazy containers become str, dict and list."""
     if isinstance(value, str):
         return str.__str__(value)
     if isinstance(value, Mapping):
@@ -58,7 +58,7 @@ def structure(told: Any) -> dict[str, Any] | None:
 
 
 def dig(value: Any, *path: str, default: Any = None) -> Any:
-    """The value at a path of mapping keys, or `default` where a key is missing or null on the way."""
+    """The value at a path of mapping keys, or `default` if a key on the way is missing or null."""
     for key in path:
         if not isinstance(value, Mapping) or value.get(key) is None:
             return default
@@ -94,7 +94,7 @@ def _visible(character: str) -> str:
 
 
 def is_deeper(value: Any, levels: int) -> bool:
-    """Whether mappings and lists are nested in more levels than that. Without recursion, which such values may exceed."""
+    """Whether mappings and lists are nested deeper than that. Without recursion, whose limit such values may exceed."""
     layer = [value]
     for _unused in range(levels + 1):
         layer = [
@@ -107,7 +107,7 @@ def is_deeper(value: Any, levels: int) -> bool:
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """`over` laid on `base`: mappings are merged key by key, everything else (lists too) is replaced whole."""
+    """`over` merged into `base`: mappings are merged key by key, everything else (lists too) is replaced as a whole."""
     result = dict(base)
     for key, value in over.items():
         held = result.get(key)
@@ -116,12 +116,12 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def without_none(mapping: Mapping[str, Any]) -> dict[str, Any]:
-    """The mapping less its keys that are null: an absent field in a manifest, not an explicit null."""
+    """The mapping without its keys that are null: an absent field in a manifest, not an explicit null."""
     return {key: value for key, value in mapping.items() if value is not None}
 
 
 def quantity(text: str | int | float) -> Decimal:
-    """The value of a Kubernetes quantity ("10Gi", "500m"). ValueError when it is none."""
+    """The value of a Kubernetes quantity ("10Gi", "500m"). ValueError if it is not one."""
     value = quantity_value(text)
     if value is None:
         raise ValueError(f"{text!r} is not a Kubernetes quantity")
@@ -131,8 +131,8 @@ def quantity(text: str | int | float) -> Decimal:
 def checksum(salt: str, content: Iterable[str] | Mapping[str, Any] | str) -> str:
     """Sixteen hexadecimal digits that change with the content.
 
-    They end up in pod annotations, which more people may read than Secrets. Keyed with the instance's name, so that
-    a table of common passwords made for one place is of no use in another.
+    They end up in pod annotations, which more people can read than Secrets. Keyed with the instance's name, so that a
+    table of common passwords made for one place is useless in another.
     """
     text = content if isinstance(content, str) else json.dumps(content, sort_keys=True)
     return hmac.new(salt.encode(), text.encode(), hashlib.sha256).hexdigest()[:16]

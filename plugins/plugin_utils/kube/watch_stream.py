@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One open watch: from bytes that are cut anywhere to events."""
+"""One open watch: from a byte stream in arbitrary chunks to events."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 try:
     from urllib3.exceptions import HTTPError
-except ImportError:  # the transport, which opens watches, says so
+except ImportError:  # set by the transport, which opens watches
     HTTPError = OSError
 
 from .api_error import Malformed, ObjectRef, Unreachable, refusal
@@ -26,7 +26,7 @@ class WatchStream:
     """One open watch. Iterate in one thread; `close` may come from any other."""
 
     def __init__(self, response: Any, subject: ObjectRef | str) -> None:
-        """`response` is urllib3's, with a body that was not read yet."""
+        """`response` is urllib3's, with a body that has not been read yet."""
         self._response = response
         self._subject = subject
         self._closed = False
@@ -43,14 +43,14 @@ class WatchStream:
             for line in split_lines(self._response.stream(CHUNK_BYTES, decode_content=True), self._subject):
                 yield _event(line, self._subject)
         except (HTTPError, OSError, ValueError, AttributeError) as exc:
-            # ValueError and AttributeError: urllib3 reads on after `close` took the file away
+            # ValueError and AttributeError: urllib3 keeps reading after `close` has removed the file
             if not self._closed:
                 raise Unreachable(f"{self._subject}: the connection broke ({type(exc).__name__})") from exc
         finally:
             self._response.close()
 
     def close(self) -> None:
-        """End the iteration, also one that waits for data."""
+        """End the iteration, even one that is waiting for data."""
         self._closed = True
         shutdown = getattr(self._response, "shutdown", None)  # urllib3 2.3 and later
         try:
@@ -63,7 +63,7 @@ class WatchStream:
 
 
 def split_lines(chunks: Iterator[bytes], subject: ObjectRef | str) -> Iterator[bytes]:
-    """Lines of a byte stream that is cut anywhere; an unfinished last line is dropped, empty ones are skipped."""
+    """Lines of a byte stream in arbitrary chunks; an unfinished last line is dropped, empty ones are skipped."""
     rest: list[bytes] = []
     size = 0
     for chunk in chunks:

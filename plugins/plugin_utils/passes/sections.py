@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The sections of a plan. A play applies each in a task of its own, which a tag chooses; an operator applies all at once."""
+"""The sections of a plan. A play applies each in its own task, which a tag selects; an operator applies all at once."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ KEYS = ("object", "target")
 
 
 class Section(StrEnum):
-    """Those that are no component's. The others are called as their components are."""
+    """Those that belong to no component. The others have the names of their components."""
 
-    KEPT = "kept"  # sees to it that the data outlives the instance
+    KEPT = "kept"  # makes the data outlive the instance
     CUSTOM_RESOURCE = "custom-resource"
     INGRESS = "ingress"
     CLEAN_UP = "clean-up"
@@ -31,7 +31,7 @@ def in_sections(steps: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def section_of(step: Mapping[str, Any]) -> str:
-    """By kind and component; what tells of no component of ours, an object without our label for instance, is CLEAN_UP."""
+    """By kind and component; what shows no component of ours, such as an object without our label, is CLEAN_UP."""
     kind, component = next(dig(step, key, "kind") for key in KEYS if key in step), step["component"]
     if kind == names.KIND:
         return str(Section.CUSTOM_RESOURCE)

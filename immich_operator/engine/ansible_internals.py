@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All of the engine that rests on what ansible-core does not promise. No other module of this package imports `ansible`.
+"""Everything in the engine that depends on what ansible-core does not guarantee.
 
-With a release that is not among KNOWN_RELEASES, tasks run in workers of their own and no process is parked, which takes
-longer. A release that lacks a name does without.
+No other module of this package imports `ansible`.
+
+With a release that is not among KNOWN_RELEASES, tasks run in their own workers and no process is parked, which is
+slower. A release that lacks a name does without.
 
 | Name in `ansible` | Releases | Shown by, in tests/integration/engine |
 |---|---|---|
@@ -110,14 +112,14 @@ def is_known_release() -> bool:
 
 def begin() -> None:
     """What ansible-playbook does before it loads the first plugin."""
-    # Each play does this again, as ansible-playbook does; that it has been done is what we want.
+    # Each play does this again, as ansible-playbook does; here it only matters that it has been done.
     warnings.filterwarnings("ignore", message="AnsibleCollectionFinder has already been configured")
     loader.init_plugin_loader()
     _get_collection_metadata("ansible.builtin")
 
 
 def load_plugins(kind: str) -> None:
-    """Import all plugins of a kind that Ansible brings along."""
+    """Import all plugins of a kind that Ansible ships."""
     for _ in _loader(kind).all(class_only=True):
         pass
 
@@ -128,7 +130,7 @@ def load_plugin(kind: str, name: str) -> None:
 
 
 def rehearse() -> None:
-    """Do once what each play does at its start: compiled expressions and parsed plugin options stay in caches.
+    """Do once what each play does at startup: compiled expressions and parsed plugin options stay in caches.
 
     Expects an inventory in the working directory.
     """
@@ -166,9 +168,9 @@ def run_playbook(argv: Sequence[str]) -> int:
 
 
 def read_settings_again(local_temp: str) -> None:
-    """Take what Ansible has read from the environment at its import from the environment as it is now.
+    """Update what Ansible has read from the environment at import from the current environment.
 
-    `local_temp`: folder of temporary files. Asked for through the configuration it would be a folder inside this one,
+    `local_temp`: folder of temporary files. Through the configuration it would be a folder inside this one,
     removed by an atexit handler.
     """
     for name in ("DEFAULT_ROLES_PATH", "INVENTORY_ENABLED"):
@@ -179,7 +181,7 @@ def read_settings_again(local_temp: str) -> None:
 def send_events_in_band() -> None:
     """Put whole events into the output, where awx_display leaves only a reference to a file that holds the event.
 
-    ansible-runner's OutputEventFilter takes what the token carries as the event, so no file is written and read back.
+    ansible-runner's OutputEventFilter takes the token's content as the event, so no file is written and read back.
     """
     awx_display = sys.modules["ansible.plugins.callback.awx_display"]
     context = awx_display.event_context
@@ -198,7 +200,7 @@ def send_events_in_band() -> None:
 
 
 NEED_A_WORKER = frozenset({"add_host", "group_by"})
-"""Since 2.21 these ask the strategy something while they run, and wait for it: in its own process that would be for ever."""
+"""Since 2.21 these ask the strategy something while they run, and wait: in its own process that would be forever."""
 
 _PARAMETERS = (
     "final_q",
@@ -215,9 +217,9 @@ _PARAMETERS = (
 def run_tasks_inline() -> bool:
     """Make strategies run tasks of localhost in the process of the play, instead of in a fork of it per task.
 
-    A strategy plugin of our own would be the tidy way, but Ansible 2.19 declares those deprecated and walks the whole
-    stack to say so in every play. So the class that strategies start workers with is replaced in the zygote. False, and
-    nothing is changed, with an ansible-core that we don't know, or where it does not look as we know it.
+    Our own strategy plugin would be the clean way, but Ansible 2.19 has deprecated those and walks the whole stack to
+    say so in every play. So the class that strategies start workers with is replaced in the zygote. False, and nothing
+    is changed, with an unknown ansible-core, or if it does not look as expected.
     """
     process = getattr(strategy, "WorkerProcess", None)
     if not is_known_release() or process is None:
@@ -258,7 +260,7 @@ class _InlineWorker:
             setattr(self, f"_{name}", arguments[name])
         self.worker_id = arguments["worker_id"]
         self._execute = execute
-        # A worker changes its host, task and variables; it does so in its copy of the whole process.
+        # A worker changes its host, task and variables, normally in its own copy of the process.
         self._host: Any = copy.copy(arguments["host"])
         self._task_vars: Any = arguments["task_vars"].copy()
         self._task: Any = arguments["task"].copy(exclude_parent=True, exclude_tasks=True)
@@ -275,7 +277,7 @@ class _InlineWorker:
         return False
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Nothing to release."""
 
     def terminate(self) -> None:
         """It has ended already."""
@@ -318,22 +320,22 @@ def _execute_in_2_18(worker: Any) -> None:
     worker._final_q.send_task_result(host.name, task._uuid, result, task_fields=task.dump_attrs())
 
 
-# -- a play that waits before its tasks, and goes on in forks
+# -- a play that waits before its tasks, and continues in forks
 
 
 BaseQueue = getattr(task_queue_manager, "FinalQueue", object)
 
 
 def can_park() -> bool:
-    """False with a release of ansible-core that we don't know."""
+    """False with an unknown release of ansible-core."""
     known = is_known_release() and issubclass(BaseQueue, SimpleQueue)
     return known and hasattr(task_queue_manager, "PlayIterator")
 
 
 def hold_before_tasks(check: Callable[[], None]) -> None:
-    """Prepare this process for a play that is forked before its tasks. `check` is called when Ansible comes to these.
+    """Prepare this process for a play that is forked before its tasks. `check` is called when Ansible reaches them.
 
-    What a fork must not share with its siblings is made anew by `renew_what_is_shared`: the queue of results, which is a
+    What a fork must not share with its siblings is recreated by `renew_what_is_shared`: the queue of results, which is a
     pipe, and since 2.21 a server of ansible-core that has a thread.
     """
     make = task_queue_manager.PlayIterator
@@ -349,7 +351,7 @@ def hold_before_tasks(check: Callable[[], None]) -> None:
 
 
 def renew_what_is_shared() -> None:
-    """In a fork of a process that held before its tasks: have nothing in common with it that is used from now on."""
+    """In a fork of a process that stopped before its tasks: stop sharing with it what is used from now on."""
     for queue in _Queue.made:
         queue.renew()
     if _rpc_host is not None:
@@ -358,12 +360,12 @@ def renew_what_is_shared() -> None:
 
 
 def loaded_files(play: Any) -> list[Path]:
-    """What Ansible has read for a play of its own (`ansible.playbook.play.Play`)."""
+    """What Ansible has read for one of its plays (`ansible.playbook.play.Play`)."""
     return [Path(str(name)) for name in play.get_loader()._FILE_CACHE]
 
 
 def take_up(play: Any, basedir: str, extra_vars: str) -> None:
-    """Give a play what it would have known from the start: its own folder, and its variables out of that file."""
+    """Give a play what it would have known from the start: its own folder, and its variables from that file."""
     files = play.get_loader()
     files.set_basedir(basedir)
     load = files.load_from_file
@@ -372,7 +374,7 @@ def take_up(play: Any, basedir: str, extra_vars: str) -> None:
 
 
 class _Queue(BaseQueue):  # type: ignore[misc, valid-type]
-    """Where the results of tasks go through."""
+    """The queue that carries the results of tasks."""
 
     made: ClassVar[list[_Queue]] = []
 
@@ -381,7 +383,7 @@ class _Queue(BaseQueue):  # type: ignore[misc, valid-type]
         self.made.append(self)
 
     def renew(self) -> None:
-        """Use another pipe than the process that this one was forked from."""
+        """Use a different pipe than the process that this one was forked from."""
         for end in (self._reader, self._writer):
             with suppress(OSError):
                 end.close()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The client of the collection, which loop and passes share: all that the loop uses of the collection comes from here.
+"""The collection's client, which loop and passes share: all that the loop uses from the collection comes from here.
 
 It imports neither Ansible nor, before it connects, the `kubernetes` package. Its errors are in `immich_operator.errors`.
 """

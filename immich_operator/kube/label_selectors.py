@@ -26,13 +26,13 @@ class Requirement:
             return present
         if self.operator == "DoesNotExist":
             return not present
-        # an object without the label satisfies NotIn: that is how the API server reads it
+        # an object without the label satisfies NotIn, as in the API server
         return (present and value in self.values) == (self.operator == "In")
 
 
 @dataclass(frozen=True, slots=True)
 class Selector:
-    """All requirements must hold; none at all matches everything."""
+    """All requirements must hold; no requirements match everything."""
 
     requirements: tuple[Requirement, ...] = ()
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Kinds, names, and safe looks into raw objects."""
+"""Kinds, names, and safe access to raw objects."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Kind(NamedTuple):
 
 
 class NamespacedName(NamedTuple):
-    """Which object of a kind that is known from elsewhere: namespace ("" for cluster-scoped objects) and name."""
+    """Which object of a kind that is known from the context: namespace ("" for cluster-scoped objects) and name."""
 
     namespace: str
     name: str
@@ -43,7 +43,7 @@ def ref_of(obj: object) -> NamespacedName | None:
 
 
 def metadata_of(obj: Mapping[str, Any]) -> Mapping[str, Any]:
-    """`metadata`, or {} when it is not a mapping."""
+    """`metadata`, or {} if it is not a mapping."""
     return mapping(obj.get("metadata"))
 
 
@@ -56,7 +56,7 @@ def annotations_of(obj: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def owner_of(obj: Mapping[str, Any], kind: Kind) -> str | None:
-    """Name of the owner of the given group and kind: the controlling one, else the first."""
+    """Name of the owner of the given group and kind: the controlling one, otherwise the first."""
     found = None
     owners = metadata_of(obj).get("ownerReferences")
     for entry in owners if isinstance(owners, list) else []:
@@ -74,5 +74,5 @@ def is_deleting(obj: Mapping[str, Any]) -> bool:
 
 
 def mapping(value: object) -> Mapping[str, Any]:
-    """The value if it is a mapping, else an empty one: objects of others are not always what they should be."""
+    """The value if it is a mapping, otherwise an empty one: other people's objects are not always valid."""
     return value if isinstance(value, Mapping) else {}

@@ -31,7 +31,7 @@ slower. A release that lacks a name does without.
 | vars.manager.VariableManager.extra_vars | all | test_each_play_knows_its_own_variables_only |
 
 "all" are those of KNOWN_RELEASES. Of objects, these attributes are used: `_FILE_CACHE` of a DataLoader
-(test_a_changed_role_is_loaded_anew), `_run` of a WorkerProcess, `_shared_instance` of a LocalManager, `_reader` and `_writer`
+(test_a_changed_role_is_loaded_again), `_run` of a WorkerProcess, `_shared_instance` of a LocalManager, `_reader` and `_writer`
 of a queue of multiprocessing; and `event_context` of ansible-runner's callback awx_display
 (test_a_good_play_is_successful_and_counted).
 """

@@ -225,7 +225,7 @@ def test_an_object_stored_before_the_rules_can_still_lose_its_finalizer(
 
 
 @pytest.mark.parametrize("name", EARLIER)
-def test_an_object_stored_before_the_rules_can_still_be_told_what_is_wrong(
+def test_an_object_stored_before_the_rules_still_shows_what_is_wrong(
     cluster: Cluster, stored_earlier: str, name: str
 ) -> None:
     status = {"status": {"ready": False, "url": "https://told.example.com"}}

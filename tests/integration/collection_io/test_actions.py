@@ -214,7 +214,7 @@ def test_a_storage_class_that_must_not_be_read_is_said_to_be_forbidden(
     assert [(item["name"], item["object"], item["forbidden"]) for item in classes] == [("fast", None, True)]
 
 
-def test_what_must_not_be_read_is_told_in_the_status_although_the_tasks_have_no_log(
+def test_what_must_not_be_read_is_reported_in_the_status_although_the_tasks_have_no_log(
     cluster: Cluster, kind: None, namespace: str, tmp_path: Path
 ) -> None:
     cluster.kubectl("create", "serviceaccount", "blind", "-n", namespace)
@@ -311,7 +311,7 @@ def test_apply_does_each_kind_of_step_and_nothing_the_second_time(
     assert [entry for entry in cluster.audit.since(mark) if entry.user_agent.startswith(PASS)] == []
 
 
-def test_the_sections_of_a_plan_are_carried_out_one_by_one_and_what_is_left_is_told(
+def test_the_sections_of_a_plan_are_carried_out_one_by_one_and_what_is_left_is_reported(
     cluster: Cluster, namespace: str, play: RunTasks
 ) -> None:
     def planned(name: str, section: str, **rest: Any) -> Manifest:
@@ -360,7 +360,7 @@ def test_a_create_that_comes_second_changes_nothing(
     assert [(entry.verb, entry.code) for entry in sent] == [("patch", 409), ("get", 200)]
 
 
-def test_apply_reports_a_refusal_and_goes_on(cluster: Cluster, namespace: str, play: RunTasks) -> None:
+def test_apply_reports_a_refusal_and_continues(cluster: Cluster, namespace: str, play: RunTasks) -> None:
     template = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
     deployment = manifest(
         "apps/v1",
@@ -507,7 +507,7 @@ def test_status_is_written_once_with_its_event_and_report(
     assert posted["reportingComponent"] == posted["source"]["component"] == "immich-operator"
 
 
-def test_status_of_an_outdated_reading_is_computed_anew(
+def test_status_of_an_outdated_reading_is_computed_again(
     cluster: Cluster, kind: None, namespace: str, play: RunTasks
 ) -> None:
     outdated = cluster.api.create(instance(namespace))
@@ -540,7 +540,7 @@ def test_failures_fail_the_task_after_the_status_is_written(
     assert (cluster.api.find("Immich", "photos", namespace) or {})["status"]["ready"] is False
 
 
-def test_a_failure_that_no_status_tells_of_fails_the_task_whatever_is_asked_for(
+def test_a_failure_that_no_status_reports_fails_the_task_whatever_is_asked_for(
     kind: None, namespace: str, play: RunTasks
 ) -> None:
     unread = {"status": None, "events": [], "failures": ["immiches is forbidden"], "current": None}

@@ -45,7 +45,7 @@ def test_certificates_in_a_kubeconfig_leave_no_file_behind(
         assert list(tmp_path.iterdir()) == []
 
 
-def test_a_certificate_that_is_not_trusted_is_told_as_such(inline: dict[str, Any]) -> None:
+def test_a_certificate_that_is_not_trusted_is_reported_as_such(inline: dict[str, Any]) -> None:
     strange = copy.deepcopy(inline)
     for entry in strange["clusters"]:
         entry["cluster"].pop("certificate-authority-data")

@@ -139,7 +139,7 @@ def test_plays_at_once_do_not_get_each_others_results(own: Bench) -> None:
     assert reports == [{"who": name} for name in names]
 
 
-def test_a_changed_role_is_loaded_anew(own: Bench) -> None:
+def test_a_changed_role_is_loaded_again(own: Bench) -> None:
     play = own.play("- testing.engine.report:\n    report: {answer: old}\n")
     lasting(own, play)
     assert play.role is not None
@@ -224,7 +224,7 @@ def test_with_many_roles_some_are_not_parked_and_all_run(own: Bench) -> None:
     assert len(parked(own)) <= 8
 
 
-def test_a_role_of_which_another_one_is_a_part_is_loaded_anew_with_it(own: Bench) -> None:
+def test_a_role_of_which_another_one_is_a_part_is_loaded_again_with_it(own: Bench) -> None:
     part = own.play("- testing.engine.report:\n    report: {answer: old}\n").role
     assert part is not None
     play = own.play(f"- ansible.builtin.import_role:\n    name: {part.name}\n")
@@ -234,7 +234,7 @@ def test_a_role_of_which_another_one_is_a_part_is_loaded_anew_with_it(own: Bench
     assert run(own, play).report == {"answer": "new"}
 
 
-def test_a_role_that_gets_defaults_is_loaded_anew(own: Bench) -> None:
+def test_a_role_that_gets_defaults_is_loaded_again(own: Bench) -> None:
     tasks = "- testing.engine.report:\n    report: {answer: \"{{ answer | default('none') }}\"}\n"
     play = own.play(tasks)
     lasting(own, play)

@@ -183,7 +183,7 @@ def test_a_database_that_comes_back_under_another_name_is_found_by_it(instances)
     instances.wait("the claim marked", lambda: mark(instances, "restored") == known)
 
 
-def test_a_database_volume_that_kubernetes_made_anew_is_told_and_not_used(instances):
+def test_a_database_volume_that_kubernetes_created_again_is_reported_and_not_used(instances):
     """What a lost volume looks like: the StatefulSet's controller makes an empty one of the same name."""
     instances.create()
     instances.wait_ready()

@@ -66,7 +66,7 @@ def test_a_password_secret_of_the_users_is_used_and_none_is_made(instances):
     assert environment(instances.get("Deployment", "photos-server"))["DB_PASSWORD"] == "mine/pw"
 
 
-def test_lost_credentials_are_not_made_up_while_the_volume_exists(instances):
+def test_lost_credentials_are_not_generated_again_while_the_volume_exists(instances):
     instances.create()
     instances.wait_ready()
     credentials = instances.get("Secret", CREDENTIALS)

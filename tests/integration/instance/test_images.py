@@ -30,7 +30,7 @@ def pull_policies(spec):
     return {container["imagePullPolicy"] for key in ("initContainers", "containers") for container in spec.get(key, [])}
 
 
-def test_an_image_of_the_cr_goes_before_that_of_the_operator(instances):
+def test_an_image_of_the_cr_takes_precedence_over_that_of_the_operator(instances):
     instances.create(
         {
             "server": {"image": "my-registry.example.com/immich-server:v1.125.7", "imagePullPolicy": "Always"},
@@ -55,7 +55,7 @@ def test_an_image_of_the_cr_goes_before_that_of_the_operator(instances):
     }
 
 
-def test_pull_secrets_reach_every_pod_and_a_missing_one_is_told(instances):
+def test_pull_secrets_reach_every_pod_and_a_missing_one_is_reported(instances):
     instances.secret("first", token="x")
     instances.create({"imagePullSecrets": [{"name": "first"}, {"name": "second"}]})
 

@@ -34,7 +34,7 @@ def test_built_in_machine_learning_is_what_the_server_asks(instances):
     assert claim["metadata"]["ownerReferences"][0]["kind"] == "Immich"
 
 
-def test_without_machine_learning_immich_is_told_and_ready_all_the_same(instances):
+def test_without_machine_learning_immich_knows_it_and_is_ready(instances):
     instances.create({"machineLearning": {"enabled": False}})
 
     cr = instances.wait_ready()

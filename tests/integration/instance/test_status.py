@@ -108,7 +108,7 @@ def test_a_container_or_init_container_that_does_not_start_is_named(instances):
     assert 'container valkey can\'t be started: secret "nowhere" not found' in valkey["message"]
 
 
-def test_a_pod_that_no_node_takes_and_a_volume_that_nobody_provides_are_told(instances):
+def test_a_pod_that_no_node_takes_and_a_volume_that_nobody_provides_are_reported(instances):
     instances.create(
         {
             "server": {"nodeSelector": {"disk": "of-gold"}},
@@ -125,7 +125,7 @@ def test_a_pod_that_no_node_takes_and_a_volume_that_nobody_provides_are_told(ins
 
 
 @pytest.mark.every_core
-def test_pods_that_the_api_server_refuses_are_told(instances):
+def test_pods_that_the_api_server_refuses_are_reported(instances):
     enforced = {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}}
     instances.api.merge_patch("Namespace", instances.namespace, None, enforced)
     instances.create()
@@ -136,7 +136,7 @@ def test_pods_that_the_api_server_refuses_are_told(instances):
     assert "runAsNonRoot" in condition["message"]
 
 
-def test_a_pod_of_a_stateful_set_that_a_quota_refuses_is_told_and_heals(instances):
+def test_a_pod_of_a_stateful_set_that_a_quota_refuses_is_reported_and_heals(instances):
     quota = {"metadata": {"name": "none", "namespace": instances.namespace}, "spec": {"hard": {"pods": "0"}}}
     instances.api.create({"apiVersion": "v1", "kind": "ResourceQuota", **quota})
     instances.create()
@@ -249,7 +249,7 @@ def test_no_replicas_as_asked_is_ready(instances):
     assert instances.pods("server") == []
 
 
-def test_events_tell_of_transitions_and_a_state_that_goes_on_is_silent(instances, operator):
+def test_events_report_transitions_and_a_state_that_persists_is_silent(instances, operator):
     ready = ("Normal", "AllComponentsReady")
 
     def told():

@@ -74,7 +74,7 @@ def test_a_volume_never_shrinks(instances):
     assert "PersistentVolumeClaim data-photos-postgres-0" in warning["message"]
 
 
-def test_a_class_that_cannot_grow_a_volume_is_told(instances):
+def test_a_class_that_cannot_grow_a_volume_is_reported(instances):
     instances.create(library(storageClass="fixed-size"))
     instances.wait_ready()
 
@@ -134,7 +134,7 @@ def test_claims_of_the_users_are_used_and_left_as_they_are(instances):
     assert len(instances.api.list("PersistentVolumeClaim", instances.namespace)) == 4
 
 
-def test_a_claim_that_two_instances_use_is_told_to_both(instances):
+def test_a_claim_that_two_instances_use_is_reported_to_both(instances):
     instances.claim("nas")
     first = instances.cr(library(existingClaim="nas"))
     first["metadata"]["annotations"] = {"ansible.sdk.operatorframework.io/reconcile-period": "300ms"}

@@ -144,7 +144,7 @@ def test_absent_takes_all_away_but_the_data_and_says_what_is_kept(bare_cluster, 
 
 
 @pytest.mark.parametrize("way", ["file", "own play"])
-def test_the_next_run_mends_drift_grows_volumes_and_finds_the_data_after_a_removal(bare_cluster, tmp_path, way):
+def test_the_next_run_repairs_drift_grows_volumes_and_finds_the_data_after_a_removal(bare_cluster, tmp_path, way):
     def run_it(namespace, state, size):
         spec = {"immich": {"persistence": {"library": {"size": size}}}}
         variables = {"immich_name": "photos", "immich_namespace": namespace, "immich_spec": spec, "immich_state": state}
@@ -263,7 +263,7 @@ class TestWithTheKind:
         assert made["StatefulSet", "photos-postgres"]["metadata"]["ownerReferences"][0]["uid"] == cr["metadata"]["uid"]
         assert "ownerReferences" not in made["PersistentVolumeClaim", "photos-library"]["metadata"]
 
-    def test_what_the_api_server_refuses_is_told(self, cluster, namespace, tmp_path):
+    def test_what_the_api_server_refuses_is_reported(self, cluster, namespace, tmp_path):
         def variables(size):
             spec = {"immich": {"persistence": {"library": {"size": size}}}}
             return {"immich_name": "photos", "immich_namespace": namespace, "immich_spec": spec}
@@ -276,7 +276,7 @@ class TestWithTheKind:
         assert f"Immich {namespace}/photos" in played.output
         assert "size" in played.output.split("PLAY RECAP")[0].rpartition("msg")[2]
 
-    def test_what_a_pass_was_refused_is_not_waited_for_and_stays_told(self, cluster, namespace, tmp_path):
+    def test_what_a_pass_was_refused_is_not_waited_for_and_stays_reported(self, cluster, namespace, tmp_path):
         quota = {"hard": {"count/deployments.apps": "0"}}
         metadata = {"name": "none", "namespace": namespace}
         cluster.api.create({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": metadata, "spec": quota})

@@ -125,7 +125,7 @@ def test_a_missing_secret_is_named_and_seen_when_it_appears(family):
     waiting.wait_ready()
 
 
-def test_a_refusal_is_told_without_failing_plays_and_heals(family, sdk):
+def test_a_refusal_is_reported_without_failing_plays_and_heals(family, sdk):
     refused = family["refused"]
     condition = refused.wait_condition("Degraded", "ApplyFailed")
     assert "exceeded quota: few" in condition["message"]

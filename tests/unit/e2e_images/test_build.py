@@ -83,7 +83,7 @@ def test_the_next_server_is_the_same_but_for_its_version(debian: list[Path]) -> 
     assert sorted(set(next_config["Env"]) - set(config["Env"])) == ["IMMICH_SOURCE_REF=v3.1.1"]
 
 
-def test_images_are_made_once_and_anew_when_what_is_in_them_changes(
+def test_images_are_built_once_and_again_when_what_is_in_them_changes(
     debian: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = build.ensure(Progress(quiet=True))

@@ -191,7 +191,7 @@ def test_without_a_file_there_are_the_defaults(kinds: config_file.Kinds) -> None
     assert config_file.load(None, kinds).values == config_file.DEFAULTS
 
 
-def test_unknown_keys_are_told_and_passed_over(kinds: config_file.Kinds) -> None:
+def test_unknown_keys_are_reported_and_passed_over(kinds: config_file.Kinds) -> None:
     content = {"trash": {"days": 3, "nights": 1}, "trash.days": 4, "wholly": {"new": 1}}
 
     found = config_file.check(content, kinds)
@@ -370,7 +370,7 @@ def test_a_form_without_the_file_has_none() -> None:
     assert web.uploaded_file(Message(), b"", "assetData") is None
 
 
-def test_a_failing_answer_is_a_500_and_the_server_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_failing_answer_is_a_500_and_the_server_continues(capsys: pytest.CaptureFixture[str]) -> None:
     def answer(request: web.Request) -> web.Answer:
         if request.path == "/fails":
             raise OSError("the database is gone")

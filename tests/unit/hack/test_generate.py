@@ -64,7 +64,7 @@ def test_an_unknown_name_is_refused_with_those_there_are(file: Path, capsys: pyt
     assert "there is no pages; known are page" in capsys.readouterr().err
 
 
-def test_what_is_wrong_in_a_source_is_told_and_keeps_no_other_file_from_being_written(
+def test_what_is_wrong_in_a_source_is_reported_and_keeps_no_other_file_from_being_written(
     file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def broken() -> dict[Path, str]:

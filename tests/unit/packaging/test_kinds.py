@@ -30,7 +30,7 @@ def test_what_is_written_by_hand_stays(monkeypatch):
     assert watches.generated(by_hand) == by_hand
 
 
-def test_a_kind_that_is_named_and_has_no_place_in_the_watch_is_told_with_what_to_add(monkeypatch):
+def test_a_kind_that_is_named_and_has_no_place_in_the_watch_is_reported_with_what_to_add(monkeypatch):
     monkeypatch.setattr(watches, "refers", lambda: {"Immich": {"Service": ["spec.door"]}})
 
     with pytest.raises(

@@ -84,7 +84,7 @@ def test_protection_of_metrics_is_refused_rather_than_promised(flag):
         settings(flag)
 
 
-def test_flags_of_the_operator_sdk_that_mean_nothing_here_are_taken_and_told():
+def test_flags_of_the_operator_sdk_that_mean_nothing_here_are_accepted_and_reported():
     parser = argparse.ArgumentParser()
     add_arguments(parser)
 

@@ -96,7 +96,7 @@ def test_a_wish_for_watches_without_a_list_of_kinds_has_no_effect(keys, without)
     assert [wish["key"] for wish in without_effect(read(ENTRY + keys))] == without
 
 
-def test_what_has_no_effect_is_told_with_its_entry_and_what_to_do():
+def test_what_has_no_effect_is_reported_with_its_entry_and_what_to_do():
     quiet = ENTRY + "  watchDependentResources: false\n"
 
     [wish] = without_effect(read(quiet + ENTRY.replace("Widget", "Gadget")))

@@ -14,7 +14,7 @@ def test_an_object_without_a_name_has_no_reference(obj):
     assert ref_of(obj) is None
 
 
-def test_the_controlling_owner_goes_before_other_owners_and_other_kinds_do_not_count():
+def test_the_controlling_owner_takes_precedence_over_other_owners_and_other_kinds_do_not_count():
     kind = Kind("example.org/v1", "Widget")
     owners = [
         {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "rs", "controller": True},

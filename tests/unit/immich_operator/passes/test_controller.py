@@ -170,7 +170,7 @@ def test_after_a_success_the_period_says_when_to_look_again(tmp_path):
     assert bench.next_pass(1) == ("period",)
 
 
-def test_the_period_of_watches_yaml_goes_before_the_settings_and_zero_in_the_annotation_means_never(tmp_path):
+def test_the_period_of_watches_yaml_takes_precedence_over_the_settings_and_zero_in_the_annotation_means_never(tmp_path):
     annotation = {"ansible.sdk.operatorframework.io/reconcile-period": "0s"}
     shorter, never = (
         Bench(tmp_path, a_widget(), reconcile_period_s=60.0),
@@ -226,7 +226,7 @@ def test_a_failure_is_an_error_line_and_is_retried_after_a_second(result, failur
     assert bench.next_pass(0.31) == ("retry 1",)
 
 
-def test_a_success_after_failures_starts_the_back_off_anew(tmp_path):
+def test_a_success_after_failures_resets_the_back_off(tmp_path):
     bad = PlayResult(status="failed", rc=2)
     bench = Bench(tmp_path, a_widget(), FakeEngine(bad, bad, GOOD, bad))
 
@@ -434,7 +434,7 @@ def test_a_refusal_that_the_role_does_not_replace_goes_with_the_next_pass(tmp_pa
     assert bench.api.obj["status"]["conditions"] == [{"type": "Mine", "status": "True"}]
 
 
-def test_a_status_is_not_written_to_a_resource_made_anew_under_the_same_name(tmp_path):
+def test_a_status_is_not_written_to_a_resource_created_again_under_the_same_name(tmp_path):
     bench = Bench(tmp_path, a_widget(REFUSED))
     bench.api.obj = a_widget(uid="u2")
 

@@ -92,7 +92,7 @@ def test_every_string_of_the_resource_is_marked_unsafe_and_the_files_own_vars_ar
     assert found["meta"] == "{{ ansible_operator_meta }}"
 
 
-def test_a_role_that_reads_the_resource_itself_is_told_only_which_one():
+def test_a_role_that_reads_the_resource_itself_gets_only_its_identity():
     found = variables({"a": {"__ansible_unsafe": "x"}}, identity_only=True, unsafe=True, static={"b": 2})
 
     who = {"name": "photos", "namespace": "family"}

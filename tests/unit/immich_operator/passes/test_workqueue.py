@@ -170,7 +170,7 @@ def test_retries_double_up_to_five_minutes(queue):
     assert delays == [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]
 
 
-def test_a_key_that_fails_for_ever_does_not_overflow():
+def test_a_key_that_fails_forever_does_not_overflow():
     assert Pace().retry_delay(10**6, random.Random(1)) == 300  # noqa: S311
 
 
@@ -181,7 +181,7 @@ def test_jitter_only_makes_a_retry_later(failures, seed):
     assert 2 ** (failures - 1) <= delay <= 2 ** (failures - 1) * 1.2
 
 
-def test_a_success_starts_the_delays_anew(queue):
+def test_a_success_resets_the_delays(queue):
     queue.retry("photos")
     queue.retry("photos")
 

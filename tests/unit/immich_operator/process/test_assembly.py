@@ -85,7 +85,7 @@ def test_nothing_counts_as_settled_before_every_cache_can_be_relied_on(monkeypat
     assert settled.holds(a_widget(secret="s"))
 
 
-def test_a_kind_that_is_named_in_two_places_is_kept_and_told_once():
+def test_a_kind_that_is_named_in_two_places_is_kept_and_reported_once():
     _, informers, added = connected(Reference(SECRET, ("spec.secret",)), Reference(SECRET, ("spec.other",)))
     of_widgets, of_secrets = reflectors(informers)
     of_widgets._sink.put(a_widget(secret="s", other="t"))

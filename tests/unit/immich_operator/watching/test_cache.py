@@ -24,7 +24,7 @@ def store(changes: list[tuple[str, str, bool]]) -> Store[Manifest]:
     return Store(lambda obj: obj, resource_version, note)
 
 
-def test_the_first_list_is_told_as_such(store, changes):
+def test_the_first_list_is_reported_as_such(store, changes):
     store.replace([an_object("a"), an_object("b")])
 
     assert changes == [("created", "a", True), ("created", "b", True)]
@@ -39,7 +39,7 @@ def test_a_later_list_tells_only_the_differences(store, changes):
     assert changes == [("deleted", "lost", False), ("changed", "edited", False), ("created", "new", False)]
 
 
-def test_an_event_that_repeats_what_is_known_is_told_to_nobody(store, changes):
+def test_an_event_that_repeats_what_is_known_is_reported_to_nobody(store, changes):
     store.replace([an_object("a")])
     changes.clear()
 
@@ -48,7 +48,7 @@ def test_an_event_that_repeats_what_is_known_is_told_to_nobody(store, changes):
     assert changes == []
 
 
-def test_events_are_told_one_by_one(store, changes):
+def test_events_are_reported_one_by_one(store, changes):
     store.put(an_object("a"))
     store.put(an_object("a", "2"))
     store.remove(an_object("a", "3"))

@@ -101,7 +101,7 @@ def test_each_folder_of_immich_has_to_be_usable(look, folder):
     assert look.run({folder: "1000:100"}) == (1, ["closed", f"at {folder}", "owner 1000:100"])
 
 
-def test_the_folders_of_users_keep_no_server_from_starting_but_are_told(look):
+def test_the_folders_of_users_keep_no_server_from_starting_but_are_reported(look):
     look.folders("upload/a b", "library/x")
 
     assert look.run({"upload/a b": "1000:1000", "library/x": "1001:1000"}) == (
@@ -124,7 +124,7 @@ def test_a_folder_with_whose_mark_immich_starts_keeps_no_server_from_starting(lo
     assert look.run({"profile": "1000:1000"}) == (0, ["partly", "at profile", "owner 1000:1000"])
 
 
-def test_whose_the_other_folders_are_is_told_unless_all_may_write_them(look):
+def test_whose_the_other_folders_are_is_reported_unless_all_may_write_them(look):
     look.folders("upload/a", "upload/b", "library", "thumbs")
 
     assert look.run(

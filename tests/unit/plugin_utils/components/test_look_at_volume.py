@@ -123,7 +123,7 @@ def test_no_database_is_set_up_beside_a_folder_that_it_may_not_look_into(look):
     assert look.run("18/docker") == (REFUSES, ["unknown", "closed pgdata", "has pgdata", "user 70"])
 
 
-def test_a_database_of_another_user_is_not_started_and_its_owner_is_told(look):
+def test_a_database_of_another_user_is_not_started_and_its_owner_is_named(look):
     look.database("pgdata")
     look.program("stat", "echo 70")
 
@@ -205,7 +205,7 @@ def test_a_claim_that_says_where_is_not_kept_from_its_database_by_a_closed_folde
     assert look.run("pgdata") == (STARTS, ["database"])
 
 
-def test_all_owners_of_closed_folders_are_told(look):
+def test_all_owners_of_closed_folders_are_named(look):
     for folder in ("a", "b", "c"):
         (look.volume / folder).mkdir()
     look.program("ls", 'case $PWD in */volume/?) exit 2 ;; esac\nexec /bin/ls "$@"')

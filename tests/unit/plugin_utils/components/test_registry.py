@@ -121,7 +121,7 @@ def test_the_operator_says_which_image_it_runs():
     assert container(found(planned(), "Deployment", "photos-tunnel"))["image"] == IMAGE
 
 
-def test_it_is_told_that_no_image_is_configured():
+def test_it_is_reported_that_no_image_is_configured():
     without = planned(images=DEFAULT_IMAGES)
 
     assert ("tunnel", "ImageNotConfigured") in notices(without, "blocks")
@@ -160,7 +160,7 @@ def test_removal_takes_it_away_with_its_data():
     assert {("Deployment", "photos-tunnel"), ("PersistentVolumeClaim", CLAIM)} <= gone
 
 
-def test_a_second_user_of_its_claim_is_told(settings):
+def test_a_second_user_of_its_claim_is_reported(settings):
     neighbour = a_cr({"valkey": {"persistence": {"enabled": True, "existingClaim": CLAIM}}}, name="second")
 
     def told() -> list[str]:

@@ -142,7 +142,7 @@ def test_a_claim_of_a_deleted_instance_is_taken_up_as_it_is():
     assert "ownerReferences" not in claim["metadata"]
 
 
-def test_a_class_that_we_once_applied_goes_on_being_applied():
+def test_a_class_that_we_once_applied_keeps_being_applied():
     ours = [{"manager": "immich-operator", "operation": "Apply", "fieldsV1": {"f:spec": {"f:storageClassName": {}}}}]
     made = of_class(a_claim(LIBRARY, managedFields=ours), "nfs")
 
@@ -231,7 +231,7 @@ CLASS = {"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": 
         pytest.param("Pending", [CLASS], False, id="not-when-the-class-has-come"),
     ],
 )
-def test_a_missing_storage_class_is_told_until_it_is_there(name, spec, component, claim, classes, told):
+def test_a_missing_storage_class_is_reported_until_it_is_there(name, spec, component, claim, classes, told):
     there = [of_class(a_claim(name), "fast", claim)] if claim else []
     credentials = [m for m in an_instance_at_work(a_cr()) if m["metadata"]["name"] == "photos-postgres-credentials"]
 

@@ -45,7 +45,7 @@ def test_the_connections_of_a_pass_share_certificates_that_were_read_once(config
 
 
 @needs_authorities
-def test_each_connection_of_a_process_that_goes_on_reads_the_certificates_anew(config_file: Path) -> None:
+def test_each_connection_of_a_process_that_lives_on_reads_the_certificates_again(config_file: Path) -> None:
     _, pool = long_lived_pool(ConnectionSettings(kubeconfig=str(config_file)), {}, connections=64, remedy="")
 
     assert "ssl_context" not in pool.connection_pool_kw

@@ -49,7 +49,7 @@ def test_an_object_that_was_changed_meanwhile_is_read_again_and_written():
     assert objects.patches == [{"ready": True}]
 
 
-def test_an_object_made_anew_under_the_same_name_does_not_get_the_status_of_the_former():
+def test_an_object_created_again_under_the_same_name_does_not_get_the_status_of_the_former():
     objects = OneObject(an_instance("b", "2"))
 
     write = write_status(REF, an_instance("a", "1"), lambda _: {"ready": True}, objects)

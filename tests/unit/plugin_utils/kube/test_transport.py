@@ -203,7 +203,7 @@ def test_a_request_is_given_up_after_the_time_that_it_may_take(server: Scripted,
     assert (seen[0].connect_timeout, seen[0].read_timeout) == (0.5, 0.5)
 
 
-def test_a_certificate_that_is_not_trusted_is_told_in_words(transport: Transport) -> None:
+def test_a_certificate_that_is_not_trusted_is_reported_in_words(transport: Transport) -> None:
     distrust = ssl.SSLCertVerificationError(1, "certificate verify failed: /a/path/of/ours")
     distrust.verify_message = "self-signed certificate"
 
@@ -261,7 +261,7 @@ def test_closing_ends_the_wait_for_the_next_attempt(server: Scripted, transport:
         transport.request("GET", "/api")
 
 
-def test_nobody_listening_is_told_in_words_without_the_token(server: Scripted, transport: Transport) -> None:
+def test_nobody_listening_is_reported_in_words_without_the_token(server: Scripted, transport: Transport) -> None:
     address = server.address
     server.shutdown()
     server.server_close()

@@ -188,7 +188,7 @@ def test_lines_come_out_whole_wherever_the_stream_is_cut(lines: list[bytes], dat
     assert list(split_lines(iter(chunks), "x")) == [line for line in lines if line.strip()]
 
 
-def test_an_endless_line_is_not_collected_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_endless_line_is_not_collected_forever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_LINE_BYTES", 100)
 
     with pytest.raises(Malformed, match="a line of more than 100 bytes"):

@@ -173,7 +173,7 @@ def test_no_database_is_started_on_a_claim_that_a_pod_of_somebody_else_mounts():
     assert report["failures"] == [told["message"]], "pods of others are not watched, so it is tried again"
 
 
-def test_a_database_that_was_scaled_to_zero_is_not_started_beside_whoever_mounts_its_claim_by_now():
+def test_a_database_that_was_scaled_to_zero_is_not_started_beside_whoever_mounts_its_claim_now():
     """For a while in which somebody works on the volume."""
     stopped = an_instance_at_work(a_cr())
     stopped = [{**o, "spec": {**o["spec"], "replicas": 0}} if o["kind"] == "StatefulSet" else o for o in stopped]
@@ -239,7 +239,7 @@ def test_pods_that_keep_a_claim_from_being_gone_are_left_alone(claim, kept, type
         pytest.param(database(existingClaim="nas"), {}, "photos-postgres", id="database-no-longer-named"),
     ],
 )
-def test_a_claim_is_looked_after_as_long_as_pods_mount_it_whatever_is_named_by_now(spec, other, kept):
+def test_a_claim_is_looked_after_as_long_as_pods_mount_it_whatever_is_named_now(spec, other, kept):
     work = with_claim(an_instance_at_work(a_cr(spec), [a_claim("nas")]), "nas", **GOING)
 
     plan = plan_for(a_cr(other), [*work, a_claim("b")])
@@ -679,14 +679,14 @@ def test_an_empty_volume_that_is_named_for_a_dump_is_no_loss():
     assert marks(plan_for(cr, marked, pods=pods)) == []
 
 
-def test_a_lost_database_with_its_secret_lost_too_is_told_as_lost():
+def test_a_lost_database_with_its_secret_lost_too_is_reported_as_lost():
     work = [o for o in an_instance_at_work(a_cr()) if o["metadata"]["name"] == LIBRARY]
 
     assert notices(plan_for(a_cr(), work), "blocks") == [("postgres", "DatabaseLost")]
     assert not has(plan_for(a_cr(), work), "Secret", "photos-postgres-credentials")
 
 
-def test_of_a_lost_database_only_the_loss_is_told():
+def test_of_a_lost_database_only_the_loss_is_reported():
     work = without(an_instance_at_work(a_cr()), "Secret", "photos-postgres-credentials")
     work = [*without(work, "PersistentVolumeClaim", DATABASE), a_claim(DATABASE, **ANOTHER)]
 
@@ -703,7 +703,7 @@ def test_a_claim_that_is_no_longer_named_is_not_left_for_one_that_nobody_knows()
     assert scaled(plan) == [], "it goes on with the claim that was named"
 
 
-def test_a_claim_that_the_custom_resource_names_anew_is_trusted():
+def test_a_claim_that_the_custom_resource_newly_names_is_trusted():
     work = an_instance_at_work(a_cr())
 
     plan = plan_for(a_cr(database(existingClaim="moved")), [*work, a_claim("moved")])
@@ -712,7 +712,7 @@ def test_a_claim_that_the_custom_resource_names_anew_is_trusted():
     assert deletions(plan) == [("StatefulSet", "photos-postgres")], "it is made anew with the other volume"
 
 
-def test_a_claim_that_was_named_anew_is_marked_once_the_database_is_up_on_it():
+def test_a_claim_that_was_newly_named_is_marked_once_the_database_is_up_on_it():
     cr = a_cr(database(existingClaim="moved"))
     work = an_instance_at_work(cr, [a_claim("moved")])
     [claim] = [o for o in work if o["metadata"]["name"] == LIBRARY]
@@ -723,7 +723,7 @@ def test_a_claim_that_was_named_anew_is_marked_once_the_database_is_up_on_it():
     assert marks(plan) == [(LIBRARY, "known"), ("moved", "known")]
 
 
-def test_a_named_claim_that_was_lost_and_made_anew_is_not_trusted():
+def test_a_named_claim_that_was_lost_and_created_again_is_not_trusted():
     cr = a_cr(database(existingClaim="mine"))
     work = an_instance_at_work(cr, [a_claim("mine")])
 
@@ -799,7 +799,7 @@ def test_a_database_that_was_never_up_is_not_marked_when_it_is_scaled_to_zero():
     assert marks(plan_for(a_cr(), stopped)) == []
 
 
-def test_shared_claims_are_told_of_in_the_order_library_database_queues():
+def test_shared_claims_are_reported_in_the_order_library_database_queues():
     spec = {
         **library(existingClaim="photos"),
         **database(existingClaim="rows"),

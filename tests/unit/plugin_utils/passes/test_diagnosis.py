@@ -338,7 +338,7 @@ REFUSALS = [
 
 
 @pytest.mark.parametrize(("message", "words"), REFUSALS)
-def test_pods_that_the_api_server_refuses_are_told_without_their_random_names(message, words):
+def test_pods_that_the_api_server_refuses_are_reported_without_their_random_names(message, words):
     refused = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": message}
     workload = {**SERVER, "status": {**SERVER["status"], "conditions": [refused]}}
 
@@ -349,7 +349,7 @@ def test_pods_that_the_api_server_refuses_are_told_without_their_random_names(me
     assert "5d8c7b9f6d" not in found.message
 
 
-def test_a_refusal_that_only_events_tell_of_is_told_while_there_is_no_pod():
+def test_a_refusal_that_only_events_show_is_reported_while_there_is_no_pod():
     refusal = 'pods "photos-postgres-0" is forbidden: exceeded quota: compute'
 
     found = cause(refusal=refusal)
@@ -366,7 +366,7 @@ def test_pods_on_their_way_out_are_no_cause():
     )
 
 
-def test_what_somebody_has_to_mend_comes_before_what_time_may_heal():
+def test_what_somebody_has_to_fix_comes_before_what_time_may_heal():
     crash, pull = a_pod(waiting("CrashLoopBackOff", lastState=ended(1))), a_pod(waiting("ErrImagePull"))
 
     assert cause(crash, pull, claims=[("photos-library", a_claim())]).reason == Reason.IMAGE_PULL_FAILED
@@ -407,7 +407,7 @@ PROGRESS = [
 
 
 @pytest.mark.parametrize(("status", "replicas", "words"), PROGRESS)
-def test_without_a_cause_the_progress_is_told(status, replicas, words):
+def test_without_a_cause_the_progress_is_reported(status, replicas, words):
     found = cause(workload={**SERVER, "spec": {"replicas": replicas}, "status": status})
 
     assert found[:2] == (Reason.WAITING_FOR_ROLLOUT, f"Deployment photos-server: {words}")

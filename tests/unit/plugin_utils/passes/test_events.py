@@ -46,7 +46,7 @@ def test_a_new_instance_that_gets_ready_is_one_event():
         ),
     ],
 )
-def test_a_state_that_goes_on_is_silent_and_reported_alike(spec, objects, pods):
+def test_a_state_that_persists_is_silent_and_reported_alike(spec, objects, pods):
     cr = a_cr(spec)
     first = report_for(cr, objects, pods=pods)
 
@@ -56,7 +56,7 @@ def test_a_state_that_goes_on_is_silent_and_reported_alike(spec, objects, pods):
     assert second["status"] == first["status"]
 
 
-def test_trouble_is_told_by_a_warning_event_once():
+def test_trouble_is_reported_by_a_warning_event_once():
     cr = a_cr()
     live = an_instance_at_work(cr)
     ready = before(cr, report_for(cr, live))

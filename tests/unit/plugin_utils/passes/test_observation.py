@@ -119,7 +119,7 @@ def test_events_tell_why_a_stateful_set_lacks_its_pod(healthy: Cluster) -> None:
         pytest.param([made(2), failed(2)], {"photos-postgres": REFUSED}, id="right-after-its-claim-was-made"),
     ],
 )
-def test_a_refusal_that_is_over_is_not_told(
+def test_a_refusal_that_is_over_is_not_reported(
     healthy: Cluster, events: list[dict[str, Any]], refusals: dict[str, str]
 ) -> None:
     healthy.events = events
@@ -205,7 +205,7 @@ def test_of_a_database_that_runs_nobody_asks_who_else_mounts_its_claim(healthy: 
     assert seen_in(healthy)["database_mounted_by"] == []
 
 
-def test_a_claim_that_is_mounted_is_read_although_another_one_is_named_by_now() -> None:
+def test_a_claim_that_is_mounted_is_read_although_another_one_is_named_now() -> None:
     cr = a_cr({"postgres": {"persistence": {"existingClaim": "old"}}})
     cluster = Cluster(a_cr(), an_instance_at_work(cr, [a_claim("old")]))
 

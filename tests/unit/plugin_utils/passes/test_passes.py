@@ -154,7 +154,7 @@ IGNORED = [
 
 
 @pytest.mark.parametrize(("spec", "component", "path"), IGNORED)
-def test_a_setting_that_has_no_effect_is_told(spec, component, path):
+def test_a_setting_that_has_no_effect_is_reported(spec, component, path):
     result = plan_for(a_cr(spec), [a_secret("a", b="x")])
 
     [notice] = [notice for notice in result.notices if notice.effect == "warns"]
@@ -166,7 +166,7 @@ def test_a_setting_that_has_no_effect_is_told(spec, component, path):
 @pytest.mark.parametrize(
     ("there", "told"), [([], ["SecretNotFound"]), ([a_secret("registry")], [])], ids=["missing", "there"]
 )
-def test_a_missing_pull_secret_is_told_and_holds_nothing_back(there, told):
+def test_a_missing_pull_secret_is_reported_and_holds_nothing_back(there, told):
     result = plan_for(a_cr({"imagePullSecrets": [{"name": "registry"}]}), there)
 
     assert [reason for _, reason in notices(result, "warns")] == told

@@ -71,7 +71,7 @@ def test_without_a_custom_resource_the_rest_is_removed_all_the_same():
     assert ("Deployment", "photos-server") in removed(result)
 
 
-def test_data_without_our_labels_is_told_as_kept_too():
+def test_data_without_our_labels_is_reported_as_kept_too():
     seen = seen_with(a_cr(), [a_claim("photos-library")])
     seen["objects"] = []
 

@@ -81,7 +81,7 @@ def a_part(spec, done, live=()):
     return report(plan.as_dict(), outcome, seen_with(cr, live))
 
 
-def test_of_a_part_no_status_is_told():
+def test_of_a_part_no_status_is_reported():
     told = a_part({}, ["server"], an_instance_at_work(a_cr()))
 
     assert (told["status"], told["events"], told["observed"], told["failures"]) == (None, [], None, [])

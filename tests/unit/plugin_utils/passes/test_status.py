@@ -291,7 +291,7 @@ def test_an_incomplete_external_service_is_named_where_it_hurts():
     assert "spec.postgres.host: an external database needs a host" in condition(result, "Ready")["message"]
 
 
-def test_what_no_component_has_to_tell_is_still_told():
+def test_what_no_component_has_to_report_is_still_reported():
     spec = {
         "server": {"enabled": False},
         "immich": {"configuration": {"oauth": {"clientSecretRef": {"name": "absent", "key": "s"}}}},

@@ -282,7 +282,7 @@ def is_told_by(path, start):
     return re.match(rf"{pattern}(?=$|[.\[])", path) is not None
 
 
-def test_the_page_about_the_move_tells_all_that_changes_in_the_pods_and_nothing_else():
+def test_the_page_about_the_move_lists_everything_that_changes_in_the_pods_and_nothing_else():
     changed = {change for size in ("minimal", "full") for change in changes(size)}
     rows = list(documented())
 

@@ -25,7 +25,7 @@ EXTERNAL = {
 REFUSED = "Deployment photos-server: the API server says no"
 
 
-def test_a_refused_write_is_told_by_its_component_and_fails_the_pass():
+def test_a_refused_write_is_reported_by_its_component_and_fails_the_pass():
     result = report_for(a_cr(), an_instance_at_work(a_cr()), errors={("Deployment", "photos-server"): REFUSED})
 
     server = condition(result, "ServerReady")
@@ -96,7 +96,7 @@ def test_the_report_looks_at_what_the_pass_has_just_written():
     assert reported["changed"] == ["changed Deployment photos-server"]
 
 
-def test_changes_are_told_in_words():
+def test_changes_are_reported_in_words():
     cr = a_cr({"machineLearning": {"enabled": False}}, finalizers=["media.rm3l.org/finalizer"])
     live = without(an_instance_at_work(a_cr()), "Service", "photos-server")
     plan = plan_for(cr, live)

@@ -72,7 +72,7 @@ def test_a_valid_cron_expression_has_no_fault(text: str) -> None:
         ("@never", "it holds letters that are neither a month (jan to dec) nor a weekday (sun to sat)"),
     ],
 )
-def test_a_wrong_cron_expression_is_told_what_is_wrong(text: str, fault: str) -> None:
+def test_a_wrong_cron_expression_is_explained(text: str, fault: str) -> None:
     assert cron_fault(text) == fault
 
 

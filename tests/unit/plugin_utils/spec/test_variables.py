@@ -214,7 +214,7 @@ def test_without_envfrom_nothing_is_said_twice():
     assert "IMMICH_MEDIA_LOCATION" not in environment(found(plan_for(a_cr()), "Deployment", "photos-server"))
 
 
-def test_keys_without_effect_are_told_with_the_field_that_has_one():
+def test_keys_without_effect_are_reported_with_the_field_that_has_one():
     secret = a_secret("immich-secret", DB_HOSTNAME="pg-rw", IMMICH_CONFIG_FILE="/x", TZ="UTC", REDIS_PORT="6379")
     cr = a_cr({"server": {"envFrom": [{"secretRef": {"name": "immich-secret"}}]}})
 

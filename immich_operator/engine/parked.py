@@ -7,8 +7,8 @@ ansible-playbook calls before it looks at the tasks, and before its strategy sta
 returns, and ansible-playbook continues as if nothing had happened. Without a play, no task is ever reached: see
 `_only_in_a_play`.
 
-What a fork must not share with its siblings is made anew in it. For that a few names of ansible-core are replaced, in the
-parked process alone, and only with releases on which the engine's tests have run: see `ansible_internals`.
+What a fork must not share with its siblings is recreated in it. For this a few names of ansible-core are replaced, only
+in the parked process and only with releases on which the engine's tests have run: see `ansible_internals`.
 """
 
 from __future__ import annotations

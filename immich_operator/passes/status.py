@@ -88,7 +88,7 @@ class StatusWriter:
         ref = ObjectRef.of(cr)
         live = self._objects.find(ref)
         if live is None or metadata_of(live).get("uid") != metadata_of(cr).get("uid"):
-            return False  # gone, or made anew under the same name: its own pass is to come
+            return False  # gone, or recreated under the same name: it will get its own pass
         change = conditions.patch(live, decide(mapping(live.get("status"))), unready=unready)
         if change is None:
             return False

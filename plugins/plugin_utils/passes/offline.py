@@ -14,7 +14,7 @@ from .planning import Plan, plan
 
 
 def offline_plan(cr: Mapping[str, Any], *, images: Mapping[str, str], password: str, route: bool = False) -> Plan:
-    """The plan of an Immich for an empty namespace in which all that it refers to is there.
+    """The plan of an Immich for an empty namespace in which everything exists that it refers to.
 
     `cr` has its defaults. A value that only a Secret knows is written as `<key KEY of Secret NAME>`. `route` says
     that the cluster has OpenShift's Route API.

@@ -5,11 +5,11 @@ An empty database next to a full library looks like a new instance, and its nigh
 a database has been up, these annotations are put on the two claims:
 
 - on both, the same mark (`names.DATABASE_ANNOTATION`),
-- on the library's, a note which claim the database is on, NAME/UID (`names.DATABASE_CLAIM_ANNOTATION`), and the pod that
-  set it up on an empty volume, if that was seen (`names.DATABASE_POD_ANNOTATION`).
+- on the library's, a note of the claim that the database is on, NAME/UID (`names.DATABASE_CLAIM_ANNOTATION`), and the
+  pod that set it up on an empty volume, if that was seen (`names.DATABASE_POD_ANNOTATION`).
 
-Each pass compares them with the claim that the database is to run on. A database pod says what it finds on its volume
-before PostgreSQL starts, so that a volume that was emptied behind its claim is noticed too.
+Each pass compares them with the claim that the database is going to run on. A database pod says what it finds on its
+volume before PostgreSQL starts, so that a volume that was emptied behind its claim is noticed too.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def plan(instance: Instance, cluster: Cluster, shared: Container[str]) -> Part:
         return part  # somebody named another claim, and the server has been using both: too late to keep them apart
     part.blocks(Reason.DATABASE_LOST, _how_to_go_on(instance, photos, database, verdict), component=HOLDS_BACK)
     if verdict is Verdict.EMPTIED:
-        # First of all, because nothing tells it any more once the pod that saw it has ended.
+        # First, because nothing shows it any more once the pod that saw it has ended.
         _annotate(part, database.claim, {names.DATABASE_ANNOTATION: None})
         _annotate(part, photos.claim, {names.DATABASE_CLAIM_ANNOTATION: database.note_when_emptied})
     if verdict is Verdict.EMPTIED or work_together:
@@ -68,7 +68,7 @@ class Verdict(Enum):
     LOST = auto()
     """It holds another database, or there is no claim, or nobody knows what is on it."""
     EMPTIED = auto()
-    """It is the right claim, but the pod that there is now found its volume empty."""
+    """It is the right claim, but its current pod found its volume empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ class _Library:
 
     @property
     def set_up_by(self) -> str | None:
-        """The uid of the pod that set up its database, which found an empty volume and was right to go on."""
+        """The uid of the pod that set up its database, which found an empty volume and was right to continue."""
         return _annotation(self.claim, names.DATABASE_POD_ANNOTATION)
 
 
@@ -138,7 +138,7 @@ class _Database:
 
     @property
     def note(self) -> str:
-        """What the library's claim says of this one after the two have been up together."""
+        """What the library's claim says about this one after the two have been up together."""
         return f"{self.name}/{dig(self.claim, 'metadata', 'uid', default='')}"
 
     @property
@@ -165,11 +165,13 @@ def _compare(photos: _Library, database: _Database) -> Verdict:
     if is_noted:
         return Verdict.FITS
     is_chosen = not database.is_default_name and database.name != photos.noted_name
-    return Verdict.FITS if is_chosen else Verdict.LOST  # whoever names another claim than before knows what is on it
+    return (
+        Verdict.FITS if is_chosen else Verdict.LOST
+    )  # who names another claim knows what is on it
 
 
 def _end(part: Part, instance: Instance, database: _Database) -> None:
-    """Scale the database to 0: Kubernetes itself makes a lost claim anew, and the server would start from nothing on it."""
+    """Scale the database to 0: Kubernetes itself recreates a lost claim, and the server would start from scratch on it."""
     live = database.stateful_set
     if live and instance.may_remove(live) and not volumes.is_being_deleted(database.claim):
         part.merge(live, {"spec": {"replicas": 0, **postgres.KEEP_CLAIMS}}, stage=1)
@@ -184,8 +186,8 @@ def _mark(part: Part, photos: _Library, database: _Database) -> None:
     on_library = {**on_database, names.DATABASE_CLAIM_ANNOTATION: database.note}
     if database.empty_pod:
         on_library[names.DATABASE_POD_ANNOTATION] = database.empty_pod
-    # First on the library: its note is enough to know the database's claim by, and a mark on that claim says that its
-    # volume is not to be empty.
+    # First on the library: its note is enough to recognise the database's claim, and a mark on that claim says that its
+    # volume must not be empty.
     _annotate(part, photos.claim, on_library)
     _annotate(part, database.claim, on_database, stage=1)
 

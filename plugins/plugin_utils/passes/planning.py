@@ -41,14 +41,14 @@ class Plan:
     def as_dict(self) -> dict[str, Any]:
         """{"cr", "state", "steps": [...], "notices": [{"component", "effect", "reason", "message", "retry"}, ...]}
 
-        Steps are what `applying.apply_steps` takes. Their `section` (sections.Section) is what a play chooses them by, and
-        `needs` are sections that have to be applied before in the same play.
+        Steps are what `applying.apply_steps` takes. A play selects them by their `section` (sections.Section), and
+        `needs` are sections that have to be applied earlier in the same play.
         """
         result: dict[str, Any] = plain(self._content())
         return result
 
     def as_text(self) -> str:
-        """{"plan": the same} as a text (`values.text`), to which `apply` adds what became of it."""
+        """{"plan": the same} as a text (`values.text`), to which `apply` adds the outcome."""
         return text({"plan": self._content()})
 
     def _content(self) -> dict[str, Any]:
@@ -66,7 +66,7 @@ def plan(cr: Mapping[str, Any], *, seen: Mapping[str, Any], images: Mapping[str,
     """The steps that bring the cluster in line with the custom resource; none if the state is not known.
 
     `cr` has its defaults; the live one in `seen` takes precedence, because a pass acts on the current state. `images` is
-    {component: image}. `new_password` is for a database that neither has a password nor data.
+    {component: image}. `new_password` is for a database that has neither a password nor data.
     """
     live_cr = seen.get("cr")
     if seen.get("problem"):

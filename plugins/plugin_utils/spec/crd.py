@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The CustomResourceDefinitions beside this collection, applied to custom resources without an API server."""
+"""The CustomResourceDefinitions shipped with this collection, applied to custom resources without an API server."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def definition(kind: str = KIND) -> dict[str, Any]:
 
 
 def documents(text: str) -> list[Any]:
-    """The documents in a YAML text, None for an empty one; yaml.YAMLError where it is none."""
+    """The documents in a YAML text, None for an empty one; yaml.YAMLError if it is not YAML."""
     return list(yaml.load_all(text, Loader=_KubernetesLoader))
 
 
@@ -59,8 +59,8 @@ def open_api_schema(kind: str = KIND) -> dict[str, Any]:
 def complete(cr: Mapping[str, Any], kind: str = "") -> tuple[dict[str, Any], list[Problem]]:
     """(the custom resource with all defaults, what keeps it from working): what the API server would store or refuse.
 
-    Metadata and status are taken as they are, apart from the name. `kind` is the only one that is wanted, "" for that of
-    the resource; one that is none of ours is judged as an Immich.
+    Metadata and status are taken as they are, apart from the name. `kind` is the only one accepted, "" for that of the
+    resource; an unknown one is checked as an Immich.
     """
     own = cr.get("kind")
     row = KINDS[kind or (own if isinstance(own, str) and own in KINDS else KIND)]

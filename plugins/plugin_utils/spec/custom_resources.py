@@ -21,7 +21,7 @@ OF_THE_SERVER = frozenset(
         "resourceVersion", "selfLink", "uid",
     }
 )  # fmt: skip
-"""Metadata of a resource as it was once stored somewhere, which a saved copy still has. It is none of this cluster's."""
+"""Metadata of a resource as it was once stored somewhere, which a saved copy still has. It means nothing here."""
 
 
 class Unusable(ValueError):  # noqa: N818 # reads as what is the case
@@ -36,7 +36,7 @@ class Unusable(ValueError):  # noqa: N818 # reads as what is the case
 
 
 class Described(NamedTuple):
-    """What the variables of a play say of an instance: exactly one of file, resource and name."""
+    """What the variables of a play say about an instance: exactly one of file, resource and name."""
 
     file: str | None = None
     text: str | None = None
@@ -49,7 +49,7 @@ class Described(NamedTuple):
 
 
 def from_text(text: str, kinds: Collection[str] = tuple(crd.KINDS)) -> dict[str, Any]:
-    """The only document of a YAML text; Unusable where it is not the only one, no YAML, or of none of `kinds`."""
+    """The only document of a YAML text; Unusable if it is not the only one, not YAML, or of none of `kinds`."""
     wanted = "one " + " or ".join(f"{kind} ({crd.KINDS[kind].api_version})" for kind in kinds)
     try:
         documents = [document for document in crd.documents(text) if document is not None]
@@ -74,7 +74,7 @@ def from_text(text: str, kinds: Collection[str] = tuple(crd.KINDS)) -> dict[str,
 
 
 def from_variables(described: Described) -> dict[str, Any]:
-    """The Immich with a name and a namespace, otherwise as it was given; Unusable when it cannot be told which one."""
+    """The Immich with a name and a namespace, otherwise as it was given; Unusable if it is not clear which one."""
     given = [name for name in ("file", "cr", "name") if getattr(described, name)]
     if not given:
         raise Unusable("say which instance: set immich_name, immich_file or immich_cr")
@@ -114,9 +114,9 @@ def with_namespace(cr: dict[str, Any], namespace: str | None) -> dict[str, Any]:
 
 
 def completed(cr: Mapping[str, Any], kind: str = "") -> dict[str, Any]:
-    """The resource with the defaults of its schema; Unusable with all that keeps it from working.
+    """The resource with the defaults of its schema; Unusable with everything that keeps it from working.
 
-    `kind` is the only one that is wanted, "" for any of ours.
+    `kind` is the only one accepted, "" for any of ours.
     """
     full, problems = crd.complete(cr, kind)
     if problems:

@@ -47,7 +47,7 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     settings.add_arguments(run)
     run.set_defaults(handler=_run)
     render = commands.add_parser("render", help="print the manifests of custom resource files, without a cluster")
-    # the module brings the collection along, which `run` and `version` do not need
+    # the module imports the collection, which `run` and `version` do not need
     if argv[:1] in (["render"], ["completion"]):
         from immich_operator.commands import render as command  # noqa: PLC0415 - see above
 
@@ -68,7 +68,7 @@ def _run(args: argparse.Namespace) -> int:
     from immich_operator.process import runtime  # noqa: PLC0415
 
     chosen = settings.resolve(args, os.environ)
-    # a second series per counter is what nobody asked for
+    # nobody needs a second series per counter
     prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
     log = logs.set_up(chosen.log_level, chosen.log_format)
     for flag in settings.without_effect(args):
@@ -79,29 +79,29 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _with_packaged(chosen: settings.Settings, log: logging.Logger) -> settings.Settings:
-    """The settings with watches.yaml of the package, whose images go into the environment of all plays."""
+    """The settings with the package's watches.yaml, whose images go into the environment of all plays."""
     packaged = collection.packaged()
     if packaged is None:
         return chosen
     os.environ.update({name: image for name, image in packaged.images.items() if not os.environ.get(name)})
-    log.info("watches.yaml and images are those of the package", extra={"crds": packaged.crds})
+    log.info("using the package's own watches.yaml and images", extra={"crds": packaged.crds})
     return dataclasses.replace(chosen, watches_file=packaged.watches_file)
 
 
 def _printing(handler: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:
-    """For a command whose result is what it prints: all of it is written, or the exit status is 1."""
+    """For a command whose result is its output: all of it is written, or the exit status is 1."""
 
     def run(args: argparse.Namespace) -> int:
         try:
             status = handler(args)
             sys.stdout.flush()
         except BrokenPipeError:
-            why = ""  # whoever reads, `head` for instance, has seen enough
+            why = ""  # the reader, `head` for instance, has closed the pipe
         except OSError as exc:
             why = f"immich-operator: the output cannot be written: {exc.strerror}\n"
         else:
             return status
-        # what is still held back would fail once more when Python ends, with a traceback
+        # what is still buffered would fail again when Python exits, with a traceback
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
         os.close(nowhere)

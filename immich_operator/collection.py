@@ -33,7 +33,7 @@ def rendering() -> Any:
 
 
 class Packaged(NamedTuple):
-    """What the collection brings for an operator to which nothing else is said."""
+    """What the collection provides for an operator that is not configured otherwise."""
 
     watches_file: Path
     crds: Path
@@ -42,7 +42,7 @@ class Packaged(NamedTuple):
 
 
 def packaged() -> Packaged | None:
-    """None where the collection is not installed beside this package."""
+    """None if the collection is not installed beside this package."""
     try:
         images = importlib.import_module(f"{PLUGIN_UTILS}.components.images")
     except ImportError:

@@ -24,22 +24,22 @@ The wheel installs `immich-operator`. In a clone of the repository `python -m im
 |---|---|
 {commands}
 
-The exit status is 0 when all went well, 1 when something failed, and 2 for a wrong command line or a wrong environment
-variable. `render` also ends with 2 when it cannot read a file. It is 1, too, where not all of the output can be written.
+The exit status is 0 on success, 1 if something failed, and 2 for an invalid command line or environment variable.
+`render` also exits with 2 if it cannot read a file. It is also 1 if the output cannot be written completely.
 """
 
 AFTER = {
-    "run": "All flags, their environment variables and defaults are in [Settings of the operator](settings.md). It needs no "
-    "file: without `--watches-file` and a `watches.yaml` in the current folder it takes the one of the package, and images "
-    "of the package where no `RELATED_IMAGE_*` variable says another. The kind Immich has to be installed, from the folder "
-    "that the first line of its log names: `kubectl apply --server-side --kustomize FOLDER`.\n\n"
+    "run": "All flags, their environment variables and defaults are in [Settings of the operator](settings.md). It "
+    "needs no file: without `--watches-file` and a `watches.yaml` in the current folder it uses the one in the "
+    "package, and the package's images where no `RELATED_IMAGE_*` variable names another. The kind Immich has to be "
+    "installed, from the folder that the first log line names: `kubectl apply --server-side --kustomize FOLDER`.\n\n"
     "The log begins with the cluster that it works on: address, context and namespaces. While the API server can't be "
-    "reached, a line at growing intervals says so, from 2 seconds to 5 minutes. Ended by SIGTERM or SIGINT, it lets running "
-    "passes finish and gives its Lease back.",
-    "render": "Nothing is contacted and nothing is changed. Problems of a custom resource go to standard error, each "
-    "with the field and what to do, and so does a note for each object of another kind, which is passed over.",
+    "reached, a line says so at growing intervals, from 2 seconds to 5 minutes. On SIGTERM or SIGINT it lets running "
+    "passes finish and releases its Lease.",
+    "render": "Nothing is contacted and nothing is changed. Problems in a custom resource go to standard error, each "
+    "with the field and what to do, and so does a note for each object of another kind, which is skipped.",
     "version": "Prints the version of the operator and of what it runs on, as `immich-operator --version` does.",
-    "completion": "Where no command or flag fits, names of files are completed.",
+    "completion": "If no command or flag matches, file names are completed.",
 }
 
 

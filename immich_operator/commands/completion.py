@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`immich-operator completion SHELL`: a script by which a shell completes commands and flags, made from the parser."""
+"""`immich-operator completion SHELL`: a script with which a shell completes commands and flags, made from the parser."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 
 SHELLS = ("bash", "zsh")
 
-# Anything that is no command or flag is left to the shell, which completes names of files.
+# Anything that is not a command or flag is left to the shell, which completes file names.
 SCRIPT = """\
 _immich_operator() {{
   local words
@@ -43,7 +43,7 @@ def run(args: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
 
 
 def _words(parser: argparse.ArgumentParser) -> list[str]:
-    """The flags that help shows, and what may stand in the place of an argument."""
+    """The flags that help shows, and the possible values of an argument."""
     shown = [action for action in parser._actions if action.help != argparse.SUPPRESS]
     flags = [flag for action in shown for flag in action.option_strings if flag.startswith("--")]
     return flags + [str(choice) for action in shown if not action.option_strings for choice in action.choices or ()]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`immich-operator render FILE...`: the manifests that custom resources become, with no cluster at all."""
+"""`immich-operator render FILE...`: the manifests that custom resources become, without a cluster."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the manifests; 1 when a custom resource is not valid or a component held back, 2 when a file can't be read."""
+    """Print the manifests; 1 if a custom resource is invalid or a component is held back, 2 if a file can't be read."""
     cast(TextIOWrapper, sys.stdout).reconfigure(encoding="utf-8")  # whatever the locale is
     try:
         documents = [document for file in args.files for document in _documents(file)]
@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 class _UnreadableError(Exception):
-    """A file that holds no YAML, or can't be read; the text names it."""
+    """A file that is not YAML, or can't be read; the text names it."""
 
 
 def _documents(file: str) -> Iterator[tuple[str, Any]]:
@@ -91,9 +91,9 @@ def _title(file: str) -> str:
 
 
 def _is_for_us(document: Any) -> bool:
-    """False for an object of another kind, which files for `kubectl apply` often hold beside an Immich."""
+    """False for an object of another kind, which files for `kubectl apply` often contain besides an Immich."""
     if not isinstance(document, dict) or not isinstance(document.get("metadata"), dict) or not document.get("kind"):
-        return True  # then it is told what is wrong with it
+        return True  # then the problem is reported
     group = str(document.get("apiVersion", "")).partition("/")[0]
     return group == GROUP or document["kind"] == KIND
 
@@ -125,7 +125,7 @@ def _render(file: str, document: Any, args: argparse.Namespace, out: TextIO) -> 
     for notice in plan.notices:
         print(f"{file}: {cr['kind']} {name}: {notice.effect} {notice.component}: {notice.message}", file=sys.stderr)
     if any(notice.effect == "blocks" for notice in plan.notices):
-        return False  # half an instance is worse than none: what is missing would be pruned by those who apply it
+        return False  # half an instance is worse than none: GitOps tools would prune what is missing
     made = {step["object"]["metadata"]["name"] for step in plan.steps if step["verb"] == "create"}
     for manifest in plan.as_dict()["steps"]:
         content = manifest["object"]

@@ -111,8 +111,8 @@ class Settings:
         env="OPERATOR_WATCHES_FILE",
         parse=Path,
         describe_default="./watches.yaml, else that of the package",
-        help="Which kinds to watch, and what to run for each. With the package's own, gaps among the RELATED_IMAGE_* "
-        "variables are filled with the images that a deployed operator comes with.",
+        help="Which kinds to watch, and what to run for each. With the package's own, missing RELATED_IMAGE_* variables "
+        "are filled with the images of a deployed operator.",
     )
     watch_namespaces: tuple[str, ...] = setting(
         "",
@@ -359,7 +359,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def is_given(arguments: argparse.Namespace, environ: Mapping[str, str], name: str) -> bool:
-    """Whether a flag or variable says it, so that no default is meant."""
+    """Whether a flag or variable sets it, so that the default does not apply."""
     [item] = [item for item in dataclasses.fields(Settings) if item.name == name]
     return hasattr(arguments, name) or bool(environ.get(item.metadata["env"]))
 

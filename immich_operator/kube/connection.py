@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the API server is, and how the play is told the same."""
+"""Where the API server is, and how plays find the same one."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ class Connection:
 
 
 def connect(kubeconfig: str, context: str, environ: Mapping[str, str]) -> Connection:
-    """Configuration from a kubeconfig, else from the pod's service account, else from ~/.kube/config; no request.
+    """Configuration from a kubeconfig, or the pod's service account, or ~/.kube/config; no request.
 
     Args:
-        kubeconfig: path, or several separated like PATH; "" to look around.
+        kubeconfig: path, or several separated like PATH; "" to search the usual places.
         context: context of the kubeconfig; "" for its current one.
 
     Raises:
@@ -62,7 +62,7 @@ def described(connection: Connection, context: str) -> dict[str, str]:
 
 
 def play_environment(connection: Connection, folder: Path, context: str = "") -> dict[str, str]:
-    """Variables by which Kubernetes tools in a play find the same API server, by the same context of the kubeconfig.
+    """Variables with which Kubernetes tools in a play find the same API server, through the same context.
 
     Inside a cluster a kubeconfig is written to `folder` that points at the service account's files: tools that only
     know KUBECONFIG work, and the token stays where the kubelet renews it.
@@ -74,7 +74,7 @@ def play_environment(connection: Connection, folder: Path, context: str = "") ->
         path = str(folder / "kubeconfig")
         _write_private(Path(path), json.dumps(_service_account_kubeconfig(str(connection.configuration.host))))
     elif context:
-        # kubectl and what is written in Go take the current context of the first file that has one
+        # kubectl and Go programs use the current context of the first file that has one
         first = folder / "context"
         _write_private(first, json.dumps({"apiVersion": "v1", "kind": "Config", "current-context": context}))
         merged = f"{first}{os.pathsep}{path}"

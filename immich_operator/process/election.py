@@ -168,7 +168,7 @@ class Elector:
                 return False  # another candidate was quicker
             except TransportError as exc:
                 error = str(exc)
-                # said once: who stands by tries every few seconds
+                # logged once: a standby tries every few seconds
                 level = logging.DEBUG if error == self._told else logging.WARNING
                 self._told = error
                 self._log.log(level, "the Lease could not be read or written", extra={**self._fields(), "error": error})

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One voice for all watches while the API server can't be reached: a line at growing intervals, not one per watch."""
+"""One log line for all watches while the API server can't be reached, at growing intervals, instead of one per watch."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Outage:
         self._pause_s = FIRST_S
 
     def is_on(self) -> bool:
-        """Whether somebody is without an answer."""
+        """Whether anybody is waiting for an answer."""
         with self._lock:
             return bool(self._without)
 
@@ -43,10 +43,10 @@ class Outage:
             self._next = now + self._pause_s
             self._pause_s = min(LONGEST_S, 2 * self._pause_s)
             fields = {"server": self._server, "error": error, "for_s": round(now - self._since)}
-        self._log.warning("no connection to the API server, trying again", extra=fields)
+        self._log.warning("no connection to the API server, retrying", extra=fields)
 
     def answered(self, who: object) -> None:
-        """The server has answered `who`, with an error perhaps."""
+        """The server has answered `who`, possibly with an error."""
         with self._lock:
             if who not in self._without:
                 return

@@ -2,9 +2,9 @@
 """Keeps a store equal to what the API server holds of one kind in one scope: list once, then watch.
 
 Every way a watch can end has one answer: the server's timeout -> watch on from the last version; 410 -> list again;
-404 on the collection -> the API is gone, empty the store and look for it now and then; anything else -> back off,
-then watch on, or list again when the server goes on refusing. A kind that needs RBAC it does not have is tried on and
-on, and says which rule is missing.
+404 on the collection -> the API is gone, empty the store and look for it periodically; anything else -> back off, then
+watch on, or list again if the server keeps refusing. If RBAC does not allow a kind, it is retried forever, and the
+missing rule is reported.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from immich_operator.kube.client import ApiObjects, ObjectRef, WatchStream
 from immich_operator.kube.resources import Kind, Manifest, metadata_of, ref_of
 from immich_operator.watching.outage import Outage
 
-SHORT_WATCH_S: Final = 1.0  # a watch that ends sooner without any event is a fault, not a timeout
-RELIST_AFTER: Final = 3  # refusals in a row after which the version itself is suspected (etcd restored from a backup)
-FAILING_S: Final = 120.0  # how long failures are borne before they count as a problem
+SHORT_WATCH_S: Final = 1.0  # a watch that ends sooner without any event is an error, not a timeout
+RELIST_AFTER: Final = 3  # consecutive refusals after which the version itself is suspect (etcd restored from a backup)
+FAILING_S: Final = 120.0  # how long failures are tolerated before they count as a problem
 
 
 class Sink(Protocol):
@@ -74,14 +74,14 @@ class Hooks:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tools:
-    """What reflectors work with."""
+    """What reflectors need."""
 
     objects: ApiObjects
     stop: threading.Event
     log: logging.Logger
     outage: Outage
     whose_role: str = "the operator's"
-    """Who has to be given a permission that is missing, as messages say it."""
+    """Who has to get a missing permission, as messages put it."""
     timing: Timing = field(default_factory=Timing)
     random_: random.Random = field(default_factory=random.Random)
     clock: Callable[[], float] = time.monotonic
@@ -117,9 +117,9 @@ class Reflector:
         self._stream: WatchStream | None = None
 
     def problem(self) -> str | None:
-        """Why the store cannot be relied on, None when it can (an optional kind that is not served included).
+        """Why the store cannot be relied on, None if it can (including an optional kind that is not served).
 
-        Failures that do not last are none.
+        Short failures do not count.
         """
         fine = self._synced.is_set() and not self._failing(FAILING_S)
         return None if fine else f"{self.scope}: {self._problem}"
@@ -149,7 +149,7 @@ class Reflector:
             except Gone:
                 self._log.info("watch is too far behind, listing again", extra={"kind": str(self.scope)})
                 self._version = ""
-                # every watcher of the cluster may be told 410 at once; they need not list in the same instant
+                # every watcher in the cluster may get a 410 at once; they need not all list in the same instant
                 self._stop.wait(self._timing.backoff_first_s * self._random.random())
             except NotFound as exc:
                 self._objects.discovery.forget(*self.scope.kind)
@@ -173,9 +173,9 @@ class Reflector:
             self._log.warning("skipped entries without a name", extra={"kind": str(scope), "count": unusable})
         self._sink.replace(objects)
         if scope.optional and not self._served:
-            # Before anybody hears that the first attempt was made: from then on passes may begin.
+            # Before the first attempt is announced: from then on passes may begin.
             self._hooks.on_api(scope, True)
-        if not self._refusals:  # else it is the watch that has to work again
+        if not self._refusals:  # otherwise it is the watch that has to work again
             self._recovered()
         self._synced.set()
         self._mark_attempted()
@@ -227,7 +227,7 @@ class Reflector:
         self._outage.answered(scope)
         if self._served is not False:
             if self._served:
-                self._log.info("API is not served any more", extra={"kind": str(scope)})
+                self._log.info("API is no longer served", extra={"kind": str(scope)})
                 self._sink.replace([])
                 self._hooks.on_api(scope, False)
             elif not scope.optional:
@@ -250,7 +250,7 @@ class Reflector:
             self._hooks.on_attempt()
 
     def _failing(self, for_s: float = 0.0) -> bool:
-        """Whether nothing has worked for so long. A watch that is open and silent works."""
+        """Whether nothing has worked for that long. A watch that is open and silent works."""
         since, opened, now = self._failing_since, self._opened, self._clock()
         is_open = opened is not None and now - opened >= SHORT_WATCH_S
         return since is not None and not is_open and now - since >= for_s
@@ -262,7 +262,7 @@ class Reflector:
         self._failures, self._refusals, self._failing_since, self._logged = 0, 0, None, ""
 
     def _back_off(self, exc: TransportError) -> None:
-        """Report and wait; the delay doubles with each failure in a row and ends early at a stop."""
+        """Report and wait; the delay doubles with each consecutive failure and ends early on a stop."""
         if self._stop.is_set():
             return
         self._failures += 1
@@ -276,14 +276,14 @@ class Reflector:
         self._problem = missing_rule(self.scope, self._plural, self._whose_role) if forbidden else str(exc)
         level = logging.ERROR if forbidden else logging.WARNING
         if isinstance(exc, Unreachable):
-            self._outage.failed(self.scope, self._problem)  # which says it for all watches
+            self._outage.failed(self.scope, self._problem)  # which reports it for all watches
             level = logging.DEBUG
         else:
             self._outage.answered(self.scope)
             if self._problem == self._logged:
-                level = logging.DEBUG  # said once, not every 30 seconds: the same problem again is detail
+                level = logging.DEBUG  # logged once, not every 30 seconds: a repeated problem is only debug output
             self._logged = self._problem
-        sentence = "operator lacks a permission" if forbidden else "watch interrupted, trying again"
+        sentence = "operator lacks a permission" if forbidden else "watch interrupted, retrying"
         fields = {"kind": str(self.scope), "error": self._problem, "retry_in_s": round(delay_s, 1)}
         self._log.log(level, sentence, extra=fields)
         self._mark_attempted()

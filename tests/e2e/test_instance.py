@@ -39,7 +39,7 @@ def test_every_component_works_with_a_read_only_root(photos: Photos) -> None:
     assert photos.download(photos.upload(photo)) == photo
 
 
-def test_a_killed_pod_comes_back_and_the_status_tells(photos: Photos) -> None:
+def test_a_killed_pod_comes_back_and_the_status_shows_it(photos: Photos) -> None:
     photo = secrets.token_bytes(50_000)
     photos.ready()
     asset = photos.upload(photo)
@@ -57,7 +57,7 @@ def test_a_killed_pod_comes_back_and_the_status_tells(photos: Photos) -> None:
     assert photos.download(asset) == photo
 
 
-def test_while_the_database_hangs_the_status_says_so_and_all_goes_on_afterwards(photos: Photos) -> None:
+def test_while_the_database_hangs_the_status_says_so_and_everything_continues_afterwards(photos: Photos) -> None:
     photo = secrets.token_bytes(50_000)
     photos.ready()
     asset = photos.upload(photo)
@@ -75,7 +75,7 @@ def test_while_the_database_hangs_the_status_says_so_and_all_goes_on_afterwards(
     assert photos.download(asset) == photo
 
 
-def test_a_wrong_image_is_named_and_the_right_one_mends_it(photos: Photos) -> None:
+def test_a_wrong_image_is_named_and_the_right_one_fixes_it(photos: Photos) -> None:
     photo = secrets.token_bytes(50_000)
     photos.ready()
     asset = photos.upload(photo)
@@ -203,7 +203,7 @@ def test_photos_can_be_uploaded_while_passes_run(photos: Photos) -> None:
     assert photos.pod_uids() == before
 
 
-def test_a_database_volume_that_was_emptied_is_told_and_not_used_until_its_content_is_back(photos: Photos) -> None:
+def test_a_database_volume_that_was_emptied_is_reported_and_not_used_until_its_content_is_back(photos: Photos) -> None:
     photo = secrets.token_bytes(50_000)
     photos.ready()
     asset = photos.upload(photo)

@@ -69,7 +69,7 @@ def secret_variable(name: str, secret: str, key: str) -> dict[str, Any]:
 
 TMP = "/tmp"  # noqa: S108 - a mount in the container
 SCRATCH = {"emptyDir": {"sizeLimit": "1Gi"}}
-"""What a container may write beside its data. Kubelet ends the pod that writes more."""
+"""What a container may write besides its data. Kubelet evicts a pod that writes more."""
 
 
 def container(name: str, image: str, settings: Workload, **fields: Any) -> dict[str, Any]:
@@ -155,7 +155,7 @@ def pod_template(
 
 
 def _add_scratch(pod: dict[str, Any], folders: Iterable[str]) -> None:
-    """Give the main container an empty folder of its own wherever it wants to write and nothing is mounted."""
+    """Give the main container an empty folder wherever it needs to write and nothing is mounted."""
     main, *others = pod["containers"]
     mounts, volumes = list(main["volumeMounts"]), list(pod.get("volumes") or ())
     mounted = {mount["mountPath"] for mount in mounts}

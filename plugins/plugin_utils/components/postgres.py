@@ -51,7 +51,7 @@ POSTGRES_PASSWORD only when it creates a database. The password is in no argumen
 SOCKETS = "/var/run/postgresql"
 SETTINGS = "/etc/postgresql"
 _OF_IMMICH = re.compile(r"(^|/)immich-app/postgres([:@]|$)")
-"""Immich's image writes its settings to a folder that it keeps empty. Other images may come with theirs in it
+"""Immich's image writes its settings to a folder that is empty in the image. Other images may ship theirs in it
 (https://github.com/immich-app/base-images/pull/220)."""
 
 

@@ -165,9 +165,7 @@ def _compare(photos: _Library, database: _Database) -> Verdict:
     if is_noted:
         return Verdict.FITS
     is_chosen = not database.is_default_name and database.name != photos.noted_name
-    return (
-        Verdict.FITS if is_chosen else Verdict.LOST
-    )  # who names another claim knows what is on it
+    return Verdict.FITS if is_chosen else Verdict.LOST  # who names another claim knows what is on it
 
 
 def _end(part: Part, instance: Instance, database: _Database) -> None:

@@ -155,7 +155,7 @@ def _check_section(path: str, value: Any, known: Mapping[str, Any], release: Rel
         reader, consequence = _refuser(path, release)
         yield Finding(
             path,
-            f"{_shown(value, hidden=True)} stands where {reader} expects a mapping; {consequence}",
+            f"{_shown(value, hidden=True)} is given where {reader} expects a mapping; {consequence}",
             f"Give a mapping with keys such as {', '.join(list(known)[:3])}, or remove the key",
             fatal=True,
             refused_by=reader,
@@ -203,7 +203,7 @@ def _check_value(path: str, value: Any, kind: Kind, release: Release | None) -> 
         for index, item in islice(wrong, _MOST_PER_LIST):
             yield _refusal(f"{path}[{index}]", item, kind.each, release)
     elif isinstance(value, Mapping) and not _has_leaf(value) and not _is_operators(path):
-        what = "an empty mapping says nothing, so Immich keeps its default"
+        what = "an empty mapping has no effect, so Immich keeps its default"
         yield Finding(path, what, f"Remove the key or give {kind.takes}", fatal=False)
     elif value is None and isinstance(kind, Number) and kind.loose:
         # The one null that Immich itself would let pass; nobody who writes it means 0 (lossless video, for one).
@@ -272,11 +272,11 @@ def _check_meaning(settings: Any, release: Release | None) -> Iterator[Finding]:
         secret = dig(settings, *path.split("."))
         if isinstance(secret, str) and secret:
             remedy = (
-                f"Remove it, {ROOT}.{reference} takes its place"
+                f"Remove it, {ROOT}.{reference} replaces it"
                 if referred
                 else f"Put it into a Secret and name that in {ROOT}.{reference} (name and key)"
             )
-            what = "a secret stands in the custom resource in plain text"
+            what = "the custom resource holds a secret in plain text"
             yield Finding(f"{ROOT}.{path}", what, remedy, fatal=False, shows_secret=True)
         if isinstance(referred, Mapping):
             for part in ("name", "key"):
@@ -297,7 +297,7 @@ def _check_meaning(settings: Any, release: Release | None) -> Iterator[Finding]:
     overrides = dig(settings, "oauth", "mobileOverrideEnabled") in (True, "true")
     if overrides and isinstance(redirect, str) and redirect and not is_url(redirect):
         path = f"{ROOT}.oauth.mobileRedirectUri"
-        what = f"this text is not a URL, which mobileOverrideEnabled asks for; {_refuser(path, release)[1]}"
+        what = f"this text is not a URL, which mobileOverrideEnabled requires; {_refuser(path, release)[1]}"
         remedy = "Write the whole URL, or set mobileOverrideEnabled to false"
         yield Finding(path, what, remedy, fatal=True, refused_by=IMMICH)
 
@@ -306,7 +306,7 @@ def _check_meaning(settings: Any, release: Release | None) -> Iterator[Finding]:
 
 
 def _told_about(path: str, release: Release | None) -> list[Release]:
-    """The releases that a message is true of: the one that reads the file, else those that are known to check this key."""
+    """The releases that a message is true of: the one that reads the file, or those that are known to check this key."""
     known = sorted(VERIFIED_RELEASES)
     if release in VERIFIED_RELEASES:
         return [release]
@@ -325,7 +325,7 @@ def _ignored(releases: Sequence[Release]) -> str:
 
 
 def _refuser(path: str, release: Release | None) -> tuple[str, str]:
-    """(who can't use a wrong value, what comes of it)"""
+    """(who can't use a wrong value, the consequence)"""
     if _is_operators(path):
         return OPERATOR, _UNUSABLE
     if release in VERIFIED_RELEASES:

@@ -17,11 +17,11 @@ Release: TypeAlias = tuple[int, int]
 """Major and minor version of Immich."""
 
 VERIFIED_RELEASES: frozenset[Release] = frozenset({(3, 1), (3, 2)})
-"""Releases that are known to check the file like this. Another one may take what these refuse."""
+"""Releases that are known to check the file like this. Another one may accept what these refuse."""
 NEWEST_RELEASE = max(VERIFIED_RELEASES)
 
 SINCE: Mapping[str, Release] = MappingProxyType({"oauth.accountManagementUrl": (3, 2)})
-"""Settings that the first of these does not know -> the first one that does. Before, Immich ignores them."""
+"""Settings that not all of these releases know -> the first one that does. Before that, Immich ignores them."""
 
 
 def listed(options: Iterable[object]) -> str:
@@ -44,7 +44,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flag:
-    """True or false; unless `strict`, the texts "true" and "false" count as well."""
+    """True or false; unless `strict`, the strings "true" and "false" count as well."""
 
     strict: bool = False
 
@@ -57,7 +57,7 @@ class Flag:
 class Number:
     """A number within bounds (both included).
 
-    `loose`: Immich runs JavaScript's `Number()` on the value first, so numeric texts, flags and null count as well.
+    `loose`: Immich runs JavaScript's `Number()` on the value first, so numeric strings, booleans and null count as well.
     """
 
     least: float | None = None
@@ -78,7 +78,7 @@ class Number:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One of a closed set of texts or numbers."""
+    """One of a closed set of strings or numbers."""
 
     options: tuple[str | int, ...]
 
@@ -102,7 +102,7 @@ class Items:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Url:
-    """A URL, or the empty text where `optional`. `web`: only http and https make sense, though Immich takes others."""
+    """A URL, or the empty string if `optional`. `web`: only http and https make sense, though Immich accepts others."""
 
     optional: bool = False
     web: bool = True
@@ -315,7 +315,7 @@ OPERATOR_SETTINGS: Mapping[str, Kind] = MappingProxyType(
         "oauth.clientSecretRef.key": _reference_part,
     }
 )
-"""Keys beside Immich's own that the operator resolves before the file is written; Immich never sees them."""
+"""Keys in addition to Immich's own that the operator resolves before the file is written; Immich never sees them."""
 
 SECRET_REFERENCES: Mapping[str, str] = MappingProxyType(
     {
@@ -323,7 +323,7 @@ SECRET_REFERENCES: Mapping[str, str] = MappingProxyType(
         "oauth.clientSecret": "oauth.clientSecretRef",
     }
 )
-"""Settings that are secrets -> the reference that takes their place."""
+"""Settings that are secrets -> the reference that replaces them."""
 
 ENCODERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {

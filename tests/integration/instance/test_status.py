@@ -58,7 +58,7 @@ def test_failing_pods_are_told_apart_and_explained(instances):
     valkey = instances.wait_condition("ValkeyReady", "CrashLooping")
     postgres = instances.wait_condition("PostgresReady", "WaitingForRollout")
 
-    assert "Deployment photos-server: container server keeps ending with exit code 1 (Error)" in server["message"]
+    assert "Deployment photos-server: container server keeps exiting with code 1 (Error)" in server["message"]
     assert f"kubectl logs -n {instances.namespace} deployment/photos-server -c server --previous" in server["message"]
     assert "image broken:pull-error from spec.machineLearning.image can't be pulled" in machine_learning["message"]
     assert "exit code 137 (OOMKilled: it needs a higher memory limit" in valkey["message"]
@@ -119,7 +119,7 @@ def test_a_pod_that_no_node_takes_and_a_volume_that_nobody_provides_are_reported
     server = instances.wait_condition("ServerReady", "PodUnschedulable")
     machine_learning = instances.wait_condition("MachineLearningReady", "VolumeNotBound")
 
-    assert "Deployment photos-server: no node takes its pod: 0/1 nodes are available" in server["message"]
+    assert "Deployment photos-server: no node accepts its pod: 0/1 nodes are available" in server["message"]
     assert "PersistentVolumeClaim photos-ml-cache is waiting for a volume" in machine_learning["message"]
     assert "it names no StorageClass" in machine_learning["message"]
 
@@ -230,7 +230,7 @@ def test_old_pods_do_not_count_for_a_new_version(instances):
 
     assert status(instances)["observedGeneration"] == generation + 1
     assert {entry["observedGeneration"] for entry in status(instances)["conditions"]} == {generation + 1}
-    assert "1 of 2 pods run the newest version" in instances.wait(
+    assert "1 of 2 pods are up to date" in instances.wait(
         "the first new pod", lambda: (c := instances.condition("ServerReady")["message"]) and "1 of 2" in c and c
     )
     assert instances.get("Deployment", "photos-server")["status"]["availableReplicas"] == 2, "old pods still serve"

@@ -127,7 +127,7 @@ def test_sigterm_before_the_caches_are_filled_ends_at_once(start, cluster, tmp_p
         config = proxy.kubeconfig(tmp_path)
         proxy.interrupt()
         operator = start(env={"KUBECONFIG": str(config)}, passes=False)
-        operator.wait_line("no connection to the API server, trying again")
+        operator.wait_line("no connection to the API server, retrying")
         assert operator.probe("/readyz")[0] == 500
 
         operator.signal()
@@ -231,7 +231,7 @@ def test_an_api_server_that_restarts_is_waited_for_and_nothing_is_missed(start, 
         operator.wait_pass("one", "ConfigMap one-widget created")
 
         proxy.interrupt()
-        operator.wait_line("no connection to the API server, trying again")
+        operator.wait_line("no connection to the API server, retrying")
         widgets.create("two")
         cluster.api.delete("ConfigMap", "one-widget", namespace)
         proxy.resume()
@@ -251,7 +251,7 @@ def test_a_watch_that_is_too_old_leads_to_a_list_that_misses_nothing(start, widg
         operator.wait_pass("two", "ConfigMap two-widget created")
         before = len(operator.passes("two"))
         proxy.interrupt()
-        operator.wait_line("no connection to the API server, trying again")
+        operator.wait_line("no connection to the API server, retrying")
         cluster.api.delete("ConfigMap", "one-widget", namespace)
         widgets.delete("two")
         expired: set[str] = set()

@@ -61,7 +61,7 @@ def test_flags_are_understood_in_all_their_spellings(argv, field, value):
     ("argv", "message"),
     [
         (["--reconcile-period=5"], "--reconcile-period: '5' is not a duration"),
-        (["--engine=turbo"], "--engine: 'turbo' is none of fork, process"),
+        (["--engine=turbo"], "--engine: 'turbo' is not one of fork, process"),
         (["--leader-elect=perhaps"], "--leader-elect: 'perhaps' is neither true nor false"),
         (["--max-concurrent-reconciles=-1"], "--max-concurrent-reconciles: '-1' is not a whole number"),
         (["--metrics-bind-address=8443"], "--metrics-bind-address: '8443' is not an address"),
@@ -115,7 +115,7 @@ def test_a_wrong_setting_is_one_line_and_no_traceback(capsys):
     status = main(["run", "--engine=turbo"])
 
     assert status == 2
-    assert capsys.readouterr().err == "immich-operator: --engine: 'turbo' is none of fork, process\n"
+    assert capsys.readouterr().err == "immich-operator: --engine: 'turbo' is not one of fork, process\n"
 
 
 def test_a_missing_watches_file_is_named(capsys, tmp_path):

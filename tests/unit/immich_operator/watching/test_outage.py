@@ -40,7 +40,7 @@ def test_all_watches_together_are_one_line_with_the_address(heard: Listener) -> 
         heard.outage.failed(kind, "no answer")
 
     assert heard.lines == [
-        ("no connection to the API server, trying again", {"server": SERVER, "error": "no answer", "for_s": 0})
+        ("no connection to the API server, retrying", {"server": SERVER, "error": "no answer", "for_s": 0})
     ]
 
 
@@ -78,4 +78,4 @@ def test_the_next_outage_is_told_at_once(heard: Listener) -> None:
     heard.outage.answered("Immich")
     heard.outage.failed("Immich", "no answer")
 
-    assert [message for message, _ in heard.lines].count("no connection to the API server, trying again") == 2
+    assert [message for message, _ in heard.lines].count("no connection to the API server, retrying") == 2

@@ -654,7 +654,7 @@ def test_an_emptied_volume_is_noticed_when_nothing_is_left_to_be_scaled():
     assert scaled(plan) == []
 
 
-def test_a_database_that_was_made_anew_is_not_taken_for_that_of_a_library_without_a_note():
+def test_a_database_that_was_created_again_is_not_taken_for_that_of_a_library_without_a_note():
     work = without(an_instance_at_work(a_cr()), "PersistentVolumeClaim", DATABASE)
 
     plan = plan_for(a_cr(), [*with_note(work, None), a_claim(DATABASE, **ANOTHER)])

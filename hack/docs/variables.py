@@ -20,19 +20,19 @@ Every variable that the containers of an instance read, and what the operator do
 `spec.server.env`, `spec.server.envFrom`, `spec.machineLearning.env` or `spec.machineLearning.envFrom`. PostgreSQL and
 Valkey have no field for variables.
 
-- **passes on**: the container gets your value; the operator relies on nothing of it.
-- **sets**: the operator sets it. An entry of yours in `env` takes its place. A key that `envFrom` reads does not, and the
+- **passes on**: the container gets your value; the operator does not depend on it.
+- **sets**: the operator sets it. Your own entry in `env` replaces it. A key that `envFrom` reads does not, and the
   condition `Warning` says so.
-- **follows**: what depends on it is made to fit.
+- **follows**: what depends on it is adjusted.
 - **refuses**: mounts, ports, probes and Services are made for one value. The API server refuses another one in `env`.
-  Where it comes from a ConfigMap or a Secret, the component stays as it is and its condition says `SpecInvalid`, with
-  the names of the object and of the key. Values out of Secrets are never shown.
-- **keeps**: not yours to set.
+  If it comes from a ConfigMap or a Secret, the component stays as it is and its condition says `SpecInvalid`, with
+  the names of the object and of the key. Values from Secrets are never shown.
+- **keeps**: you cannot set it.
 - **warns**: nothing in the container reads it, and the condition `Warning` says which field to use. So it does of what belongs
   into `env` of the other component, and of `IMMICH_MACHINE_LEARNING_URL` beside a configuration file, which counts more.
 
-A value that the operator relies on may be set to what it is. Where there is an `envFrom`, the operator sets these
-variables itself, so that nothing that is added to the ConfigMap or Secret later can move them.
+A variable that the operator relies on may be set to the value that it has anyway. If there is an `envFrom`, the
+operator sets these variables itself, so that nothing added to the ConfigMap or Secret later can change them.
 
 `$(NAME)` in a value stands for a variable that comes before it: all of the operator's that you do not set, what `envFrom`
 reads, and yours above it. Your entries keep their order. Of several with the same name the last one counts, and may

@@ -34,7 +34,7 @@ _VARIABLE: Final = re.compile(r"\$(?:\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*))")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finalizer:
-    """What to run when a custom resource is deleted. Without role and playbook the entry's own one runs again."""
+    """What to run when a custom resource is deleted. Without role and playbook the entry's own runs again."""
 
     name: str
     role: Path | None = None
@@ -44,7 +44,7 @@ class Finalizer:
 
 @dataclass(frozen=True, slots=True)
 class Dependent:
-    """A kind of objects that the role makes. `optional`: its API may come and go."""
+    """A kind of object that the role creates. `optional`: its API may come and go."""
 
     kind: Kind
     optional: bool = False
@@ -61,7 +61,7 @@ class Dependents:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A kind of objects in the same namespace that a custom resource relies on.
+    """A kind of object in the same namespace that a custom resource relies on.
 
     It names them at one of `paths`, or their names follow from its own: {name} in `names` stands for that.
     """
@@ -98,11 +98,11 @@ class Watch:
     dependents: Dependents = field(default_factory=Dependents)
     references: tuple[Reference, ...] = ()
     former_finalizer: str | None = None
-    """Left by a predecessor; an object that is being deleted and waits for it gets a pass, in which the role frees it."""
+    """Left by a predecessor; an object that is being deleted and waits for it gets a pass, and the role removes it."""
     announce: bool = False
     """The role gives each object conditions, Ready among them; until it has, the loop says that Ready is unknown."""
     identity_only: bool = False
-    """The role reads the object itself: it is told which one, and not what is in it. See docs/explanation/architecture.md."""
+    """The role reads the object itself: it gets its identity, not its content. See docs/explanation/architecture.md."""
 
 
 def expand(text: str, environ: Mapping[str, str]) -> str:
@@ -140,9 +140,9 @@ def load(path: Path, environ: Mapping[str, str] | None = None) -> tuple[Watch, .
 
 
 def without_effect(watches: Sequence[Watch]) -> list[dict[str, str]]:
-    """{"entry", "key", "remedy"} of each wish for watches that this loop does not start: it watches what is listed only.
+    """{"entry", "key", "remedy"} of each requested watch that this loop does not start: it only watches what is listed.
 
-    The Operator SDK's proxy sees what a play makes and watches its kind; here is no proxy.
+    The Operator SDK's proxy sees what a play creates and watches its kind; there is no proxy here.
     """
     found = []
     for number, watch in enumerate(watches, start=1):
@@ -162,7 +162,7 @@ def without_effect(watches: Sequence[Watch]) -> list[dict[str, str]]:
 
 
 def _watch(entry: Entry, search: RoleSearch) -> Watch | None:
-    """None when the entry is not usable at all; lesser problems are noted and a default is used."""
+    """None if the entry is not usable at all; lesser problems are noted and a default is used."""
     kind = _kind(entry)
     role, playbook = _runnable(entry, search)
     if role is None and playbook is None and not (entry.has("role") or entry.has("playbook")):
@@ -173,7 +173,7 @@ def _watch(entry: Entry, search: RoleSearch) -> Watch | None:
         playbook=playbook,
         vars=entry.mapping("vars"),
         max_runner_artifacts=entry.integer("maxRunnerArtifacts", 0) or DEFAULT_ARTIFACTS,
-        reconcile_period_s=entry.duration("reconcilePeriod") or None,  # 0s equals unset, as in the Operator SDK
+        reconcile_period_s=entry.duration("reconcilePeriod") or None,  # 0s means unset, as in the Operator SDK
         manage_status=entry.boolean("manageStatus", default=True),
         watch_dependent_resources=entry.boolean("watchDependentResources", default=True),
         watch_cluster_scoped_resources=entry.boolean("watchClusterScopedResources", default=False),
@@ -204,7 +204,7 @@ def _kind(entry: Entry) -> Kind:
 
 
 def _runnable(entry: Entry, search: RoleSearch) -> tuple[Path | None, Path | None]:
-    """(role, playbook) as existing paths; a playbook wins over a role."""
+    """(role, playbook) as existing paths; a playbook takes precedence over a role."""
     role, playbook = entry.text("role"), entry.text("playbook")
     if playbook:
         path = search.folder / playbook

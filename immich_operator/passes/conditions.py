@@ -16,15 +16,15 @@ from immich_operator.kube.client import merged_conditions, text_of
 from immich_operator.kube.resources import Manifest, mapping
 
 REFUSED_REASON: Final = "SpecInvalid"
-REFUSED: Final = "no play was run: "  # how the messages of `refused` begin
+REFUSED: Final = "no play was run: "  # prefix of the messages of `refused`
 ANNOUNCED: Final = ("WaitingForRollout", "the first play has not ended yet")  # reason and message
-_VOLATILE: Final = "completion"  # time of the last run: differs in every pass, so it alone is no reason to write
+_VOLATILE: Final = "completion"  # time of the last run: differs in every pass, so it alone is not a reason to write
 
 Condition = dict[str, Any]
 
 
 def running(status: Mapping[str, Any], now: float) -> list[Condition]:
-    """Conditions for a pass that begins. Only the first one is announced: later ones would write in every pass."""
+    """Conditions for a pass that begins. Only the first one is announced: others would cause a write in every pass."""
     conditions = _of(status)
     if _find(conditions, "Running") is not None:
         return conditions
@@ -32,7 +32,7 @@ def running(status: Mapping[str, Any], now: float) -> list[Condition]:
 
 
 def finished(status: Mapping[str, Any], result: PlayResult, now: float) -> list[Condition]:
-    """Conditions after a pass; equal to the present ones if nothing worth a write has changed."""
+    """Conditions after a pass; equal to the current ones if nothing worth a write has changed."""
     conditions = _of(status)
     outcome = {} if result.stats is None else {"ansibleResult": _outcome(result.stats, now)}
     if result.ok():
@@ -47,7 +47,7 @@ def finished(status: Mapping[str, Any], result: PlayResult, now: float) -> list[
 
 
 def failed(status: Mapping[str, Any], message: str, now: float) -> list[Condition]:
-    """Conditions when no play could be started."""
+    """Conditions if no play could be started."""
     return finished(status, PlayResult(status="error", rc=None, failures=(message,)), now)
 
 
@@ -60,7 +60,7 @@ def announced(status: Mapping[str, Any], now: float) -> list[Condition]:
 
 
 def refused(status: Mapping[str, Any], message: str, generation: object, now: float) -> list[Condition]:
-    """Conditions of an object that no play may be given, in the place of the role that keeps the status itself."""
+    """Conditions of an object that must not be given to a play, on behalf of the role that keeps the status itself."""
     conditions = _of(status)
     more = {"observedGeneration": generation} if generation else {}
     for type_, value in (("Ready", "False"), ("Degraded", "True"), ("Reconciling", "False"), ("Stalled", "True")):
@@ -69,15 +69,15 @@ def refused(status: Mapping[str, Any], message: str, generation: object, now: fl
 
 
 def without_refusal(status: Mapping[str, Any]) -> list[Condition]:
-    """Conditions less those of `refused` that the role has not replaced."""
+    """Conditions without those of `refused` that the role has not replaced."""
     return [entry for entry in _of(status) if not str(entry.get("message")).startswith(REFUSED)]
 
 
 def patch(cr: Manifest, conditions: list[Condition], *, unready: bool = False) -> Manifest | None:
-    """Merge patch of the status subresource, None when nothing has changed.
+    """Merge patch of the status subresource, None if nothing has changed.
 
     `unready`: a boolean `ready` and an `observedGeneration` beside the conditions must not contradict them. The resource
-    version guards the list: conditions that somebody else wrote meanwhile must not be lost.
+    version guards the list: conditions that somebody else has written in the meantime must not be lost.
     """
     present = mapping(cr.get("status"))
     summary: Manifest = {"ready": False} if unready and present.get("ready") is True else {}

@@ -10,7 +10,7 @@ version_added: 0.1.0
 description:
   - Reads the custom resource, all objects and pods that carry the instance's labels, the Secrets, ConfigMaps, volume
     claims and storage classes that the custom resource refers to, and which optional APIs the cluster has.
-  - All requests go out together. The result is what the filters P(media.immich.plan#filter) and
+  - All requests are sent in parallel. The result is what the filters P(media.immich.plan#filter) and
     P(media.immich.report#filter) decide on.
 author: The immich-operator authors (!UNKNOWN)
 options:
@@ -49,24 +49,25 @@ EXAMPLES = r"""
 RETURN = r"""
 json:
   description:
-    - What there is, as one JSON text behind a space, for filters and actions of this collection to read. Of a structure,
-      Ansible would look at each value whenever an expression mentions it. The space keeps ansible-core 2.18 from turning
-      the text into a dict; C(from_json) reads it.
-    - C(given) is the custom resource that was asked for, C(cr) the one that is stored, null when it does not exist or its
+    - The state, as one JSON text that begins with a space, for filters and actions of this collection to read. Ansible
+      would examine each value of a structure whenever an expression mentions it. The space keeps ansible-core 2.18 from
+      turning the text into a dict; C(from_json) reads it.
+    - C(given) is the custom resource that was passed in, C(cr) the one that is stored, null if it does not exist or its
       kind is not installed, and C(deleting) whether that is being deleted.
     - C(apis) says which optional APIs the cluster has, and C(openshift) whether the platform assigns user ids to pods.
     - C(objects) and C(pods) are those of the namespace with the labels of the instance.
-    - C(references) are what the custom resource refers to by name, with C(apiVersion), C(kind), C(name), the C(object), null
-      when it does not exist or must not be read, and whether it is C(forbidden).
+    - C(references) are what the custom resource refers to by name, with C(apiVersion), C(kind), C(name), the C(object),
+      null if it does not exist or may not be read, and whether it is C(forbidden).
     - C(neighbours) are the other custom resources of the namespace that may use a claim of this one, by name and spec.
-    - C(refusals) say what the API server said when a StatefulSet that lacks pods was to get one, by the name of the StatefulSet.
-    - C(events) are those of the pods and claims that are not well for ten seconds or longer, by the uid of the pod or claim,
-      each with C(reason), C(message) and when it was last seen (C(at), in seconds since the epoch). Values of Secrets that are
-      among the objects are replaced by C(***). C(now) is when all this was read.
-    - C(database_mounted_by) is what else can write to the claim on which the database does not run yet, by kind and name.
-    - If something could not be read, there are only C(given), C(cr) and C(problem), which says what. The task does not fail
-      then, because its message would be hidden by C(no_log). P(media.immich.report#filter) hands it on to
-      M(media.immich.k8s_status).
+    - C(refusals) are the API server's answers when a StatefulSet that lacks pods was to get one, by StatefulSet name.
+    - C(events) are those of the pods and claims that are not well for ten seconds or longer, by the uid of the pod or
+      claim, each with C(reason), C(message) and when it was last seen (C(at), in seconds since the epoch). Values of
+      Secrets that are among the objects are replaced by C(***). C(now) is when all this was read.
+    - C(database_mounted_by) is what else can write to the claim on which the database does not run yet, by kind and
+      name.
+    - If something could not be read, there are only C(given), C(cr) and C(problem), which says what it was. The task
+      does not fail then, because its message would be hidden by C(no_log). P(media.immich.report#filter) passes it on
+      to M(media.immich.k8s_status).
   returned: success
   type: str
   sample: ' {"given": {}, "cr": null, "deleting": false, "objects": []}'

@@ -56,7 +56,7 @@ def plan(instance: Instance, cluster: Cluster, draft: Draft) -> list[Part]:
             Reason.VOLUME_NOT_SHARED,
             f"Deployment {names.workload_name(instance.name, part.component)} has {count} replicas, but "
             f"PersistentVolumeClaim {claim} is not ReadWriteMany: all replicas have to fit on one node. Use a "
-            f"ReadWriteMany claim, or set {PATH}.persistence.enabled to false so that each pod has a cache of its own",
+            f"ReadWriteMany claim, or set {PATH}.persistence.enabled to false so that each pod has its own cache",
         )
     security.tell(part, settings, PATH, {})
     environment.check_references(part, cluster, settings, PATH, deployment)

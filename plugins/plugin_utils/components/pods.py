@@ -73,7 +73,7 @@ SCRATCH = {"emptyDir": {"sizeLimit": "1Gi"}}
 
 
 def container(name: str, image: str, settings: Workload, **fields: Any) -> dict[str, Any]:
-    """A component's main container: `fields` are ours, the user's resources and security context are laid over them."""
+    """A component's main container: `fields` are ours, overridden by the user's resources and security context."""
     return without_none(
         {
             "name": name,
@@ -171,7 +171,7 @@ def _add_scratch(pod: dict[str, Any], folders: Iterable[str]) -> None:
 def database_security(cluster: Cluster, user: int | None = None) -> dict[str, Any]:
     """Pod security context of PostgreSQL and Valkey; on OpenShift the platform assigns the ids.
 
-    `user` is a uid that takes the place of the usual one. The group stays, and with it what kubelet does to the volume.
+    `user` is a uid that replaces the usual one. The group stays, and with it what kubelet does to the volume.
     """
     if cluster.is_openshift:
         return {}
@@ -201,7 +201,7 @@ def service(
     ports: Sequence[tuple[str, int]],
     selector: Mapping[str, str] | None = None,
 ) -> Manifest:
-    """A ClusterIP Service; `ports` are (name, number), the name being that of the container's port too."""
+    """A ClusterIP Service; `ports` are (name, number), and the name is also that of the container's port."""
     manifest = instance.manifest("v1", "Service", names.workload_name(instance.name, component), component)
     manifest["spec"] = {
         "type": "ClusterIP",

@@ -285,7 +285,7 @@ def _is_somebody_elses(live: Manifest, wanted: Manifest) -> bool:
 def _taken(ref: ObjectRef, live: Manifest) -> str:
     manager = dig(live, "metadata", "labels", MANAGED_BY)
     made_by = f" ({MANAGED_BY}: {manager})" if manager else ""
-    return f"{ref} is there already and was made by somebody else{made_by}; remove it, or give the Immich another name"
+    return f"{ref} already exists and was created by somebody else{made_by}; remove it, or give the Immich another name"
 
 
 def _is_changed(before: Manifest | None, after: Manifest) -> bool:
@@ -316,12 +316,12 @@ def _remedy(error: ApiError, ref: ObjectRef) -> str | None:
     if error.status_code == 422 and IMMUTABLE.search(error.message):
         field = ", ".join(error.fields) or "The field"
         if ref.kind == "PersistentVolumeClaim":
-            return f"{field} of a volume claim stays as it was made: set it back in the custom resource"
+            return f"{field} of a volume claim can't change: set it back in the custom resource"
         keep = " --cascade=orphan" if ref.kind in ("StatefulSet", "Deployment") else ""
         command = f"kubectl delete {ref.kind.lower()} {ref.name}{place}{keep}"
-        return f"{field} of a live {ref.kind} cannot change: set it back, or run `{command}` and it is made anew"
+        return f"{field} of a live {ref.kind} cannot change: set it back, or run `{command}` and it is created again"
     if error.status_code == 409 and error.reason == "Conflict":
-        return "It was replaced or changed since it was read; the next pass looks at it again"
+        return "It was replaced or changed since it was read; the next pass reads it again"
     if error.status_code == 409:
-        return "It is still being deleted; the next pass makes it anew"
+        return "It is still being deleted; the next pass creates it again"
     return advice(error.message, ref.namespace)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The kinds of Kubernetes that operators built on this collection work with: one row each, and all lists come from here.
+"""The kinds of Kubernetes that operators built on this collection work with: one row each, from which all lists are derived.
 
 Code reads the table. `hack/rbac.py` writes the operator's rights from it, `hack/watches.py` what the loop watches. Custom
 resources are not in it: their rows are in `spec/custom_kinds.py`, made from hack/crd/*.yaml.
@@ -20,7 +20,7 @@ class Right(NamedTuple):
 
     verbs: tuple[str, ...]
     because: str = ""
-    """Stands beside the rule."""
+    """The comment on the rule."""
     subresource: str = ""
 
 
@@ -32,7 +32,7 @@ class KnownKind(NamedTuple):
     plural: str
     namespaced: bool = True
     optional: bool = False
-    """Not every cluster serves it, so each pass asks first."""
+    """Not every cluster serves it, so each pass checks first."""
     owned: bool = False
     """A custom resource may consist of such objects: passes list them by label."""
     rights: tuple[Right, ...] = ()
@@ -98,13 +98,13 @@ KINDS = (
             Right(ALL),
             Right(
                 ("create", "update"),
-                "OpenShift asks for it to set and to change spec.host and certificates",
+                "OpenShift requires it to set and to change spec.host and certificates",
                 subresource="custom-host",
             ),
         ),
     ),
     KnownKind("storage.k8s.io/v1", "StorageClass", "storageclasses", namespaced=False, rights=(Right(("get",)),)),
-    # Only for whoever has rights of their own to them: no pass needs these.
+    # Only for people with their own rights to them: no pass needs these.
     KnownKind("v1", "Namespace", "namespaces", namespaced=False),
     KnownKind("v1", "PersistentVolume", "persistentvolumes", namespaced=False),
     KnownKind("v1", "ServiceAccount", "serviceaccounts"),
@@ -116,7 +116,7 @@ KINDS = (
 OWNED = tuple(row for row in KINDS if row.owned and not row.optional)
 """What a custom resource may consist of in every cluster."""
 OPTIONAL = tuple(row for row in KINDS if row.owned and row.optional)
-"""What it may consist of where the cluster serves the kind."""
+"""What it may consist of if the cluster serves the kind."""
 WATCHED = tuple(row for row in KINDS if "watch" in row.verbs)
 """What the loop watches by label."""
 

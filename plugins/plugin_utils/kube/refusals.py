@@ -39,7 +39,7 @@ def advice(message: str, namespace: str = "") -> str | None:
 _REMEDIES = tuple(
     (re.compile(pattern), remedy)
     for pattern, remedy in (
-        (r"being terminated", "Nothing can be made in a namespace that is being deleted"),
+        (r"being terminated", "Nothing can be created in a namespace that is being deleted"),
         (r"status unknown for quota", "The quota is new and still being counted; it is tried again"),
         (
             r"exceeded quota: ([^,\s]+)",
@@ -83,7 +83,7 @@ _REMEDIES = tuple(
         (r'serviceaccount "([^"]+)" not found', "Create ServiceAccount {0} in {place}, or name another one"),
         (
             r'\bUser "[^"]*" cannot |cannot set blockOwnerDeletion|attempting to grant RBAC permissions',
-            "Allow it in the role of whoever runs this (config/rbac has the rules of the operator)",
+            "Allow it in the role of the account that runs this (config/rbac has the operator's rules)",
         ),
     )
 )

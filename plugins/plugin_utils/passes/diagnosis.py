@@ -33,12 +33,12 @@ class Cause(NamedTuple):
 
 
 class Written(NamedTuple):
-    """Where users write what a workload's pods are made of; containers that they never wrote are told by that."""
+    """Where users configure a workload's pods; containers that they have not written are described by that."""
 
     settings: str
     """Such as `spec.server`."""
     has_image: bool
-    """Whether they gave an image, or the operator took its default."""
+    """Whether they set an image, or the operator uses its default."""
 
 
 def diagnose(
@@ -51,10 +51,10 @@ def diagnose(
     told: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
     now: float = 0.0,
 ) -> Cause:
-    """The first cause found, those that somebody has to act on before those that time heals.
+    """The first cause found; those that somebody has to act on come before those that resolve themselves.
 
     `pods` are those of the component; `claims` are (name, object or None) of the volumes that its pods mount.
-    `refusal` is what the API server said to the controller's last attempt to make a pod, where Events tell of it. `told`
+    `refusal` is the API server's answer to the controller's last attempt to create a pod, if Events report it. `told`
     are the Events of pods and claims by uid, as `cluster_events.read` gives them; `now` is in seconds since the epoch.
     """
     where, told = f"{workload['kind']} {workload['metadata']['name']}", told or {}
@@ -89,10 +89,10 @@ _URGENCY = (
     Reason.VOLUME_NOT_BOUND,
     Reason.WAITING_FOR_ROLLOUT,
 )
-"""Unschedulable before not bound: many storage classes provide a volume only once its pod has a node."""
+"""Unschedulable comes before not bound: many storage classes provide a volume only once its pod has a node."""
 
 _WAITS_FOR_VOLUME = re.compile(r"unbound immediate PersistentVolumeClaims|binding volumes")
-"""The scheduler's words where the claim, not the lack of a node, is the cause."""
+"""The scheduler's words if the claim, not the lack of a node, is the cause."""
 
 
 def _pod_causes(
@@ -115,7 +115,7 @@ def _causes_in_status(workload: Manifest, pod: Manifest, written: Written) -> It
             message = condition.get("message", "")
             row = recognise(Source.SCHEDULER, "FailedScheduling", message)
             if row and not _WAITS_FOR_VOLUME.search(message):
-                yield Cause(row.reason, f"{where}: no node takes its pod: {in_one_line(message)}; {row.advice}")
+                yield Cause(row.reason, f"{where}: no node accepts its pod: {in_one_line(message)}; {row.advice}")
     status = pod.get("status") or {}
     for container in (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())):
         cause = _container_cause(where, pod, container, _Told.of(workload, container["name"], written))
@@ -124,14 +124,14 @@ def _causes_in_status(workload: Manifest, pod: Manifest, written: Written) -> It
 
 
 class _Told(NamedTuple):
-    """How a container and its image are called in a message."""
+    """What a container and its image are called in a message."""
 
     container: str
     image_from: str
 
     @classmethod
     def of(cls, workload: Manifest, name: str, written: Written) -> _Told:
-        """All containers of the workload's template run the image of the component, others come from elsewhere."""
+        """All containers in the workload's template run the component's image; others come from elsewhere."""
         template = dig(workload, "spec", "template", "spec", default={})
         inits, mains = ({c["name"] for c in template.get(key) or ()} for key in ("initContainers", "containers"))
         called = f"container {name}"
@@ -158,12 +158,12 @@ def _container_cause(where: str, pod: Manifest, container: Mapping[str, Any], to
         return Cause(Reason.CONTAINER_NOT_STARTED, text)
     ended = dig(container, "lastState", "terminated") or dig(container, "state", "terminated")
     if name in (LOOK_AT_LIBRARY, LOOK_AT_VOLUME) and dig(ended, "reason") in _ENDED_ITSELF and dig(ended, "message"):
-        return None  # it has said why, and the pass that reads this does something about it or explains it
+        return None  # it has said why, and the pass that reads this acts on it or explains it
     is_crashing = reason == "CrashLoopBackOff" or (container.get("restartCount", 0) > 1 and not container.get("ready"))
     if is_crashing and ended and (ended.get("exitCode") or reason == "CrashLoopBackOff"):
         return Cause(
             Reason.CRASH_LOOPING,
-            f"{where}: {told.container} keeps ending with exit code {ended.get('exitCode')} ({_ending(ended)}); see "
+            f"{where}: {told.container} keeps exiting with code {ended.get('exitCode')} ({_ending(ended)}); see "
             f"kubectl logs -n {pod['metadata'].get('namespace')} {where.replace(' ', '/').lower()} -c {name} --previous",
         )
     return None
@@ -190,7 +190,7 @@ _STARTING = frozenset(
     }
 )
 _ENDED_ITSELF = ("Completed", "Error", None)
-"""Else the message is the runtime's, about a program that the image does not have, say."""
+"""Otherwise the message is the runtime's, for example about a program that the image does not have."""
 
 
 def _ending(ended: Mapping[str, Any]) -> str:
@@ -382,13 +382,13 @@ def _progress(workload: Manifest) -> str:
     status, wanted = workload.get("status") or {}, dig(workload, "spec", "replicas", default=1)
     surplus = status.get("replicas", 0) - wanted
     if dig(workload, "metadata", "deletionTimestamp"):
-        return "it is being deleted and will be made anew"
+        return "it is being deleted and will be created again"
     if status.get("observedGeneration", 0) < dig(workload, "metadata", "generation", default=0):
-        return "waiting for its controller to take up the last change"
+        return "waiting for its controller to observe the last change"
     if status.get("updatedReplicas", 0) < wanted:
-        return f"{status.get('updatedReplicas', 0)} of {wanted} pods run the newest version"
+        return f"{status.get('updatedReplicas', 0)} of {wanted} pods are up to date"
     if surplus > 0:
-        return f"former pods that have still to end: {surplus}"
+        return f"old pods still to terminate: {surplus}"
     return f"{status.get('availableReplicas', 0)} of {wanted} pods are available"
 
 
@@ -418,7 +418,7 @@ def _hint(claim: Manifest) -> str:
     storage_class = dig(claim, "spec", "storageClassName")
     if storage_class:
         return f"StorageClass {storage_class} has to provide one"
-    return "it names no StorageClass and the cluster has no default one, or the default has still to provide one"
+    return "it names no StorageClass and the cluster has no default one, or the default one has yet to provide one"
 
 
 def _without_ids(message: str, subject: Manifest) -> str:

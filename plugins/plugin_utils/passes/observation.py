@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What there is of an instance in the cluster, as one value that plan and report are functions of."""
+"""The state of an instance in the cluster, as one value that plan and report are functions of."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["observe", "who_is"]
 
 
 class Reader(Protocol):
-    """The reading half of `kube.api_objects.ApiObjects`, which says what the methods give."""
+    """The reading half of `kube.api_objects.ApiObjects`, which documents what the methods return."""
 
     def api_groups(self) -> dict[str, list[str]]: ...
     def find(self, ref: ObjectRef) -> Manifest | None: ...
@@ -37,7 +37,7 @@ EVENT = kinds.named("Event")
 
 
 def who_is(cr: Mapping[str, Any]) -> ObjectRef:
-    """The custom resource itself; one that does not tell its kind is an Immich."""
+    """The custom resource itself; one without a kind is an Immich."""
     metadata = cr["metadata"]
     kind = (cr.get("apiVersion") or names.API_VERSION, cr.get("kind") or names.KIND)
     return ObjectRef(*kind, metadata["name"], metadata["namespace"])
@@ -80,7 +80,7 @@ def observe(
     served = {row.kind.lower(): is_served(row.api_version, groups) for row in kinds.OPTIONAL}
     objects = [item for items in owned for item in items]
     live = {(item["kind"], item["metadata"]["name"]): item for item in objects}
-    present = live_cr or cr  # a pass acts on the present, not on what it was started for
+    present = live_cr or cr  # a pass acts on the current state, not on what it was started for
     wanted = references(present)
     named = {reference["name"] for reference in wanted if reference["kind"] == "PersistentVolumeClaim"}
     wanted += [
@@ -146,7 +146,7 @@ def _as_given(cr: Mapping[str, Any]) -> Manifest | None:
 
 
 def _mounted(instance: str, objects: Mapping[tuple[str, str], Manifest], pods: list[Manifest]) -> set[str]:
-    """The claims that what outlives the instance is on, which need not be those that the custom resource names by now."""
+    """The claims of what outlives the instance, which need not be those that the custom resource names now."""
     found: set[str] = set()
     for component in [claim.mounted_by for claim in registry.claims().values() if claim.outlives]:
         kind = registry.workloads()[component].kind
@@ -158,10 +158,10 @@ def _mounted(instance: str, objects: Mapping[tuple[str, str], Manifest], pods: l
 def _database_mounted_by(
     instance: Instance, seen: Mapping[str, Any], api: Reader, in_parallel: InParallel
 ) -> list[str]:
-    """["Pod a", "StatefulSet b", ...]: all that can write to the claim on which the database is to be started.
+    """["Pod a", "StatefulSet b", ...]: all that can write to the claim on which the database is going to be started.
 
-    Nothing is asked where there is no such claim yet. Not counted are the database's own StatefulSet and pod, whoever
-    made them, because there can't be another of their names, and the other components of the instance.
+    Nothing is requested if there is no such claim yet. The database's own StatefulSet and pod do not count, whoever
+    created them, because there can't be others of their names; neither do the instance's other components.
     """
     cluster = Cluster(seen)
     claim = postgres.claim_to_start_on(instance, cluster)
@@ -190,16 +190,16 @@ def _database_mounted_by(
 
 
 def _refusal(api: Reader, workload: Manifest) -> str:
-    """What the API server said when a StatefulSet's controller last wanted to make a pod, "" if that is not known.
+    """What the API server answered when a StatefulSet's controller last tried to create a pod, "" if that is not known.
 
-    A Deployment has a condition for it, a StatefulSet only Events, which stay for an hour. The one of a claim that was
-    made can be as old as that of its pod, which was refused right after it.
+    A Deployment has a condition for it, a StatefulSet only Events, which stay for an hour. The one about a claim that was
+    created can be as old as the one about its pod, which was refused right afterwards.
     """
     metadata = workload["metadata"]
     told = ObjectRef(EVENT.api_version, EVENT.kind, namespace=metadata["namespace"])
     try:
         found = api.list(told, fields=f"involvedObject.uid={metadata['uid']}", limit=cluster_events.MAX_EVENTS)
-    except ApiError:  # not worth a pass: an operator whose role is older may not list Events
+    except ApiError:  # not worth failing a pass: an operator with an older role may not list Events
         return ""
     latest = {event.get("reason"): event for event in sorted(found, key=cluster_events.last_seen)}
     refused, made = latest.get("FailedCreate", {}), latest.get("SuccessfulCreate", {})

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From what a pass planned, did and saw to the status of the custom resource and the Events that tell of changes."""
+"""From what a pass planned, did and saw to the status of the custom resource and the Events that report changes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LOOK_AGAIN_S = 15.0
 LONGEST_LOOK_S = 600.0
 
 TIME_HEALS = frozenset({Reason.WAITING_FOR_ROLLOUT, Reason.VOLUME_NOT_BOUND})
-"""Reasons that need nobody to act."""
+"""Reasons that require no action."""
 
 
 class Condition(NamedTuple):
@@ -55,13 +55,13 @@ def report(plan: Mapping[str, Any], outcome: Mapping[str, Any], seen: Mapping[st
     """{"status": {...} or None, "events", "failures", "changed", "observed", "requeue_after", "current"}.
 
     `plan` is what `Plan.as_dict` gave, `outcome` the result of the action apply. `events` are {"type", "reason",
-    "message"}; `failures` are what the pass is to be tried again for; `changed` says in words what it did to which
+    "message"}; `failures` are why the pass has to be tried again; `changed` says in words what it did to which
     object; `observed` is {"dependents": {"Deployment/photos-server": resource version, ...}, "references": {"Secret/x":
-    resource version or None, ...}}, by which the loop knows when nothing has changed since, or None when another pass
-    may have something to do all the same; `requeue_after` is when to look again at the latest, such as "15s", or None;
+    resource version or None, ...}}, by which the loop knows when nothing has changed since, or None if another pass
+    may have something to do anyway; `requeue_after` is when to run another pass at the latest, such as "15s", or None;
     `current` is the custom resource as it was read. After a removal there is `kept` too.
 
-    Where `seen` or `outcome` hold a "problem" in the place of what was read or done, it is the failure.
+    If `seen` or `outcome` hold a "problem" instead of what was read or done, it is the failure.
 
     `outcome["left"]` are sections of the plan that were left out. What was not applied, no status may tell of: then there
     is none, `left` is handed on, and what keeps the other sections from working is among the failures.
@@ -75,7 +75,7 @@ def report(plan: Mapping[str, Any], outcome: Mapping[str, Any], seen: Mapping[st
     nothing: dict[str, Any] = {"status": None, "events": [], "observed": None, "requeue_after": None}
     if problem := seen.get("problem"):
         return {**nothing, **told, "status": _unread_status(seen.get("cr"), problem), "failures": [problem]}
-    if problem := outcome.get("problem"):  # nobody there to write a status to
+    if problem := outcome.get("problem"):  # there is nothing to write a status to
         return {**nothing, **told, "failures": [problem]}
     if left := outcome.get("left"):
         return {**nothing, **told, "left": left, "failures": [*failures, *_hindrances(notices, outcome["done"])]}
@@ -104,7 +104,8 @@ def report(plan: Mapping[str, Any], outcome: Mapping[str, Any], seen: Mapping[st
     events = _events(dig(plan["cr"], "status", "conditions", default=[]), conditions)
     without_pods = [item for item in live.values() if item["kind"] == "StatefulSet" and lacks_pods(item)]
     has_written = any(result.get("changed") and not _is_known_with_its_result(result) for result in results)
-    # What was deleted may have to be made anew, and what others do with a claim, the loop does not tell this instance.
+    # What was deleted may have to be created again, and the loop does not notify this instance of what others do with a
+    # claim.
     settled = not (has_written or without_pods or may_be_shared(plan["cr"], seen.get("neighbours") or ()))
     unexplained = any(item["metadata"]["name"] not in view.refusals for item in without_pods)
     looks = [*view.look_again_in, *([LOOK_AGAIN_S] if unexplained else [])]
@@ -151,7 +152,7 @@ def _rewritten(instance: Instance, results: Iterable[Mapping[str, Any]]) -> list
 
 
 def _unread_status(cr: Manifest | None, problem: str) -> dict[str, Any] | None:
-    """What is added to the status of an instance whose objects could not be read: all that is known of it stays."""
+    """What is added to the status of an instance whose objects could not be read: everything known about it stays."""
     if cr is None or dig(cr, "metadata", "deletionTimestamp"):
         return None
     status = cr.get("status") or {}
@@ -207,7 +208,7 @@ class _View:
         if is_ready(workload):
             if is_scaled_to_zero(workload):
                 if ending := sum(not has_ended(pod) for pod in self._pods_of(component)):
-                    # Their controller counts them no more, but until they have ended they serve and write.
+                    # Their controller no longer counts them, but until they have ended they serve and write.
                     waiting = f"{kind} {name}: waiting for {ending} pod{'s' if ending > 1 else ''} to end"
                     return Condition(condition_type, False, Reason.WAITING_FOR_ROLLOUT, waiting)
                 return Condition(
@@ -302,19 +303,19 @@ class _View:
 
 
 def _is_known_with_its_result(result: Mapping[str, Any]) -> bool:
-    """True for a patch of a claim: `observed` has the version that came of it, and nothing follows from it."""
+    """True for a patch of a claim: `observed` has the resulting version, and nothing follows from it."""
     return bool(result["verb"] == "merge" and result["kind"] == "PersistentVolumeClaim")
 
 
 def _is_needed(result: Mapping[str, Any]) -> bool:
-    """False for a write that no component depends on: something is still to be removed, or a finalizer to be taken off."""
+    """False for a write that no component depends on: something still has to be removed, or a finalizer."""
     return bool(result["verb"] != "delete" and result["kind"] != names.KIND)
 
 
 def _summary(
     components: Mapping[Component, Condition], notices: Iterable[Notice], errors: Iterable[str]
 ) -> list[Condition]:
-    """The conditions of the whole instance. What no component's condition tells is in Degraded.
+    """The conditions of the whole instance. What no component's condition reports is in Degraded.
 
     Reconciling and Stalled say the same as Progressing and Degraded to tools that go by kstatus: Flux, cli-utils, kpt. For
     them something is either on its way or stuck, so what is stuck is not on its way.
@@ -374,7 +375,7 @@ def _first_causes(failing: Mapping[Component, Condition]) -> list[Condition]:
 
 
 def _events(before: Iterable[Mapping[str, Any]], conditions: Iterable[Condition]) -> list[dict[str, str]]:
-    """One Event for each transition that a person would want to know of; none for a state that goes on."""
+    """One Event for each transition that a person would want to know about; none for a state that persists."""
     old = {condition.get("type"): condition for condition in before}
     events: dict[tuple[str, str, str], None] = {}
     for condition in conditions:

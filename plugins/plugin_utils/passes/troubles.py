@@ -736,7 +736,7 @@ _PULLS = (
     (
         r"does not exist or may require",
         "pull access denied, repository does not exist or may require authorization",
-        "the registry has no such image, or wants a pull secret in spec.imagePullSecrets",
+        "the registry has no such image, or needs a pull secret in spec.imagePullSecrets",
     ),
     (
         r"no match for platform|exec format error",

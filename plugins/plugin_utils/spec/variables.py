@@ -25,10 +25,10 @@ class Policy(StrEnum):
     """What happens to a variable that the user sets in `env` or `envFrom`."""
 
     PASSED = "passed on"
-    OURS = "set by the operator; an entry of yours in env takes its place"
+    OURS = "set by the operator; your own entry in env replaces it"
     FOLLOWED = "followed"
     FIXED = "refused, unless it says what the operator relies on"
-    OUT_OF_REACH = "not yours to set: the component has no field for variables"
+    OUT_OF_REACH = "can't be set: the component has no field for variables"
     NO_EFFECT = "read by nobody in the container"
 
 
@@ -115,15 +115,15 @@ def _fixed(name: str, meaning: str, fixed: Fixed) -> Variable:
 
 
 def _address(name: str) -> Variable:
-    because = "because probes and Services come from outside of the container"
+    because = "because probes and Services connect from outside the container"
     fixed = Fixed(values=("::", "[::]", "0.0.0.0"), because=because, is_address=True)  # noqa: S104 - a pod's listener
     return _fixed(name, "address to listen on", fixed)
 
 
-_WITHOUT_FILE = "only with `spec.immich.configurationKind: None`, else the file counts"
+_WITHOUT_FILE = "only with `spec.immich.configurationKind: None`, otherwise the file counts"
 _NO_WAIT = "the pods no longer wait for"
 _IN_CONTAINER = "a file that has to be in the container"
-_PRELOAD = "models to load at the start, with commas between"
+_PRELOAD = "models to load at the start, separated by commas"
 _ABOUT = "shown in the web interface under About"
 
 SERVER = (
@@ -150,12 +150,12 @@ SERVER = (
     _address("IMMICH_HOST"),
     _fixed(
         "IMMICH_API_METRICS_PORT",
-        "port of the metrics of the API",
+        "port of the API metrics",
         Fixed(values=("8081",), because="because the Service offers the metrics there", when=When.METRICS),
     ),
     _fixed(
         "IMMICH_MICROSERVICES_METRICS_PORT",
-        "port of the metrics of the background jobs",
+        "port of the background job metrics",
         Fixed(values=("8082",), because="because the Service offers the metrics there", when=When.METRICS),
     ),
     _fixed(
@@ -170,24 +170,24 @@ SERVER = (
         ),
     ),
     _followed(
-        "IMMICH_WORKERS_INCLUDE", "which workers run: api, microservices", "without api the pods are not asked by HTTP"
+        "IMMICH_WORKERS_INCLUDE", "which workers run: api, microservices", "without api the pods are not probed over HTTP"
     ),
-    _followed("IMMICH_WORKERS_EXCLUDE", "which workers do not run", "without api the pods are not asked by HTTP"),
+    _followed("IMMICH_WORKERS_EXCLUDE", "which workers do not run", "without api the pods are not probed over HTTP"),
     _ours(
         "IMMICH_TELEMETRY_INCLUDE",
-        "which metrics there are: all, host, api, io, repo, job",
+        "metrics to collect: all, host, api, io, repo, job",
         "spec.immich.metrics.enabled",
     ),
-    _passed("IMMICH_TELEMETRY_EXCLUDE", "which metrics there are not"),
+    _passed("IMMICH_TELEMETRY_EXCLUDE", "metrics to leave out"),
     _ours(
         "IMMICH_MACHINE_LEARNING_ENABLED",
-        "whether machine learning is used, where no file says so",
+        "whether machine learning is used, if no file says so",
         "spec.machineLearning.enabled",
         _WITHOUT_FILE,
     ),
     _ours(
         "IMMICH_MACHINE_LEARNING_URL",
-        "where machine learning is, where no file says so",
+        "where machine learning is, if no file says so",
         "spec.machineLearning.url",
         _WITHOUT_FILE,
     ),
@@ -198,13 +198,13 @@ SERVER = (
     _ours("DB_PASSWORD", "password of the database", "spec.postgres.passwordSecretRef"),
     _ours(
         "DB_URL",
-        "all of the database's address, wins over its parts",
+        "the whole address of the database, takes precedence over its parts",
         "spec.postgres.urlSecretRef",
         f"with yours {_NO_WAIT} the database",
     ),
     _passed("DB_SSL_MODE", "disable, allow, prefer, require or verify-full"),
     _passed("DB_VECTOR_EXTENSION", "vectorchord or pgvector"),
-    _passed("DB_SKIP_MIGRATIONS", "true leaves the database as it is at a new version"),
+    _passed("DB_SKIP_MIGRATIONS", "true: do not migrate the database with a new version"),
     *(
         _followed(f"{name}_FILE", f"file to read {name} from", f"{_IN_CONTAINER}; {_NO_WAIT} the database")
         for name in ("DB_URL", "DB_HOSTNAME")
@@ -215,37 +215,45 @@ SERVER = (
     ),
     _followed(
         "CREDENTIALS_DIRECTORY",
-        "folder with files that are named as variables of the database",
+        "folder with files that are named like variables of the database",
         f"{_IN_CONTAINER}; {_NO_WAIT} the database",
     ),
     _ours("REDIS_HOSTNAME", "host of the queues", "spec.valkey.host", "the pods wait for yours"),
     _ours("REDIS_PORT", "port of the queues", "spec.valkey.port", "the pods wait for yours"),
-    _ours("REDIS_DBINDEX", "number of the database of the queues", "spec.valkey.dbIndex"),
+    _ours("REDIS_DBINDEX", "number of the queues' database", "spec.valkey.dbIndex"),
     _ours("REDIS_PASSWORD", "password of the queues", "spec.valkey.passwordSecretRef"),
     _passed("REDIS_USERNAME", "user of the queues"),
-    _followed("REDIS_URL", "all of the queues' address, as ioredis:// and base64", f"{_NO_WAIT} the queues"),
+    _followed("REDIS_URL", "the whole address of the queues, as ioredis:// and base64", f"{_NO_WAIT} the queues"),
     _followed("REDIS_SOCKET", "socket of the queues", f"{_NO_WAIT} the queues"),
     _passed("TZ", "time zone, such as Europe/Berlin"),
     _passed("IMMICH_ENV", "production, development or testing"),
-    _passed("IMMICH_LOG_LEVEL", "verbose, debug, log, warn, error or fatal", "wins over `logging` in the file"),
+    _passed(
+        "IMMICH_LOG_LEVEL",
+        "verbose, debug, log, warn, error or fatal",
+        "takes precedence over `logging` in the file",
+    ),
     _passed("IMMICH_LOG_FORMAT", "console or json"),
     _passed("IMMICH_HELMET_FILE", "security headers: true, false or a file"),
-    _passed("IMMICH_TRUSTED_PROXIES", "addresses of reverse proxies, with commas between"),
+    _passed("IMMICH_TRUSTED_PROXIES", "addresses of reverse proxies, separated by commas"),
     _passed(
         "IMMICH_IGNORE_MOUNT_CHECK_ERRORS",
-        "true starts although a folder of the library lacks its mark",
-        "only for a restore: the mark tells a wrong or empty volume",
+        "true: start although a folder of the library lacks its mark",
+        "only for a restore: the mark reveals a wrong or empty volume",
     ),
     _passed("IMMICH_ALLOW_SETUP", "false: nobody can sign up as administrator"),
-    _passed("IMMICH_PROCESS_INVALID_IMAGES", "true: thumbnails of broken pictures"),
-    _passed("IMMICH_ALLOW_EXTERNAL_PLUGINS", "true: plugins of workflows"),
-    _passed("IMMICH_PLUGINS_INSTALL_FOLDER", "folder of plugins", "they are lost with the pod, unless it is below /data"),
+    _passed("IMMICH_PROCESS_INVALID_IMAGES", "true: make thumbnails of broken pictures"),
+    _passed("IMMICH_ALLOW_EXTERNAL_PLUGINS", "true: allow plugins for workflows"),
+    _passed(
+        "IMMICH_PLUGINS_INSTALL_FOLDER",
+        "folder of plugins",
+        "they are lost with the pod, unless it is below /data",
+    ),
     _passed("IMMICH_BUILD_DATA", "folder of the image's own files"),
-    _passed("CPU_CORES", "how many cores there are"),
-    _passed("UV_THREADPOOL_SIZE", "threads for files and names"),
+    _passed("CPU_CORES", "number of cores"),
+    _passed("UV_THREADPOOL_SIZE", "threads for file access and name resolution"),
     _passed("NO_COLOR", "no colours in the log"),
     _passed("NODE_OPTIONS", "options of Node.js"),
-    _passed("NODE_EXTRA_CA_CERTS", "authorities to trust besides", _IN_CONTAINER),
+    _passed("NODE_EXTRA_CA_CERTS", "additional authorities to trust", _IN_CONTAINER),
     *(
         _passed(name, _ABOUT)
         for name in (
@@ -255,7 +263,7 @@ SERVER = (
             "IMMICH_THIRD_PARTY_DOCUMENTATION_URL", "IMMICH_THIRD_PARTY_SUPPORT_URL",
         )
     ),
-    _passed("NVIDIA_VISIBLE_DEVICES", "graphics cards of NVIDIA that the container sees"),
+    _passed("NVIDIA_VISIBLE_DEVICES", "NVIDIA graphics cards that the container sees"),
     _passed("NVIDIA_DRIVER_CAPABILITIES", "what the container may do with them"),
     _no_effect("UPLOAD_LOCATION", "folder of the library on the host", "spec.immich.persistence.library"),
     _no_effect("DB_DATA_LOCATION", "folder of the database on the host", "spec.postgres.persistence"),
@@ -269,7 +277,7 @@ MACHINE_LEARNING = (
         Fixed(
             values=("/cache",),
             below=True,
-            because="because the volume of the models is mounted there and others are downloaded again by each pod",
+            because="because the volume of the models is mounted there, and each pod downloads models in other places again",
             instead="Remove it; spec.machineLearning.persistence says which volume holds the models",
         ),
     ),
@@ -280,20 +288,24 @@ MACHINE_LEARNING = (
     ),
     _address("IMMICH_HOST"),
     _ours("TRANSFORMERS_CACHE", "folder of models", note="`/cache`; other folders are lost with the pod"),
-    _ours("HF_HOME", "folder of what Hugging Face keeps", note="`/cache/hf-cache`; other folders are lost with the pod"),
+    _ours(
+        "HF_HOME",
+        "folder of what Hugging Face keeps",
+        note="`/cache/hf-cache`; other folders are lost with the pod",
+    ),
     _ours("HF_XET_CACHE", "folder of unfinished downloads", note="`/cache/huggingface-xet`"),
     _ours("MPLCONFIGDIR", "folder of matplotlib", note="`/cache/matplotlib-config`"),
     _passed("IMMICH_LOG_LEVEL", "critical, error, warn, info or debug"),
     _passed("NO_COLOR", "no colours in the log"),
     _passed("DEVICE", "what the image is made for", "set by the image"),
     _passed("MACHINE_LEARNING_MODEL_TTL", "seconds until an idle model is unloaded, 0 for never"),
-    _passed("MACHINE_LEARNING_MODEL_TTL_POLL_S", "seconds between looks for idle models"),
+    _passed("MACHINE_LEARNING_MODEL_TTL_POLL_S", "seconds between checks for idle models"),
     _passed("MACHINE_LEARNING_REQUEST_THREADS", "threads for requests", "set it where CPU is limited"),
-    _passed("MACHINE_LEARNING_MODEL_INTER_OP_THREADS", "operations at once"),
+    _passed("MACHINE_LEARNING_MODEL_INTER_OP_THREADS", "operations in parallel"),
     _passed("MACHINE_LEARNING_MODEL_INTRA_OP_THREADS", "threads per operation"),
     _passed("MACHINE_LEARNING_WORKERS", "processes, each with its own models"),
     _passed("MACHINE_LEARNING_HTTP_KEEPALIVE_TIMEOUT_S", "seconds that a connection stays open"),
-    _passed("MACHINE_LEARNING_WORKER_TIMEOUT", "seconds until a worker that hangs is ended"),
+    _passed("MACHINE_LEARNING_WORKER_TIMEOUT", "seconds until a hanging worker is ended"),
     *(
         _passed(f"MACHINE_LEARNING_PRELOAD__{task}", _PRELOAD)
         for task in (
@@ -305,29 +317,29 @@ MACHINE_LEARNING = (
     _passed("MACHINE_LEARNING_MAX_BATCH_SIZE__FACIAL_RECOGNITION", "faces at once"),
     _passed("MACHINE_LEARNING_MAX_BATCH_SIZE__OCR", "texts at once"),
     _passed("MACHINE_LEARNING_MODEL_ARENA", "memory that is kept for the next request"),
-    _passed("MACHINE_LEARNING_ANN", "use of ARM NN"),
-    _passed("MACHINE_LEARNING_ANN_FP16_TURBO", "less exact and faster, ARM NN"),
+    _passed("MACHINE_LEARNING_ANN", "use ARM NN"),
+    _passed("MACHINE_LEARNING_ANN_FP16_TURBO", "faster and less precise, ARM NN"),
     _passed("MACHINE_LEARNING_ANN_TUNING_LEVEL", "1 to 3, ARM NN"),
-    _passed("MACHINE_LEARNING_RKNN", "use of a Rockchip NPU"),
+    _passed("MACHINE_LEARNING_RKNN", "use a Rockchip NPU"),
     _passed("MACHINE_LEARNING_RKNN_THREADS", "threads on a Rockchip NPU"),
     _passed("MACHINE_LEARNING_OPENVINO_PRECISION", "FP32 or FP16"),
     _passed("MACHINE_LEARNING_ROCM_PRECISION", "FP32 or FP16"),
     _passed("HSA_OVERRIDE_GFX_VERSION", "another generation of graphics card, ROCm"),
     _passed("HSA_USE_SVM", "0: no shared memory, ROCm"),
-    _passed("NVIDIA_VISIBLE_DEVICES", "graphics cards of NVIDIA that the container sees"),
+    _passed("NVIDIA_VISIBLE_DEVICES", "NVIDIA graphics cards that the container sees"),
     _passed("NVIDIA_DRIVER_CAPABILITIES", "what the container may do with them"),
 )  # fmt: skip
 
 POSTGRES = (
-    _out_of_reach("POSTGRES_USER", "user to make", field="spec.postgres.username"),
-    _out_of_reach("POSTGRES_DB", "database to make", field="spec.postgres.database"),
+    _out_of_reach("POSTGRES_USER", "user to create", field="spec.postgres.username"),
+    _out_of_reach("POSTGRES_DB", "database to create", field="spec.postgres.database"),
     _out_of_reach("POSTGRES_PASSWORD", "password", field="spec.postgres.passwordSecretRef"),
     _out_of_reach("POSTGRES_INITDB_ARGS", "options of initdb", "`--data-checksums`"),
-    _out_of_reach("PGDATA", "folder of the database", "by the layout of the volume"),
+    _out_of_reach("PGDATA", "folder of the database", "as the layout of the volume requires"),
     _out_of_reach("DB_STORAGE_TYPE", "SSD or HDD", "not set: SSD"),
     _out_of_reach("IGNORE_DATABASE_FSTYPE", "true: any file system", "not set: the image refuses network file systems"),
     *(
-        _out_of_reach(name, "another way to say the same", "not set")
+        _out_of_reach(name, "another way to set the same", "not set")
         for name in (
             "POSTGRES_USER_FILE", "POSTGRES_DB_FILE", "POSTGRES_PASSWORD_FILE", "DB_USERNAME", "DB_DATABASE_NAME",
             "DB_PASSWORD",
@@ -360,7 +372,7 @@ def problems(component: Component, key: str, entries: Iterable[Any], spec: Spec)
     for index, entry in enumerate(entries):
         if not isinstance(entry, Mapping) or "valueFrom" in entry:
             continue
-        # What is no text is a problem of its own, which the schema tells.
+        # What is not text is a problem of its own, which the schema reports.
         name, value = entry.get("name"), entry.get("value") or ""
         if not isinstance(name, str) or not isinstance(value, str):
             continue

@@ -360,7 +360,7 @@ def test_the_address_is_the_best_one_there_is(route, ingress, expected):
         pytest.param({"server": {"enabled": False, **with_ingress()["server"]}}, "", id="switched-off"),
     ],
 )
-def test_the_status_tells_the_address(spec, expected):
+def test_the_status_shows_the_address(spec, expected):
     live = with_exposed(an_ingress("photos.example.com")) if spec else an_instance_at_work(a_cr())
 
     assert report_for(a_cr(spec), live)["status"]["url"] == expected

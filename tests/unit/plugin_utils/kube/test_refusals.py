@@ -54,7 +54,7 @@ def test_a_message_is_cut_to_what_a_person_can_use(message: str, cut: str) -> No
 
 
 LIMITS = "Keep to it in `resources` of the component, or have the LimitRange of namespace family changed"
-ROLE = "Allow it in the role of whoever runs this (config/rbac has the rules of the operator)"
+ROLE = "Allow it in the role of the account that runs this (config/rbac has the operator's rules)"
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,7 @@ PULLS = [
         'failed to resolve reference "docker.io/me/private:1": pull access denied, repository does not '
         "exist or may require authorization: "
         "server message: insufficient_scope: authorization failed",
-        "the registry has no such image, or wants a pull secret in spec.imagePullSecrets",
+        "the registry has no such image, or needs a pull secret in spec.imagePullSecrets",
         id="private-or-absent",
     ),
     pytest.param(
@@ -175,18 +175,18 @@ def test_a_container_that_nobody_wrote_is_told_by_the_fields_that_it_comes_from(
 
 
 CRASHES = [
-    pytest.param(waiting("CrashLoopBackOff", "back-off 10s", lastState=ended(1)), "exit code 1 (Error)", id="error"),
+    pytest.param(waiting("CrashLoopBackOff", "back-off 10s", lastState=ended(1)), "code 1 (Error)", id="error"),
     pytest.param(
         waiting("CrashLoopBackOff", "back-off 10s", lastState=ended(137, "OOMKilled")),
-        "exit code 137 (OOMKilled: it needs a higher memory limit in resources)",
+        "code 137 (OOMKilled: it needs a higher memory limit in resources)",
         id="out-of-memory",
     ),
     pytest.param(
-        waiting("CrashLoopBackOff", lastState=ended(0, "Completed")), "exit code 0 (Completed)", id="ends-without-error"
+        waiting("CrashLoopBackOff", lastState=ended(0, "Completed")), "code 0 (Completed)", id="ends-without-error"
     ),
     pytest.param(
         {"name": "server", "state": {"running": {}}, "restartCount": 3, "ready": False, "lastState": ended(143)},
-        "exit code 143 (Error)",
+        "code 143 (Error)",
         id="running-again-for-now",
     ),
     pytest.param(
@@ -376,13 +376,13 @@ def test_what_somebody_has_to_fix_comes_before_what_time_may_heal():
 
 PROGRESS = [
     pytest.param(
-        {"observedGeneration": 1}, 1, "waiting for its controller to take up the last change", id="not-seen-yet"
+        {"observedGeneration": 1}, 1, "waiting for its controller to observe the last change", id="not-seen-yet"
     ),
-    pytest.param({}, 1, "waiting for its controller to take up the last change", id="no-status-yet"),
+    pytest.param({}, 1, "waiting for its controller to observe the last change", id="no-status-yet"),
     pytest.param(
         {"observedGeneration": 2, "updatedReplicas": 1, "replicas": 3},
         3,
-        "1 of 3 pods run the newest version",
+        "1 of 3 pods are up to date",
         id="rolling",
     ),
     pytest.param(
@@ -394,13 +394,13 @@ PROGRESS = [
     pytest.param(
         {"observedGeneration": 2, "updatedReplicas": 1, "replicas": 2, "availableReplicas": 2},
         1,
-        "former pods that have still to end: 1",
+        "old pods still to terminate: 1",
         id="old-pods",
     ),
     pytest.param(
         {"observedGeneration": 2, "replicas": 2, "updatedReplicas": 2},
         0,
-        "former pods that have still to end: 2",
+        "old pods still to terminate: 2",
         id="scaling-to-zero",
     ),
 ]
@@ -420,7 +420,7 @@ def test_a_workload_that_is_being_deleted_says_so():
 
     assert found[:2] == (
         Reason.WAITING_FOR_ROLLOUT,
-        "Deployment photos-server: it is being deleted and will be made anew",
+        "Deployment photos-server: it is being deleted and will be created again",
     )
 
 
@@ -470,6 +470,4 @@ def test_an_image_without_the_program_for_a_look_is_a_crash_and_what_the_look_it
 
     assert said.reason == Reason.WAITING_FOR_ROLLOUT
     assert missing.reason == Reason.CRASH_LOOPING
-    assert (
-        f"container {look} keeps ending with exit code 128 (StartError: the image lacks the program" in missing.message
-    )
+    assert f"container {look} keeps exiting with code 128 (StartError: the image lacks the program" in missing.message

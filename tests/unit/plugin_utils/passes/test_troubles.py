@@ -158,7 +158,7 @@ def test_events_of_success_are_no_trouble(sign: str):
         (("Pulling", 'Pulling image "x"'), "Pulled"),
     ],
 )
-def test_what_is_over_is_not_told(trouble: tuple[str, str], success: str):
+def test_what_is_over_is_not_reported(trouble: tuple[str, str], success: str):
     later, earlier = (an_event(success, "all is well", at) for at in (40, 20))
 
     assert found(a_pod(), events=[an_event(*trouble), later]).reason in (Reason.WAITING_FOR_ROLLOUT,)

@@ -61,7 +61,7 @@ def test_failing_pods_are_told_apart_and_explained(instances):
     assert "Deployment photos-server: container server keeps exiting with code 1 (Error)" in server["message"]
     assert f"kubectl logs -n {instances.namespace} deployment/photos-server -c server --previous" in server["message"]
     assert "image broken:pull-error from spec.machineLearning.image can't be pulled" in machine_learning["message"]
-    assert "exit code 137 (OOMKilled: it needs a higher memory limit" in valkey["message"]
+    assert "code 137 (OOMKilled: it needs a higher memory limit" in valkey["message"]
     assert "StatefulSet photos-postgres: 0 of 1 pods are available" in postgres["message"]
     assert booleans(instances) == dict.fromkeys(BOOLEANS, False)
     assert status(instances)["url"] == ""

@@ -226,6 +226,9 @@ def _apply(
         if rewritten:
             return outcome(object=before, rewritten=rewritten)
     after = _applied(objects(), wanted, ref, before)
+    if needs_apply(wanted, after, field_manager=field_manager):
+        # Where the last field of a structure was given up, the API server has removed all of it at first.
+        after = objects().apply(wanted)
     rewritten = differing_fields(wanted, after) if needs_apply(wanted, after, field_manager=field_manager) else []
     if rewritten:
         after = objects().apply(marked(wanted))

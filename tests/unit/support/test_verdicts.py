@@ -38,3 +38,4 @@ def test_each_part_of_a_message_has_to_be_said():
 
     assert list(untold({"Warning": {"status": "True", "message": ["one", "two"]}}, said)) == []
     assert len(list(untold({"Warning": {"status": "False", "message": ["one", "three"]}}, said))) == 2
+    assert list(untold({"Ready": {"status": "True"}}, said)) == ["there is no condition Ready yet"]

@@ -36,7 +36,8 @@ class Policy:
     def apply(self, manifest: Manifest) -> Manifest:
         self.writes += 1
         annotations = manifest["metadata"].get("annotations", {})
-        owned = {"f:data": record(manifest["data"]), "f:metadata": {"f:annotations": record(annotations)}}
+        metadata = {"f:annotations": record(annotations)} if annotations else {}
+        owned = {"f:data": record(manifest["data"]), "f:metadata": metadata}
         entry = {"manager": "immich-operator", "operation": "Apply", "apiVersion": "v1", "fieldsV1": owned}
         stored = {**manifest, "data": self.rewrite(manifest["data"])}
         if self.live is None or stored["data"] != self.live["data"] or annotations != self.annotations():
@@ -90,6 +91,18 @@ def test_an_object_that_stays_as_written_gets_no_annotation() -> None:
 
     assert list(a_pass(server, size="large").rewritten) == []
     assert (server.writes, server.annotations()) == (1, {})
+
+
+def test_what_a_second_apply_puts_right_is_not_told() -> None:
+    """As of a structure whose last field was given up."""
+    lost = iter([True])
+    server = Policy(lambda data: {} if next(lost, False) else data)
+
+    outcome = a_pass(server, size="large")
+
+    assert server.live
+    assert server.live["data"] == {"size": "large"}
+    assert (list(outcome.rewritten), server.annotations()) == ([], {})
 
 
 def test_another_wish_is_written() -> None:

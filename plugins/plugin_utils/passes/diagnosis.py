@@ -104,7 +104,7 @@ def _pod_causes(
     if seen or not cluster_events.is_unwell(pod):
         return seen
     event = _event_cause(where, pod, told.get(pod["metadata"].get("uid", ""), ()), now)
-    slow = _slow_init_container(where, pod, now) or _not_started(where, pod, now)
+    slow = _slow_init_container(workload, pod, now) or _not_started(where, pod, now)
     return [cause for cause in (event, slow) if cause]
 
 
@@ -269,8 +269,9 @@ LOOKS_AT_S = 10 * MINUTE
 NOT_STARTED_S = 10 * MINUTE
 
 
-def _slow_init_container(where: str, pod: Manifest, now: float) -> Cause | None:
+def _slow_init_container(workload: Manifest, pod: Manifest, now: float) -> Cause | None:
     """The init container that runs and holds up all that follow: what it waits for, and since when."""
+    where = f"{workload['kind']} {workload['metadata']['name']}"
     statuses = dig(pod, "status", "initContainerStatuses", default=[])
     for position, status in enumerate(statuses):
         began = seconds_of(dig(status, "state", "running", "startedAt"))
@@ -278,9 +279,9 @@ def _slow_init_container(where: str, pod: Manifest, now: float) -> Cause | None:
             continue
         name, namespace = status["name"], pod["metadata"].get("namespace")
         instance = dig(pod, "metadata", "labels", "app.kubernetes.io/instance", default="")
-        target = _target(pod, name)
+        target = _target(workload, name)
         later = [
-            f"{other['name']} ({found})" if (found := _target(pod, other["name"])) else other["name"]
+            f"{other['name']} ({found})" if (found := _target(workload, other["name"])) else other["name"]
             for other in statuses[position + 1 :]
         ]
         text = f"{where}: init container {name} has been running since {minute_of(began)}"
@@ -400,9 +401,9 @@ def _image(pod: Manifest, container: str) -> str | None:
     return None
 
 
-def _target(pod: Manifest, container: str) -> str:
+def _target(workload: Manifest, container: str) -> str:
     """host:port that an init container of ours waits for (components.pods.wait_container); "" for any other."""
-    for entry in dig(pod, "spec", "initContainers", default=[]):
+    for entry in dig(workload, "spec", "template", "spec", "initContainers", default=[]):
         if entry.get("name") == container:
             variables = {variable.get("name"): variable.get("value") for variable in entry.get("env") or ()}
             if variables.get("WAIT_HOST"):

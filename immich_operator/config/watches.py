@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """watches.yaml: the schema and defaults of the Operator SDK, and keys of our own.
 
-These are `dependents`, `references`, `formerFinalizer` and `identityOnly`.
+These are `dependents`, `references`, `formerFinalizer`, `identityOnly` and `announce`.
 
 What differs from the Operator SDK on purpose:
 - unknown keys are refused with a suggestion, because a misspelt one would silently do nothing;

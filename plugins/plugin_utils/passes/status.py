@@ -157,7 +157,7 @@ def _unread_status(cr: Manifest | None, problem: str) -> dict[str, Any] | None:
         return None
     status = cr.get("status") or {}
     is_new = not any(
-        entry.get("type") == "Ready" and entry.get("status") != "Unstatus" for entry in status.get("conditions") or ()
+        entry.get("type") == "Ready" and entry.get("status") != "Unknown" for entry in status.get("conditions") or ()
     )
     types = [*(["Ready"] if is_new else []), "Degraded", "Reconciling", "Stalled"]
     conditions = [Condition(type_, type_ in ("Degraded", "Stalled"), Reason.READ_FAILED, problem) for type_ in types]

@@ -184,6 +184,21 @@ def test_the_period_of_watches_yaml_takes_precedence_over_the_settings_and_zero_
     assert never.next_pass(10**9) == ()
 
 
+def test_no_play_is_run_for_what_the_last_pass_left_as_it_is_now(tmp_path):
+    left = {"observed": {"dependents": {}, "references": {}}}
+    settled = PlayResult(status="successful", rc=0, report=left)
+    bench = Bench(tmp_path, a_widget(generation=1), FakeEngine(settled))
+
+    bench.reconcile()
+    assert bench.reconcile("period") == "success"
+
+    assert len(bench.engine.plays) == 1
+    assert bench.next_pass(600) == ("period",)
+    bench.cr = a_widget(generation=2)
+    bench.reconcile("generation 1 -> 2")
+    assert len(bench.engine.plays) == 2
+
+
 def test_requeue_after_replaces_the_period(tmp_path):
     bench = Bench(tmp_path, a_widget(), FakeEngine(PlayResult(status="successful", rc=0, requeue_after_s=5)))
 

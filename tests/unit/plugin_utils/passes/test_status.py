@@ -411,8 +411,14 @@ def test_an_instance_that_could_not_be_read_keeps_its_status_and_says_why():
     assert (result["failures"], result["observed"]) == ([UNREAD], None)
 
 
-def test_a_new_instance_that_could_not_be_read_is_not_ready():
-    status = report_unread(a_cr())["status"]
+ANNOUNCED = {"type": "Ready", "status": "Unknown", "reason": "Pending", "message": "a pass is about to run"}
+
+
+@pytest.mark.parametrize(
+    "before", [pytest.param({}, id="no-status"), pytest.param({"conditions": [ANNOUNCED]}, id="seen-by-the-loop")]
+)
+def test_a_new_instance_that_could_not_be_read_is_not_ready(before):
+    status = report_unread({**a_cr(), "status": before})["status"]
 
     assert {key: status[key] for key in BOOLEANS} == dict.fromkeys(BOOLEANS, False)
     found = {entry["type"]: (entry["status"], entry["reason"]) for entry in status["conditions"]}

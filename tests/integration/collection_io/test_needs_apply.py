@@ -61,9 +61,7 @@ def applied_for_good(objects: ApiObjects, desired: Manifest) -> Manifest:
 
 def stored(manifest: Manifest) -> Manifest:
     """What an apply of ours can change, and the record of it but for its time. Controllers write at the same time."""
-    ours = [
-        {**entry, "time": None} for entry in manifest["metadata"]["managedFields"] if entry["operation"] == "Apply"
-    ]
+    ours = [{**entry, "time": None} for entry in manifest["metadata"]["managedFields"] if entry["operation"] == "Apply"]
     spec = {key: value for key, value in (manifest.get("spec") or {}).items() if key != "volumeName"}
     return {"data": manifest.get("data"), "spec": spec, "ours": ours}
 

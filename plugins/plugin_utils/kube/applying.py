@@ -224,15 +224,15 @@ def _apply(
     if before is not None and is_left(wanted, before, field_manager=field_manager):
         rewritten = differing_fields(wanted, before)
         if rewritten:
-            return outcome(object=before, rewritten=rewritten)
+            return outcome(object=before, rewritten=list(rewritten))
     after = _applied(objects(), wanted, ref, before)
     if needs_apply(wanted, after, field_manager=field_manager):
         # Where the last field of a structure was given up, the API server has removed all of it at first.
         after = objects().apply(wanted)
-    rewritten = differing_fields(wanted, after) if needs_apply(wanted, after, field_manager=field_manager) else []
+    rewritten = differing_fields(wanted, after) if needs_apply(wanted, after, field_manager=field_manager) else {}
     if rewritten:
-        after = objects().apply(marked(wanted))
-    return outcome(object=after, changed=_is_changed(before, after), rewritten=rewritten)
+        after = objects().apply(marked(wanted, after))
+    return outcome(object=after, changed=_is_changed(before, after), rewritten=list(rewritten))
 
 
 def _write(

@@ -82,23 +82,24 @@ def needs_apply(
     return _more_is_owned(owned, desired)
 
 
-def differing_fields(desired: Mapping[str, Any], live: Mapping[str, Any]) -> list[str]:
-    """The paths of the fields that have other values in the live object, whoever owns them."""
-    return [
-        path
+def differing_fields(desired: Mapping[str, Any], live: Mapping[str, Any]) -> dict[str, Any]:
+    """{path: live value, None if there is none} of the fields that have other values in the live object, whoever owns them."""
+    return {
+        path: value
         for key, want in desired.items()
         if key not in NEVER_RECORDED
-        for path in _differing(key, want, live, key, Kind.PLAIN)
-    ]
+        for path, value in _differing(key, want, live, key, Kind.PLAIN).items()
+    }
 
 
-def _differing(key: str, want: Any, live: Mapping[str, Any], path: str, kind: Kind) -> list[str]:
+def _differing(key: str, want: Any, live: Mapping[str, Any], path: str, kind: Kind) -> dict[str, Any]:
     if not _field_differs(key, want, live, UNKNOWN, kind):
-        return []
-    have, below = live.get(key), []
+        return {}
+    have: Any = live.get(key)
+    below: dict[str, Any] = {}
     if isinstance(want, dict) and isinstance(have, dict):
         for inner, item in want.items():
-            below += _differing(inner, item, have, f"{path}.{inner}", _kind_below(key, kind))
+            below |= _differing(inner, item, have, f"{path}.{inner}", _kind_below(key, kind))
     elif isinstance(want, list) and isinstance(have, list) and want and isinstance(want[0], dict):
         fields = merge_keys.merge_keys(key, want[0])
         partners = {_key_of(item, fields): item for item in have} if fields else {}
@@ -106,8 +107,8 @@ def _differing(key: str, want: Any, live: Mapping[str, Any], path: str, kind: Ki
             partner = partners.get(_key_of(item, fields), {})
             name = f"{path}[{'/'.join(str(item.get(field, '')) for field in fields)}]"
             for inner, value in item.items() if partner else ():
-                below += _differing(inner, value, partner, f"{name}.{inner}", Kind.PLAIN)
-    return below or [path]
+                below |= _differing(inner, value, partner, f"{name}.{inner}", Kind.PLAIN)
+    return below or {path: have}
 
 
 def without_nulls(value: Any) -> Any:

@@ -128,6 +128,29 @@ def test_what_somebody_else_changes_is_written_again() -> None:
     assert server.live["data"] == {"size": "small", "colour": "red"}
 
 
+def test_another_value_in_a_field_that_was_rewritten_is_written_again_whoever_claims_to_have_written_it() -> None:
+    server = Policy(small)
+    a_pass(server, size="large", colour="red")
+    assert server.live
+    server.live["data"] = {"size": "hostile", "colour": "red"}  # applied under our name
+
+    a_pass(server, size="large", colour="red")
+
+    assert server.live["data"] == {"size": "small", "colour": "red"}
+
+
+def test_nothing_is_left_where_no_record_tells_who_wrote_it() -> None:
+    server = Policy(small)
+    a_pass(server, size="large")
+    assert server.live
+    server.live["metadata"]["managedFields"] = []
+    writes = server.writes
+
+    a_pass(server, size="large")
+
+    assert server.writes > writes
+
+
 def test_without_the_annotation_it_is_tried_anew_and_a_policy_that_is_gone_leaves_no_trace() -> None:
     server = Policy(small)
     a_pass(server, size="large")
@@ -171,4 +194,4 @@ POD = {"containers": [{"name": "a", "image": "x"}, {"name": "b", "image": "y", "
     ],
 )
 def test_the_fields_that_differ_are_named(live: Manifest, fields: list[str]) -> None:
-    assert differing_fields({"kind": "Pod", "spec": POD}, {"kind": "Pod", "spec": live}) == fields
+    assert list(differing_fields({"kind": "Pod", "spec": POD}, {"kind": "Pod", "spec": live})) == fields

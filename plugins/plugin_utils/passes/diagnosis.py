@@ -17,7 +17,7 @@ from ..kube.timestamps import minute_of, seconds_of
 from ..kube.values import Manifest, dig, in_one_line
 from ..spec.names import LOOK_AT_LIBRARY, LOOK_AT_VOLUME
 from . import cluster_events
-from .troubles import FOR_EVER, HOUR, MINUTE, TROUBLES, Source, Trouble, recognise
+from .troubles import FOR_EVER, HOUR, MINUTE, NODE_OFF_FOR_GOOD, TROUBLES, Source, Trouble, recognise
 
 
 class Cause(NamedTuple):
@@ -340,7 +340,7 @@ def _overdue(where: str, pod: Manifest, now: float) -> Cause | None:
     node = _node(pod)
     text = (
         f"{where}: its former pod on node {node} was to end by {minute_of(due)} and has not: the node does not answer, or can't "
-        f"let go of a volume; start the node, or see to its kubelet. If it is off for good, kubectl delete node {node}"
+        f"let go of a volume; start the node, or see to its kubelet. {NODE_OFF_FOR_GOOD}"
     )
     return Cause(Reason.NODE_LOST, text, due + cluster_events.OVERDUE_S + 2 * MINUTE, is_watched=False)
 

@@ -34,6 +34,14 @@ MINUTE = 60.0
 HOUR = 60 * MINUTE
 FOR_EVER = float("inf")
 
+NODE_OFF_FOR_GOOD = (
+    "Only if that machine is switched off for good, and no volume of the instance is on its disks, delete its Node object: "
+    "while it still runs, unseen, a second database could start on the same files, and some storage drivers delete the "
+    "volumes of a node with it"
+)
+"""Kubernetes lets go of the pods and volumes of a node whose object is deleted. TopoLVM deletes its claims with it
+(docs/topolvm-controller.md there). So no message has the command ready."""
+
 
 class Trouble(NamedTuple):
     """One thing that goes wrong."""
@@ -267,8 +275,7 @@ _ATTACH = (
         Reason.VOLUME_NOT_ATTACHED,
         'Multi-Attach error for volume "pvc-1" Volume is already exclusively attached to one node and can\'t be attached to '
         "another",
-        "the volume is still attached to another node: end the pod there that uses it. If that node is off for good, delete "
-        "it with kubectl delete node; Kubernetes then takes the volume away from it after six minutes",
+        "the volume is still attached to another node: end the pod there that uses it. " + NODE_OFF_FOR_GOOD,
         patience_s=7 * MINUTE,
     ),
     Trouble(
@@ -536,7 +543,7 @@ _SANDBOX = (
         "",
         Reason.NODE_LOST,
         "Node is not ready",
-        "the node does not answer: start it, or see to its kubelet and network. If it is off for good, kubectl delete node NODE",
+        "the node does not answer: start it, or see to its kubelet and network. " + NODE_OFF_FOR_GOOD,
         patience_s=2 * MINUTE,
     ),
     Trouble(
@@ -727,7 +734,7 @@ _STATUS = (
         "",
         Reason.NODE_LOST,
         "Node node-1 which was running pod photos-server-0 is unresponsive",
-        "the node does not answer: start it, or see to its kubelet and network. If it is off for good, kubectl delete node NODE",
+        "the node does not answer: start it, or see to its kubelet and network. " + NODE_OFF_FOR_GOOD,
         patience_s=2 * MINUTE,
     ),
 )

@@ -88,7 +88,7 @@ def test_what_keeps_a_pod_or_a_volume_from_getting_going_is_told_with_what_to_do
     assert "no storage class is set; the cluster has no default StorageClass" in machine_learning["message"]
     assert "cni plugin not initialized; see the pods of the network plugin on that node" in valkey["message"]
     assert "Multi-Attach error" in postgres["message"]
-    assert "kubectl delete node" in postgres["message"]
+    assert "Only if that machine is switched off for good" in postgres["message"]
     degraded = instances.wait_condition("Degraded", "VolumeNotMounted")["message"]
     assert "access denied" in degraded
     assert "Multi-Attach" not in degraded, "time may heal it: Kubernetes takes the volume away from a node that is gone"

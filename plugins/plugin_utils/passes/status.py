@@ -24,6 +24,9 @@ LOOK_AGAIN_S = 15.0
 """When to look for Events, which the loop does not watch: of a StatefulSet that lacks pods, of a pod that does not start."""
 LONGEST_LOOK_S = 600.0
 
+LONGEST_MESSAGE = 8000
+"""Characters. The CRD takes 32768 in the message of a condition; with more there would be no status at all."""
+
 TIME_HEALS = frozenset({Reason.WAITING_FOR_ROLLOUT, Reason.VOLUME_NOT_BOUND})
 """Reasons that require no action."""
 
@@ -46,7 +49,7 @@ class Condition(NamedTuple):
             "type": self.type,
             "status": "True" if self.is_true else "False",
             "reason": str(self.reason),
-            "message": self.message,
+            "message": _cut(self.message),
             "observedGeneration": generation,
         }
 
@@ -465,4 +468,16 @@ def _changes(results: Iterable[Mapping[str, Any]], seen: Mapping[str, Any]) -> l
 
 
 def _joined(messages: Iterable[str]) -> str:
-    return "; ".join(dict.fromkeys(messages))
+    """Each message once, as many as fit into LONGEST_MESSAGE; the others are counted."""
+    distinct = list(dict.fromkeys(messages))
+    kept, length = distinct[:1], len("".join(distinct[:1]))
+    for position, message in enumerate(distinct[1:], start=1):
+        length += len(message)
+        if length > LONGEST_MESSAGE:
+            return "; ".join([*kept, f"and {len(distinct) - position} more"])
+        kept.append(message)
+    return "; ".join(kept)
+
+
+def _cut(message: str) -> str:
+    return message if len(message) <= 2 * LONGEST_MESSAGE else f"{message[: 2 * LONGEST_MESSAGE]} ..."

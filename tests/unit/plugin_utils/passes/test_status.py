@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The status of an instance: always complete, true to what is there, and steady."""
 
+import re
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -342,6 +344,27 @@ def test_warnings_leave_the_instance_ready():
     assert warning["status"] == "True"
     assert "spec.valkey.host is not used" in warning["message"]
     assert "photos-server has 2 replicas" in warning["message"]
+
+
+def test_more_warnings_than_a_condition_takes_are_counted():
+    env = [{"name": f"V{number}", "value": f"$(NOWHERE_{number})"} for number in range(400)]
+    cr = a_cr({"server": {"env": env}})
+
+    result = report_for(cr, an_instance_at_work(cr))
+
+    message = condition(result, "Warning")["message"]
+    assert "NOWHERE_0" in message
+    assert re.search(r"; and \d+ more$", message)
+    assert all(len(entry["message"]) < 32768 for entry in result["status"]["conditions"]), "the CRD's limit"
+
+
+def test_a_single_message_that_is_too_long_is_cut():
+    cr = a_cr({"server": {"env": [{"name": "V", "value": f"$({'N' * 100_000})"}]}})
+
+    message = condition(report_for(cr, an_instance_at_work(cr)), "Warning")["message"]
+
+    assert "$(NNN" in message
+    assert len(message) < 32768
 
 
 def test_without_warnings_the_condition_says_so():

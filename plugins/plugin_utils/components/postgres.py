@@ -305,7 +305,7 @@ def _stateful_set(
         },
         ids=pods.database_security(cluster, place.user),
         checksums=without_none(checksums),
-        writes=[SOCKETS, SETTINGS] if settings.image is None or _OF_IMMICH.search(image) else [SOCKETS],
+        writes=[SOCKETS, SETTINGS] if _OF_IMMICH.search(image) else [SOCKETS],
     )
     name = names.workload_name(instance.name, Component.POSTGRES)
     manifest = instance.manifest("apps/v1", "StatefulSet", name, Component.POSTGRES)

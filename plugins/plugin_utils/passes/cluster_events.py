@@ -35,6 +35,8 @@ MAX_EVENTS = 200
 them are gone after an hour."""
 MAX_TEXT = 2000
 """Longest message that is kept, in characters. The API server takes 1024 of a core/v1 Event."""
+NO_SECRETS = frozenset({"username", "database"})
+"""Keys of Secrets whose values may be told, and are words of other messages."""
 SHORTEST_SECRET = 8
 """Characters. Shorter values, such as the name of a database, are also parts of other words."""
 
@@ -142,7 +144,9 @@ def _events_of(api: Reader, item: Manifest) -> list[Manifest]:
 def _values(secrets: Iterable[Manifest]) -> list[str]:
     found = set()
     for secret in secrets:
-        for encoded in (secret.get("data") or {}).values():
+        for key, encoded in (secret.get("data") or {}).items():
+            if key in NO_SECRETS:
+                continue
             try:
                 value = base64.b64decode(encoded).decode().strip()
             except (binascii.Error, UnicodeDecodeError, TypeError):

@@ -283,7 +283,7 @@ def test_however_many_pods_there_are_few_are_looked_at_and_some_of_each_componen
 
 
 def test_values_of_secrets_are_not_in_what_is_kept_of_events(healthy: Cluster) -> None:
-    secret = a_secret("db", password="a-long-password", username="immich")
+    secret = a_secret("db", password="a-long-password", username="immich-server")
     healthy.objects += [a_slow_pod(), secret]
     healthy.events = [failed(1, "mount -o user=immich,password=a-long-password failed: immich-server")]
 

@@ -230,7 +230,12 @@ def test_what_must_not_be_read_is_reported_in_the_status_although_the_tasks_have
     found = cluster.api.get("Immich", "photos", namespace)["status"]
     assert (found["ready"], found["serverReady"]) == (False, False)
     conditions = {entry["type"]: (entry["status"], entry["reason"]) for entry in found["conditions"]}
-    assert conditions == {"Ready": ("False", "ReadFailed"), "Degraded": ("True", "ReadFailed")}
+    assert conditions == {
+        "Ready": ("False", "ReadFailed"),
+        "Degraded": ("True", "ReadFailed"),
+        "Reconciling": ("False", "ReadFailed"),
+        "Stalled": ("True", "ReadFailed"),
+    }
     assert all(message in entry["message"] for entry in found["conditions"])
 
 

@@ -54,6 +54,7 @@ with_core() { # LOCKED RELEASE TARGET
   ln -s "$PWD" "$site/ansible_collections/media/immich"
 }
 
+failed=()
 for pair in "${pairs[@]}"; do
   version=${pair%:*} core=${pair#*:}
   locked=$(locked_for "$version")
@@ -67,5 +68,10 @@ for pair in "${pairs[@]}"; do
   [[ -z $all ]] || marks=
   echo "matrix: Python $version with ansible-core $("$venv/bin/python" -c 'import ansible.release as r; print(r.__version__)')"
   PATH=$venv/bin:$locked/bin:$PATH ANSIBLE_HOME=$venv/ansible-home "$venv/bin/python" -m pytest \
-    ${JUNIT_FOLDER:+--junitxml="$JUNIT_FOLDER/matrix-$version-$core.xml"} ${marks:+-m "$marks"} "$@"
+    ${JUNIT_FOLDER:+--junitxml="$JUNIT_FOLDER/matrix-$version-$core.xml"} ${marks:+-m "$marks"} "$@" ||
+    failed+=("$pair")
 done
+if ((${#failed[@]})); then
+  echo "matrix: tests failed with ${failed[*]}" >&2
+  exit 1
+fi

@@ -215,7 +215,9 @@ class Zygotes:
             self._draining.clear()
 
     def _usable(self) -> _Zygote:
-        self._draining = [zygote for zygote in self._draining if zygote.is_alive()]
+        for zygote in [zygote for zygote in self._draining if not zygote.is_alive()]:
+            zygote.close()
+            self._draining.remove(zygote)
         if self._current is not None:
             try:
                 self._current.wait_until_ready(self._closing)

@@ -19,6 +19,7 @@ from immich_operator.engine.zygotes import ZygoteDiedError, Zygotes
 class FakeZygote:
     def __init__(self, *, slow: bool) -> None:
         self.slow, self.closed = slow, False
+        self.stale, self.alive = False, True
 
     def wait_until_ready(self, *_: object) -> None:
         if self.slow:
@@ -28,10 +29,13 @@ class FakeZygote:
         assert not self.closed, "a closed zygote was used"
 
     def is_alive(self) -> bool:
-        return not self.closed
+        return self.alive
 
     def is_stale(self) -> bool:
-        return False
+        return self.stale
+
+    def drain(self) -> None:
+        assert not self.closed, "a closed zygote was used"
 
     def close(self) -> None:
         self.closed = True
@@ -53,6 +57,22 @@ def test_after_a_zygote_that_did_not_get_ready_in_time_the_next_one_is_used(monk
 
     assert pool.start({"play": 1}) == {"play": 1}
     assert [zygote.closed for zygote in made] == [True, True, False]
+
+
+def test_a_replaced_zygote_is_closed_once_its_last_play_has_ended(monkeypatch, tmp_path):
+    made = [FakeZygote(slow=False), FakeZygote(slow=False)]
+    spawned = iter(made)
+    monkeypatch.setattr(Zygotes, "_spawn", lambda _self: next(spawned))
+    pool = Zygotes({}, roles=(), cwd=tmp_path, log=logging.getLogger("test"))
+    old, new = made
+    old.stale = True
+
+    pool.start({"play": 1})
+    assert (old.closed, new.closed) == (False, False)
+    old.alive = False
+    pool.start({"play": 2})
+
+    assert (old.closed, new.closed) == (True, False)
 
 
 def test_a_closed_pool_starts_no_zygote_for_a_late_play(monkeypatch, tmp_path):

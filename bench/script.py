@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from ansible_collections.media.immich.plugins.plugin_utils.components.images import images_from_environment
 from ansible_collections.media.immich.plugins.plugin_utils.kube.api_objects import ApiObjects
@@ -37,7 +38,8 @@ def create(cluster: Cluster, names: list[str], timeout_s: float) -> list[Figure]
         watcher = pool.submit(_wait_until_ready, cluster, len(names) * PODS_PER_INSTANCE, version, timeout_s)
         settings = ConnectionSettings.from_arguments({"kubeconfig": str(cluster.kubeconfig)}, {})
         with connect(settings, {}) as transport:
-            transport.parallel(ApiObjects(transport).apply, objects)
+            apply = ApiObjects(transport).apply
+            transport.parallel(partial(apply, manifest) for manifest in objects)
         applied_s = time.monotonic() - start
         watcher.result()
     ready_s, cpu_s = time.monotonic() - start, kubernetes_cpu_s(cluster) - cpu_before

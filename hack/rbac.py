@@ -11,6 +11,7 @@ from ansible_collections.media.immich.plugins.plugin_utils.kube.kinds import KIN
 from hack import watches
 from hack.crd import sources
 from hack.crd.sources import Source
+from hack.writing import kustomization
 
 ROOT = Path(__file__).resolve().parents[1]
 RBAC = ROOT / "config" / "rbac"
@@ -38,15 +39,10 @@ PEOPLE = {
 }  # fmt: skip
 """{role: (what it is for, what it allows)}"""
 BUILT_IN = {"admin": "admin", "editor": "edit", "viewer": "view"}
-KUSTOMIZATION = """\
----
-# What only a cluster-wide installation has: StorageClasses to read, and roles for the people who use the API.
-apiVersion: kustomize.config.k8s.io/v1beta1
-kind: Kustomization
-resources:
-  - storage_class_reader_role.yaml
-  - storage_class_reader_role_binding.yaml
-{roles}"""
+ONLY_IN_CLUSTER = (
+    "What only a cluster-wide installation has: StorageClasses to read, and roles for the people who use the API."
+)
+BY_HAND = ("storage_class_reader_role.yaml", "storage_class_reader_role_binding.yaml")
 
 
 class Rule(NamedTuple):
@@ -70,10 +66,9 @@ def files() -> dict[Path, str]:
         for source in sources.all_of_them()
         for who in PEOPLE
     }
-    listed = "".join(f"  - {file.name}\n" for file in roles)
     return {
         RBAC / "manager_role.yaml": manager_role(),
-        CLUSTER / "kustomization.yaml": KUSTOMIZATION.format(roles=listed),
+        CLUSTER / "kustomization.yaml": kustomization([*BY_HAND, *(file.name for file in roles)], ONLY_IN_CLUSTER),
         **roles,
     }
 

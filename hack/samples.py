@@ -11,14 +11,8 @@ import yaml
 
 from hack.crd import sources
 from hack.crd.sources import SAMPLES, Source
-from hack.writing import yaml_text
+from hack.writing import kustomization, yaml_text
 
-KUSTOMIZATION = """\
----
-apiVersion: kustomize.config.k8s.io/v1beta1
-kind: Kustomization
-resources:
-{files}"""
 SMALLEST = "minimal"
 
 
@@ -28,7 +22,7 @@ def files() -> dict[Path, str]:
     names = sorted({file.name for file in (*smallest, *SAMPLES.glob("*_*.yaml"))})
     return {
         **smallest,
-        SAMPLES / "kustomization.yaml": KUSTOMIZATION.format(files="".join(f"  - {n}\n" for n in names)),
+        SAMPLES / "kustomization.yaml": kustomization(names),
     }
 
 

@@ -3,13 +3,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import yaml
 
 from immich_operator.yaml_text import ManifestDumper
 
-__all__ = ["yaml_text"]
+__all__ = ["kustomization", "yaml_text"]
+
+KUSTOMIZATION = """\
+---
+{comment}apiVersion: kustomize.config.k8s.io/v1beta1
+kind: Kustomization
+resources:
+{resources}"""
 
 
 class _Dumper(ManifestDumper):
@@ -22,3 +30,9 @@ class _Dumper(ManifestDumper):
 def yaml_text(content: Any) -> str:
     """One document, in the order of the content."""
     return str(yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120))
+
+
+def kustomization(resources: Iterable[str], comment: str = "") -> str:
+    """The text of a kustomization.yaml. `resources` are paths as it names them, `comment` is a line above it."""
+    listed = "".join(f"  - {resource}\n" for resource in resources)
+    return KUSTOMIZATION.format(comment=f"# {comment}\n" if comment else "", resources=listed)

@@ -15,7 +15,7 @@ from ansible_collections.media.immich.plugins.plugin_utils.spec import variables
 from ansible_collections.media.immich.plugins.plugin_utils.spec.names import Component, spec_key
 from hack.crd import sources
 from hack.crd.sources import Source
-from hack.writing import yaml_text
+from hack.writing import kustomization, yaml_text
 
 Schema = dict[str, Any]
 
@@ -25,13 +25,9 @@ CRDS = ROOT / "crds"
 CUSTOM_KINDS = ROOT / "plugins" / "plugin_utils" / "spec" / "custom_kinds.py"
 MAX_COMPACT_BYTES = 150_000  # client-side apply stores the object in an annotation, which holds 256 KiB in all
 HEADER = "# Written by `make generate` from hack/crd/{source}; edit that file instead.\n---\n"
-KUSTOMIZATION = """\
----
-# Lets config/crd use the files of this folder; kustomize reads no single files from outside its own folder.
-apiVersion: kustomize.config.k8s.io/v1beta1
-kind: Kustomization
-resources:
-{files}"""
+WHY_A_FOLDER = (
+    "Lets config/crd use the files of this folder; kustomize reads no single files from outside its own folder."
+)
 
 ROW_NUMBERS = {row.kind: number for number, row in enumerate(KINDS)}
 CUSTOM_KINDS_TEXT = '''\
@@ -306,10 +302,10 @@ def all_of_them() -> tuple[Made, ...]:
 def files() -> dict[Path, str]:
     """{file: text}; ValueError as in `all_of_them`."""
     made = all_of_them()
-    names = "".join(f"  - {name}\n" for name in sorted(one.source.crd_file.name for one in made))
+    names = sorted(one.source.crd_file.name for one in made)
     return {
         **{one.source.crd_file: one.text for one in made},
-        CRDS / "kustomization.yaml": KUSTOMIZATION.format(files=names),
+        CRDS / "kustomization.yaml": kustomization(names, WHY_A_FOLDER),
         CUSTOM_KINDS: custom_kinds(made),
     }
 

@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeAlias
 from .api_error import ApiError, Conflict, Malformed, ObjectRef, TransportError, Unreachable
 from .difference import differing_fields, needs_apply, without_nulls
 from .refusals import advice
-from .rewritten import is_left, marked
+from .rewritten import left, marked
 from .values import FIELD_MANAGER, Manifest, dig, merged
 
 __all__ = ["VERBS", "InParallel", "Objects", "Outcome", "apply_steps", "explained", "misuse"]
@@ -221,17 +221,15 @@ def _apply(
     outcome = partial(Outcome, verb="apply", component=component, ref=ref, before=before)
     if not needs_apply(wanted, before, field_manager=field_manager):
         return outcome(object=before)
-    if before is not None and is_left(wanted, before, field_manager=field_manager):
-        rewritten = differing_fields(wanted, before)
-        if rewritten:
-            return outcome(object=before, rewritten=list(rewritten))
+    if before is not None and (rewritten := left(wanted, before, field_manager=field_manager)):
+        return outcome(object=before, rewritten=list(rewritten))
     after = _applied(objects(), wanted, ref, before)
     if needs_apply(wanted, after, field_manager=field_manager):
         # Where the last field of a structure was given up, the API server has removed all of it at first.
         after = objects().apply(wanted)
     rewritten = differing_fields(wanted, after) if needs_apply(wanted, after, field_manager=field_manager) else {}
     if rewritten:
-        after = objects().apply(marked(wanted, after))
+        after = objects().apply(marked(wanted, rewritten))
     return outcome(object=after, changed=_is_changed(before, after), rewritten=list(rewritten))
 
 

@@ -16,31 +16,34 @@ from typing import Any
 from .difference import differing_fields, needs_apply
 from .values import FIELD_MANAGER, Manifest, dig
 
-__all__ = ["ANNOTATION", "is_left", "marked"]
+__all__ = ["ANNOTATION", "left", "marked"]
 
 ANNOTATION = "media.rm3l.org/rewritten"
 
 
-def marked(wanted: Manifest, live: Mapping[str, Any]) -> Manifest:
-    """The manifest with the annotation that says that just this was applied, and that the live object came of it."""
+def marked(wanted: Manifest, rewritten: Mapping[str, Any]) -> Manifest:
+    """The manifest with the annotation that says that just this was applied, and what of it was rewritten to what.
+
+    `rewritten` is {path: value} as `difference.differing_fields` gives it.
+    """
     metadata = wanted["metadata"]
-    text = json.dumps([wanted, differing_fields(wanted, live)], sort_keys=True)
+    text = json.dumps([wanted, rewritten], sort_keys=True)
     annotations = {**(metadata.get("annotations") or {}), ANNOTATION: hashlib.sha256(text.encode()).hexdigest()[:16]}
     return {**wanted, "metadata": {**metadata, "annotations": annotations}}
 
 
-def is_left(wanted: Manifest, live: Mapping[str, Any] | None, *, field_manager: str = FIELD_MANAGER) -> bool:
-    """Whether just this was applied before, and what differs since is the work of admission.
+def left(wanted: Manifest, live: Mapping[str, Any], *, field_manager: str = FIELD_MANAGER) -> dict[str, Any]:
+    """{path: live value} of the fields that admission has made something else of when just this was applied.
 
-    False where the API server keeps no record of who wrote a field, as then anybody may have.
+    {} if anything else may have changed them; also where the API server keeps no record of who wrote a field, as then
+    anybody may have.
     """
-    if (
-        not (dig(live, "metadata", "annotations", ANNOTATION) and dig(live, "metadata", "managedFields"))
-        or live is None
-    ):
-        return False
-    ours = marked(wanted, live)
-    if ours["metadata"]["annotations"][ANNOTATION] != live["metadata"]["annotations"][ANNOTATION]:
-        return False
-    as_wanted = {**ours, "metadata": {**ours["metadata"], "managedFields": live["metadata"].get("managedFields")}}
-    return not needs_apply(ours, as_wanted, field_manager=field_manager)
+    mark, record = dig(live, "metadata", "annotations", ANNOTATION), dig(live, "metadata", "managedFields")
+    if not (mark and record):
+        return {}
+    rewritten = differing_fields(wanted, live)
+    ours = marked(wanted, rewritten)
+    if ours["metadata"]["annotations"][ANNOTATION] != mark:
+        return {}
+    as_wanted = {**ours, "metadata": {**ours["metadata"], "managedFields": record}}
+    return {} if needs_apply(ours, as_wanted, field_manager=field_manager) else rewritten

@@ -6,13 +6,16 @@ from __future__ import annotations
 import copy
 import secrets
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .api_error import ApiError, Malformed, NotFound, ObjectRef
-from .discovery import Discovery, Requests
+from .discovery import Discovery
 from .resource_paths import BUILT_IN, Resource, path_of
 from .values import FIELD_MANAGER, Manifest
 from .watch_stream import WatchStream
+
+if TYPE_CHECKING:
+    from .transport import Transport
 
 __all__ = ["ApiObjects", "Listing"]
 
@@ -43,7 +46,7 @@ class ApiObjects:
 
     def __init__(
         self,
-        transport: Requests,
+        transport: Transport,
         *,
         dry_run: bool = False,
         field_manager: str = FIELD_MANAGER,

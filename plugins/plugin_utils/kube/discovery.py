@@ -4,46 +4,21 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING
 
-from .api_error import Malformed, NotFound, ObjectRef
+from .api_error import Malformed, NotFound
 from .resource_paths import Resource, group_path
 
-__all__ = ["Discovery", "Requests"]
+if TYPE_CHECKING:
+    from .transport import Transport
 
-
-class Requests(Protocol):
-    """What is needed from a transport."""
-
-    def request(  # noqa: PLR0913 # all but two have defaults
-        self,
-        method: str,
-        path: str,
-        *,
-        subject: ObjectRef | str = "",
-        query: Mapping[str, str] | None = None,
-        body: Any = None,
-        content_type: str = "application/json",
-        accept: str = "application/json",
-        read_s: float = ...,
-    ) -> dict[str, Any]: ...
-
-    def stream(
-        self,
-        path: str,
-        *,
-        subject: ObjectRef | str = "",
-        query: Mapping[str, str] | None = None,
-        accept: str = "application/json",
-        read_s: float = ...,
-    ) -> Any: ...
+__all__ = ["Discovery"]
 
 
 class Discovery:
     """Thread-safe. What was found is kept until `forget`; what was not found is requested again each time."""
 
-    def __init__(self, transport: Requests) -> None:
+    def __init__(self, transport: Transport) -> None:
         self._transport = transport
         self._lock = threading.Lock()
         self._known: dict[tuple[str, str], Resource] = {}

@@ -57,7 +57,7 @@ def diagnose(
     `refusal` is the API server's answer to the controller's last attempt to create a pod, if Events report it. `told`
     are the Events of pods and claims by uid, as `cluster_events.read` gives them; `now` is in seconds since the epoch.
     """
-    where, told = f"{workload['kind']} {workload['metadata']['name']}", told or {}
+    where, told = _where(workload), told or {}
     current = [pod for pod in pods if not dig(pod, "metadata", "deletionTimestamp")]
     causes = [
         cause for pod in current if not has_ended(pod) for cause in _pod_causes(workload, pod, written, told, now)
@@ -99,7 +99,7 @@ def _pod_causes(
     workload: Manifest, pod: Manifest, written: Written, told: Mapping[str, Sequence[Mapping[str, Any]]], now: float
 ) -> Iterable[Cause]:
     """What its status tells; if that is nothing, what its Events tell; if that is nothing, what it has waited for long."""
-    where = f"{workload['kind']} {workload['metadata']['name']}"
+    where = _where(workload)
     seen = list(_causes_in_status(workload, pod, written))
     if seen or not cluster_events.is_unwell(pod):
         return seen
@@ -109,7 +109,7 @@ def _pod_causes(
 
 
 def _causes_in_status(workload: Manifest, pod: Manifest, written: Written) -> Iterable[Cause]:
-    where = f"{workload['kind']} {workload['metadata']['name']}"
+    where = _where(workload)
     for condition in dig(pod, "status", "conditions", default=[]):
         if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
             message = condition.get("message", "")
@@ -164,7 +164,7 @@ def _container_cause(where: str, pod: Manifest, container: Mapping[str, Any], to
         return Cause(
             Reason.CRASH_LOOPING,
             f"{where}: {told.container} keeps exiting with code {ended.get('exitCode')} ({_ending(ended)}); see "
-            f"kubectl logs -n {pod['metadata'].get('namespace')} {where.replace(' ', '/').lower()} -c {name} --previous",
+            f"{_logs(where, pod, name)} --previous",
         )
     return None
 
@@ -271,13 +271,13 @@ NOT_STARTED_S = 10 * MINUTE
 
 def _slow_init_container(workload: Manifest, pod: Manifest, now: float) -> Cause | None:
     """The init container that runs and holds up all that follow: what it waits for, and since when."""
-    where = f"{workload['kind']} {workload['metadata']['name']}"
+    where = _where(workload)
     statuses = dig(pod, "status", "initContainerStatuses", default=[])
     for position, status in enumerate(statuses):
         began = seconds_of(dig(status, "state", "running", "startedAt"))
         if began is None or status.get("ready") or now - began < cluster_events.SLOW_AFTER_S:
             continue
-        name, namespace = status["name"], pod["metadata"].get("namespace")
+        name = status["name"]
         instance = dig(pod, "metadata", "labels", "app.kubernetes.io/instance", default="")
         target = _target(workload, name)
         later = [
@@ -292,7 +292,7 @@ def _slow_init_container(workload: Manifest, pod: Manifest, now: float) -> Cause
             is_ours = target.startswith(f"{instance}-")
             patience = WAITS_FOR_OURS_S if is_ours else WAITS_FOR_OTHERS_S
         else:
-            text += f"; see kubectl logs -n {namespace} {where.replace(' ', '/').lower()} -c {name}"
+            text += f"; see {_logs(where, pod, name)}"
             patience = LOOKS_AT_S
         return Cause(Reason.INIT_CONTAINER_WAITING, text, began + patience, is_watched=False)
     return None
@@ -409,6 +409,15 @@ def _target(workload: Manifest, container: str) -> str:
             if variables.get("WAIT_HOST"):
                 return f"{variables['WAIT_HOST']}:{variables.get('WAIT_PORT')}"
     return ""
+
+
+def _where(workload: Manifest) -> str:
+    return f"{workload['kind']} {workload['metadata']['name']}"
+
+
+def _logs(where: str, pod: Manifest, container: str) -> str:
+    """The command that shows what a container of the workload `where` has written."""
+    return f"kubectl logs -n {pod['metadata'].get('namespace')} {where.replace(' ', '/').lower()} -c {container}"
 
 
 def _node(pod: Manifest) -> str:

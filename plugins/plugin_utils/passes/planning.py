@@ -205,19 +205,20 @@ def _unwanted(
         and not (server_stays and described.feeds_server)
         and not (described.workload and each.kind == described.workload.kind and described.component in running)
     ]
-    steps: list[dict[str, Any]] = [
-        {
-            "verb": "delete",
-            "component": str(component),
-            "stage": CLEAN_UP_STAGE,
-            "after": str(Component.SERVER),  # which runs with it until it has been changed
-            "target": identity(live),
-        }
+    return [
+        _clean_up(live, component)
         for kind, name, component in candidates
         if (live := cluster.live(kind, name)) and instance.may_remove(live)
     ]
-    needed = [dict.fromkeys([section_of(step), str(Component.SERVER)]) for step in steps]
-    return [
-        {**step, "section": str(Section.CLEAN_UP), "needs": list(needs)}
-        for step, needs in zip(steps, needed, strict=True)
-    ]
+
+
+def _clean_up(live: Manifest, component: Component) -> dict[str, Any]:
+    step: dict[str, Any] = {
+        "verb": "delete",
+        "component": str(component),
+        "stage": CLEAN_UP_STAGE,
+        "after": str(Component.SERVER),  # which runs with it until it has been changed
+        "target": identity(live),
+    }
+    needs = dict.fromkeys([section_of(step), str(Component.SERVER)])
+    return {**step, "section": str(Section.CLEAN_UP), "needs": list(needs)}

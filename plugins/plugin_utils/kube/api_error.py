@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
 from .refusals import readable
+from .values import cut
 
 __all__ = [
     "ApiError",
@@ -142,7 +143,7 @@ def refusal(status_code: int, phrase: str, status: Mapping[str, Any], subject: O
     return BY_STATUS_CODE.get(status_code, ApiError)(
         status_code,
         str(status.get("reason") or phrase or ""),
-        message if len(message) <= MESSAGE_LENGTH else f"{message[:MESSAGE_LENGTH]}...",
+        cut(message, MESSAGE_LENGTH),
         subject=str(subject),
         fields=fields,
     )

@@ -27,6 +27,7 @@ else:
 
 from .problems import Problem
 from .suggestions import closest
+from .values import cut
 
 __all__ = ["Schema", "problems", "with_defaults"]
 
@@ -210,7 +211,7 @@ def _quoted(path: list[str | int], value: Any) -> str:
     if _is_secret(path):
         return "this text" if isinstance(value, str) else f"{'a boolean' if isinstance(value, bool) else 'a number'}"
     text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= _LONGEST_QUOTE else f"{text[:_LONGEST_QUOTE]}..."
+    return cut(text, _LONGEST_QUOTE)
 
 
 def _is_secret(path: list[str | int]) -> bool:

@@ -87,6 +87,11 @@ def in_one_line(text: str, limit: int = 300) -> str:
     return found if len(found) <= limit else f"{found[: limit - 1]}…"
 
 
+def cut(text: str, limit: int) -> str:
+    """The first `limit` characters, and "..." if there are more."""
+    return text if len(text) <= limit else f"{text[:limit]}..."
+
+
 def _visible(character: str) -> str:
     if unicodedata.category(character) not in ("Cc", "Cf", "Co", "Cs"):
         return character

@@ -11,7 +11,7 @@ from ..components import exposure, registry
 from ..components.instance import Instance
 from ..components.reasons import Effect, Notice, Reason
 from ..kube.readiness import has_ended, is_ready, is_running, is_scaled_to_zero, lacks_pods
-from ..kube.values import Manifest, dig
+from ..kube.values import Manifest, cut, dig
 from ..spec import names
 from ..spec.images import version_of
 from ..spec.names import Component
@@ -49,7 +49,7 @@ class Condition(NamedTuple):
             "type": self.type,
             "status": "True" if self.is_true else "False",
             "reason": str(self.reason),
-            "message": _cut(self.message),
+            "message": cut(self.message, 2 * LONGEST_MESSAGE),
             "observedGeneration": generation,
         }
 
@@ -477,7 +477,3 @@ def _joined(messages: Iterable[str]) -> str:
             return "; ".join([*kept, f"and {len(distinct) - position} more"])
         kept.append(message)
     return "; ".join(kept)
-
-
-def _cut(message: str) -> str:
-    return message if len(message) <= 2 * LONGEST_MESSAGE else f"{message[: 2 * LONGEST_MESSAGE]} ..."

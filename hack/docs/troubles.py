@@ -11,28 +11,28 @@ from ansible_collections.media.immich.plugins.plugin_utils.passes.troubles impor
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "troubles.md"
 
 INTRODUCTION = """\
-# Troubles of pods and volumes
+# Problems with pods and volumes
 
 <!-- Made by `make generate` from plugins/plugin_utils/passes/troubles.py; do not edit. -->
 
-What Kubernetes says when a pod or a volume does not get going, and what to do. The operator finds it in the status of
-pods and claims and in their Events, and tells it in the condition of the component, in the words of the cluster:
+What Kubernetes says when a pod does not start or a claim has no volume, and what to do. The operator finds it in the
+status of pods and claims and in their Events, and reports it in the component's condition, in the cluster's own words:
 `kubectl describe immich NAME` shows it.
 
-Some troubles go by themselves, so the instance is `Progressing` at first. From the time in the third column on it is
-`Degraded`. *At once*: time does not heal it. *Never*: it only takes its time.
+Some problems go away by themselves, so the instance is `Progressing` at first, and `Degraded` after the time in the
+third column. *At once*: waiting does not help. *Never*: it just takes time.
 
-An init container that waits for an external database or Valkey is `InitContainerWaiting`, and after two minutes
-`Degraded`; one that waits for those of the instance after an hour, any other after ten minutes. A pod of which nothing
-becomes for ten minutes, and of which no Event says why, is `PodNotSetUp`. A pod that was to end and is still there 30
-seconds later is `NodeLost`.
+An init container that keeps the others waiting is reported as `InitContainerWaiting`. The instance is `Degraded` after
+two minutes if it waits for an external database or Valkey, after an hour if it waits for the instance's own, and after
+ten minutes with any other. A pod that does not start for ten minutes, while no Event says why, is reported as
+`PodNotSetUp`, and one that is still there 30 seconds after it should have ended as `NodeLost`.
 """
 
 HEADINGS = {
-    Source.SCHEDULER: ("No node takes the pod", "The scheduler says in the pod's condition `PodScheduled`"),
-    Source.CLAIM: ("A claim gets no volume", "Events of the claim"),
-    Source.POD: ("The pod has a node and does not get going", "Events of the pod"),
-    Source.STATUS: ("A node has ended the pod, or not taken it", "The pod's `status.reason` and `status.message`"),
+    Source.SCHEDULER: ("No node accepts the pod", "What the scheduler says in the pod's condition `PodScheduled`"),
+    Source.CLAIM: ("A claim has no volume", "Events of the claim"),
+    Source.POD: ("The pod has a node but does not start", "Events of the pod"),
+    Source.STATUS: ("A node has evicted or rejected the pod", "The pod's `status.reason` and `status.message`"),
     Source.CONTAINER: ("A container does not run", "The state of the container, or how it ended"),
 }
 

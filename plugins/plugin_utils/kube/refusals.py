@@ -40,40 +40,40 @@ _REMEDIES = tuple(
     (re.compile(pattern), remedy)
     for pattern, remedy in (
         (r"being terminated", "Nothing can be created in a namespace that is being deleted"),
-        (r"status unknown for quota", "The quota is new and still being counted; it is tried again"),
+        (r"status unknown for quota", "The quota is new and its usage is still being counted; this is retried"),
         (
             r"exceeded quota: ([^,\s]+)",
-            "Ask for less in the custom resource (size, resources, replicas), or have ResourceQuota {0} of {place} raised",
+            "Request less in the custom resource (size, resources, replicas), or have ResourceQuota {0} in {place} raised",
         ),
         (
             r"failed quota: ([^:\s]+): must specify",
-            "Set them in `resources` of the component, or have a LimitRange in {place} give defaults, because ResourceQuota "
-            "{0} counts them",
+            "Set them in the component's `resources`, or have a LimitRange in {place} set defaults: ResourceQuota {0} requires "
+            "them",
         ),
         (
             r"(?:minimum|maximum) \S+ usage per PersistentVolumeClaim",
-            "Ask for a size within these bounds in the custom resource, or have the LimitRange of {place} changed",
+            "Request a size within these bounds in the custom resource, or have the LimitRange in {place} changed",
         ),
         (
             r"(?:minimum|maximum) \S+ usage per |max limit to request ratio",
-            "Keep to it in `resources` of the component, or have the LimitRange of {place} changed",
+            "Stay within it in the component's `resources`, or have the LimitRange in {place} changed",
         ),
         (
             r'violates PodSecurity "([^":]+)',
-            "Set podSecurityContext and securityContext of the component as it says, or lower the level {0} in the labels of "
+            "Set the component's podSecurityContext and securityContext as it says, or relax the level {0} in the labels of "
             "{place}",
         ),
         (
             r"(?:ValidatingAdmissionPolicy|MutatingAdmissionPolicy) '([^']+)'",
-            "Change the custom resource as the policy says, or have {0} make an exception for {place}",
+            "Change the custom resource as the policy says, or have {place} exempted from {0}",
         ),
         (
             r'admission webhook "([^"]+)" denied',
-            "Change the custom resource as it says, or have those who run the webhook {0} make an exception for {place}",
+            "Change the custom resource as it says, or ask those who run webhook {0} to exempt {place}",
         ),
         (
             r'failed calling webhook "([^"]+)"',
-            "Nothing can be written until the webhook {0} answers; it is tried again",
+            "Nothing can be written until webhook {0} responds; this is retried",
         ),
         (
             r"must support resize|only dynamically provisioned pvc can be resized",
@@ -83,7 +83,7 @@ _REMEDIES = tuple(
         (r'serviceaccount "([^"]+)" not found', "Create ServiceAccount {0} in {place}, or name another one"),
         (
             r'\bUser "[^"]*" cannot |cannot set blockOwnerDeletion|attempting to grant RBAC permissions',
-            "Allow it in the role of the account that runs this (config/rbac has the operator's rules)",
+            "Allow it in the role of the account that runs this (the operator's rules are in config/rbac)",
         ),
     )
 )

@@ -136,7 +136,7 @@ class _Told(NamedTuple):
         inits, mains = ({c["name"] for c in template.get(key) or ()} for key in ("initContainers", "containers"))
         called = f"container {name}"
         if name in inits:
-            called += f", which the operator runs first with image and security context of {written.settings},"
+            called += f", which the operator runs first with the image and security context of {written.settings},"
         if name not in inits | mains:
             return cls(called, f"of container {name}")
         of_field = f"from {written.settings}.image"
@@ -250,13 +250,13 @@ _CLAUSES = {
     Reason.VOLUME_NOT_ATTACHED: "a volume of its pod can't be attached to node {node}",
     Reason.VOLUME_NOT_MOUNTED: "node {node} can't mount a volume of its pod",
     Reason.POD_NOT_SET_UP: "node {node} can't set up its pod",
-    Reason.NODE_LOST: "node {node} of its pod is lost",
-    Reason.POD_EVICTED: "node {node} has ended its pod",
+    Reason.NODE_LOST: "its pod has lost its node {node}",
+    Reason.POD_EVICTED: "node {node} has evicted or rejected its pod",
     Reason.IMAGE_PULL_FAILED: "node {node} can't pull an image of its pod",
     Reason.CONTAINER_NOT_STARTED: "node {node} can't start a container of its pod",
-    Reason.PROBE_FAILING: "its container does not answer as it should",
-    Reason.WAITING_FOR_ROLLOUT: "node {node} is at work for its pod",
-    Reason.VOLUME_NOT_PROVIDED: "PersistentVolumeClaim {claim} gets no volume",
+    Reason.PROBE_FAILING: "its container fails a probe",
+    Reason.WAITING_FOR_ROLLOUT: "node {node} is preparing its pod",
+    Reason.VOLUME_NOT_PROVIDED: "PersistentVolumeClaim {claim} has no volume",
     Reason.VOLUME_NOT_BOUND: "PersistentVolumeClaim {claim} is waiting for a volume",
     Reason.VOLUME_LOST: "PersistentVolumeClaim {claim} has lost its volume",
 }
@@ -285,10 +285,10 @@ def _slow_init_container(workload: Manifest, pod: Manifest, now: float) -> Cause
             for other in statuses[position + 1 :]
         ]
         text = f"{where}: init container {name} has been running since {minute_of(began)}"
-        text += f"; it waits until {target} accepts connections" if target else ""
-        text += f"; after it come {', '.join(later)}" if later else ""
+        text += f"; it is waiting for {target} to accept connections" if target else ""
+        text += f"; still to run after it: {', '.join(later)}" if later else ""
         if target:
-            text += "; see whether that service runs, its name and port, and what is between: NetworkPolicies, a service mesh"
+            text += "; check that service, its name and port, and what lies between: NetworkPolicies, a service mesh"
             is_ours = target.startswith(f"{instance}-")
             patience = WAITS_FOR_OURS_S if is_ours else WAITS_FOR_OTHERS_S
         else:
@@ -306,8 +306,8 @@ def _not_started(where: str, pod: Manifest, now: float) -> Cause | None:
     if not dig(pod, "spec", "nodeName") or has_begun or now - began < NOT_STARTED_S:
         return None
     text = (
-        f"{where}: node {_node(pod)} has not started its pod since {minute_of(began)}, and no Event says why; see kubectl "
-        f"describe node {_node(pod)}, and the log of its kubelet"
+        f"{where}: its pod has been waiting to start on node {_node(pod)} since {minute_of(began)}, and no Event says why; see "
+        f"kubectl describe node {_node(pod)}, and the log of its kubelet"
     )
     return Cause(Reason.POD_NOT_SET_UP, text, 0.0, is_watched=False)
 
@@ -339,8 +339,8 @@ def _overdue(where: str, pod: Manifest, now: float) -> Cause | None:
         return None
     node = _node(pod)
     text = (
-        f"{where}: its former pod on node {node} was to end by {minute_of(due)} and has not: the node does not answer, or can't "
-        f"let go of a volume; start the node, or see to its kubelet. {NODE_OFF_FOR_GOOD}"
+        f"{where}: its old pod on node {node} should have ended by {minute_of(due)} and has not: the node does not respond, or "
+        f"can't release a volume; start the node, or check its kubelet. {NODE_OFF_FOR_GOOD}"
     )
     return Cause(Reason.NODE_LOST, text, due + cluster_events.OVERDUE_S + 2 * MINUTE, is_watched=False)
 
@@ -427,7 +427,7 @@ def _node(pod: Manifest) -> str:
 def _hint(claim: Manifest) -> str:
     storage_class = dig(claim, "spec", "storageClassName")
     if storage_class:
-        return f"StorageClass {storage_class} has to provide one"
+        return f"StorageClass {storage_class} has yet to provide one"
     return "it names no StorageClass and the cluster has no default one, or the default one has yet to provide one"
 
 

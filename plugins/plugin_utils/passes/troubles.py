@@ -35,9 +35,9 @@ HOUR = 60 * MINUTE
 FOR_EVER = float("inf")
 
 NODE_OFF_FOR_GOOD = (
-    "Only if that machine is switched off for good, and no volume of the instance is on its disks, delete its Node object: "
-    "while it still runs, unseen, a second database could start on the same files, and some storage drivers delete the "
-    "volumes of a node with it"
+    "Delete its Node object only if that machine is switched off for good and no volume of the instance is on its "
+    "disks: if it is still running unnoticed, a second database could start on the same files, and some storage "
+    "drivers delete a node's volumes along with it"
 )
 """Kubernetes lets go of the pods and volumes of a node whose object is deleted. TopoLVM deletes its claims with it
 (docs/topolvm-controller.md there). So no message has the command ready."""
@@ -68,58 +68,58 @@ _SCHEDULER = (
     (
         r"untolerated taint.*disk-pressure",
         "0/1 nodes are available: 1 node(s) had untolerated taint {node.kubernetes.io/disk-pressure: }.",
-        "free disk space on the node: images that are not used, logs, other pods' temporary files",
+        "free up disk space on the node: unused images, logs, temporary files of other pods",
     ),
     (
         r"untolerated taint.*memory-pressure",
         "0/1 nodes are available: 1 node(s) had untolerated taint {node.kubernetes.io/memory-pressure: }.",
-        "free memory on the node, or add a node",
+        "free up memory on the node, or add a node",
     ),
     (
         r"untolerated taint.*(not-ready|unreachable)",
         "0/1 nodes are available: 1 node(s) had untolerated taint {node.kubernetes.io/unreachable: }.",
-        "the node does not answer: start it, or see to its kubelet and network",
+        "the node does not respond: start it, or check its kubelet and network",
     ),
     (
         r"were unschedulable|node\.kubernetes\.io/unschedulable",
         "0/1 nodes are available: 1 node(s) were unschedulable. preemption: 0/1 nodes are available.",
-        "the node is cordoned: kubectl uncordon NODE once its maintenance is over",
+        "the node is cordoned: run kubectl uncordon NODE once its maintenance is over",
     ),
     (
         r"untolerated taint",
         "0/2 nodes are available: 2 node(s) had untolerated taint {dedicated: games}.",
-        "add a toleration to the component's tolerations, or remove the taint from a node",
+        "add a matching toleration to the component's tolerations, or remove the taint from a node",
     ),
     (
         r"volume node affinity conflict",
         "0/3 nodes are available: 3 node(s) had volume node affinity conflict.",
-        "the volume is on a node or in a zone where the pod may not run: see nodeSelector and affinity of the component, "
-        "and whether that node is there",
+        "the volume is on a node or in a zone where the pod may not run: check the component's nodeSelector and "
+        "affinity, and whether that node still exists",
     ),
     (
         r"didn't match Pod's node (affinity|selector)|didn't match node selector",
         "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector.",
-        "correct nodeSelector or affinity of the component, or label a node",
+        "correct the component's nodeSelector or affinity, or label a node to match",
     ),
     (
         r"anti-affinity|didn't match pod affinity|topology spread",
         "0/1 nodes are available: 1 node(s) didn't match pod anti-affinity rules.",
-        "there are fewer nodes than the affinity of the component asks for: relax it, or add a node",
+        "too few nodes satisfy the component's affinity: relax it, or add a node",
     ),
     (
         r"exceed max volume count",
         "0/1 nodes are available: 1 node(s) exceed max volume count.",
-        "the node has as many volumes attached as it can: add a node, or move other pods away",
+        "the node has reached its limit of attached volumes: add a node, or move other pods away",
     ),
     (
         r"Too many pods",
         "0/1 nodes are available: 1 Too many pods.",
-        "the node runs as many pods as it may: add a node, or raise maxPods of its kubelet",
+        "the node has reached its limit of pods: add a node, or raise maxPods in the configuration of its kubelet",
     ),
     (
         r"Insufficient [a-z0-9.-]*/",
         "0/1 nodes are available: 1 Insufficient nvidia.com/gpu.",
-        "no node offers such a device that is free: see its device plugin, or take the device out of the component's resources",
+        "no node has such a device free: check the device plugin, or remove the device from the component's resources",
     ),
     (
         r"Insufficient ",
@@ -129,7 +129,7 @@ _SCHEDULER = (
     (
         "",
         "0/1 nodes are available: 1 node(s) didn't have free ports for the requested pod ports.",
-        "see what the message says of each node",
+        "see what the message says about each node",
     ),
 )
 
@@ -140,7 +140,7 @@ _CLAIM = (
         r"storageclass.*not found",
         Reason.VOLUME_NOT_PROVIDED,
         'storageclass.storage.k8s.io "fast" not found',
-        "create the StorageClass, or delete the claim that waits and name another class",
+        "create the StorageClass, or delete the pending claim and name another class",
     ),
     Trouble(
         Source.CLAIM,
@@ -148,7 +148,7 @@ _CLAIM = (
         r"quota",
         Reason.VOLUME_NOT_PROVIDED,
         'failed to provision volume with StorageClass "standard": rpc error: code = ResourceExhausted desc = quota exceeded',
-        "raise the quota of the storage, or ask for a smaller size",
+        "raise the storage quota, or request a smaller size",
     ),
     Trouble(
         Source.CLAIM,
@@ -157,7 +157,7 @@ _CLAIM = (
         Reason.VOLUME_NOT_PROVIDED,
         'failed to provision volume with StorageClass "longhorn": rpc error: code = ResourceExhausted desc = insufficient '
         "storage",
-        "the storage is full: add space, or ask for a smaller size",
+        "the storage is full: add capacity, or request a smaller size",
     ),
     Trouble(
         Source.CLAIM,
@@ -166,7 +166,7 @@ _CLAIM = (
         Reason.VOLUME_NOT_PROVIDED,
         'failed to provision volume with StorageClass "ebs": rpc error: code = PermissionDenied desc = not authorized to '
         "perform: ec2:CreateVolume",
-        "the provisioner lacks rights of its own: see its credentials and its log",
+        "the provisioner lacks permissions: check its credentials and its log",
     ),
     Trouble(
         Source.CLAIM,
@@ -175,7 +175,7 @@ _CLAIM = (
         Reason.VOLUME_NOT_PROVIDED,
         'failed to provision volume with StorageClass "local-path": NodePath only supports ReadWriteOnce and '
         "ReadWriteOncePod (1.22+) access modes",
-        "the class has no volumes of that access mode: name another class or another mode",
+        "the class does not support this access mode: name another class or another mode",
     ),
     Trouble(
         Source.CLAIM,
@@ -184,7 +184,7 @@ _CLAIM = (
         Reason.VOLUME_NOT_PROVIDED,
         'failed to provision volume with StorageClass "ceph": rpc error: code = DeadlineExceeded desc = context deadline '
         "exceeded",
-        "see the log of the provisioner",
+        "check the provisioner's log",
         patience_s=5 * MINUTE,
     ),
     Trouble(
@@ -193,7 +193,7 @@ _CLAIM = (
         r"no storage class is set",
         Reason.VOLUME_NOT_PROVIDED,
         "no persistent volumes available for this claim and no storage class is set",
-        "the cluster has no default StorageClass: mark one as default, or name one in the component's storageClass",
+        "the cluster has no default StorageClass: mark one as the default, or name one in the component's storageClass",
     ),
     Trouble(
         Source.CLAIM,
@@ -201,7 +201,7 @@ _CLAIM = (
         "",
         Reason.VOLUME_NOT_PROVIDED,
         'volume "nas" already bound to a different claim.',
-        "make a PersistentVolume that fits the claim, or name another one",
+        "create a PersistentVolume that fits the claim, or name another one",
     ),
     Trouble(
         Source.CLAIM,
@@ -209,7 +209,7 @@ _CLAIM = (
         "",
         Reason.VOLUME_NOT_PROVIDED,
         'Cannot bind to requested volume "nas": storageClassName does not match',
-        "the PersistentVolume that the claim names differs from it: make size, class and access modes of the two agree",
+        "the claim and the PersistentVolume that it names do not match: make their size, class and access modes agree",
     ),
     Trouble(
         Source.CLAIM,
@@ -217,7 +217,7 @@ _CLAIM = (
         "",
         Reason.VOLUME_LOST,
         "Bound claim has lost its PersistentVolume. Data on the volume is lost!",
-        "make a PersistentVolume of that name for the same disk, if that is still there, or restore a backup",
+        "create a PersistentVolume of the same name for the disk if it still exists, or restore a backup",
     ),
     Trouble(
         Source.CLAIM,
@@ -233,7 +233,7 @@ _CLAIM = (
         "",
         Reason.VOLUME_NOT_BOUND,
         "waiting for pod photos-server-0 to be scheduled",
-        "it gets a volume once its pod has a node",
+        "it gets a volume once its pod has been scheduled",
         patience_s=FOR_EVER,
         is_quoted=False,
     ),
@@ -243,7 +243,7 @@ _CLAIM = (
         "",
         Reason.VOLUME_NOT_BOUND,
         "waiting for first consumer to be created before binding",
-        "it gets a volume once its pod has a node",
+        "it gets a volume once its pod has been scheduled",
         patience_s=FOR_EVER,
     ),
     Trouble(
@@ -253,7 +253,7 @@ _CLAIM = (
         Reason.VOLUME_NOT_PROVIDED,
         "Waiting for a volume to be created either by the external provisioner 'nfs.example.com' or manually by the system "
         "administrator. If volume creation is delayed, please verify that the provisioner is running and correctly registered.",
-        "see whether the provisioner runs, and its log",
+        "check whether the provisioner is running, and its log",
         patience_s=5 * MINUTE,
     ),
     Trouble(
@@ -262,7 +262,7 @@ _CLAIM = (
         "",
         Reason.VOLUME_NOT_PROVIDED,
         'External provisioner is provisioning volume for claim "family/photos-library"',
-        "see the log of the provisioner",
+        "check the provisioner's log",
         patience_s=5 * MINUTE,
     ),
 )
@@ -275,7 +275,7 @@ _ATTACH = (
         Reason.VOLUME_NOT_ATTACHED,
         'Multi-Attach error for volume "pvc-1" Volume is already exclusively attached to one node and can\'t be attached to '
         "another",
-        "the volume is still attached to another node: end the pod there that uses it. " + NODE_OFF_FOR_GOOD,
+        "the volume is still attached to another node: delete the pod that uses it there. " + NODE_OFF_FOR_GOOD,
         patience_s=7 * MINUTE,
     ),
     Trouble(
@@ -285,7 +285,7 @@ _ATTACH = (
         Reason.VOLUME_NOT_ATTACHED,
         'AttachVolume.Attach failed for volume "pvc-1" : rpc error: code = Internal desc = maximum number of disks for the '
         "node is reached",
-        "the node has as many volumes attached as it can: add a node, or move other pods away",
+        "the node has reached its limit of attached volumes: add a node, or move other pods away",
         patience_s=2 * MINUTE,
     ),
     Trouble(
@@ -294,7 +294,7 @@ _ATTACH = (
         r"not found|NotFound|does not exist",
         Reason.VOLUME_NOT_ATTACHED,
         'AttachVolume.Attach failed for volume "pvc-1" : rpc error: code = NotFound desc = volume vol-1 not found',
-        "the storage does not know the disk: see whether it was deleted there, before anything else is changed",
+        "the storage system does not know the disk: check whether it was deleted there before you change anything else",
         patience_s=MINUTE,
     ),
     Trouble(
@@ -303,7 +303,7 @@ _ATTACH = (
         r"CSINode .* does not contain driver|driver name .* not found",
         Reason.VOLUME_NOT_ATTACHED,
         'AttachVolume.Attach failed for volume "pvc-1" : CSINode node-1 does not contain driver csi.example.com',
-        "the storage driver does not run on that node: see its DaemonSet",
+        "the storage driver is not running on that node: check its DaemonSet",
         patience_s=3 * MINUTE,
     ),
     Trouble(
@@ -313,7 +313,7 @@ _ATTACH = (
         Reason.VOLUME_NOT_ATTACHED,
         'AttachVolume.Attach failed for volume "pvc-1" : timed out waiting for external-attacher of csi.example.com CSI driver '
         "to attach volume vol-1",
-        "see the log of the storage driver",
+        "check the storage driver's log",
         patience_s=3 * MINUTE,
     ),
 )
@@ -325,7 +325,7 @@ _MOUNT = (
         r"failed to sync (configmap|secret) cache",
         Reason.VOLUME_NOT_MOUNTED,
         'MountVolume.SetUp failed for volume "config" : failed to sync configmap cache: timed out waiting for the condition',
-        "the node does not get answers from the API server fast enough: see its kubelet",
+        "the node does not get answers from the API server in time: check its kubelet",
         patience_s=5 * MINUTE,
     ),
     Trouble(
@@ -343,7 +343,8 @@ _MOUNT = (
         Reason.VOLUME_NOT_MOUNTED,
         'MountVolume.SetUp failed for volume "library" : mount failed: exit status 32 Output: mount.nfs: access denied by '
         "server while mounting 192.0.2.1:/photos",
-        "the server refuses the nodes: allow their addresses in its export, or correct the user and password of the share",
+        "the storage server denies the nodes access: allow their addresses in its export, or correct the user and "
+        "password of the share",
     ),
     Trouble(
         Source.POD,
@@ -352,7 +353,7 @@ _MOUNT = (
         Reason.VOLUME_NOT_MOUNTED,
         'MountVolume.SetUp failed for volume "library" : mount failed: exit status 32 Output: mount: /var/lib/kubelet/x: bad '
         "option; for several filesystems (e.g. nfs, cifs) you might need a /sbin/mount.<type> helper program.",
-        "the node lacks the program that mounts such volumes: install nfs-common, cifs-utils or the like on each node",
+        "the node lacks the program that mounts such volumes: install nfs-common, cifs-utils or similar on every node",
     ),
     Trouble(
         Source.POD,
@@ -361,7 +362,7 @@ _MOUNT = (
         Reason.VOLUME_NOT_MOUNTED,
         "MountVolume.MountDevice failed for volume \"pvc-1\" : 'fsck' found errors on device /dev/vdb but could not correct "
         "them",
-        "the file system is damaged: copy the disk before anything else, then repair it; nothing must format it",
+        "the file system is damaged: copy the disk before anything else, then repair it; never format it",
     ),
     Trouble(
         Source.POD,
@@ -370,7 +371,7 @@ _MOUNT = (
         Reason.VOLUME_NOT_MOUNTED,
         'MountVolume.MountDevice failed for volume "pvc-1" : kubernetes.io/csi: attacher.MountDevice failed to create newCsi'
         "DriverClient: driver name csi.example.com not found in the list of registered CSI drivers",
-        "the storage driver does not run on that node: see its DaemonSet",
+        "the storage driver is not running on that node: check its DaemonSet",
         patience_s=3 * MINUTE,
     ),
     Trouble(
@@ -379,7 +380,7 @@ _MOUNT = (
         r"hostPath type check failed",
         Reason.VOLUME_NOT_MOUNTED,
         'MountVolume.SetUp failed for volume "library" : hostPath type check failed: /mnt/photos is not a directory',
-        "make the folder on that node, or keep the pod on the node that has it",
+        "create the folder on that node, or keep the pod on the node that has it",
     ),
     Trouble(
         Source.POD,
@@ -388,7 +389,7 @@ _MOUNT = (
         r"|stale file handle|unreachable|temporary failure in name resolution",
         Reason.VOLUME_NOT_MOUNTED,
         'MountVolume.SetUp failed for volume "library" : mount failed: exit status 32 Output: mount.nfs: Connection timed out',
-        "the node does not reach the server: see whether that runs, its name, firewalls",
+        "the node can't reach the storage server: check whether it is running, its name, and firewalls",
         patience_s=2 * MINUTE,
     ),
     Trouble(
@@ -398,7 +399,7 @@ _MOUNT = (
         Reason.VOLUME_NOT_MOUNTED,
         'MountVolume.SetUp failed for volume "library" : mount failed: exit status 32 Output: mount.nfs: mounting '
         "192.0.2.1:/photo failed, reason given by server: No such file or directory",
-        "the server has no such folder or volume: correct the path, or see whether it was deleted",
+        "the storage server has no such folder or volume: correct the path, or check whether it was deleted",
     ),
     Trouble(
         Source.POD,
@@ -407,7 +408,7 @@ _MOUNT = (
         Reason.VOLUME_NOT_MOUNTED,
         'MountVolume.SetUp failed for volume "pvc-1" : rpc error: code = Internal desc = /dev/vdb already mounted or mount '
         "point busy",
-        "something else on the node uses the volume: end the pod that has it",
+        "something else on the node is using the volume: delete the pod that has it",
         patience_s=3 * MINUTE,
     ),
     Trouble(
@@ -416,7 +417,7 @@ _MOUNT = (
         r"no space left on device",
         Reason.VOLUME_NOT_MOUNTED,
         'MountVolume.SetUp failed for volume "config" : write /var/lib/kubelet/pods/x/..data: no space left on device',
-        "free disk space on the node",
+        "free up disk space on the node",
     ),
     Trouble(
         Source.POD,
@@ -425,7 +426,7 @@ _MOUNT = (
         Reason.VOLUME_NOT_MOUNTED,
         'MountVolume.SetUp failed for volume "pvc-1" : rpc error: code = Aborted desc = an operation with the given volume '
         "already exists",
-        "see the log of the storage driver on that node",
+        "check the storage driver's log on that node",
         patience_s=2 * MINUTE,
     ),
     Trouble(
@@ -435,7 +436,7 @@ _MOUNT = (
         Reason.VOLUME_NOT_MOUNTED,
         "Unable to attach or mount volumes: unmounted volumes=[library], unattached volumes=[], failed to process volumes=[]: "
         "timed out waiting for the condition",
-        "see the log of the storage driver, and whether the storage answers",
+        "check the storage driver's log, and whether the storage responds",
         patience_s=5 * MINUTE,
     ),
     Trouble(
@@ -444,7 +445,7 @@ _MOUNT = (
         "",
         Reason.VOLUME_NOT_MOUNTED,
         'MapVolume.SetUpDevice failed for volume "pvc-1" : rpc error: code = Internal desc = device is busy',
-        "see the log of the storage driver on that node",
+        "check the storage driver's log on that node",
         patience_s=2 * MINUTE,
     ),
     Trouble(
@@ -453,7 +454,7 @@ _MOUNT = (
         "",
         Reason.VOLUME_NOT_MOUNTED,
         'MountVolume.NodeExpandVolume failed for volume "pvc-1" : resize of device /dev/vdb failed',
-        "see the log of the storage driver on that node",
+        "check the storage driver's log on that node",
         patience_s=5 * MINUTE,
     ),
     Trouble(
@@ -463,8 +464,8 @@ _MOUNT = (
         Reason.VOLUME_NOT_MOUNTED,
         "Setting volume ownership for family/library and fsGroup set. If the volume has a lot of files then setting volume "
         "ownership could be slow",
-        "the node goes through all files of the volume, which for a large library takes hours once. To save it the next time, "
-        "set fsGroupChangePolicy: OnRootMismatch in the component's podSecurityContext",
+        "the node is setting the owner of every file on the volume, which can take hours for a large library. To skip "
+        "this next time, set fsGroupChangePolicy: OnRootMismatch in the component's podSecurityContext",
         patience_s=FOR_EVER,
         is_quoted=False,
     ),
@@ -478,7 +479,7 @@ _SANDBOX = (
         Reason.POD_NOT_SET_UP,
         'Failed to create pod sandbox: rpc error: code = Unknown desc = failed to setup network for sandbox "0123456789ab": '
         'plugin type="host-local" failed (add): failed to allocate for range 0: no IP addresses available in range set',
-        "the node has no address left for a pod: end other pods on it, or give it a larger range",
+        "the node has no IP address left for a pod: move other pods away, or give the node a larger range",
         patience_s=2 * MINUTE,
     ),
     Trouble(
@@ -497,7 +498,7 @@ _SANDBOX = (
         Reason.POD_NOT_SET_UP,
         "Failed to create pod sandbox: rpc error: code = Unknown desc = failed to create containerd task: mkdir "
         "/run/containerd/x: no space left on device",
-        "free disk space on the node",
+        "free up disk space on the node",
     ),
     Trouble(
         Source.POD,
@@ -506,7 +507,7 @@ _SANDBOX = (
         Reason.POD_NOT_SET_UP,
         'Failed to create pod sandbox: rpc error: code = Unknown desc = failed to setup network for sandbox "0123456789ab": '
         'plugin type="calico" failed (add): error getting ClusterInformation: connection is unauthorized',
-        "see the pods of the network plugin on that node",
+        "check the network plugin's pods on that node",
         patience_s=2 * MINUTE,
     ),
     Trouble(
@@ -515,7 +516,7 @@ _SANDBOX = (
         "",
         Reason.POD_NOT_SET_UP,
         "Failed to create pod sandbox: rpc error: code = DeadlineExceeded desc = context deadline exceeded",
-        "see the container runtime on that node",
+        "check the container runtime on that node",
         patience_s=3 * MINUTE,
     ),
     Trouble(
@@ -525,7 +526,7 @@ _SANDBOX = (
         Reason.POD_NOT_SET_UP,
         "network is not ready: container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady "
         "message:Network plugin returns error: cni plugin not initialized",
-        "see the pods of the network plugin on that node",
+        "check the network plugin's pods on that node",
         patience_s=3 * MINUTE,
     ),
     Trouble(
@@ -534,7 +535,7 @@ _SANDBOX = (
         "",
         Reason.POD_NOT_SET_UP,
         "Failed to prepare dynamic resources: prepare dynamic resources: NodePrepareResources failed: no such device",
-        "see the driver of the device on that node",
+        "check the device's driver on that node",
         patience_s=2 * MINUTE,
     ),
     Trouble(
@@ -543,7 +544,7 @@ _SANDBOX = (
         "",
         Reason.NODE_LOST,
         "Node is not ready",
-        "the node does not answer: start it, or see to its kubelet and network. " + NODE_OFF_FOR_GOOD,
+        "the node does not respond: start it, or check its kubelet and network. " + NODE_OFF_FOR_GOOD,
         patience_s=2 * MINUTE,
     ),
     Trouble(
@@ -552,7 +553,7 @@ _SANDBOX = (
         "",
         Reason.NODE_LOST,
         "Marking for deletion Pod family/photos-server-0",
-        "a taint of the node drives the pod away: see kubectl describe node NODE",
+        "a taint on the node evicts the pod: see kubectl describe node NODE",
         patience_s=2 * MINUTE,
         is_quoted=False,
     ),
@@ -566,7 +567,7 @@ _IMAGE_AND_CONTAINER = (
         Reason.IMAGE_PULL_FAILED,
         'Failed to pull image "ghcr.io/immich-app/immich-server:v9": rpc error: code = NotFound desc = failed to resolve '
         "reference: not found",
-        "correct the image, name a pull secret in spec.imagePullSecrets, or see to the network of the node",
+        "correct the image, name a pull secret in spec.imagePullSecrets, or check the node's network",
     ),
     Trouble(
         Source.POD,
@@ -574,7 +575,7 @@ _IMAGE_AND_CONTAINER = (
         "",
         Reason.CONTAINER_NOT_STARTED,
         'Error: failed to prepare subPath for volumeMount "library" of container "server"',
-        "see what the message names",
+        "check what the message names",
         patience_s=MINUTE,
     ),
     Trouble(
@@ -591,7 +592,7 @@ _IMAGE_AND_CONTAINER = (
         r"pulling image",
         Reason.IMAGE_PULL_FAILED,
         'Back-off pulling image "ghcr.io/immich-app/immich-server:v9"',
-        "correct the image, name a pull secret in spec.imagePullSecrets, or see to the network of the node",
+        "correct the image, name a pull secret in spec.imagePullSecrets, or check the node's network",
     ),
     Trouble(
         Source.POD,
@@ -599,7 +600,7 @@ _IMAGE_AND_CONTAINER = (
         "",
         Reason.WAITING_FOR_ROLLOUT,
         'Pulling image "ghcr.io/immich-app/immich-machine-learning:v3.1.0-cuda"',
-        "some images have several gigabytes; if it takes too long, see network and disk of the node",
+        "some images are several gigabytes in size; if it takes too long, check the node's network and disk",
         patience_s=FOR_EVER,
     ),
     Trouble(
@@ -608,7 +609,7 @@ _IMAGE_AND_CONTAINER = (
         "",
         Reason.CONTAINER_NOT_STARTED,
         "PostStartHook failed",
-        "see the container's lifecycle",
+        "check the container's lifecycle hooks",
     ),
     Trouble(
         Source.POD,
@@ -617,7 +618,8 @@ _IMAGE_AND_CONTAINER = (
         Reason.PROBE_FAILING,
         'Startup probe failed: Get "http://10.244.0.7:2283/api/server/ping": dial tcp 10.244.0.7:2283: connect: connection '
         "refused",
-        "a first start and one of a newer version take their time, for migrations and indexes; see the log of the container",
+        "the first start, and the first one of a new version, may take long because of migrations and indexes; see the"
+        " container's log",
         patience_s=HOUR,
         quiet_s=2 * MINUTE,
     ),
@@ -627,7 +629,7 @@ _IMAGE_AND_CONTAINER = (
         r"^Readiness probe",
         Reason.PROBE_FAILING,
         "Readiness probe failed: HTTP probe failed with statuscode: 500",
-        "see the log of the container",
+        "see the container's log",
         patience_s=10 * MINUTE,
         quiet_s=MINUTE,
     ),
@@ -637,7 +639,7 @@ _IMAGE_AND_CONTAINER = (
         "",
         Reason.PROBE_FAILING,
         "Liveness probe failed: command timed out: pg_isready timed out after 5s",
-        "see the log of the container, and whether the node has enough CPU, memory and disk",
+        "see the container's log, and check whether the node is short of CPU, memory or disk",
         patience_s=10 * MINUTE,
         quiet_s=MINUTE,
     ),
@@ -650,7 +652,7 @@ _STATUS = (
         r"ephemeral-storage|local ephemeral|EmptyDir|nodefs|imagefs|inodes",
         Reason.POD_EVICTED,
         "The node was low on resource: ephemeral-storage. Threshold quantity: 10Gi, available: 3Gi.",
-        "free disk space on the node, or raise ephemeral-storage in the component's resources",
+        "free up disk space on the node, or raise ephemeral-storage in the component's resources",
         patience_s=2 * MINUTE,
     ),
     Trouble(
@@ -660,7 +662,7 @@ _STATUS = (
         Reason.POD_EVICTED,
         "The node was low on resource: memory. Threshold quantity: 100Mi, available: 52Mi. Container server was using 3Gi, "
         "request is 0, has larger consumption of memory.",
-        "give the component as much memory in resources.requests as it uses, or the node more of it",
+        "raise the memory in the component's resources.requests to what it uses, or add memory to the node",
         patience_s=2 * MINUTE,
     ),
     Trouble(
@@ -678,7 +680,7 @@ _STATUS = (
         "",
         Reason.POD_EVICTED,
         "Pod was terminated in response to imminent node shutdown.",
-        "start the node again, or give the pod another one",
+        "start the node again, or let the pod run on another one",
         patience_s=5 * MINUTE,
     ),
     Trouble(
@@ -687,7 +689,7 @@ _STATUS = (
         "",
         Reason.POD_EVICTED,
         "Pod was terminated in response to imminent node shutdown.",
-        "start the node again, or give the pod another one",
+        "start the node again, or let the pod run on another one",
         patience_s=5 * MINUTE,
     ),
     Trouble(
@@ -706,7 +708,7 @@ _STATUS = (
         "",
         Reason.POD_EVICTED,
         "Pod was rejected: Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector",
-        "correct nodeSelector or affinity of the component, or label a node",
+        "correct the component's nodeSelector or affinity, or label a node to match",
         patience_s=2 * MINUTE,
     ),
     Trouble(
@@ -716,7 +718,7 @@ _STATUS = (
         Reason.POD_EVICTED,
         "Pod was rejected: Allocate failed due to no healthy devices present; cannot allocate unhealthy devices "
         "nvidia.com/gpu, which is unexpected",
-        "see the device plugin on that node",
+        "check the device plugin on that node",
         patience_s=2 * MINUTE,
     ),
     Trouble(
@@ -725,7 +727,7 @@ _STATUS = (
         "",
         Reason.POD_EVICTED,
         "Preempted in order to admit critical pod",
-        "give the component a higher priority, or the cluster another node",
+        "give the component a higher priority, or add a node",
         patience_s=2 * MINUTE,
     ),
     Trouble(
@@ -734,7 +736,7 @@ _STATUS = (
         "",
         Reason.NODE_LOST,
         "Node node-1 which was running pod photos-server-0 is unresponsive",
-        "the node does not answer: start it, or see to its kubelet and network. " + NODE_OFF_FOR_GOOD,
+        "the node does not respond: start it, or check its kubelet and network. " + NODE_OFF_FOR_GOOD,
         patience_s=2 * MINUTE,
     ),
 )
@@ -743,12 +745,12 @@ _PULLS = (
     (
         r"does not exist or may require",
         "pull access denied, repository does not exist or may require authorization",
-        "the registry has no such image, or needs a pull secret in spec.imagePullSecrets",
+        "the registry has no such image, or requires a pull secret in spec.imagePullSecrets",
     ),
     (
         r"no match for platform|exec format error",
         "no match for platform in manifest: not found",
-        "the image is not made for the processor of that node",
+        "the image is not built for the CPU architecture of that node",
     ),
     (
         r"not found|manifest unknown|does not exist",
@@ -758,22 +760,22 @@ _PULLS = (
     (
         r"unauthorized|denied|authentication|forbidden",
         "unexpected status from HEAD request to https://registry.example.com/v2/x: 401 Unauthorized",
-        "the registry refuses access; name a pull secret in spec.imagePullSecrets",
+        "the registry denies access; name a pull secret in spec.imagePullSecrets",
     ),
     (
         r"toomanyrequests|rate limit",
         "429 Too Many Requests - Server message: toomanyrequests: You have reached your pull rate limit",
-        "the registry limits the rate of pulls; name a pull secret in spec.imagePullSecrets",
+        "the registry limits the rate of pulls; wait, or name a pull secret in spec.imagePullSecrets",
     ),
     (
         r"x509|tls: |HTTP response to HTTPS client",
         "tls: failed to verify certificate: x509: certificate signed by unknown authority",
-        "the node does not trust the certificate of the registry; make it known to the container runtime there",
+        "the node does not trust the registry's certificate; add its CA to the container runtime there",
     ),
     (
         r"no space left on device",
         "failed to extract layer: write /var/lib/containerd/x: no space left on device",
-        "free disk space on the node",
+        "free up disk space on the node",
     ),
     (
         r"no such host|dial tcp|timeout|deadline exceeded|connection refused|connection reset",
@@ -783,16 +785,16 @@ _PULLS = (
     (
         r"InvalidImageName|invalid reference",
         "couldn't parse image name: invalid reference format",
-        "the reference is malformed",
+        "the image reference is malformed",
     ),
-    ("", "Back-off pulling image", "check the name, spec.imagePullSecrets and the registry"),
+    ("", "Back-off pulling image", "check the image name, spec.imagePullSecrets and the registry"),
 )
 
 _STARTS = (
     (
         r"exec format error",
         "failed to create containerd task: exec format error",
-        "the image is not made for the processor of that node",
+        "the image is not built for the CPU architecture of that node",
     ),
     (
         r"run as root|non-numeric user|runAsNonRoot",
@@ -802,7 +804,7 @@ _STARTS = (
     (
         r"subPath",
         'failed to prepare subPath for volumeMount "library" of container "server"',
-        "see whether the folder is there, and who may read it",
+        "check whether the folder exists, and who may read it",
     ),
     (
         r"minimum memory|memory limit",
@@ -812,26 +814,26 @@ _STARTS = (
     (
         r"executable file not found|no such file or directory",
         'exec: "bash": executable file not found in $PATH',
-        "the image lacks a program or a file: see whether it is the image that the component needs",
+        "the image lacks a program or a file: check that it is the image that the component needs",
     ),
     (
         r"secret|configmap",
         'secret "db" not found',
         "create what the message names, or correct the reference",
     ),
-    ("", "context deadline exceeded", "see what the message names"),
+    ("", "context deadline exceeded", "check what the message names"),
 )
 
 _ENDINGS = (
     ("OOMKilled", "137", "it needs a higher memory limit in resources"),
-    ("StartError", "128", "the image lacks the program, or is made for another processor"),
-    ("ContainerCannotRun", "127", "the image lacks the program, or is made for another processor"),
+    ("StartError", "128", "the image lacks the program, or is built for another CPU architecture"),
+    ("ContainerCannotRun", "127", "the image lacks the program, or is built for another CPU architecture"),
     (
         "exit code 132",
         "132",
-        "the processor lacks instructions that the program uses, as old ones and some virtual machines do",
+        "the CPU lacks instructions that the program uses, as is the case with old CPUs and some virtual machines",
     ),
-    ("exit code 139", "139", "the program crashed: see whether the image fits the processor"),
+    ("exit code 139", "139", "the program crashed: check that the image is built for this CPU"),
 )
 
 TROUBLES: tuple[Trouble, ...] = (

@@ -99,7 +99,7 @@ def test_a_container_or_init_container_that_does_not_start_is_named(instances):
     valkey = instances.wait_condition("ValkeyReady", "ContainerNotStarted")
 
     assert (
-        "container look-at-library, which the operator runs first with image and security context of spec.server"
+        "container look-at-library, which the operator runs first with the image and security context of spec.server"
         in (server["message"])
     )
     assert 'container valkey can\'t be started: secret "nowhere" not found' in valkey["message"]

@@ -83,12 +83,13 @@ def test_what_keeps_a_pod_or_a_volume_from_getting_going_is_told_with_what_to_do
         f"Deployment photos-server: node {pod['spec']['nodeName']} can't mount a volume of its pod" in server["message"]
     )
     assert (
-        "mount.nfs: access denied by server while mounting 192.0.2.1:/photos; the server refuses" in server["message"]
+        "mount.nfs: access denied by server while mounting 192.0.2.1:/photos; the storage server denies"
+        in server["message"]
     )
     assert "no storage class is set; the cluster has no default StorageClass" in machine_learning["message"]
-    assert "cni plugin not initialized; see the pods of the network plugin on that node" in valkey["message"]
+    assert "cni plugin not initialized; check the network plugin's pods on that node" in valkey["message"]
     assert "Multi-Attach error" in postgres["message"]
-    assert "Only if that machine is switched off for good" in postgres["message"]
+    assert "only if that machine is switched off for good" in postgres["message"]
     degraded = instances.wait_condition("Degraded", "VolumeNotMounted")["message"]
     assert "access denied" in degraded
     assert "Multi-Attach" not in degraded, "time may heal it: Kubernetes takes the volume away from a node that is gone"
@@ -116,7 +117,7 @@ def test_a_server_that_waits_for_an_external_database_says_for_which_and_since_w
     message = instances.wait_condition("ServerReady", "InitContainerWaiting")["message"]
 
     assert "init container wait-for-postgres has been running since 20" in message
-    assert "it waits until pg-rw.database:5432 accepts connections" in message
+    assert "it is waiting for pg-rw.database:5432 to accept connections" in message
     assert instances.condition("Progressing")["status"] == "True"
 
 

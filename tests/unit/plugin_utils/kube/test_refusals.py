@@ -53,8 +53,8 @@ def test_a_message_is_cut_to_what_a_person_can_use(message: str, cut: str) -> No
     assert readable(message) == cut
 
 
-LIMITS = "Keep to it in `resources` of the component, or have the LimitRange of namespace family changed"
-ROLE = "Allow it in the role of the account that runs this (config/rbac has the operator's rules)"
+LIMITS = "Stay within it in the component's `resources`, or have the LimitRange in namespace family changed"
+ROLE = "Allow it in the role of the account that runs this (the operator's rules are in config/rbac)"
 
 
 @pytest.mark.parametrize(
@@ -62,19 +62,19 @@ ROLE = "Allow it in the role of the account that runs this (config/rbac has the 
     [
         pytest.param(
             QUOTA,
-            "Ask for less in the custom resource (size, resources, replicas), or have ResourceQuota storage of namespace "
+            "Request less in the custom resource (size, resources, replicas), or have ResourceQuota storage in namespace "
             "family raised",
             id="quota",
         ),
         pytest.param(
             "failed quota: compute: must specify limits.cpu for: wait-for-postgres; limits.memory for: server",
-            "Set them in `resources` of the component, or have a LimitRange in namespace family give defaults, because "
-            "ResourceQuota compute counts them",
+            "Set them in the component's `resources`, or have a LimitRange in namespace family set defaults: ResourceQuota "
+            "compute requires them",
             id="quota-of-unnamed",
         ),
         pytest.param(
             "status unknown for quota: storage, resources: requests.storage",
-            "The quota is new and still being counted; it is tried again",
+            "The quota is new and its usage is still being counted; this is retried",
             id="new-quota",
         ),
         pytest.param("minimum memory usage per Container is 128Mi, but request is 16Mi", LIMITS, id="minimum"),
@@ -84,29 +84,29 @@ ROLE = "Allow it in the role of the account that runs this (config/rbac has the 
         ),
         pytest.param(
             "maximum storage usage per PersistentVolumeClaim is 50Gi, but request is 100Gi",
-            "Ask for a size within these bounds in the custom resource, or have the LimitRange of namespace family changed",
+            "Request a size within these bounds in the custom resource, or have the LimitRange in namespace family changed",
             id="size-of-a-volume",
         ),
         pytest.param(
             'violates PodSecurity "restricted:latest": runAsNonRoot != true',
-            "Set podSecurityContext and securityContext of the component as it says, or lower the level restricted in the "
+            "Set the component's podSecurityContext and securityContext as it says, or relax the level restricted in the "
             "labels of namespace family",
             id="pod-security",
         ),
         pytest.param(
             "ValidatingAdmissionPolicy 'images' with binding 'all' denied request: only from mirror.example.com",
-            "Change the custom resource as the policy says, or have images make an exception for namespace family",
+            "Change the custom resource as the policy says, or have namespace family exempted from images",
             id="policy",
         ),
         pytest.param(
             'admission webhook "validate.kyverno.svc-fail" denied the request: labels are missing',
-            "Change the custom resource as it says, or have those who run the webhook validate.kyverno.svc-fail make an "
-            "exception for namespace family",
+            "Change the custom resource as it says, or ask those who run webhook validate.kyverno.svc-fail to exempt "
+            "namespace family",
             id="webhook",
         ),
         pytest.param(
             'Internal error occurred: failed calling webhook "v.example.com": failed to call webhook: Post "https://x": EOF',
-            "Nothing can be written until the webhook v.example.com answers; it is tried again",
+            "Nothing can be written until webhook v.example.com responds; this is retried",
             id="dead-webhook",
         ),
         pytest.param(

@@ -71,14 +71,14 @@ PULLS = [
         f'failed to pull and unpack image "{IMAGE}": failed to resolve reference "{IMAGE}": failed to '
         "authorize: failed to fetch anonymous token: "
         "unexpected status from GET request to https://registry.example.com/token: 403 Forbidden",
-        "the registry refuses access; name a pull secret in spec.imagePullSecrets",
+        "the registry denies access; name a pull secret in spec.imagePullSecrets",
         id="forbidden",
     ),
     pytest.param(
         "ErrImagePull",
         f'failed to resolve reference "{IMAGE}": unexpected status from HEAD request to '
         "https://registry.example.com/v2/x: 401 Unauthorized",
-        "the registry refuses access; name a pull secret in spec.imagePullSecrets",
+        "the registry denies access; name a pull secret in spec.imagePullSecrets",
         id="unauthorized",
     ),
     pytest.param(
@@ -86,14 +86,14 @@ PULLS = [
         'failed to resolve reference "docker.io/me/private:1": pull access denied, repository does not '
         "exist or may require authorization: "
         "server message: insufficient_scope: authorization failed",
-        "the registry has no such image, or needs a pull secret in spec.imagePullSecrets",
+        "the registry has no such image, or requires a pull secret in spec.imagePullSecrets",
         id="private-or-absent",
     ),
     pytest.param(
         "ErrImagePull",
         "429 Too Many Requests - Server message: toomanyrequests: You have reached your unauthenticated "
         "pull rate limit.",
-        "the registry limits the rate of pulls; name a pull secret in spec.imagePullSecrets",
+        "the registry limits the rate of pulls; wait, or name a pull secret in spec.imagePullSecrets",
         id="rate-limit",
     ),
     pytest.param(
@@ -112,19 +112,19 @@ PULLS = [
     pytest.param(
         "InvalidImageName",
         'Failed to apply default image tag "Nope:": couldn\'t parse image name "Nope:": invalid reference format',
-        "the reference is malformed",
+        "the image reference is malformed",
         id="malformed",
     ),
     pytest.param(
         "ImagePullBackOff",
         f'Back-off pulling image "{IMAGE}"',
-        "check the name, spec.imagePullSecrets and the registry",
+        "check the image name, spec.imagePullSecrets and the registry",
         id="no-cause-given",
     ),
     pytest.param(
         "ErrImageNeverPull",
         f'Container image "{IMAGE}" is not present with pull policy of Never',
-        "check the name",
+        "check the image name",
         id="never-pulled",
     ),
 ]
@@ -170,7 +170,7 @@ def test_a_container_that_nobody_wrote_is_told_by_the_fields_that_it_comes_from(
     found = cause(pod)
 
     assert (
-        "container wait-for-postgres, which the operator runs first with image and security context of spec.server,"
+        "container wait-for-postgres, which the operator runs first with the image and security context of spec.server,"
     ) in found.message
 
 
@@ -285,7 +285,7 @@ SCHEDULING = [
         "nodes are available.",
         [("photos-library", a_claim())],
         Reason.VOLUME_NOT_BOUND,
-        "PersistentVolumeClaim photos-library is waiting for a volume; StorageClass local-path has to provide one",
+        "PersistentVolumeClaim photos-library is waiting for a volume; StorageClass local-path has yet to provide one",
         id="unbound-claim",
     ),
     pytest.param(

@@ -221,7 +221,7 @@ def test_an_init_container_that_waits_says_for_what_and_since_when():
 
     assert cause.reason is Reason.INIT_CONTAINER_WAITING
     assert "init container wait-for-postgres has been running since 2027-01-15 08:00 UTC" in cause.message
-    assert "it waits until pg-rw.database:5432 accepts connections" in cause.message
+    assert "it is waiting for pg-rw.database:5432 to accept connections" in cause.message
     assert cause == found(held_up_by("wait-for-postgres"), after_s=90), "the message holds still"
     assert cause.heals(BEGAN + 60)
     assert not found(held_up_by("wait-for-postgres"), after_s=130).heals(BEGAN + 130)
@@ -231,7 +231,7 @@ def test_an_init_container_of_any_purpose_is_told_with_where_its_log_is():
     cause = found(held_up_by("look-at-library", "wait-for-postgres"), after_s=60)
 
     assert "init container look-at-library has been running since" in cause.message
-    assert "after it come wait-for-postgres (pg-rw.database:5432)" in cause.message
+    assert "still to run after it: wait-for-postgres (pg-rw.database:5432)" in cause.message
     assert "kubectl logs -n family deployment/photos-server -c look-at-library" in cause.message
     assert cause.heals(BEGAN + 300), "a large library takes its time"
     assert not cause.heals(BEGAN + 700)
@@ -256,7 +256,10 @@ def test_a_pod_of_which_nothing_becomes_and_nobody_says_why_is_told_in_the_end()
     cause = found(a_pod(), after_s=700)
 
     assert cause.reason is Reason.POD_NOT_SET_UP
-    assert f"node {NODE} has not started its pod since 2027-01-15 08:00 UTC, and no Event says why" in cause.message
+    assert (
+        f"its pod has been waiting to start on node {NODE} since 2027-01-15 08:00 UTC, and no Event says why"
+        in cause.message
+    )
     assert not cause.heals(BEGAN + 700)
 
 
@@ -268,9 +271,10 @@ def test_a_pod_that_was_to_end_and_does_not_names_its_node():
     cause = found(pod, after_s=60)
 
     assert cause.reason is Reason.NODE_LOST
-    assert f"its former pod on node {NODE} was to end by 2027-01-15 08:00 UTC and has not" in cause.message
+    assert f"its old pod on node {NODE} should have ended by 2027-01-15 08:00 UTC and has not" in cause.message
     assert (
-        "Only if that machine is switched off for good, and no volume of the instance is on its disks" in cause.message
+        "Delete its Node object only if that machine is switched off for good and no volume of the instance is on its disks"
+        in cause.message
     )
     assert "kubectl delete" not in cause.message
     assert cause.heals(BEGAN + 60)

@@ -21,7 +21,7 @@ from typing import Any
 
 import yaml
 
-from ansible_collections.media.immich.plugins.plugin_utils.spec.images import DEFAULT_IMAGES, IMAGE_VARIABLES
+from ansible_collections.media.immich.plugins.plugin_utils.components.images import DEFAULT_IMAGES, IMAGE_VARIABLES
 from bench import processes
 from bench.bed import API_VERSION, KIND, BenchError, a_cluster, an_instance, make_namespaces, namespace_of
 from immich_operator.engine import Engine, Play, make_engine

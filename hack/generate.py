@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from hack import rbac, samples, watches
+from hack import components, rbac, samples, watches
 from hack.bundle import generate as bundle
 from hack.crd import generate as crds
 from hack.docs import commands, fields, pictures, settings, troubles, variables
@@ -23,6 +23,7 @@ GENERATORS: dict[str, Callable[[], Mapping[Path, str]]] = {
     "crds": crds.files,
     "watches": watches.files,
     "rbac": rbac.files,
+    "components": components.files,
     "samples": samples.files,
     "bundle": bundle.files,
     "fields": fields.files,

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from hack import rbac, samples, watches
+from hack import components, rbac, samples, watches
 from hack.crd import generate as crds
 from hack.crd import sources
 from hack.crd.sources import Source
@@ -93,7 +93,7 @@ def cluster_service_version() -> Manifest:
 
 
 def _deployment(image: str, account: str) -> Manifest:
-    source = _load(CONFIG / "manager" / "manager.yaml")
+    source = yaml.safe_load(components.files()[components.MANAGER])
     spec = source["spec"]
     pod = spec["template"]["spec"]
     pod["serviceAccountName"] = account

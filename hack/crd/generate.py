@@ -68,8 +68,10 @@ class Expander:
     def expand(self, node: Schema, path: str) -> Schema:
         """The structural schema for `node`; ValueError naming `path` if the source holds a key that it cannot."""
         node = self._resolved(node)
-        if (component := node.pop("variables", None)) is not None:
-            node["items"].setdefault("rules", []).extend(variable_rules(Component(component)))
+        if (name := node.pop("variables", None)) is not None:
+            if (component := Component(name)) not in variables.TABLE:
+                raise ValueError(f"{path}: {name} has no variables in plugins/plugin_utils/spec/variables.py")
+            node["items"].setdefault("rules", []).extend(variable_rules(component))
         if (kind := node.pop("refers", None)) is not None:
             if kind not in ROW_NUMBERS:
                 raise ValueError(f"{path}: refers to {kind}, which has no row in plugins/plugin_utils/kube/kinds.py")

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ansible_collections.media.immich.plugins.plugin_utils.spec.names import Component
+from ansible_collections.media.immich.plugins.plugin_utils.components import registry
 from ansible_collections.media.immich.plugins.plugin_utils.spec.variables import TABLE, Policy, Variable
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,12 +42,7 @@ refer to the one before it, if that has a `value`. A reference that leads nowher
 Variables that are not on this page are passed on.
 """
 
-HEADINGS = {
-    Component.SERVER: "Server",
-    Component.MACHINE_LEARNING: "Machine learning",
-    Component.POSTGRES: "PostgreSQL",
-    Component.VALKEY: "Valkey",
-}
+HEADINGS = {described.component: described.title for described in registry.COMPONENTS}
 VERBS = {
     Policy.PASSED: "passes on",
     Policy.OURS: "sets",

@@ -119,7 +119,7 @@ class Tree(NamedTuple):
             [sys.executable, *arguments], cwd=self.folder, env={**os.environ, **self.environment},
             capture_output=True, text=True, check=False,
         )  # fmt: skip
-        assert done.returncode == 0, done.stderr
+        assert done.returncode == 0, done.stderr or done.stdout
         return done.stdout
 
     def text(self, path: str) -> str:
@@ -127,10 +127,16 @@ class Tree(NamedTuple):
         return (self.folder / path).read_text(encoding="utf-8")
 
 
-def tree_with_a_toy(folder: Path) -> Tree:
-    """The copy below `folder`, with all that is generated."""
+def copied(folder: Path) -> Tree:
+    """A copy of this tree below `folder`."""
     tree = Tree(folder / "ansible_collections" / "media" / "immich")
     shutil.copytree(ROOT, tree.folder, ignore=LEFT_OUT)
+    return tree
+
+
+def tree_with_a_toy(folder: Path) -> Tree:
+    """The copy below `folder`, with all that is generated."""
+    tree = copied(folder)
     (tree.folder / "hack" / "crd" / "toy.yaml").write_text(SOURCE, encoding="utf-8")
     tasks = tree.folder / "roles" / "toy" / "tasks"
     tasks.mkdir(parents=True)

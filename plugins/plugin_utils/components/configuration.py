@@ -22,6 +22,7 @@ from .instance import Cluster, Draft, Instance, Part
 from .reasons import Reason
 from .required import Used, secret_text
 
+COMPONENT = Component("config")
 PATH = "spec.immich.configuration"
 DEEPEST = 100
 """Levels. No setting has more than five, and the file could not be written with several hundred."""
@@ -53,7 +54,7 @@ def planned(instance: Instance, draft: Draft) -> ConfigFile | None:
     None when a Secret is missing, or when Immich would not start with the settings: then all stays as it is, the old file
     too, which a pod that starts again would read.
     """
-    [part] = [part for part in draft.parts if part.component == Component.CONFIG]
+    [part] = [part for part in draft.parts if part.component == COMPONENT]
     if part.is_blocked:
         return None
     name = names.config_object(instance.name)
@@ -67,7 +68,7 @@ def planned(instance: Instance, draft: Draft) -> ConfigFile | None:
 
 def _file(instance: Instance, cluster: Cluster, draft: Draft) -> Part:
     """The object that holds the file, if there is to be one."""
-    part = Part(Component.CONFIG)
+    part = Part(COMPONENT)
     wanted_kind, users = instance.spec.immich.configuration_kind, instance.spec.immich.configuration
     if is_deeper(users, DEEPEST):
         part.blocks(Reason.SPEC_INVALID, f"{PATH} is nested more than {DEEPEST} levels deep; make it flatter")
@@ -214,7 +215,8 @@ def _is_kind(kind: str) -> Wanted:
 
 
 DESCRIPTION = Description(
-    component=Component.CONFIG,
+    component=COMPONENT,
+    title="Settings",
     plan=plan,
     feeds_server=True,
     removable=tuple(

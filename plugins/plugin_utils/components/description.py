@@ -56,6 +56,8 @@ class Image:
     """The environment variable of the operator that says so."""
     default: str
     """What the variable is in a deployed operator, see `images.DEFAULT_IMAGES`."""
+    what: str
+    """What is in the image, for people who have to choose another one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +73,8 @@ class Removable:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Description:
     component: Component
+    title: str
+    """What people call it; the name of its task in a play."""
     plan: Planner
     """What the component contributes to the plan, in order. A part of another name than the component's is carried out
     also while the component is blocked."""

@@ -126,9 +126,9 @@ def _read_by_nobody(component: Component, instance: Instance, name: str, user: G
     variable = by_name(component).get(name)
     if variable and variable.policy is Policy.NO_EFFECT:
         return f"{variable.note}, not Immich; use {variable.field}"
-    if component is Component.SERVER and user.in_env and name.startswith("MACHINE_LEARNING_"):
+    if component == Component.SERVER and user.in_env and name.startswith("MACHINE_LEARNING_"):
         return "machine learning reads it, not the server; use spec.machineLearning.env"
-    if name in OF_THE_FILE and component is Component.SERVER and instance.spec.immich.configuration_kind != "None":
+    if name in OF_THE_FILE and component == Component.SERVER and instance.spec.immich.configuration_kind != "None":
         return f"the configuration file counts more; use {variable.field if variable else 'spec.immich.configuration'}"
     return None
 

@@ -122,6 +122,7 @@ class Part:
     """What one component contributes to the plan, and what it has to say. Each step carries the component's name."""
 
     component: str
+    """A `Component`, or the name of a part that is none and says nothing of its own."""
     steps: list[dict[str, Any]] = field(default_factory=list)
     notices: list[Notice] = field(default_factory=list)
 
@@ -149,13 +150,22 @@ class Part:
         )
 
     def blocks(self, reason: Reason, message: str, *, component: Component | None = None, retry: bool = False) -> None:
-        self.notices.append(Notice(Component(component or self.component), Effect.BLOCKS, reason, message, retry))
+        self._tell(Effect.BLOCKS, reason, message, retry=retry, component=component)
 
     def explains(self, reason: Reason, message: str, *, retry: bool = False) -> None:
-        self.notices.append(Notice(Component(self.component), Effect.EXPLAINS, reason, message, retry))
+        self._tell(Effect.EXPLAINS, reason, message, retry=retry)
 
     def warns(self, reason: Reason, message: str) -> None:
-        self.notices.append(Notice(Component(self.component), Effect.WARNS, reason, message))
+        self._tell(Effect.WARNS, reason, message)
+
+    def _tell(
+        self, effect: Effect, reason: Reason, message: str, *, retry: bool = False, component: Component | None = None
+    ) -> None:
+        """TypeError on behalf of a part that is no component: the status of none would have it."""
+        subject = component or self.component
+        if not isinstance(subject, Component):
+            raise TypeError(f"{subject!r} is not a component")
+        self.notices.append(Notice(subject, effect, reason, message, retry))
 
     @property
     def is_blocked(self) -> bool:

@@ -10,6 +10,7 @@ from . import volumes
 from .description import Claim, Description
 from .instance import Cluster, Draft, Instance, Part
 
+COMPONENT = Component("library")
 PATH = "spec.immich.persistence.library"
 
 
@@ -27,7 +28,7 @@ def is_shared(instance: Instance, cluster: Cluster) -> bool:
 
 
 def plan(instance: Instance, cluster: Cluster, _draft: Draft) -> list[Part]:
-    part = Part(Component.LIBRARY)
+    part = Part(COMPONENT)
     settings = persistence(instance)
     if settings.existing_claim:
         volumes.check_existing_claim(part, instance, cluster, settings.existing_claim, path=f"{PATH}.existingClaim")
@@ -38,7 +39,8 @@ def plan(instance: Instance, cluster: Cluster, _draft: Draft) -> list[Part]:
 
 
 DESCRIPTION = Description(
-    component=Component.LIBRARY,
+    component=COMPONENT,
+    title="Library",
     plan=plan,
     claim=Claim(
         name=claim_name,

@@ -114,6 +114,7 @@ def _absence(instance: Instance) -> tuple[Reason, str]:
 
 DESCRIPTION = Description(
     component=Component.MACHINE_LEARNING,
+    title="Machine learning",
     plan=plan,
     workload=Workload(
         kind="Deployment", condition="MachineLearningReady", flag="machineLearningReady", absence=_absence
@@ -121,6 +122,7 @@ DESCRIPTION = Description(
     image=Image(
         variable="RELATED_IMAGE_machineLearning",
         default="ghcr.io/immich-app/immich-machine-learning:v3.1.0",
+        what="Immich's machine learning service",
     ),
     claim=Claim(
         name=claim_name,

@@ -323,6 +323,7 @@ def _stateful_set(
 
 DESCRIPTION = Description(
     component=Component.POSTGRES,
+    title="PostgreSQL",
     plan=plan,
     workload=Workload(
         kind="StatefulSet", condition="PostgresReady", flag="postgresReady", absence=external(Component.POSTGRES)
@@ -330,6 +331,7 @@ DESCRIPTION = Description(
     image=Image(
         variable="RELATED_IMAGE_postgres",
         default="ghcr.io/immich-app/postgres:14-vectorchord0.4.3-pgvectors0.2.0",
+        what="PostgreSQL with the vector extensions that Immich needs",
     ),
     claim=Claim(
         name=claim_name,

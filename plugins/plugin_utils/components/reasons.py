@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -90,8 +90,10 @@ class Notice(NamedTuple):
     """True if nothing that is watched will show that it has been resolved, so the pass has to be tried again."""
 
     @classmethod
-    def from_dict(cls, told: Mapping[str, Any]) -> Notice:
-        """The notice from which `as_dict` made `told`. ValueError if it has an unknown component, effect or reason."""
+    def from_dict(cls, told: Mapping[str, Any], components: Container[str]) -> Notice:
+        """The notice from which `as_dict` made `told`. ValueError if it has an effect, a reason or a component of none."""
+        if told["component"] not in components:
+            raise ValueError(f"{told['component']!r} is not a component")
         return cls(
             Component(told["component"]),
             Effect(told["effect"]),

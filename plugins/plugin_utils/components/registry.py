@@ -25,6 +25,10 @@ def shown() -> Sequence[Description]:
     return COMPONENTS[::-1]
 
 
+def names() -> Sequence[Component]:
+    return tuple(each.component for each in COMPONENTS)
+
+
 def workloads() -> dict[Component, Workload]:
     return {each.component: each.workload for each in shown() if each.workload}
 

@@ -205,6 +205,7 @@ def _deployment(
 
 DESCRIPTION = Description(
     component=Component.SERVER,
+    title="Server",
     plan=plan,
     workload=Workload(
         kind="Deployment",
@@ -212,7 +213,11 @@ DESCRIPTION = Description(
         flag="serverReady",
         absence=switched_off(Component.SERVER),
     ),
-    image=Image(variable="RELATED_IMAGE_immich", default="ghcr.io/immich-app/immich-server:v3.1.0"),
+    image=Image(
+        variable="RELATED_IMAGE_immich",
+        default="ghcr.io/immich-app/immich-server:v3.1.0",
+        what="The Immich server, also used to wait for database and queues",
+    ),
     removable=(
         *named_after(Component.SERVER, "Deployment", "Service"),
         *named_after(Component.SERVER, "Ingress", is_wanted=exposure.wants_ingress),

@@ -163,11 +163,12 @@ def _deployment(instance: Instance, cluster: Cluster, image: str) -> dict[str, A
 
 DESCRIPTION = Description(
     component=Component.VALKEY,
+    title="Valkey",
     plan=plan,
     workload=Workload(
         kind="Deployment", condition="ValkeyReady", flag="valkeyReady", absence=external(Component.VALKEY)
     ),
-    image=Image(variable="RELATED_IMAGE_valkey", default="docker.io/valkey/valkey:9-alpine"),
+    image=Image(variable="RELATED_IMAGE_valkey", default="docker.io/valkey/valkey:9-alpine", what="Valkey"),
     claim=Claim(
         name=claim_name,
         made=names.valkey_claim,

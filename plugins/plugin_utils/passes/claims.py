@@ -55,7 +55,7 @@ def _shared(instance: Instance, cluster: Cluster, neighbours: Iterable[Mapping[s
             continue
         used = f"PersistentVolumeClaim {claim}{_where_named(instance, component)} is used by "
         used += f"{' and '.join([*users, *within])} too"
-        if component is Component.POSTGRES and claim == start_on and users:
+        if component == Component.POSTGRES and claim == start_on and users:
             why = "so no database is started on it, because that would destroy what is there"
             remedy = "name another one in one of the two"
             yield Notice(component, Effect.BLOCKS, Reason.CLAIM_IN_USE, f"{used}, {why}; {remedy}", retry=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Any
 
-from ..components import database_folder, exposure, keeping
+from ..components import database_folder, exposure, keeping, registry
 from ..kube.values import dig
 from ..spec import names
 from ..spec.names import Component
@@ -41,4 +41,4 @@ def section_of(step: Mapping[str, Any]) -> str:
         return str(Section.KEPT)
     if component in (pairing.COMPONENT, database_folder.COMPONENT):
         return str(Component.POSTGRES)
-    return str(component if component in list(Component) else Section.CLEAN_UP)
+    return str(component if component in registry.names() else Section.CLEAN_UP)

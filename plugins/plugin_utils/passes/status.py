@@ -70,7 +70,7 @@ def report(plan: Mapping[str, Any], outcome: Mapping[str, Any], seen: Mapping[st
     is none, `left` is handed on, and what keeps the other sections from working is among the failures.
     """
     results = list(outcome.get("results") or ())
-    notices = [Notice.from_dict(notice) for notice in plan["notices"]]
+    notices = [Notice.from_dict(notice, registry.names()) for notice in plan["notices"]]
     failures = [result["error"] for result in results if result.get("error")]
     failures += [notice.message for notice in notices if notice.retry]
     told: dict[str, Any] = {"failures": failures, "changed": _changes(results, seen), "current": seen.get("cr")}
@@ -289,7 +289,7 @@ class _View:
 
     def _covered_by(self, component: Component) -> set[str]:
         """What its condition speaks for. Library, configuration and external services have none: the server's does."""
-        if component is not Component.SERVER:
+        if component != Component.SERVER:
             return {component}
         workloads = registry.workloads()
         untold = {

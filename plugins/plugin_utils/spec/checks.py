@@ -8,6 +8,7 @@ need the previous object and are left to the API server. A wrong type is none of
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 from ..kube.problems import Problem
 from . import variables
 from .fields import ImmichWorkload, Spec, read
-from .names import Component, attribute, spec_key
+from .names import component_of, spec_key
 
 __all__ = ["NO_HOST", "check"]
 
@@ -29,7 +30,11 @@ NO_HOST = re.compile(r"[\s/@]|^[^:]*:[^:]*$|\]:", re.ASCII)
 _LONGEST_WITH_POSTGRES = 43
 _LONGEST_WITH_MACHINE_LEARNING = 46
 _LONGEST = 56
-_WITH_VARIABLES = [each for each in Component if isinstance(getattr(Spec(), attribute(each), None), ImmichWorkload)]
+_WITH_VARIABLES = [
+    component_of(each.name)
+    for each in dataclasses.fields(Spec)
+    if isinstance(getattr(Spec(), each.name), ImmichWorkload)
+]
 _SOURCES = ("configMapKeyRef", "fieldRef", "fileKeyRef", "resourceFieldRef", "secretKeyRef")
 
 

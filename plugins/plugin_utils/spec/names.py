@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
+from typing import ClassVar
 
 from ..kube import rewritten, values
 
@@ -53,15 +53,24 @@ LOOK_AT_VOLUME = "look-at-volume"
 CONFIG_FILE = "immich-config.yaml"
 
 
-class Component(StrEnum):
-    """The value of the label app.kubernetes.io/component."""
+class Component(str):
+    """The value of the label app.kubernetes.io/component. Those that others than their own module name are here.
 
-    SERVER = "server"
-    MACHINE_LEARNING = "machine-learning"
-    VALKEY = "valkey"
-    POSTGRES = "postgres"
-    LIBRARY = "library"
-    CONFIG = "config"
+    All that there are: `components.registry`.
+    """
+
+    __slots__ = ()
+
+    SERVER: ClassVar[Component]
+    MACHINE_LEARNING: ClassVar[Component]
+    VALKEY: ClassVar[Component]
+    POSTGRES: ClassVar[Component]
+
+
+Component.SERVER = Component("server")
+Component.MACHINE_LEARNING = Component("machine-learning")
+Component.VALKEY = Component("valkey")
+Component.POSTGRES = Component("postgres")
 
 
 def spec_key(component: str) -> str:
@@ -73,6 +82,11 @@ def spec_key(component: str) -> str:
 def attribute(component: str) -> str:
     """The same in Python, see `fields.Spec`: `machine_learning`."""
     return component.replace("-", "_")
+
+
+def component_of(attribute: str) -> Component:
+    """The component whose settings an attribute of `fields.Spec` holds: the reverse of `attribute`."""
+    return Component(attribute.replace("_", "-"))
 
 
 def labels(instance: str, component: str) -> dict[str, str]:

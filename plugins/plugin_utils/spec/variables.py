@@ -358,12 +358,13 @@ TABLE: Mapping[Component, tuple[Variable, ...]] = {
 
 
 def by_name(component: Component) -> dict[str, Variable]:
-    return {variable.name: variable for variable in TABLE[component]}
+    """Empty for a component that the table lacks."""
+    return {variable.name: variable for variable in TABLE.get(component, ())}
 
 
 def fixed_variables(component: Component) -> list[tuple[str, Fixed]]:
     """(name, what the operator relies on), in the order of the table."""
-    return [(variable.name, variable.fixed) for variable in TABLE[component] if variable.fixed]
+    return [(variable.name, variable.fixed) for variable in by_name(component).values() if variable.fixed]
 
 
 def problems(component: Component, key: str, entries: Iterable[Any], spec: Spec) -> Iterator[Problem]:

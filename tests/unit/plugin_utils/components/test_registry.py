@@ -43,14 +43,7 @@ IMAGE = "registry.example.com/tunnel:1"
 CLAIM = f"{NAME}-tunnel-data"
 
 
-def _member() -> Component:
-    """What a line in the enum would make."""
-    member = str.__new__(Component, "tunnel")
-    member._name_, member._value_ = "TUNNEL", "tunnel"
-    return member
-
-
-TUNNEL = _member()
+TUNNEL = Component("tunnel")
 
 
 def plan_tunnel(instance: Instance, cluster: Cluster, draft: Draft) -> list[Part]:
@@ -66,9 +59,10 @@ def plan_tunnel(instance: Instance, cluster: Cluster, draft: Draft) -> list[Part
 
 DESCRIPTION = Description(
     component=TUNNEL,
+    title="Tunnel",
     plan=plan_tunnel,
     workload=Workload(kind="Deployment", condition="TunnelReady", flag="tunnelReady", absence=switched_off(TUNNEL)),
-    image=Image(variable="RELATED_IMAGE_tunnel", default=IMAGE),
+    image=Image(variable="RELATED_IMAGE_tunnel", default=IMAGE, what="The tunnel"),
     claim=Claim(
         name=lambda instance: f"{instance.name}-tunnel-data",
         made=lambda instance: f"{instance}-tunnel-data",
@@ -88,7 +82,6 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> dict[str, bool]:
     def with_tunnel(instance: Instance, component: Component) -> fields.Workload:
         return fields.Workload(enabled=state["enabled"]) if component == TUNNEL else others(instance, component)
 
-    monkeypatch.setitem(Component._value2member_map_, "tunnel", TUNNEL)
     monkeypatch.setattr(Instance, "settings", with_tunnel)
     monkeypatch.setattr(registry, "COMPONENTS", (*registry.COMPONENTS, DESCRIPTION))
     return state

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from ansible_collections.media.immich.plugins.plugin_utils.components import registry
 from ansible_collections.media.immich.plugins.plugin_utils.passes.sections import Section
 from ansible_collections.media.immich.plugins.plugin_utils.passes.summary import summary
 from ansible_collections.media.immich.plugins.plugin_utils.spec.custom_resources import (
@@ -17,7 +18,6 @@ from ansible_collections.media.immich.plugins.plugin_utils.spec.custom_resources
     Unusable,
     from_variables,
 )
-from ansible_collections.media.immich.plugins.plugin_utils.spec.names import Component
 
 ROLE = Path(__file__).parents[4] / "roles" / "immich"
 SPECS = yaml.safe_load((ROLE / "meta" / "argument_specs.yml").read_text(encoding="utf-8"))["argument_specs"]["main"][
@@ -66,7 +66,7 @@ def test_a_play_applies_each_component_in_a_task_of_its_own_and_the_server_after
         section_of(task) for task in tasks_of_a_play() if "media.immich.apply" in task
     ]
 
-    assert sorted([*components, server]) == sorted(Component)
+    assert sorted([*components, server]) == sorted(registry.names())
     assert server == "server"
     assert [kept, resource, ingress, clean_up] == list(Section)
 
@@ -75,7 +75,7 @@ def test_each_component_has_the_tag_of_its_name_and_what_is_no_components_runs_w
     tags = {section_of(task): task["tags"] for task in tasks_of_a_play() if "media.immich.apply" in task}
     others = [task["tags"] for task in tasks_of_a_play() if "media.immich.apply" not in task]
 
-    of_their_own = {*Component, Section.CUSTOM_RESOURCE, Section.INGRESS}
+    of_their_own = {*registry.names(), Section.CUSTOM_RESOURCE, Section.INGRESS}
     assert {section for section, tag in tags.items() if tag == section} == of_their_own
     assert tags["clean-up"] == "always", "it looks itself at what was chosen"
     assert set(others) == {"always"}

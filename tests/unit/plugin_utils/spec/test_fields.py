@@ -19,6 +19,7 @@ from ansible_collections.media.immich.plugins.plugin_utils.spec.fields import (
     key_of,
     read,
 )
+from support.instances import a_cr, report_for
 
 SCHEMA = crd.open_api_schema()["properties"]["spec"]
 
@@ -128,6 +129,14 @@ anything = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(sorted(keys())), inner, max_size=6),
     max_leaves=30,
 )
+
+
+def test_the_status_has_no_field_that_the_crd_lacks():
+    """The API server would drop it without a word."""
+    known, status = crd.open_api_schema()["properties"]["status"]["properties"], report_for(a_cr())["status"]
+
+    assert status.keys() <= known.keys()
+    assert status["images"].keys() <= known["images"]["properties"].keys()
 
 
 @given(anything)

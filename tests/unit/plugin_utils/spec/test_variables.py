@@ -106,7 +106,7 @@ def test_what_moves_the_operators_ground_leaves_the_component_as_it_is_and_names
     report = report_for(cr, objects)
 
     assert not has(plan, "Deployment", DEPLOYMENTS[component])
-    told = condition(report, "ServerReady" if component is Component.SERVER else "MachineLearningReady")
+    told = condition(report, "ServerReady" if component == Component.SERVER else "MachineLearningReady")
     assert (told["status"], told["reason"]) == ("False", "SpecInvalid")
     assert f"spec.{spec_key(component)}.{source}: {name} has to be {fixed.values[0]}" in told["message"]
     assert fixed.instead in told["message"]

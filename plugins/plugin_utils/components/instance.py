@@ -63,13 +63,21 @@ class Instance:
         group = str(owner.get("apiVersion", "")).partition("/")[0]
         return (group, owner.get("kind"), owner.get("name")) == (names.GROUP, names.KIND, self.name)
 
-    def may_remove(self, live: Mapping[str, Any]) -> bool:
-        """True for an object with our labels that has no other controller."""
+    def may_change(self, live: Mapping[str, Any], component: Component) -> bool:
+        """Whether an object has the component's labels and no other controller. Another kind's role may make such one too."""
         found = dig(live, "metadata", "labels", default={})
-        mine = names.labels(self.name, found.get("app.kubernetes.io/component", ""))
+        mine = names.labels(self.name, component)
         owners = dig(live, "metadata", "ownerReferences", default=[])
         controllers = {owner["uid"] for owner in owners if owner.get("controller")}
         return all(found.get(key) == value for key, value in mine.items()) and controllers <= {self.uid}
+
+    def may_remove(self, live: Mapping[str, Any], component: Component) -> bool:
+        """Whether an object is this instance's and nobody else's: the custom resource owns it.
+
+        Each pass makes that so of all that is wanted. Where the custom resource is not stored, the labels have to do.
+        """
+        owners = dig(live, "metadata", "ownerReferences", default=[])
+        return self.may_change(live, component) and (not self.uid or any(owner["uid"] == self.uid for owner in owners))
 
     def manifest(self, api_version: str, kind: str, name: str, component: str, *, owned: bool = True) -> Manifest:
         """The frame of an object: type, name, labels and, unless its data has to outlive the instance, the owner."""

@@ -252,8 +252,8 @@ def _replaced_with_other_volumes(part: Part, instance: Instance, cluster: Cluste
     existing = instance.spec.postgres.persistence.existing_claim
     if live is None or bool(_live_claim_template(instance, cluster)) != bool(existing):
         return False
-    if not instance.may_remove(live):
-        return False  # then the API server refuses the apply and says who owns it
+    if not instance.may_remove(live, Component.POSTGRES):
+        return False  # then the API server refuses the apply, and the error says what to do
     part.delete(live, stage=2)
     return True
 

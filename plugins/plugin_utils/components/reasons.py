@@ -69,6 +69,7 @@ class Reason(StrEnum):
     ROUTE_UNAVAILABLE = "RouteUnavailable"
     FIELD_REWRITTEN = "FieldRewritten"
     NOT_SERVED = "NotServed"
+    NOT_OWNED = "NotOwned"
 
 
 class Effect(StrEnum):

@@ -171,7 +171,7 @@ def _compare(photos: _Library, database: _Database) -> Verdict:
 def _end(part: Part, instance: Instance, database: _Database) -> None:
     """Scale the database to 0: Kubernetes itself recreates a lost claim, and the server would start from scratch on it."""
     live = database.stateful_set
-    if live and instance.may_remove(live) and not volumes.is_being_deleted(database.claim):
+    if live and instance.may_change(live, Component.POSTGRES) and not volumes.is_being_deleted(database.claim):
         part.merge(live, {"spec": {"replicas": 0, **postgres.KEEP_CLAIMS}}, stage=1)
 
 

@@ -95,7 +95,13 @@ def plan(cr: Mapping[str, Any], *, seen: Mapping[str, Any], images: Mapping[str,
     ]
     server_stays = Component.SERVER in blocked and instance.is_enabled(Component.SERVER)
     unwanted = _unwanted(instance, cluster, draft, server_stays=server_stays, running=_to_be_left_running(dangers))
-    return Plan(cr, State.PRESENT, in_sections([*first, *steps, *unwanted]), notices)
+    removed = [_clean_up(live, component) for live, component in unwanted if instance.may_remove(live, component)]
+    notices += [
+        _not_owned(instance, live, component)
+        for live, component in unwanted
+        if instance.may_change(live, component) and not instance.may_remove(live, component)
+    ]
+    return Plan(cr, State.PRESENT, in_sections([*first, *steps, *removed]), notices)
 
 
 def blocked_components(notices: Iterable[Notice]) -> set[str]:
@@ -191,8 +197,8 @@ def _without_former_finalizer(cr: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _unwanted(
     instance: Instance, cluster: Cluster, draft: Draft, *, server_stays: bool, running: Container[str]
-) -> list[dict[str, Any]]:
-    """Steps that remove what is switched off. Claims and database credentials are never among them.
+) -> list[tuple[Manifest, Component]]:
+    """What is there of what is switched off, with its component. Claims and database credentials are never among it.
 
     `server_stays` says that the server is held back as it is: then so is everything that it runs with. `running` are
     the components whose pods must not be ended.
@@ -205,11 +211,17 @@ def _unwanted(
         and not (server_stays and described.feeds_server)
         and not (described.workload and each.kind == described.workload.kind and described.component in running)
     ]
-    return [
-        _clean_up(live, component)
-        for kind, name, component in candidates
-        if (live := cluster.live(kind, name)) and instance.may_remove(live)
-    ]
+    return [(live, component) for kind, name, component in candidates if (live := cluster.live(kind, name))]
+
+
+def _not_owned(instance: Instance, live: Manifest, component: Component) -> Notice:
+    kind, name = live["kind"], live["metadata"]["name"]
+    message = (
+        f"{kind} {name} has the name and the labels of one that this {names.KIND} no longer needs, but no owner reference to "
+        "it, so it may belong to something else and is left as it is. If nothing else needs it, delete it: "
+        f"kubectl delete {kind.lower()} --namespace {instance.namespace} {name}"
+    )
+    return Notice(component, Effect.WARNS, Reason.NOT_OWNED, message)
 
 
 def _clean_up(live: Manifest, component: Component) -> dict[str, Any]:

@@ -105,3 +105,47 @@ def test_deleting_the_cr_takes_the_volumes_that_hold_nothing_of_value(instances)
 
     kept = DATA - {("PersistentVolumeClaim", "photos-ml-cache"), ("PersistentVolumeClaim", "photos-valkey-data")}
     instances.wait("only the data left", lambda: set(instances.owned()) == kept)
+
+
+def test_an_object_of_another_kind_is_left_although_its_name_and_its_labels_are_those_of_one_that_is_not_needed(
+    instances,
+):
+    """As a role of a second custom resource called photos could make it, without an owner."""
+    labels = {
+        "app.kubernetes.io/name": "immich",
+        "app.kubernetes.io/instance": "photos",
+        "app.kubernetes.io/component": "valkey",
+        "app.kubernetes.io/managed-by": "immich-operator",
+        "app.kubernetes.io/part-of": "immich",
+    }
+    name = "photos-valkey-credentials"
+    metadata = {"name": name, "namespace": instances.namespace, "labels": labels}
+    instances.cluster.api.create({"apiVersion": "v1", "kind": "Secret", "metadata": metadata})
+
+    instances.create({"valkey": {"persistence": {"enabled": True}}})
+    instances.wait_ready()
+
+    told = instances.wait_condition("Warning", "NotOwned")
+    assert f"kubectl delete secret --namespace {instances.namespace} {name}" in told["message"]
+    assert instances.get("Secret", name)
+
+    instances.cluster.api.delete("Secret", name, instances.namespace)
+    instances.wait_condition("Warning", "NoWarnings")
+
+
+def test_what_a_deleted_resource_has_left_behind_is_owned_by_the_next_one_which_can_then_remove_it(instances):
+    learning = {("Deployment", "photos-machine-learning"), ("Service", "photos-machine-learning")}
+    instances.create()
+    instances.wait_ready()
+    before = uids(instances, learning)
+    instances.cluster.kubectl("delete", "immich", "photos", "--cascade=orphan", "-n", instances.namespace)
+    assert not [owner for key in learning for owner in instances.get(*key)["metadata"].get("ownerReferences", ())]
+
+    uid = instances.create()["metadata"]["uid"]
+    instances.wait_ready()
+
+    assert uids(instances, learning) == before, "nothing was made anew"
+    assert {owner["uid"] for key in learning for owner in instances.get(*key)["metadata"]["ownerReferences"]} == {uid}
+
+    instances.change({"machineLearning": {"enabled": False}})
+    instances.wait("machine learning is gone", lambda: not learning & set(instances.owned()))

@@ -6,6 +6,7 @@ import itertools
 import pytest
 
 from support.instances import (
+    UID,
     a_claim,
     a_cr,
     a_secret,
@@ -29,7 +30,7 @@ USER = "media.rm3l.org/database-user"
 OWN_VOLUME = {"postgres": {"persistence": {"existingClaim": "nas"}}}
 
 
-def a_stateful_set(*, template=True, annotations=None, storage="10Gi", owner=None):
+def a_stateful_set(*, template=True, annotations=None, storage="10Gi", owner=UID):
     metadata = {"name": "data", "labels": {"made": "before"}, **({"annotations": annotations} if annotations else {})}
     claim = {
         "metadata": metadata,
@@ -158,8 +159,9 @@ def test_after_its_removal_the_stateful_set_is_made_with_the_other_volume():
     assert volumes["data"]["persistentVolumeClaim"] == {"claimName": "nas"}
 
 
-def test_a_stateful_set_that_somebody_else_controls_is_not_removed():
-    live = a_stateful_set(owner="somebody-else")
+@pytest.mark.parametrize("owner", ["somebody-else", None])
+def test_a_stateful_set_that_the_custom_resource_does_not_own_is_not_removed(owner):
+    live = a_stateful_set(owner=owner)
 
     assert deletions(plan_for(a_cr(OWN_VOLUME), [CREDENTIALS, live, a_claim("nas")])) == []
 

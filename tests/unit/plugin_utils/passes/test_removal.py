@@ -4,7 +4,7 @@
 from ansible_collections.media.immich.plugins.filter.removal import removal as removal_filter
 from ansible_collections.media.immich.plugins.plugin_utils.kube.values import structure, text
 from ansible_collections.media.immich.plugins.plugin_utils.passes.removal import removal
-from support.instances import a_claim, a_cr, an_instance_at_work, seen_with
+from support.instances import a_claim, a_config_map, a_cr, an_instance_at_work, seen_with
 
 KEPT = [
     "PersistentVolumeClaim data-photos-postgres-0",
@@ -97,6 +97,48 @@ def test_objects_that_somebody_else_controls_are_not_touched():
     result = removal(a_cr(), seen=seen_with(a_cr(), live))
 
     assert ("ConfigMap", "photos-immich-config") not in removed(result)
+
+
+def test_what_another_kind_has_made_for_a_resource_of_the_same_name_is_not_touched():
+    labels = {"app.kubernetes.io/instance": "photos", "app.kubernetes.io/managed-by": "immich-operator"}
+    box = a_config_map("photos-immich-config", colour="red")
+    box["metadata"] |= {"labels": labels, "uid": "u"}
+
+    for there in (a_cr(), None):
+        result = removal(a_cr(), seen={**seen_with(a_cr(), [box]), "cr": there})
+
+        assert ("ConfigMap", "photos-immich-config") not in removed(result)
+
+
+def test_what_only_looks_like_an_object_of_the_instance_is_kept_and_told():
+    live = an_instance_at_work(a_cr())
+    for manifest in live:
+        if (manifest["kind"], manifest["metadata"]["name"]) == ("Service", "photos-valkey"):
+            manifest["metadata"].pop("ownerReferences")
+
+    result = removal(a_cr(), seen=seen_with(a_cr(), live))
+
+    assert ("Service", "photos-valkey") not in removed(result)
+    assert result["kept"] == sorted([*KEPT, "Service photos-valkey"])
+
+
+def test_where_nothing_was_stored_that_could_own_objects_they_go_by_their_labels():
+    cr = a_cr(uid=None)
+    seen = {**seen_with(cr, an_instance_at_work(cr)), "cr": None}
+
+    result = removal(cr, seen=seen)
+
+    assert ("Deployment", "photos-server") in removed(result)
+    assert result["kept"] == KEPT
+
+
+def test_what_an_earlier_resource_of_that_name_has_left_goes_too():
+    live = an_instance_at_work(a_cr())
+    for manifest in live:
+        for owner in manifest["metadata"].get("ownerReferences", ()):
+            owner["uid"] = "of-the-one-before"
+
+    assert ("Deployment", "photos-server") in removed(removal(a_cr(), seen=seen_with(a_cr(), live)))
 
 
 def test_nothing_there_nothing_to_do():

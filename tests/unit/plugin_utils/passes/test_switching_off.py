@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.media.immich.plugins.plugin_utils.spec.checks import check
-from support.instances import a_cr, a_secret, an_instance_at_work, deletions, found, has, plan_for
+from support.instances import UID, a_cr, a_secret, an_instance_at_work, deletions, found, has, plan_for
 
 INGRESS = {"ingress": {"enabled": True, "hosts": [{"host": "photos.example.com", "paths": [{"path": "/"}]}]}}
 EVERYTHING = {"server": INGRESS, "valkey": {"persistence": {"enabled": True}}}
@@ -127,11 +127,14 @@ def test_a_removal_is_for_the_very_object_that_was_seen():
     ("metadata", "removed"),
     [
         pytest.param({}, True, id="ours"),
-        pytest.param({"ownerReferences": []}, True, id="without-owner"),
+        pytest.param({"ownerReferences": []}, False, id="without-owner"),
+        pytest.param(
+            {"ownerReferences": [{"kind": "Immich", "name": "photos", "uid": UID}]}, True, id="owned-but-not-controlled"
+        ),
         pytest.param(
             {"ownerReferences": [{"kind": "X", "name": "x", "uid": "x", "controller": False}]},
-            True,
-            id="owned-but-not-controlled",
+            False,
+            id="owned-by-another",
         ),
         pytest.param(
             {"ownerReferences": [{"kind": "X", "name": "x", "uid": "x", "controller": True}]},
@@ -155,6 +158,57 @@ def test_only_objects_of_the_instance_are_removed(metadata, removed):
     plan = plan_for(a_cr({"machineLearning": {"enabled": False}}), live)
 
     assert deletions(plan) == (both("photos-machine-learning") if removed else [])
+
+
+WITHOUT_LEARNING = {"machineLearning": {"enabled": False}}
+
+
+def test_what_only_looks_like_an_object_of_the_instance_is_left_and_told():
+    """One of another kind's resource of the same name, say, whose role gives its objects the same labels."""
+    live = an_instance_at_work(a_cr())
+    for manifest in live:
+        if (manifest["kind"], manifest["metadata"]["name"]) == ("Service", "photos-machine-learning"):
+            manifest["metadata"].pop("ownerReferences")
+
+    plan = plan_for(a_cr(WITHOUT_LEARNING), live)
+
+    assert deletions(plan) == [("Deployment", "photos-machine-learning")]
+    [told] = [notice for notice in plan.notices if notice.effect == "warns"]
+    assert (told.component, told.reason) == ("machine-learning", "NotOwned")
+    assert told.message == (
+        "Service photos-machine-learning has the name and the labels of one that this Immich no longer needs, but no owner "
+        "reference to it, so it may belong to something else and is left as it is. If nothing else needs it, delete it: "
+        "kubectl delete service --namespace family photos-machine-learning"
+    )
+
+
+def test_what_is_needed_is_taken_over_without_an_owner_and_can_be_removed_from_then_on():
+    live = an_instance_at_work(a_cr())
+    for manifest in live:
+        manifest["metadata"].pop("ownerReferences", None)
+
+    taken_over = plan_for(a_cr(), live)
+
+    assert not taken_over.notices
+    assert deletions(plan_for(a_cr(WITHOUT_LEARNING), taken_over.objects)) == both("photos-machine-learning")
+
+
+@pytest.mark.parametrize(
+    ("labels", "removed"),
+    [
+        pytest.param({}, True, id="ours"),
+        pytest.param({"app.kubernetes.io/name": "toy"}, False, id="of-another-kind"),
+        pytest.param({"app.kubernetes.io/component": "robot"}, False, id="of-another-component"),
+    ],
+)
+def test_where_nothing_is_stored_that_could_own_objects_all_five_labels_decide(labels, removed):
+    cr, off = a_cr(uid=None), a_cr(WITHOUT_LEARNING, uid=None)
+    live = an_instance_at_work(cr)
+    for manifest in live:
+        if manifest["metadata"]["name"] == "photos-machine-learning":
+            manifest["metadata"]["labels"] = {**manifest["metadata"]["labels"], **labels}
+
+    assert deletions(plan_for(off, live)) == (both("photos-machine-learning") if removed else [])
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """Taking an instance away keeps its data."""
 
+import pytest
+
 from ansible_collections.media.immich.plugins.filter.removal import removal as removal_filter
 from ansible_collections.media.immich.plugins.plugin_utils.kube.values import structure, text
 from ansible_collections.media.immich.plugins.plugin_utils.passes.removal import removal
-from support.instances import a_claim, a_config_map, a_cr, an_instance_at_work, seen_with
+from ansible_collections.media.immich.plugins.plugin_utils.spec import names
+from support.instances import a_claim, a_config_map, a_cr, a_secret, an_instance_at_work, seen_with
 
 KEPT = [
     "PersistentVolumeClaim data-photos-postgres-0",
     "PersistentVolumeClaim photos-library",
     "Secret photos-postgres-credentials",
 ]
+
+
+OTHER = {"apiVersion": "apps/v1", "kind": "Other", "name": "o", "uid": "other", "controller": True}
 
 
 def removed(result):
@@ -108,6 +114,7 @@ def test_what_another_kind_has_made_for_a_resource_of_the_same_name_is_not_touch
         result = removal(a_cr(), seen={**seen_with(a_cr(), [box]), "cr": there})
 
         assert ("ConfigMap", "photos-immich-config") not in removed(result)
+        assert result["kept"] == []
 
 
 def test_what_only_looks_like_an_object_of_the_instance_is_kept_and_told():
@@ -132,13 +139,56 @@ def test_where_nothing_was_stored_that_could_own_objects_they_go_by_their_labels
     assert result["kept"] == KEPT
 
 
-def test_what_an_earlier_resource_of_that_name_has_left_goes_too():
+def test_it_is_the_stored_resource_that_has_to_own_them_whatever_a_file_says():
+    live = an_instance_at_work(a_cr(uid=None))
+
+    result = removal(a_cr(uid=None), seen=seen_with(a_cr(), live))
+
+    assert removed(result) == [("Immich", "photos")]
+    assert "Deployment photos-server" in result["kept"]
+
+
+@pytest.mark.parametrize(
+    ("controller", "goes"), [pytest.param([], True, id="nobody-else"), pytest.param([OTHER], False, id="another")]
+)
+def test_what_an_earlier_resource_of_that_name_has_left_goes_too_unless_somebody_else_has_it_now(controller, goes):
     live = an_instance_at_work(a_cr())
     for manifest in live:
-        for owner in manifest["metadata"].get("ownerReferences", ()):
-            owner["uid"] = "of-the-one-before"
+        if owners := manifest["metadata"].get("ownerReferences"):
+            owners[0] |= {"uid": "of-the-one-before", "controller": not controller}
+            owners += controller
 
-    assert ("Deployment", "photos-server") in removed(removal(a_cr(), seen=seen_with(a_cr(), live)))
+    assert (("Deployment", "photos-server") in removed(removal(a_cr(), seen=seen_with(a_cr(), live)))) is goes
+
+
+def test_the_data_stays_even_if_a_runtime_has_made_the_resource_its_owner_and_it_is_not_among_the_references():
+    live = an_instance_at_work(a_cr())
+    [owners] = [m["metadata"]["ownerReferences"] for m in live if m["metadata"]["name"] == "photos-immich-config"]
+    for manifest in live:
+        manifest["metadata"]["ownerReferences"] = owners
+    seen = {**seen_with(a_cr(), live), "references": []}
+
+    result = removal(a_cr(), seen=seen)
+
+    assert not {tuple(entry.split()) for entry in KEPT} & {
+        (step["target"]["kind"], step["target"]["name"]) for step in result["steps"] if step["verb"] == "delete"
+    }
+    assert result["kept"] == KEPT
+
+
+def test_of_what_the_resource_names_only_claims_are_told_as_kept_and_of_the_rest_those_with_its_labels():
+    cr = a_cr({"server": {"envFrom": [{"secretRef": {"name": "keys"}}]}})
+    copy = a_claim("photos-library-copy", labels={"app.kubernetes.io/instance": "photos"})
+
+    result = removal(cr, seen=seen_with(cr, [a_secret("keys"), copy]))
+
+    assert result["kept"] == ["PersistentVolumeClaim photos-library-copy"]
+
+
+def test_only_the_removal_of_the_resource_waits_in_a_play_until_the_data_has_no_owner():
+    steps = removal(a_cr(), seen=seen_with(a_cr(), an_instance_at_work(a_cr())))["steps"]
+
+    assert [(step["target"]["kind"], step["needs"]) for step in steps if step.get("needs")] == [("Immich", ["kept"])]
 
 
 def test_nothing_there_nothing_to_do():
@@ -160,10 +210,11 @@ def test_a_claim_of_the_users_stays_even_when_it_carries_the_instances_labels():
     cr = a_cr({"immich": {"persistence": {"library": {"existingClaim": "photos-library-big"}}}})
     labels = {"app.kubernetes.io/instance": "photos", "app.kubernetes.io/managed-by": "immich-operator"}
     copy = a_claim("photos-library-big", labels={**labels, "app.kubernetes.io/component": "library"})
-    cache = a_cr({"machineLearning": {"persistence": {"existingClaim": "photos-ml-cache"}}})
+    cache = a_cr({"machineLearning": {"persistence": {"existingClaim": "photos-ml-cache"}}}, uid=None)
 
     result = removal(a_cr(), seen=seen_with(cr, [*an_instance_at_work(cr), copy]))
-    with_cache = removal(a_cr(), seen=seen_with(cache, [a_claim("photos-ml-cache", labels=labels)]))
+    all_five = names.labels("photos", "machine-learning")
+    with_cache = removal(cache, seen=seen_with(cache, [a_claim("photos-ml-cache", labels=all_five)]))
 
     assert ("PersistentVolumeClaim", "photos-library-big") not in removed(result)
     assert "PersistentVolumeClaim photos-library-big" in result["kept"]

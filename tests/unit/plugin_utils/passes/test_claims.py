@@ -7,6 +7,7 @@ import pytest
 
 from ansible_collections.media.immich.plugins.plugin_utils.components.images import DEFAULT_IMAGES
 from ansible_collections.media.immich.plugins.plugin_utils.kube.api_error import ObjectRef
+from ansible_collections.media.immich.plugins.plugin_utils.passes import claims
 from ansible_collections.media.immich.plugins.plugin_utils.passes.planning import plan
 from support.instances import (
     MARK,
@@ -134,6 +135,28 @@ def test_one_claim_for_two_components_of_an_instance_is_a_warning():
     [for_library, for_database] = messages(plan, "ClaimInUse")
     assert "is used by postgres of the same Immich too" in for_library
     assert "is used by library of the same Immich too" in for_database
+
+
+def test_of_components_that_share_a_claim_with_another_instance_only_the_database_is_blocked():
+    both = {**library(existingClaim="nas"), **database(existingClaim="nas")}
+
+    plan = plan_for(a_cr(both), [a_claim("nas")], neighbours=[a_neighbour(library(existingClaim="nas"))])
+
+    assert notices(plan, "blocks") == [("postgres", "ClaimInUse")]
+    assert ("library", "ClaimInUse") in notices(plan, "warns")
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "names_one"),
+    [
+        pytest.param(library(existingClaim="nas"), {}, True, id="mine"),
+        pytest.param({}, database(existingClaim="db"), True, id="theirs"),
+        pytest.param({}, {}, False, id="none"),
+        pytest.param({"machineLearning": {"persistence": {"existingClaim": "models"}}}, {}, False, id="a-cache"),
+    ],
+)
+def test_claims_can_be_shared_only_where_some_instance_names_one_that_nobody_else_may_use(mine, theirs, names_one):
+    assert claims.may_be_shared(a_cr(mine), [a_neighbour(theirs)]) is names_one
 
 
 @pytest.mark.parametrize(
@@ -319,6 +342,20 @@ def test_a_claim_that_is_being_deleted_is_not_written_to(claim):
 
     assert is_written(plan_for(bigger, work)), "else it grows"
     assert not is_written(plan_for(bigger, with_claim(work, claim, **GOING)))
+
+
+@pytest.mark.parametrize(
+    ("claim", "spec"),
+    [
+        pytest.param("photos-ml-cache", {}, id="a-cache-that-can-be-filled-again"),
+        pytest.param(DATABASE, {"postgres": EXTERNAL}, id="of-a-database-that-is-external"),
+        pytest.param(LIBRARY, {"server": {"enabled": False}}, id="of-a-server-that-is-off"),
+    ],
+)
+def test_the_deletion_of_a_claim_that_no_pod_needs_stops_nothing(claim, spec):
+    there = [a_secret("s", k="url"), *(with_claim([], claim, **GOING))]
+
+    assert messages(plan_for(a_cr(spec), there), "ClaimBeingDeleted") == []
 
 
 def test_the_volume_that_has_to_be_kept_is_named():

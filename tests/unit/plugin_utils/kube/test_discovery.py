@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
@@ -45,6 +46,54 @@ def test_all_kinds_of_a_group_are_known_after_one_request() -> None:
     assert known.find(*ROUTE) == Resource("routes", namespaced=True)
     assert known.find("route.openshift.io/v1", "Host") == Resource("hosts", namespaced=False)
     assert server.asked == ["GET /apis/route.openshift.io/v1"]
+
+
+class SlowServer(Server):
+    """Answers nobody before it is let go."""
+
+    def __init__(self, answer: Any) -> None:
+        super().__init__(answer)
+        self.reached, self.go = threading.Event(), threading.Event()
+
+    def request(self, method: str, path: str, **_: Any) -> dict[str, Any]:
+        self.reached.set()
+        assert self.go.wait(10)
+        return super().request(method, path)
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        pytest.param(ROUTES, {"Route": "routes", "Host": "hosts"}, id="an-answer"),
+        pytest.param(404, {"Route": "None", "Host": "None"}, id="not-served"),
+        pytest.param(403, {"Route": "Forbidden", "Host": "Forbidden"}, id="a-refusal"),
+    ],
+)
+def test_who_asks_for_a_group_while_its_answer_is_on_its_way_gets_that_answer(
+    answer: Any, told: dict[str, str]
+) -> None:
+    """As all reflectors do at the start of an operator."""
+    server = SlowServer(answer)
+    known, found = discovery(server), {}
+
+    def ask(kind: str) -> None:
+        try:
+            resource = known.find("route.openshift.io/v1", kind)
+            found[kind] = resource.plural if resource else "None"
+        except Forbidden:
+            found[kind] = "Forbidden"
+
+    first, *others = [threading.Thread(target=ask, args=[kind]) for kind in told]
+    first.start()
+    assert server.reached.wait(10)
+    for thread in others:
+        thread.start()
+    server.go.set()
+    for thread in (first, *others):
+        thread.join(10)
+
+    assert found == told
+    assert answer != ROUTES or len(server.asked) == 1
 
 
 def test_the_core_group_has_an_address_of_its_own() -> None:

@@ -399,7 +399,15 @@ def test_the_claims_of_a_database_that_is_up_and_its_library_are_marked_the_libr
     cr = a_cr(spec)
     work = unmarked(an_instance_at_work(cr, [a_claim("nas"), a_claim("db")]))
 
-    assert marks(plan_for(cr, work)) == [(claim, f"uid-of-{claims[1]}") for claim in claims]
+    plan = plan_for(cr, work)
+
+    assert marks(plan) == [(claim, f"uid-of-{claims[1]}") for claim in claims]
+    first, second = (
+        step["stage"]
+        for step in plan.steps
+        if step["verb"] == "merge" and MARK in step["patch"]["metadata"].get("annotations", {})
+    )
+    assert first < second, "what has the same stage is sent at the same time"
 
 
 def test_a_mark_is_for_the_claim_that_was_read_and_not_for_one_that_took_its_place():
@@ -424,8 +432,11 @@ def test_nothing_is_marked_while_one_of_the_two_claims_is_missing(missing):
     assert marks(plan_for(a_cr(), work)) == []
 
 
-def test_marked_claims_are_left_as_they_are():
-    plan = plan_for(a_cr(), an_instance_at_work(a_cr()))
+@pytest.mark.parametrize("set_up_by", [{}, {"media.rm3l.org/database-pod": "first"}], ids=["plain", "with-its-pod"])
+def test_marked_claims_are_left_as_they_are(set_up_by):
+    work = [annotated(o, set_up_by) if o["metadata"]["name"] == LIBRARY else o for o in an_instance_at_work(a_cr())]
+
+    plan = plan_for(a_cr(), work)
 
     assert [step["verb"] for step in plan.steps if step["verb"] != "apply"] == []
 
@@ -622,6 +633,26 @@ def test_a_volume_that_was_emptied_counts_as_lost_after_its_pod_has_ended_too():
     third = plan_for(a_cr(), put_back, pods=[])
     assert starts_a_database(third)
     assert notices(third, "blocks") == []
+
+
+def test_a_named_claim_whose_volume_was_emptied_is_not_trusted_after_its_pod_has_ended_either():
+    cr = a_cr(database(existingClaim="mine"))
+    work = an_instance_at_work(cr, [a_claim("mine")])
+
+    after = applied(work, plan_for(cr, work, pods=[a_database_pod("empty", uid="second", claim="mine")]))
+
+    assert notices(plan_for(cr, after), "blocks") == [("postgres", "DatabaseLost")]
+
+
+def test_a_named_claim_of_another_library_that_the_server_has_been_using_goes_on():
+    """Somebody has named it over the mark. Photos may have been added since, so it is too late to keep the two apart."""
+    cr = a_cr(database(existingClaim="moved"))
+    changed = {"moved": {MARK: "theirs"}, LIBRARY: {NOTE: f"{DATABASE}/of-former-times"}}
+
+    work = [annotated(o, changed.get(o["metadata"]["name"], {})) for o in an_instance_at_work(cr, [a_claim("moved")])]
+
+    assert notices(plan_for(cr, work), "blocks") == []
+    assert scaled(plan_for(cr, work)) == []
 
 
 def test_a_volume_without_its_database_counts_as_lost_and_the_condition_says_what_is_there_instead():

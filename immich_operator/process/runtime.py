@@ -32,7 +32,7 @@ from immich_operator.passes.workers import Workers
 from immich_operator.passes.workqueue import Pace, Queue
 from immich_operator.process.assembly import Shared, connect_watch, controller_names
 from immich_operator.process.election import Elector, Terms
-from immich_operator.process.endpoints import Server, metrics_page, probe_page
+from immich_operator.process.endpoints import Server, metrics_page, probe_page, spared
 from immich_operator.process.memory import Memory, program_digest
 from immich_operator.process.supervisor import Supervisor
 from immich_operator.watching.informers import Informers
@@ -293,10 +293,10 @@ class Operator:
         servers = {}
         if address := self._settings.health_probe_bind_address:
             pages = {"/healthz": probe_page(self.liveness), "/readyz": probe_page(self.readiness)}
-            servers["probes"] = Server(address, pages, setting="--health-probe-bind-address")
+            servers["probes"] = Server(address, pages, setting="--health-probe-bind-address", log=self._log)
         if address := self._settings.metrics_bind_address:
-            pages = {"/metrics": metrics_page(self._metrics.registry)}
-            servers["metrics"] = Server(address, pages, setting="--metrics-bind-address")
+            pages = {"/metrics": spared(metrics_page(self._metrics.registry))}
+            servers["metrics"] = Server(address, pages, setting="--metrics-bind-address", log=self._log)
         return servers
 
 

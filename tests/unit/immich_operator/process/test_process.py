@@ -21,10 +21,9 @@ from immich_operator.kube.resources import Kind
 from immich_operator.passes.metrics import Metrics
 from immich_operator.process import logs as log_lines
 from immich_operator.process.assembly import controller_names
-from immich_operator.process.endpoints import Server, metrics_page, probe_page
+from immich_operator.process.endpoints import metrics_page
 from immich_operator.process.runtime import private_folder
 from immich_operator.process.supervisor import Supervisor
-from support.operating import fetch
 
 
 class Terminal(io.StringIO):
@@ -169,21 +168,6 @@ def test_joining_names_who_does_not_end():
     assert supervisor.join(5) == []
 
 
-def test_probes_answer_ok_or_every_reason_why_not():
-    problems: list[str] = []
-    server = Server(("", 0), {"/readyz": probe_page(lambda: problems)}, setting="--x")
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        assert fetch(server.port, "/readyz") == (200, "ok\n")
-        problems += ["Pod: first list not done", "Secret: first list not done"]
-        assert fetch(server.port, "/readyz?verbose") == (500, "Pod: first list not done\nSecret: first list not done\n")
-        assert fetch(server.port, "/nowhere")[0] == 404
-    finally:
-        server.close()
-        thread.join(5)
-
-
 def test_metrics_are_served_from_their_own_registry():
     page = metrics_page(Metrics().registry)()
 
@@ -197,18 +181,6 @@ def test_two_operators_may_live_in_one_process():
 
     assert first.registry.get_sample_value("workqueue_adds_total", {"name": "passes"}) == 1
     assert second.registry.get_sample_value("workqueue_adds_total", {"name": "passes"}) is None
-
-
-def test_a_port_in_use_names_the_flag():
-    server = Server(("127.0.0.1", 0), {}, setting="--metrics-bind-address")
-
-    with pytest.raises(
-        SettingsError,
-        match=r"--metrics-bind-address: cannot listen on 127\.0\.0\.1:\d+ \(Address already.*or 0 for none",
-    ):
-        Server(("127.0.0.1", server.port), {}, setting="--metrics-bind-address")
-
-    server.close()
 
 
 def test_the_run_folder_is_private(tmp_path):

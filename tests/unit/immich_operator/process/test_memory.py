@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import logging
 import threading
 from collections.abc import Callable
@@ -16,11 +18,12 @@ from immich_operator.config.watches import Watch
 from immich_operator.kube.client import ObjectRef
 from immich_operator.kube.resources import Kind, NamespacedName
 from immich_operator.passes.settled import Digest
-from immich_operator.process.memory import MAX_BYTES, Memory, program_digest
+from immich_operator.process.memory import MAX_BYTES, Memory, program_digest, seal
 
 D1, D2 = Digest("1" * 24, 1_000_000), Digest("2" * 24, 1_000_001)
 MAIN, OTHER = NamespacedName("family", "main"), NamespacedName("family", "other")
 CONFIG_MAP = ObjectRef("v1", "ConfigMap", "immich-operator-settled", "system")
+SECRET = ObjectRef("v1", "Secret", "immich-operator-settled", "system")
 
 
 class Known:
@@ -37,34 +40,50 @@ class Known:
 
 
 class Server:
-    """Holds one ConfigMap."""
+    """Holds one ConfigMap, and the Secret with the key."""
 
     def __init__(self) -> None:
-        self.data: dict[str, Any] | None = None
+        self.objects: dict[ObjectRef, dict[str, Any]] = {}
         self.writes = 0
         self.refuses = False
         self.during_read: Callable[[], None] = lambda: None
         self.before_write: Callable[[], None] = lambda: None
+
+    @property
+    def data(self) -> Any:
+        return self.objects.get(CONFIG_MAP, {}).get("data")
+
+    @data.setter
+    def data(self, value: Any) -> None:
+        self.objects[CONFIG_MAP] = {"data": value}
 
     def within(self, seconds: float) -> Server:
         assert seconds < 15, "the Lease would run out meanwhile"
         return self
 
     def find(self, ref: ObjectRef) -> dict[str, Any] | None:
-        assert ref == CONFIG_MAP
-        self.during_read()
+        assert ref in (CONFIG_MAP, SECRET)
+        if ref == CONFIG_MAP:
+            self.during_read()
         if self.refuses:
             raise refusal(403, "Forbidden", {}, ref)
-        return None if self.data is None else {"data": self.data}
+        return self.objects.get(ref)
 
     def apply(self, body: dict[str, Any]) -> dict[str, Any]:
-        assert ObjectRef.of(body) == CONFIG_MAP
+        ref = ObjectRef.of(body)
+        assert ref in (CONFIG_MAP, SECRET)
         if self.refuses:
-            raise refusal(403, "Forbidden", {}, CONFIG_MAP)
-        self.before_write()
-        self.data = body["data"]
-        self.writes += 1
+            raise refusal(403, "Forbidden", {}, ref)
+        if self.objects.get(ref, {}).get("immutable"):
+            raise refusal(422, "Unprocessable Entity", {"message": "field is immutable when `immutable` is set"}, ref)
+        if ref == CONFIG_MAP:
+            self.before_write()
+            self.writes += 1
+        self.objects[ref] = body
         return body
+
+    def delete(self, ref: ObjectRef) -> bool:
+        return self.objects.pop(ref, None) is not None
 
 
 def a_memory(server: Server, known: Known, program: str = "p1") -> Memory:
@@ -99,14 +118,15 @@ def test_the_next_process_knows_what_the_last_one_has_saved(server):
     assert successor.known == {MAIN: D1, OTHER: D2}
 
 
-def test_another_program_knows_nothing_and_takes_over(server):
+def test_another_program_knows_nothing_and_takes_over(server, caplog):
     a_leader(server, Known(main=D1)).save()
     successor = Known()
 
     a_leader(server, successor, program="p2").save()
 
     assert successor.known == {}
-    assert server.data == {"program": "p2", "settled": "{}"}
+    assert (server.data["program"], server.data["settled"]) == ("p2", "{}")
+    assert caplog.text == "", "an upgrade is nothing to be told"
 
 
 def test_a_leader_that_ends_while_it_reads_leaves_the_digests_of_the_last_one(server):
@@ -192,12 +212,143 @@ def test_without_permission_all_is_as_if_nothing_were_known(server, caplog):
     assert "could not be written" in caplog.text
 
 
+def forged(entry: object) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    text = entry if isinstance(entry, str) else json.dumps({"immich": {"family/main": entry}})
+    return lambda data: {**data, "settled": text}
+
+
+FORGERIES = [
+    pytest.param(forged([D2.text, D2.since]), id="another-digest"),
+    pytest.param(forged("[" * 100_000), id="nested"),
+    pytest.param(forged('{"immich": {"family/main": ["1", 1e999]}}'), id="no-number"),
+    pytest.param(forged('{"immich": {"family/main": ["1", ' + "1" * 5000 + "]}}"), id="digits"),
+    pytest.param(forged([[], {}]), id="other-types"),
+    pytest.param(forged("x" * 1_000_000), id="huge"),
+    pytest.param(forged(""), id="empty"),
+    pytest.param(lambda data: {**data, "program": "p2"}, id="another-program"),
+    pytest.param(lambda data: {**data, "seal": "0" * 64}, id="another-seal"),
+    pytest.param(lambda data: {**data, "seal": "é"}, id="no-seal-at-all"),
+    pytest.param(lambda data: {key: value for key, value in data.items() if key != "seal"}, id="older-version"),
+    pytest.param(lambda _data: {}, id="nothing"),
+    pytest.param(lambda _data: None, id="null"),
+    pytest.param(lambda _data: ["list"], id="list"),
+    pytest.param(lambda data: dict.fromkeys(data, 7), id="numbers"),
+]
+
+
+@pytest.mark.parametrize("forge", FORGERIES)
+def test_what_the_operator_has_not_written_is_ignored_in_one_line_and_replaced(server, caplog, forge):
+    a_leader(server, Known(main=D1)).save()
+    server.data = forge(server.data)
+    known = Known()
+
+    memory = a_leader(server, known)
+    assert known.known == {}
+    assert [record.getMessage() for record in caplog.records] == [
+        "what was settled was not written by this operator; every resource gets a pass"
+    ]
+
+    known.known[OTHER] = D2
+    memory.save()
+    successor = Known()
+    a_memory(server, successor).load()
+    assert successor.known == {OTHER: D2}
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        pytest.param(None, id="gone"),
+        pytest.param({"data": {}}, id="empty"),
+        pytest.param({"data": {"key": "c2hvcnQ="}}, id="short"),
+        pytest.param({"data": {"key": "*"}}, id="no-base64"),
+        pytest.param({"data": {"key": 7}}, id="number"),
+        pytest.param({"data": None, "immutable": True}, id="immutable"),
+        pytest.param({"data": {"key": base64.b64encode(b"k" * 64).decode()}}, id="another-key"),
+    ],
+)
+def test_with_another_key_nothing_is_known_and_the_next_one_knows_again(server, secret):
+    a_leader(server, Known(main=D1)).save()
+    server.objects.pop(SECRET)
+    if secret is not None:
+        server.objects[SECRET] = secret
+    known = Known()
+
+    memory = a_leader(server, known)
+    assert known.known == {}
+
+    known.known[OTHER] = D2
+    memory.save()
+    successor = Known()
+    a_memory(server, successor).load()
+    assert successor.known == {OTHER: D2}
+
+
+def test_a_config_map_that_nobody_can_change_any_more_is_made_again(server):
+    a_leader(server, Known(main=D1)).save()
+    server.objects[CONFIG_MAP] = {"data": {"settled": "x"}, "immutable": True}
+
+    a_leader(server, Known(main=D2)).save()
+
+    successor = Known()
+    a_memory(server, successor).load()
+    assert successor.known == {MAIN: D2}
+
+
+def test_the_seal_of_one_place_is_worth_nothing_in_another(server):
+    a_leader(server, Known(main=D1)).save()
+    known = Known()
+    elsewhere = Memory(
+        Moved(server),  # type: ignore[arg-type]
+        namespace="other",
+        name="immich-operator-settled",
+        program="p1",
+        settled={"immich": known},  # type: ignore[dict-item]
+        log=logging.getLogger("test"),
+    )
+
+    elsewhere.load()
+
+    assert known.known == {}
+
+
+class Moved:
+    """Another namespace, into which somebody has copied both objects."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    def within(self, _seconds: float) -> Moved:
+        return self
+
+    def find(self, ref: ObjectRef) -> dict[str, Any] | None:
+        return self._server.find(ref._replace(namespace="system"))
+
+
+def test_a_write_that_keeps_failing_is_one_line(server, caplog):
+    known = Known(main=D1)
+    memory = a_leader(server, known)
+    server.refuses = True
+
+    for _unused in range(3):
+        memory.save()
+
+    assert [record.getMessage() for record in caplog.records] == ["what is settled could not be written"]
+
+
 @pytest.mark.parametrize(
     "text",
-    [None, "", "[]", "{", '{"immich": 1}', '{"immich": {"no-slash": ["d", 1]}}', '{"immich": {"a/b": ["x", 1]}}', "7"],
-)
-def test_what_cannot_be_understood_is_nothing(server, text):
-    server.data = {"program": "p1", "settled": text}
+    [
+        None, "", "[]", "{", "7", "[" * 100_000, '{"immich": 1}', '{"immich": {"no-slash": ["1", 1]}}',
+        '{"immich": {"a/b": ["x", 1]}}', '{"immich": {"a/b": ["1", 1e999]}}', '{"immich": {"a/b": ["1", true]}}',
+        '{"immich": {"a/b": [1, 1]}}', '{"immich": {"a/b": ["1", -1]}}', '{"immich": {"a/b": ["1"]}}',
+    ],
+)  # fmt: skip
+def test_what_cannot_be_understood_is_nothing_even_with_the_right_seal(server, text):
+    memory = a_leader(server, Known(main=D1))
+    memory.save()
+    key = base64.b64decode(server.objects[SECRET]["data"]["key"])
+    server.data = {"program": "p1", "settled": text, "seal": seal(key, CONFIG_MAP, "p1", str(text))}
     known = Known()
 
     a_memory(server, known).load()

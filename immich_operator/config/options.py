@@ -18,8 +18,17 @@ SHOWN: Final = 40  # characters of an annotation that is refused
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """How much an annotation may ask for; what the administrator sets for all resources is never out of bounds."""
+
+    min_period_s: float
+    max_verbosity: int
+    max_artifacts: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PassOptions:
-    """`period_s` 0 = no periodic pass; `artifacts` 0 = keep all; `problems` are annotations that could not be used."""
+    """`period_s` 0 = no periodic pass; `problems` are annotations that could not be used, or not as they are."""
 
     period_s: float
     verbosity: int
@@ -27,30 +36,55 @@ class PassOptions:
     problems: tuple[str, ...] = ()
 
 
-def options_of(cr: Manifest, watch: Watch, *, period_s: float, verbosity: int) -> PassOptions:
-    """Annotation, then watches.yaml, then what is given. An annotation that cannot be read is reported and ignored."""
+def options_of(cr: Manifest, watch: Watch, *, period_s: float, verbosity: int, bounds: Bounds) -> PassOptions:
+    """Annotation, then watches.yaml, then what is given.
+
+    Whoever may write a resource may ask for less load than the administrator has set, and for more within `bounds`. A
+    value beyond them is replaced by the bound, one that cannot be read is ignored; either is among the problems.
+    """
     annotations = annotations_of(cr)
     problems: list[str] = []
 
-    def number(name: str, default: int) -> int:
+    def number(name: str, default: int, most: int, flag: str, *, unlimited: int | None = None) -> int:
         text = annotations.get(PREFIX + name)
         if text is None:
             return default
-        if isinstance(text, str) and len(text) <= LONGEST_NUMBER and text.strip().isdecimal():
-            return int(text)
-        problems.append(f"annotation {PREFIX}{name}: {str(text)[:SHOWN]!r} is not a whole number below 10^9")
-        return default
+        if not (isinstance(text, str) and len(text) <= LONGEST_NUMBER and text.strip().isdecimal()):
+            problems.append(f"annotation {PREFIX}{name}: {str(text)[:SHOWN]!r} is not a whole number below 10^9")
+            return default
+        most = max(most, default)
+        if int(text) > most or int(text) == unlimited:
+            problems.append(f"annotation {PREFIX}{name}: {text!r} is more than {flag} allows, so it is {most}")
+            return most
+        return int(text)
 
-    period = period_s if watch.reconcile_period_s is None else watch.reconcile_period_s
-    if (text := annotations.get(PREFIX + "reconcile-period")) is not None:
+    def period(default_s: float) -> float:
+        if (text := annotations.get(PREFIX + "reconcile-period")) is None:
+            return default_s
         try:
-            period = durations.parse(str(text))
+            wished_s = durations.parse(str(text))
         except ValueError as exc:
             problems.append(f"annotation {PREFIX}reconcile-period: {exc}")
+            return default_s
+        least_s = min(bounds.min_period_s, default_s or bounds.min_period_s)
+        if 0 < wished_s < least_s:
+            problems.append(
+                f"annotation {PREFIX}reconcile-period: {text!r} is shorter than --min-reconcile-period allows, "
+                f"so it is {durations.text(least_s)}"
+            )
+            return least_s
+        return wished_s
+
     return PassOptions(
-        period_s=period,
-        verbosity=min(MAX_VERBOSITY, number("verbosity", verbosity)),
-        artifacts=number("max-runner-artifacts", watch.max_runner_artifacts),
+        period_s=period(period_s if watch.reconcile_period_s is None else watch.reconcile_period_s),
+        verbosity=number("verbosity", min(verbosity, MAX_VERBOSITY), bounds.max_verbosity, "--max-verbosity"),
+        artifacts=number(
+            "max-runner-artifacts",
+            watch.max_runner_artifacts,
+            bounds.max_artifacts,
+            "--max-runner-artifacts",
+            unlimited=0,
+        ),
         problems=tuple(problems),
     )
 

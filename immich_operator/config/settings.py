@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from immich_operator.config import durations
 from immich_operator.config.cpu import usable_cpus
+from immich_operator.config.options import LONGEST_NUMBER, MAX_VERBOSITY
 from immich_operator.errors import SettingsError
 
 WITHOUT_EFFECT: Final = (
@@ -51,6 +52,30 @@ def _natural(text: str) -> int:
     if not text.strip().isdecimal():
         raise ValueError(f"{text!r} is not a whole number")
     return int(text)
+
+
+def _size(text: str) -> int:
+    """Bytes of "512Mi", "1Gi" or a plain number."""
+    number = text.strip()
+    factor = 1
+    for power, unit in enumerate(("Ki", "Mi", "Gi", "Ti"), start=1):
+        if number.endswith(unit):
+            number, factor = number.removesuffix(unit), 1024**power
+    if not number.isdecimal() or len(number) > LONGEST_NUMBER:
+        raise ValueError(f"{text!r} is not a size; write it like 512Mi or 1Gi")
+    return int(number) * factor
+
+
+def _positive(text: str) -> int:
+    if not (number := _natural(text)):
+        raise ValueError("at least 1 is needed")
+    return number
+
+
+def _verbosity(text: str) -> int:
+    if (number := _natural(text)) > MAX_VERBOSITY:
+        raise ValueError(f"{text!r} is more than {MAX_VERBOSITY}")
+    return number
 
 
 def _one_of(*choices: str, **aliases: str) -> Callable[[str], str]:
@@ -158,6 +183,28 @@ class Settings:
         help="Time from one pass to the next when nothing happens; 0s for never. watches.yaml and the annotation "
         "ansible.sdk.operatorframework.io/reconcile-period take precedence.",
     )
+    min_reconcile_period: float = setting(
+        "30s",
+        env="OPERATOR_MIN_RECONCILE_PERIOD",
+        parse=durations.parse,
+        section="Passes",
+        help="Shortest period that the annotation may ask for, unless yours is shorter. A shorter one is replaced by it, "
+        "and the log and an Event say so.",
+    )
+    pass_burst: int = setting(
+        "100",
+        env="OPERATOR_PASS_BURST",
+        parse=_positive,
+        section="Passes",
+        help="Plays that one resource may cause as fast as it likes, by changes of its own or of what it depends on.",
+    )
+    pass_interval: float = setting(
+        "2s",
+        env="OPERATOR_PASS_INTERVAL",
+        parse=durations.parse,
+        section="Passes",
+        help="After a burst one resource gets a play each so often, until it has been quiet for a while. 0s: no limit.",
+    )
     play_timeout: float = setting(
         "10m",
         env="OPERATOR_PLAY_TIMEOUT",
@@ -211,6 +258,35 @@ class Settings:
         section="Ansible",
         help="Number of -v of each play, 0 to 7. ANSIBLE_VERBOSITY_<KIND>_<GROUP> and the annotation "
         "ansible.sdk.operatorframework.io/verbosity take precedence.",
+    )
+    max_verbosity: int = setting(
+        "3",
+        env="OPERATOR_MAX_VERBOSITY",
+        parse=_verbosity,
+        section="Ansible",
+        help="The most that the annotation ansible.sdk.operatorframework.io/verbosity may ask for, unless yours is more.",
+    )
+    max_runner_artifacts: int = setting(
+        "20",
+        env="OPERATOR_MAX_RUNNER_ARTIFACTS",
+        parse=_positive,
+        section="Ansible",
+        help="The most that the annotation ansible.sdk.operatorframework.io/max-runner-artifacts may ask for, unless "
+        "watches.yaml says more.",
+    )
+    artifacts_size: int = setting(
+        "512Mi",
+        env="OPERATOR_ARTIFACTS_SIZE",
+        parse=_size,
+        section="Ansible",
+        help="Disk that the artifacts of all plays may take; then the oldest are removed.",
+    )
+    artifacts_size_each: int = setting(
+        "16Mi",
+        env="OPERATOR_ARTIFACTS_SIZE_EACH",
+        parse=_size,
+        section="Ansible",
+        help="Disk that the artifacts of one resource's plays may take; then its oldest are removed.",
     )
     ansible_roles_path: str = setting(
         "", env="ANSIBLE_ROLES_PATH", section="Ansible", help="Folders to search for roles, separated by colons."

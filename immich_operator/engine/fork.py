@@ -24,7 +24,7 @@ from ansible_runner.utils import OutputEventFilter, cleanup_artifact_dir
 from immich_operator.engine import wire
 from immich_operator.engine.base import Play, PlayResult
 from immich_operator.engine.outcome import Outcome
-from immich_operator.engine.process import KILLED_RC, ProcessEngine, marker_of, result_of, status_of
+from immich_operator.engine.process import KILLED_RC, ProcessEngine, marker_of, not_run, result_of, status_of
 from immich_operator.engine.processes import kill_play
 from immich_operator.engine.workspace import START, masked, parking, prepared, write_private
 from immich_operator.engine.zygotes import Running, ZygoteDiedError, Zygotes
@@ -75,12 +75,7 @@ class ForkEngine:
                 runner = _ForkedRunner(config, outcome, start, deadline=started + play.timeout_s, cancel=cancel)
                 runner.run()
         except (OSError, AnsibleRunnerException) as problem:
-            return PlayResult(
-                status="error",
-                rc=None,
-                failures=(f"play {play.ident} could not be run: {problem}",),
-                duration_s=time.monotonic() - started,
-            )
+            return not_run(play, problem, time.monotonic() - started)
         except (ZygoteDiedError, _UnlikeZygoteError) as reason:
             if cancel.is_set() or self._zygotes.is_closing():
                 return PlayResult(status="canceled", rc=None, duration_s=time.monotonic() - started)

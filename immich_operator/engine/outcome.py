@@ -22,6 +22,12 @@ HIDDEN_OUTPUT = "failed: [localhost] => (hidden, because the task has no_log)"
 MAX_MESSAGE_CHARS = 2000
 """A condition's message may have 32 KiB in Kubernetes; several failures must fit in one."""
 
+MAX_FAILURES = 20
+"""Failures that are told; the others are counted. Also how many failed items of a task are told."""
+MAX_OUTPUT_CHARS = 4 * 1024 * 1024
+"""Of a play's output that ansible-runner writes to its artifacts."""
+OUTPUT_CUT = "the rest of the output is left out: it is longer than 4 MiB"
+
 _ERROR = re.compile(r"^(ERROR!|\[ERROR\]:).*", re.MULTILINE | re.DOTALL)
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
@@ -36,6 +42,7 @@ class Outcome:
         self._stats: dict[str, int] | None = None
         self._report: dict[str, Any] = {}
         self._requeue_after_s: float | None = None
+        self._output_chars = 0
 
     def on_event(self, event: MutableMapping[str, Any]) -> bool:
         """ansible-runner's event handler. True keeps the event in job_events/: only what tells why a play failed.
@@ -47,11 +54,13 @@ class Outcome:
         data = event.get("event_data") or {}
         if kind in MAY_QUOTE_RESULTS and _is_hidden(data.get("res")):
             event["stdout"] = HIDDEN_OUTPUT
+        self._bound_output(event)
         if kind in FAILED and not data.get("ignore_errors"):
             self._failures.append(_failure(data, self._of_items.pop(data.get("task_uuid"), [])))
-            return True
+            return len(self._failures) <= MAX_FAILURES
         if kind == "runner_item_on_failed":
-            self._of_items.setdefault(data.get("task_uuid"), []).append(_message(data.get("res") or {}))
+            of_items = self._of_items.setdefault(data.get("task_uuid"), [])
+            of_items += [_cut(_message(data.get("res") or {}))] if len(of_items) < MAX_FAILURES else []
         if kind == "runner_on_ok":
             self._on_ok(data)
         elif kind == "playbook_on_stats":
@@ -82,11 +91,17 @@ class Outcome:
             status=status,
             rc=rc,
             stats=self._stats,
-            failures=failures,
+            failures=_first(failures),
             requeue_after_s=self._requeue_after_s,
             report=self._report,
             duration_s=duration_s,
         )
+
+    def _bound_output(self, event: MutableMapping[str, Any]) -> None:
+        before = self._output_chars
+        self._output_chars += len(event.get("stdout") or "")
+        if self._output_chars > MAX_OUTPUT_CHARS:
+            event["stdout"] = OUTPUT_CUT if before <= MAX_OUTPUT_CHARS else ""
 
     def _on_ok(self, data: Mapping[str, Any]) -> None:
         result = data.get("res")
@@ -151,6 +166,11 @@ def _failure(data: Mapping[str, Any], of_items: Sequence[str]) -> str:
     if not isinstance(result, Mapping) or "censored" in result:
         return f"{task}: failed; its task has no_log, so the message is not shown"
     return _cut(f"{task}: {'; '.join(of_items) or _message(result)}")
+
+
+def _first(failures: tuple[str, ...]) -> tuple[str, ...]:
+    more = len(failures) - MAX_FAILURES
+    return (*failures[:MAX_FAILURES], f"and {more} more failures") if more > 0 else failures
 
 
 def _is_hidden(result: object) -> bool:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import threading
@@ -20,7 +21,7 @@ from immich_operator.engine.outcome import Outcome
 from immich_operator.engine.processes import kill_play
 from immich_operator.engine.workspace import prepared
 
-__all__ = ["KILLED_RC", "ProcessEngine", "marker_of", "result_of", "status_of"]
+__all__ = ["KILLED_RC", "ProcessEngine", "marker_of", "not_run", "result_of", "status_of"]
 
 KILLED_RC = 254
 """What ansible-runner reports for a play that it ended itself."""
@@ -46,12 +47,7 @@ class ProcessEngine:
                 with _watched(runner, play.timeout_s, cancel):
                     runner.run()
         except (OSError, AnsibleRunnerException) as problem:
-            return PlayResult(
-                status="error",
-                rc=None,
-                failures=(f"play {play.ident} could not be run: {problem}",),
-                duration_s=time.monotonic() - started,
-            )
+            return not_run(play, problem, time.monotonic() - started)
         if runner.canceled or runner.timed_out:
             runner.rc = KILLED_RC
         if runner.rc:
@@ -76,6 +72,14 @@ def status_of(runner: Runner) -> Status:
     if runner.rc == 0:
         return "successful"
     return "failed" if runner.rc is not None and 0 < runner.rc < KILLED_RC else "error"
+
+
+def not_run(play: Play, problem: Exception, duration_s: float) -> PlayResult:
+    """The result of a play that could not be prepared or whose artifacts could not be written."""
+    full = isinstance(problem, OSError) and problem.errno in (errno.ENOSPC, errno.EDQUOT)
+    remedy = "; the volume of --run-dir is full: free space on it, or give it a larger one" if full else ""
+    failure = f"play {play.ident} could not be run: {problem}{remedy}"
+    return PlayResult(status="error", rc=None, failures=(failure,), duration_s=duration_s)
 
 
 def result_of(runner: Runner, outcome: Outcome, duration_s: float) -> PlayResult:

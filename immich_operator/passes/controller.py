@@ -12,8 +12,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, Literal, Protocol
 
-from immich_operator.config.options import PassOptions, options_of
+from immich_operator.config.options import Bounds, PassOptions, options_of
 from immich_operator.config.watches import Watch
+from immich_operator.engine.artifacts import Artifacts
 from immich_operator.engine.base import Engine, Play, PlayResult
 from immich_operator.engine.workspace import clean_up
 from immich_operator.errors import EXPECTED, ParameterError
@@ -23,6 +24,7 @@ from immich_operator.passes.metrics import Metrics
 from immich_operator.passes.params import extra_vars
 from immich_operator.passes.settled import SeenVersions, Settled
 from immich_operator.passes.status import StatusWriter
+from immich_operator.passes.throttle import Throttle
 from immich_operator.passes.workqueue import Item
 from immich_operator.watching.triggers import Key
 
@@ -48,6 +50,7 @@ class PlaySettings:
     period_s: float
     verbosity: int
     timeout_s: float
+    bounds: Bounds
     ansible_args: str = ""
 
 
@@ -60,6 +63,8 @@ class Tools:
     finalizers: Finalizers
     metrics: Metrics
     settled: Settled
+    throttle: Throttle
+    artifacts: Artifacts
     log: logging.Logger
 
 
@@ -85,6 +90,10 @@ class Controller:
         self._finalizers = tools.finalizers
         self._metrics = tools.metrics
         self.settled = tools.settled
+        self._throttle = tools.throttle
+        self._artifacts = tools.artifacts
+        self._told: dict[NamespacedName, tuple[str, ...]] = {}  # what annotations ask for and do not get
+        self._slowed: set[NamespacedName] = set()
         self._log = tools.log
 
     def reconcile(self, item: Item[Key], queue: Requeue, cancel: threading.Event) -> Outcome:
@@ -102,10 +111,10 @@ class Controller:
             queue.forget(key)
             return "success"
         pass_id = uuid.uuid4().hex[:12]
-        options = options_of(cr, self.watch, period_s=self._plays.period_s, verbosity=self._plays.verbosity)
+        options = options_of(
+            cr, self.watch, period_s=self._plays.period_s, verbosity=self._plays.verbosity, bounds=self._plays.bounds
+        )
         fields = self._fields(cr, key.ref, pass_id, item)
-        for problem in options.problems:
-            self._log.warning("annotation ignored", extra={**fields, "error": problem})
         if self.settled.holds(cr):
             self._log.debug("nothing has changed since the last pass", extra=fields)
             self._metrics.pass_skipped(self.watch.kind)
@@ -113,12 +122,17 @@ class Controller:
             if options.period_s:
                 queue.schedule(key, options.period_s, "period")
             return "success"
+        if (wait_s := self._throttle.take(key.ref)) > 0:
+            return self._put_off(item, wait_s, queue, fields)
+        self._slowed.discard(key.ref)
+        self._tell(cr, key.ref, options.problems, fields)
         epoch = self.settled.forget(key.ref)  # until this pass has succeeded
         try:
             cr = self._finalizers.ensure(cr)
             self._status.running(cr)
             play = self._play(cr, key.ref, pass_id, options)
             result = self._engine.run(play, cancel)
+            self._artifacts.add(play.private_data_dir, play.ident)
             if result.ok() and is_deleting(cr):
                 self._finalizers.release(cr)
             elif result.status != "canceled":
@@ -137,6 +151,7 @@ class Controller:
                 clean_up(folder)
             except OSError as exc:
                 self._log.warning("leftovers could not be removed", extra={"folder": str(folder), "error": str(exc)})
+        self._artifacts.find(self._plays.folder)
 
     def sweep(self) -> None:
         """Forget the custom resources that were deleted while no operator was running, and remove their folders."""
@@ -146,14 +161,41 @@ class Controller:
         for folder in self._plays.folder.glob("*/*"):
             namespace = "" if folder.parent.name == CLUSTER_SCOPE else folder.parent.name
             if self._read(NamespacedName(namespace, folder.name)) is None:
-                shutil.rmtree(folder, ignore_errors=True)
+                self._remove(folder)
+
+    def _tell(self, cr: Manifest, ref: NamespacedName, problems: tuple[str, ...], fields: Mapping[str, Any]) -> None:
+        """What its annotations ask for and do not get: once, until they ask for something else."""
+        if problems == self._told.get(ref, ()):
+            return
+        self._told[ref] = problems
+        for problem in problems:
+            self._log.warning("annotation not followed", extra={**fields, "error": problem})
+            self._status.warn(cr, "AnnotationNotFollowed", problem)
+
+    def _put_off(self, item: Item[Key], wait_s: float, queue: Requeue, fields: Mapping[str, Any]) -> Outcome:
+        """Its plays come too fast; the first time in a row is told."""
+        ref = item.key.ref
+        queue.schedule(item.key, wait_s, item.reasons[0] if item.reasons else "put off")
+        self._log.log(
+            logging.DEBUG if ref in self._slowed else logging.WARNING,
+            "changes come faster than passes may follow; see --pass-burst",
+            extra={**fields, "next_in_s": round(wait_s, 1)},
+        )
+        self._slowed.add(ref)
+        return "requeue_after"
+
+    def _remove(self, folder: Path) -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+        self._artifacts.remove(folder)
 
     def _forget(self, key: Key, queue: Requeue) -> None:
         """The custom resource is gone: leave nothing of it behind."""
         queue.forget(key)
         self.settled.forget(key.ref)
         self._metrics.object_gone(self.watch.kind, key.ref)
-        shutil.rmtree(self._folder(key.ref), ignore_errors=True)
+        self._told.pop(key.ref, None)
+        self._slowed.discard(key.ref)
+        self._remove(self._folder(key.ref))
         self._log.info("gone", extra={"kind": self.watch.kind.kind, **key.ref._asdict()})
 
     def _play(self, cr: Manifest, ref: NamespacedName, pass_id: str, options: PassOptions) -> Play:

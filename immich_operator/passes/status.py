@@ -62,10 +62,11 @@ class StatusWriter:
         if self._write(
             cr, lambda present: conditions.refused(present, message, generation, self._wall()), unready=True
         ):
-            self._post(cr, message)
+            self.warn(cr, conditions.REFUSED_REASON, conditions.REFUSED + message)
 
-    def _post(self, cr: Manifest, message: str) -> None:
-        event = {"type": "Warning", "reason": conditions.REFUSED_REASON, "message": conditions.REFUSED + message}
+    def warn(self, cr: Manifest, reason: str, message: str) -> None:
+        """An Event about the object, for those who can't read the log."""
+        event = {"type": "Warning", "reason": reason, "message": message}
         for problem in post_events(cr, [event], self._objects, now=text_of(self._wall())):
             self._log.warning("event could not be posted", extra={"object": str(ObjectRef.of(cr)), "error": problem})
 

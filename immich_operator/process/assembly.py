@@ -9,10 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from immich_operator.config.options import verbosity_for
+from immich_operator.config.options import Bounds, verbosity_for
 from immich_operator.config.settings import Settings
 from immich_operator.config.watches import Watch
 from immich_operator.engine import Engine
+from immich_operator.engine.artifacts import Artifacts
 from immich_operator.kube.client import ApiObjects
 from immich_operator.kube.resources import Kind, Manifest, NamespacedName, labels_of
 from immich_operator.passes.controller import Controller, PlaySettings, Tools
@@ -20,6 +21,7 @@ from immich_operator.passes.finalizers import Finalizers
 from immich_operator.passes.metrics import Metrics
 from immich_operator.passes.settled import Settled
 from immich_operator.passes.status import StatusWriter
+from immich_operator.passes.throttle import Throttle
 from immich_operator.passes.workqueue import Queue
 from immich_operator.watching.cache import Change, Store, Trace, resource_version
 from immich_operator.watching.informers import Informers
@@ -35,6 +37,7 @@ class Shared:
     environ: Mapping[str, str]
     objects: ApiObjects
     engine: Engine
+    artifacts: Artifacts
     queue: Queue[Key]
     informers: Informers
     metrics: Metrics
@@ -135,6 +138,11 @@ def _controller(
             period_s=settings.reconcile_period,
             verbosity=verbosity_for(kind, shared.environ, settings.ansible_verbosity),
             timeout_s=settings.play_timeout,
+            bounds=Bounds(
+                min_period_s=settings.min_reconcile_period,
+                max_verbosity=settings.max_verbosity,
+                max_artifacts=settings.max_runner_artifacts,
+            ),
             ansible_args=settings.ansible_args,
         ),
         tools=Tools(
@@ -143,6 +151,8 @@ def _controller(
             finalizers=Finalizers(watch, shared.objects),
             metrics=shared.metrics,
             settled=settled,
+            throttle=Throttle(burst=settings.pass_burst, interval_s=settings.pass_interval),
+            artifacts=shared.artifacts,
             log=shared.log,
         ),
     )

@@ -23,6 +23,7 @@ from immich_operator.config.options import workers_for
 from immich_operator.config.settings import Settings
 from immich_operator.config.watches import Watch
 from immich_operator.engine import Engine, make_engine
+from immich_operator.engine.artifacts import Artifacts
 from immich_operator.errors import SettingsError
 from immich_operator.kube.client import FIELD_MANAGER, ApiObjects, Transport
 from immich_operator.kube.connection import Connection, connect, described, own_namespace, play_environment
@@ -234,6 +235,7 @@ class Operator:
             environ=environ,
             objects=self._objects,
             engine=self._engine,
+            artifacts=Artifacts(each=self._settings.artifacts_size_each, whole=self._settings.artifacts_size),
             queue=self._queue,
             informers=self._informers,
             metrics=self._metrics,

@@ -83,7 +83,7 @@ class Operator:
         command = [
             sys.executable, "-m", "immich_operator", "run", *(["--watches-file", str(watches)] if watches else []),
             f"--engine={engine}", "--log-format=json", "--metrics-bind-address=127.0.0.1:0",
-            "--health-probe-bind-address=0", "--run-dir", str(folder / "run"), *args,
+            "--health-probe-bind-address=0", "--min-reconcile-period=100ms", "--run-dir", str(folder / "run"), *args,
         ]  # fmt: skip
         self.process = subprocess.Popen(
             command,

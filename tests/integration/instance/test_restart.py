@@ -3,6 +3,11 @@
 
 from __future__ import annotations
 
+import base64
+import re
+
+import pytest
+
 from support.operating import WRITES, Instances
 
 
@@ -45,3 +50,39 @@ def _settle(apart: Instances, operated) -> None:
     apart.wait_ready()
     apart.wait_settled()
     assert apart.operator.stop() == 0
+
+
+FORGED = [
+    pytest.param(
+        lambda data: {"settled": re.sub(r'\["\w{24}"', f'["{"1" * 24}"', data["settled"])}, id="another-digest"
+    ),
+    pytest.param(lambda _: {"settled": '{"immich-v1alpha1-controller": {"a/b": ["1", 1e999]}}'}, id="no-number"),
+    pytest.param(lambda _: {"settled": "[" * 900_000}, id="huge-and-nested"),
+    pytest.param(lambda _: {"seal": None}, id="older-version"),
+]
+
+
+@pytest.mark.parametrize("forge", FORGED)
+def test_a_new_operator_believes_nobody_else_about_what_is_settled(apart: Instances, operated, forge) -> None:
+    _settle(apart, operated)
+    written = apart.get("ConfigMap", "immich-operator-settled")["data"]
+    apart.api.merge_patch("ConfigMap", "immich-operator-settled", apart.namespace, {"data": forge(written)})
+
+    _start(apart, operated)
+    apart.operator.wait_line("what was settled was not written by this operator; every resource gets a pass")
+    apart.wait("the instance gets a pass", lambda: apart.operator.passes("photos", apart.namespace))
+    apart.wait_settled()
+    assert apart.operator.stop() == 0
+
+    _start(apart, operated)
+    apart.wait("the next one believes it again", lambda: apart.operator.skipped("photos", apart.namespace))
+    assert apart.operator.passes("photos", apart.namespace) == []
+
+
+def test_who_may_not_read_the_key_cannot_seal(apart: Instances, operated) -> None:
+    _settle(apart, operated)
+
+    key = apart.get("Secret", "immich-operator-settled")
+
+    assert len(base64.b64decode(key["data"]["key"])) == 32
+    assert key["data"]["key"] not in str(apart.get("ConfigMap", "immich-operator-settled"))

@@ -7,7 +7,14 @@ from typing import Any
 
 import pytest
 
-from immich_operator.engine.outcome import HIDDEN_OUTPUT, MAX_MESSAGE_CHARS, Outcome, merge_reports, seconds
+from immich_operator.engine.outcome import (
+    HIDDEN_OUTPUT,
+    MAX_MESSAGE_CHARS,
+    MAX_OUTPUT_CHARS,
+    Outcome,
+    merge_reports,
+    seconds,
+)
 
 
 def a_failure(task: str, msg: str, **data: Any) -> dict[str, Any]:
@@ -144,6 +151,26 @@ def test_a_message_is_cut_to_what_fits_into_a_condition() -> None:
     (failure,) = outcome.result("failed", 2, 1.0).failures
     assert len(failure) == MAX_MESSAGE_CHARS
     assert failure.endswith("…")
+
+
+def test_of_many_failures_the_first_are_told_and_the_others_counted() -> None:
+    outcome = Outcome()
+    kept = [outcome.on_event(a_failure("a task", f"no {number}")) for number in range(400)]
+
+    failures = outcome.result("failed", 2, 1.0).failures
+
+    assert (len(failures), failures[0], failures[-1]) == (21, "a task: no 0", "and 380 more failures")
+    assert sum(kept) == 20, "events on disk"
+
+
+def test_the_output_of_a_play_that_talks_without_end_is_cut() -> None:
+    outcome, written = Outcome(), 0
+    for _unused in range(1000):
+        event = {"event": "runner_on_ok", "stdout": "x" * 100_000, "event_data": {}}
+        outcome.on_event(event)
+        written += len(event["stdout"])
+
+    assert written <= MAX_OUTPUT_CHARS + 100
 
 
 def test_the_shortest_wish_for_the_next_pass_wins() -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import subprocess
@@ -15,6 +16,7 @@ import pytest
 
 from immich_operator.engine import Play, PlayResult, wire
 from immich_operator.engine.bounded import BoundedEngine
+from immich_operator.engine.process import not_run
 from immich_operator.engine.processes import kill_play
 
 
@@ -37,6 +39,16 @@ def test_a_play_does_not_show_its_secrets() -> None:
 def test_a_play_is_of_a_role_or_of_a_playbook(role: Path | None, playbook: Path | None) -> None:
     with pytest.raises(ValueError, match="give exactly one of role and playbook"):
         Play(ident="run", private_data_dir=Path("/x"), role=role, playbook=playbook)
+
+
+def test_a_full_disk_is_told_with_what_to_do() -> None:
+    full = OSError(errno.ENOSPC, "No space left on device", "/work/plays/x")
+
+    assert not_run(a_play(), full, 0.1).failures == (
+        "play run could not be run: [Errno 28] No space left on device: '/work/plays/x'; the volume of --run-dir is full: "
+        "free space on it, or give it a larger one",
+    )
+    assert "full" not in not_run(a_play(), OSError(errno.EACCES, "Permission denied"), 0.1).failures[0]
 
 
 def test_frames_arrive_whole_and_in_order() -> None:

@@ -12,8 +12,10 @@ from prometheus_client import generate_latest
 
 from ansible_collections.media.immich.plugins.plugin_utils.kube.api_error import refusal
 from ansible_collections.media.immich.plugins.plugin_utils.kube.resource_paths import BUILT_IN, Resource
+from immich_operator.config.options import Bounds
 from immich_operator.config.watches import Finalizer, Watch
 from immich_operator.engine import Play, PlayResult
+from immich_operator.engine.artifacts import Artifacts
 from immich_operator.kube.client import ApiObjects
 from immich_operator.kube.label_selectors import Selector
 from immich_operator.kube.resources import Kind, Manifest, NamespacedName
@@ -22,6 +24,7 @@ from immich_operator.passes.finalizers import Finalizers
 from immich_operator.passes.metrics import Metrics
 from immich_operator.passes.settled import Settled
 from immich_operator.passes.status import StatusWriter
+from immich_operator.passes.throttle import Throttle
 from immich_operator.passes.workers import Workers
 from immich_operator.passes.workqueue import Item, Queue
 from immich_operator.process.logs import FieldLogger
@@ -101,13 +104,22 @@ class Bench:
             "widget-v1-controller",
             self.watch,
             read=lambda ref: self.cr if ref == MAIN else None,
-            plays=PlaySettings(folder=tmp_path, env={"KUBECONFIG": "k"}, period_s=600, verbosity=2, timeout_s=60),
+            plays=PlaySettings(
+                folder=tmp_path,
+                env={"KUBECONFIG": "k"},
+                period_s=600,
+                verbosity=2,
+                timeout_s=60,
+                bounds=Bounds(min_period_s=30, max_verbosity=3, max_artifacts=20),
+            ),
             tools=Tools(
                 engine=self.engine,
                 status=StatusWriter(self.watch, objects, log, wall=lambda: 0.0),
                 finalizers=Finalizers(self.watch, objects),
                 metrics=self.metrics,
                 settled=Settled(self.watch, lambda _kind, _ref: None, reliable=lambda: True),
+                throttle=Throttle(burst=10, interval_s=2, clock=lambda: self.now),
+                artifacts=Artifacts(each=1_000_000, whole=10_000_000),
                 log=log,
             ),
         )
@@ -196,6 +208,83 @@ def test_no_play_is_run_for_what_the_last_pass_left_as_it_is_now(tmp_path):
     assert bench.next_pass(600) == ("period",)
     bench.cr = a_widget(generation=2)
     bench.reconcile("generation 1 -> 2")
+    assert len(bench.engine.plays) == 2
+
+
+def annotated(**wishes: str) -> Manifest:
+    names = {f"ansible.sdk.operatorframework.io/{key.replace('_', '-')}": text for key, text in wishes.items()}
+    return a_widget(annotations=names)
+
+
+def test_what_an_annotation_asks_for_and_does_not_get_is_told_once_in_log_and_events(tmp_path):
+    bench = Bench(tmp_path, annotated(reconcile_period="1ns", verbosity="7", max_runner_artifacts="0"))
+
+    for _ in range(3):
+        bench.reconcile()
+
+    told = [line["error"] for line in bench.output.lines if line["msg"] == "annotation not followed"]
+    assert told == [
+        "annotation ansible.sdk.operatorframework.io/reconcile-period: '1ns' is shorter than --min-reconcile-period "
+        "allows, so it is 30s",
+        "annotation ansible.sdk.operatorframework.io/verbosity: '7' is more than --max-verbosity allows, so it is 3",
+        "annotation ansible.sdk.operatorframework.io/max-runner-artifacts: '0' is more than --max-runner-artifacts "
+        "allows, so it is 20",
+    ]
+    assert [body["message"] for _, _, body in bench.api.writes if body["kind"] == "Event"] == told
+    assert (bench.engine.plays[0].verbosity, bench.engine.plays[0].rotate_artifacts) == (3, 20)
+    assert bench.next_pass(29.9) == ()
+    assert bench.next_pass(0.1) == ("period",)
+
+    bench.cr = annotated(verbosity="6")
+    bench.reconcile()
+    assert bench.output.lines[-2]["error"].startswith("annotation ansible.sdk.operatorframework.io/verbosity: '6'")
+
+
+def test_one_resource_gets_a_burst_of_plays_and_then_one_now_and_then(tmp_path):
+    bench = Bench(tmp_path, a_widget())
+
+    for number in range(1000):
+        bench.cr = a_widget(generation=number + 1)
+        bench.reconcile(f"generation {number} -> {number + 1}")
+        bench.now += 0.01
+
+    assert len(bench.engine.plays) in (10 + 4, 10 + 5), "a burst, and one each two seconds of ten"
+    lines = [line for line in bench.output.lines if "changes come faster" in line["msg"]]
+    assert [line["level"] for line in lines[:2]] == ["WARNING", "DEBUG"]
+    assert bench.next_pass(2) != (), "the last change is not lost"
+
+
+def test_annotations_that_never_stop_asking_are_not_told_of_more_often_than_plays_are_run(tmp_path):
+    bench = Bench(tmp_path, None)
+
+    for number in range(100):
+        bench.cr = annotated(verbosity=str(number + 4))
+        bench.reconcile("annotations changed")
+
+    assert len([body for _, _, body in bench.api.writes if body["kind"] == "Event"]) == len(bench.engine.plays) == 10
+
+
+def test_a_resource_that_is_made_again_and_again_is_no_other_one(tmp_path):
+    bench = Bench(tmp_path, None)
+
+    for number in range(100):
+        bench.cr = a_widget(uid=f"u{number}")
+        bench.reconcile()
+        bench.cr = None
+        bench.reconcile("deleted")
+
+    assert len(bench.engine.plays) == 10
+
+
+def test_what_settled_resources_cost_is_no_play_so_it_counts_for_nothing(tmp_path):
+    left = {"observed": {"dependents": {}, "references": {}}}
+    bench = Bench(tmp_path, a_widget(generation=1), FakeEngine(PlayResult(status="successful", rc=0, report=left)))
+    for _ in range(100):
+        bench.reconcile("period")
+
+    bench.cr = a_widget(generation=2)
+    bench.reconcile("generation 1 -> 2")
+
     assert len(bench.engine.plays) == 2
 
 

@@ -6,9 +6,9 @@ from __future__ import annotations
 import logging
 import threading
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
+from immich_operator.config.settings import Settings
 from immich_operator.config.watches import Reference, Watch
 from immich_operator.kube.resources import Kind, NamespacedName
 from immich_operator.passes.controller import Controller
@@ -30,13 +30,12 @@ class Added(list[tuple[Key, str]]):
 
 def connected(*references: Reference) -> tuple[Controller, Informers, Added]:
     added, informers = Added(), Informers()
-    settings = SimpleNamespace(
-        watch_namespaces=(), reconcile_period=60.0, ansible_verbosity=0, play_timeout=60.0, ansible_args=""
-    )
+    settings = Settings()
     parts: dict[str, Any] = {
         "settings": settings,
         "objects": None,
         "engine": None,
+        "artifacts": None,
         "metrics": Metrics(),
         "queue": added,
     }

@@ -6,11 +6,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
+from .values import fitted
+
 __all__ = ["merge_patch", "merged_conditions", "patched", "status_problem", "wanted_status"]
 
 Status: TypeAlias = dict[str, Any]
 Condition: TypeAlias = Mapping[str, Any]
 
+LONGEST = {"message": 32768, "reason": 1024}
+"""Bytes; metav1.Condition allows as many characters. With more there would be no status at all."""
 CONDITION_STATUSES = ("True", "False", "Unknown")
 
 
@@ -79,6 +83,9 @@ def merged_conditions(
 def _dated(condition: Condition, former: Condition | None, now: str) -> dict[str, Any]:
     dated = {**condition, "status": str(condition["status"])}
     dated = {key: value for key, value in dated.items() if value is not None}
+    for field, limit in LONGEST.items():
+        if isinstance(dated.get(field), str):
+            dated[field] = fitted(dated[field], limit)
     if former is not None and former.get("status") == dated["status"] and former.get("lastTransitionTime"):
         return {**dated, "lastTransitionTime": former["lastTransitionTime"]}
     return {**dated, "lastTransitionTime": dated.get("lastTransitionTime") or now}

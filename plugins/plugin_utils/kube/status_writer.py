@@ -9,12 +9,14 @@ from typing import Any, Protocol
 
 from .api_error import Conflict, NotFound, ObjectRef, TransportError
 from .status_merge import merge_patch, patched
-from .values import FIELD_MANAGER, Manifest
+from .values import FIELD_MANAGER, Manifest, fitted
 
 __all__ = ["StatusObjects", "StatusWrite", "event", "post_events", "write_status"]
 
-EVENT_MESSAGE_LENGTH = 1024
-"""The API server refuses longer messages (core/v1 Event validation)."""
+EVENT_MESSAGE_BYTES, EVENT_REASON_BYTES = 1024, 128
+"""The API server refuses longer ones (pkg/apis/core/validation/events.go of Kubernetes), and counts bytes."""
+MAX_EVENTS = 20
+"""Of one pass. There are fewer conditions than that; a play of somebody else's may ask for more."""
 ATTEMPTS = 2
 
 
@@ -96,7 +98,6 @@ def _gone(ref: ObjectRef, live: Manifest, objects: StatusObjects) -> str:
 def event(involved: Manifest, given: Mapping[str, Any], *, now: str) -> Manifest:
     """A core/v1 Event about an object, from {"type", "reason", "message"}."""
     metadata = involved["metadata"]
-    message = str(given.get("message") or "")
     return {
         "apiVersion": "v1",
         "kind": "Event",
@@ -108,8 +109,8 @@ def event(involved: Manifest, given: Mapping[str, Any], *, now: str) -> Manifest
             **{field: metadata[field] for field in ("namespace", "uid", "resourceVersion") if metadata.get(field)},
         },
         "type": given.get("type") or "Normal",
-        "reason": given["reason"],
-        "message": message if len(message) <= EVENT_MESSAGE_LENGTH else f"{message[: EVENT_MESSAGE_LENGTH - 3]}...",
+        "reason": fitted(str(given["reason"]), EVENT_REASON_BYTES),
+        "message": fitted(str(given.get("message") or ""), EVENT_MESSAGE_BYTES),
         "source": {"component": FIELD_MANAGER},
         "reportingComponent": FIELD_MANAGER,
         "reportingInstance": FIELD_MANAGER,
@@ -122,9 +123,10 @@ def event(involved: Manifest, given: Mapping[str, Any], *, now: str) -> Manifest
 def post_events(
     involved: Manifest, events: Sequence[Mapping[str, Any]], objects: StatusObjects, *, now: str
 ) -> list[str]:
-    """Post each Event; what went wrong, in words. An Event that cannot be posted must never stop a pass."""
-    problems = []
-    for given in events:
+    """Post the first MAX_EVENTS; what went wrong, in words. An Event that cannot be posted must never stop a pass."""
+    more = len(events) - MAX_EVENTS
+    problems = [f"{more} more Events were not posted"] if more > 0 else []
+    for given in events[:MAX_EVENTS]:
         try:
             objects.post(event(involved, given, now=now))
         except TransportError as exc:

@@ -92,6 +92,14 @@ def cut(text: str, limit: int) -> str:
     return text if len(text) <= limit else f"{text[:limit]}..."
 
 
+def fitted(text: str, limit: int) -> str:
+    """The text in at most `limit` bytes of UTF-8, with "…" at its end if it had more."""
+    raw = text.encode(errors="replace")
+    if len(raw) <= limit:
+        return raw.decode()
+    return raw[: limit - len("…".encode())].decode(errors="ignore") + "…"
+
+
 def _visible(character: str) -> str:
     if unicodedata.category(character) not in ("Cc", "Cf", "Co", "Cs"):
         return character

@@ -11,7 +11,7 @@ from ..components import exposure, registry
 from ..components.instance import Instance
 from ..components.reasons import Effect, Notice, Reason
 from ..kube.readiness import has_ended, is_ready, is_running, is_scaled_to_zero, lacks_pods
-from ..kube.values import Manifest, cut, dig
+from ..kube.values import Manifest, dig, fitted
 from ..spec import names
 from ..spec.images import version_of
 from ..spec.names import Component
@@ -24,8 +24,13 @@ LOOK_AGAIN_S = 15.0
 """When to look for Events, which the loop does not watch: of a StatefulSet that lacks pods, of a pod that does not start."""
 LONGEST_LOOK_S = 600.0
 
-LONGEST_MESSAGE = 8000
-"""Characters. The CRD takes 32768 in the message of a condition; with more there would be no status at all."""
+LONGEST_MESSAGE = 4000
+"""Bytes of a condition's message. The whole custom resource has to fit into the 1.5 MiB that etcd takes, with a status that
+has a dozen conditions, and a spec is long where much is wrong."""
+LONGEST_TOLD = LONGEST_MESSAGE - 50
+"""Bytes of a single trouble: there is always room to say how many others there are."""
+LONGEST_URL, LONGEST_IMAGE = 2000, 1000
+"""Bytes. What is longer is nothing that a browser or a registry takes."""
 
 TIME_HEALS = frozenset({Reason.WAITING_FOR_ROLLOUT, Reason.VOLUME_NOT_BOUND})
 """Reasons that require no action."""
@@ -49,7 +54,7 @@ class Condition(NamedTuple):
             "type": self.type,
             "status": "True" if self.is_true else "False",
             "reason": str(self.reason),
-            "message": cut(self.message, 2 * LONGEST_MESSAGE),
+            "message": fitted(self.message, LONGEST_MESSAGE),
             "observedGeneration": generation,
         }
 
@@ -250,10 +255,11 @@ class _View:
             return ""
         newest = max(ready, key=lambda pod: str(pod["metadata"].get("creationTimestamp") or ""))
         containers = {entry.get("name"): entry for entry in dig(newest, "spec", "containers", default=[])}
-        return str(containers.get(str(component), {}).get("image") or "")
+        return fitted(str(containers.get(str(component), {}).get("image") or ""), LONGEST_IMAGE)
 
     def url(self) -> str:
-        return exposure.url(*self._exposing())
+        found = exposure.url(*self._exposing())
+        return found if len(found.encode()) <= LONGEST_URL else ""
 
     def warnings_of_exposure(self) -> list[Notice]:
         """That nobody serves the Ingress or the Route, once their controllers have had time for it."""
@@ -330,7 +336,11 @@ def _summary(
         *((notice.reason, notice.message) for notice in notices if notice.effect != Effect.WARNS),
         *((Reason.APPLY_FAILED, error) for error in errors),
     ]
-    untold = [trouble for trouble in troubles if not any(trouble[1] in c.message for c in failing.values())]
+    untold = [
+        trouble
+        for trouble in troubles
+        if not any(fitted(trouble[1], LONGEST_TOLD) in c.message for c in failing.values())
+    ]
     warnings = [notice for notice in notices if notice.effect == Effect.WARNS]
     degraded = [*(c.message for c in _first_causes(failing)), *(message for _unused, message in untold)]
 
@@ -469,11 +479,11 @@ def _changes(results: Iterable[Mapping[str, Any]], seen: Mapping[str, Any]) -> l
 
 def _joined(messages: Iterable[str]) -> str:
     """Each message once, as many as fit into LONGEST_MESSAGE; the others are counted."""
-    distinct = list(dict.fromkeys(messages))
-    kept, length = distinct[:1], len("".join(distinct[:1]))
+    distinct = [fitted(message, LONGEST_TOLD) for message in dict.fromkeys(messages)]
+    kept, length = distinct[:1], len("".join(distinct[:1]).encode())
     for position, message in enumerate(distinct[1:], start=1):
-        length += len(message)
-        if length > LONGEST_MESSAGE:
+        length += len("; ") + len(message.encode())
+        if length > LONGEST_TOLD:
             return "; ".join([*kept, f"and {len(distinct) - position} more"])
         kept.append(message)
     return "; ".join(kept)

@@ -12,12 +12,13 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from immich_operator.engine.base import PlayResult
-from immich_operator.kube.client import merged_conditions, text_of
+from immich_operator.kube.client import fitted, merged_conditions, text_of
 from immich_operator.kube.resources import Manifest, mapping
 
 REFUSED_REASON: Final = "SpecInvalid"
 REFUSED: Final = "no play was run: "  # prefix of the messages of `refused`
 ANNOUNCED: Final = ("WaitingForRollout", "the first play has not ended yet")  # reason and message
+LONGEST_MESSAGE: Final = 8000  # bytes; a CRD allows 32768 characters at most, and the object has other conditions too
 _VOLATILE: Final = "completion"  # time of the last run: differs in every pass, so it alone is not a reason to write
 
 Condition = dict[str, Any]
@@ -110,7 +111,8 @@ def _set(
 ) -> list[Condition]:
     """Replace or append one condition; it stays as it is when only volatile values differ."""
     old = _find(conditions, type_)
-    new: Condition = {"type": type_, "status": status, "reason": reason, "message": message, **(more or {})}
+    told = fitted(message, LONGEST_MESSAGE)
+    new: Condition = {"type": type_, "status": status, "reason": reason, "message": told, **(more or {})}
     if old is not None and _stable(old) == _stable(new):
         return conditions
     return merged_conditions(conditions, [new], now=text_of(now))

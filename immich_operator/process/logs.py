@@ -10,7 +10,13 @@ import sys
 from collections.abc import Mapping
 from typing import Any, Final, TextIO
 
+from immich_operator.kube.client import fitted
+
 NAME: Final = "immich_operator"
+MAX_TEXT: Final = 8192  # bytes of a field
+MAX_ITEMS: Final = 50  # of a field that is a list or a mapping
+MAX_ITEM_TEXT: Final = 2048  # bytes of one of them
+MAX_TRACEBACK: Final = 16384  # characters; the last ones tell most
 _COLOURS: Final = {"DEBUG": "\x1b[2m", "INFO": "\x1b[32m", "WARNING": "\x1b[33m", "ERROR": "\x1b[31m"}
 
 
@@ -40,9 +46,20 @@ class FieldLogger(logging.Logger):
 
 
 def fields_of(record: logging.LogRecord) -> dict[str, Any]:
-    """What was given as `extra`, without empty values."""
+    """What was given as `extra`, without empty values, and cut to what a line can hold."""
     fields: dict[str, Any] = getattr(record, "fields", {})
-    return {key: value for key, value in fields.items() if value not in (None, "", [], ())}
+    return {key: _bounded(value) for key, value in fields.items() if value not in (None, "", [], ())}
+
+
+def _bounded(value: object, limit: int = MAX_TEXT) -> Any:
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, list | tuple):
+        more = [f"and {len(value) - MAX_ITEMS} more"] if len(value) > MAX_ITEMS else []
+        return [*(_bounded(item, MAX_ITEM_TEXT) for item in value[:MAX_ITEMS]), *more]
+    if isinstance(value, dict) and limit == MAX_TEXT:
+        return {str(key): _bounded(item, MAX_ITEM_TEXT) for key, item in list(value.items())[:MAX_ITEMS]}
+    return fitted(str(value), limit)
 
 
 class JsonFormatter(logging.Formatter):
@@ -57,7 +74,7 @@ class JsonFormatter(logging.Formatter):
             **fields_of(record),
         }
         if record.exc_info:
-            line["traceback"] = self.formatException(record.exc_info)
+            line["traceback"] = self.formatException(record.exc_info)[-MAX_TRACEBACK:]
         return json.dumps(line, default=str, ensure_ascii=False)
 
 
@@ -75,7 +92,7 @@ class TextFormatter(logging.Formatter):
             level = f"{_COLOURS.get(record.levelname, '')}{level}\x1b[0m"
         fields = "".join(f"  {key}={_plain(value)}" for key, value in fields_of(record).items())
         line = f"{moment:%H:%M:%S}.{int(record.msecs):03d} {level} {record.getMessage()}{fields}"
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+        return f"{line}\n{self.formatException(record.exc_info)[-MAX_TRACEBACK:]}" if record.exc_info else line
 
 
 def set_up(level: str, format_: str, stream: TextIO | None = None) -> logging.Logger:

@@ -291,3 +291,52 @@ def test_a_key_that_means_something_to_ansible_is_a_setting_that_immich_does_not
     assert key in warning["message"]
     instances.wait_ready()
     assert instances.configuration()[key] == "{{ lookup('pipe', 'id') }}", "text stays text"
+
+
+LONG = "é" * 200
+MUCH = {
+    "unknown-settings": (
+        "Warning",
+        "UnknownSetting",
+        {"immich": {"configuration": {f"{LONG}{n}": 1 for n in range(400)}}},
+    ),
+    "a-long-setting": ("Warning", "InvalidSetting", {"immich": {"configuration": {"logging": {"level": LONG * 200}}}}),
+    "missing-secrets": (
+        "ServerReady",
+        "SecretNotFound",
+        {
+            "server": {
+                "envFrom": [{"secretRef": {"name": f"{'s' * 240}{n}"}} for n in range(100)],
+                "env": [
+                    {"name": f"X_{n}", "valueFrom": {"secretKeyRef": {"name": f"{'v' * 240}{n}", "key": "k" * 250}}}
+                    for n in range(400)
+                ],
+            }
+        },
+    ),
+    "missing-pull-secrets": (
+        "Warning",
+        "SecretNotFound",
+        {"imagePullSecrets": [{"name": f"{'p' * 240}{n}"} for n in range(300)]},
+    ),
+}
+
+
+@pytest.mark.parametrize("much", MUCH)
+def test_an_instance_with_very_much_wrong_has_a_status_and_events_all_the_same(instances, much):
+    kind, reason, spec = MUCH[much]
+
+    instances.create(spec)
+    told = instances.wait_condition(kind, reason)
+    instances.wait_settled()
+
+    assert status(instances)["observedGeneration"] == 1
+    assert len(told["message"].encode()) <= 4000
+    passes = instances.operator.passes("photos", instances.namespace)
+    assert passes
+    assert not [
+        line for line in instances.operator.lines() if "Event" in str(line.get("error")) and "photos" in str(line)
+    ]
+    events = [e for e in instances.api.list("Event", instances.namespace) if e["involvedObject"]["kind"] == "Immich"]
+    assert events
+    assert all(len(event["message"].encode()) <= 1024 for event in events)

@@ -74,6 +74,15 @@ def test_the_same_result_again_is_no_change():
     assert judging.patch({"metadata": {}, "status": before}, conditions) is None
 
 
+def test_a_failure_of_any_length_is_cut_and_the_same_again_is_no_change():
+    bad = PlayResult(status="failed", rc=2, failures=("é" * 100_000,))
+
+    once, twice = after(bad), after(bad, bad)
+
+    assert len(once["conditions"][1]["message"].encode()) <= 8000
+    assert once == twice
+
+
 def test_a_transition_time_moves_only_with_the_status():
     first = after(BAD)["conditions"]
     other = PlayResult(status="failed", rc=2, failures=("a task: other words",))

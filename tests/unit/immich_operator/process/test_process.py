@@ -70,6 +70,36 @@ def test_a_traceback_is_part_of_the_line():
     assert "RuntimeError: a bug" in json.loads(out.getvalue())["traceback"]
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param("é" * 1_000_000, id="text"),
+        pytest.param(["x" * 100_000] * 10_000, id="list"),
+        pytest.param((["x" * 100_000] * 10,) * 3, id="lists"),
+        pytest.param({f"k{number}": "x" * 100_000 for number in range(10_000)}, id="mapping"),
+        pytest.param({"a": {"b": {"c": "x" * 1_000_000}}}, id="mappings"),
+        pytest.param(Path("x" * 1_000_000), id="anything"),
+    ],
+)
+@pytest.mark.parametrize("format_", ["json", "text"])
+def test_a_line_has_a_bounded_length_whatever_a_field_holds(value, format_):
+    out = io.StringIO()
+
+    log_lines.set_up("info", format_, out).error("pass failed", extra={"failures": value, "name": "photos"})
+
+    assert len(out.getvalue().encode()) < 150_000
+    assert "photos" in out.getvalue()
+
+
+def test_of_many_items_the_first_are_shown_and_the_others_counted():
+    out = io.StringIO()
+
+    log_lines.set_up("info", "json", out).info("pass finished", extra={"changed": [str(n) for n in range(400)]})
+
+    shown = json.loads(out.getvalue())["changed"]
+    assert (shown[0], shown[-1], len(shown)) == ("0", "and 350 more", 51)
+
+
 def test_the_level_keeps_detail_away():
     out = io.StringIO()
 

@@ -24,6 +24,10 @@ from immich_operator.kube.resources import Manifest, mapping
 
 LEASE: Final = named("Lease")
 JITTER: Final = 1.2  # client-go's JitterFactor of the retry period while waiting
+LONGEST_LEASE_S: Final = (
+    3600.0  # that a record is believed; whoever may write Leases could lock all operators out for ever
+)
+MAX_TRANSITIONS: Final = 2**31 - 1  # the API server takes no more
 MIN_TIMEOUT_S: Final = 0.5  # the last attempt before the deadline gets at least this long
 
 
@@ -61,7 +65,7 @@ def may_take(seen: Sighting, identity: str, now: float) -> bool:
     """Whether `identity` may write itself into the Lease: it holds the Lease, nobody does, or the holder is silent."""
     holder = seen.spec.get("holderIdentity") or ""
     duration = seen.spec.get("leaseDurationSeconds")
-    lasts_s = float(duration) if isinstance(duration, int | float) else 0.0
+    lasts_s = min(duration, LONGEST_LEASE_S) if isinstance(duration, int | float) else 0.0
     return holder in ("", identity) or seen.at + lasts_s < now
 
 
@@ -69,7 +73,7 @@ def claim(old: Mapping[str, Any], terms: Terms, wall: str) -> dict[str, Any]:
     """The record that says this process holds the Lease; `wall` is the time as RFC 3339 with microseconds."""
     mine = old.get("holderIdentity") == terms.identity
     transitions = old.get("leaseTransitions")
-    transitions = transitions if isinstance(transitions, int) else 0
+    transitions = transitions if isinstance(transitions, int) and 0 <= transitions < MAX_TRANSITIONS else 0
     return {
         "holderIdentity": terms.identity,
         "leaseDurationSeconds": math.ceil(terms.lease_s),  # never less than this process relies on

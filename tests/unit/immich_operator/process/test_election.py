@@ -108,6 +108,9 @@ def an_elector(server: LeaseServer, clock: Clock, identity: str = "me", changes:
         pytest.param({"holderIdentity": "other", "leaseDurationSeconds": 15}, 15.1, True, id="silent"),
         pytest.param({"holderIdentity": "other", "leaseDurationSeconds": 60}, 30, False, id="by-the-holders-duration"),
         pytest.param({"holderIdentity": "other", "leaseDurationSeconds": "x"}, 0.1, True, id="nonsense-duration"),
+        pytest.param({"holderIdentity": "other", "leaseDurationSeconds": 2**31 - 1}, 3600, False, id="an-hour"),
+        pytest.param({"holderIdentity": "other", "leaseDurationSeconds": 2**31 - 1}, 3600.1, True, id="for-ever"),
+        pytest.param({"holderIdentity": "other", "leaseDurationSeconds": 10**400}, 3600.1, True, id="beyond-numbers"),
     ],
 )
 def test_a_lease_may_be_taken_when_nobody_has_it_or_its_holder_is_silent(spec, now, allowed):
@@ -133,6 +136,13 @@ def test_a_hand_over_counts_a_transition_and_a_renewal_does_not():
     assert (taken["leaseTransitions"], taken["acquireTime"], taken["renewTime"]) == (5, WALL, WALL)
     assert (renewed["leaseTransitions"], renewed["acquireTime"], renewed["renewTime"]) == (5, WALL, "later")
     assert claim({}, terms, WALL)["leaseTransitions"] == 0, "the first holder takes over from nobody"
+
+
+@pytest.mark.parametrize("count", [2**31 - 1, 2**31, -1, "many"])
+def test_a_count_that_the_api_server_would_not_take_begins_again(count):
+    terms = Terms(namespace="ns", name="lease", identity="me")
+
+    assert claim({"holderIdentity": "other", "leaseTransitions": count}, terms, WALL)["leaseTransitions"] == 1
 
 
 def test_a_released_lease_names_nobody_and_keeps_the_count():

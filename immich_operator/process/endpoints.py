@@ -180,6 +180,8 @@ class Server:
             self._troubles.note("too_slow")
         except OSError:
             pass  # it was reset, or ended here: nobody is left to be answered
+        except Exception:
+            self._troubles.fault()  # nothing that a client sends may print a traceback of its own
         finally:
             self._forget(connection)
 

@@ -16,6 +16,8 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from immich_operator.errors import SettingsError
 from immich_operator.process import logs
@@ -181,6 +183,17 @@ def test_each_request_is_answered_or_refused_in_a_word(serve, clients, request_,
     answer = ask(clients(serve().port), request_)
 
     assert answer.startswith(f"HTTP/1.1 {status} ".encode())
+
+
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(sent=st.binary(max_size=200) | st.builds(lambda path: b"GET /" + path + b" HTTP/1.1", st.binary(max_size=50)))
+def test_whatever_is_sent_gets_a_status_line_and_no_traceback(serve, clients, capfd, sent):
+    server = serve()
+
+    answer = ask(clients(server.port), sent + b"\n\n")
+
+    assert answer.startswith((b"HTTP/1.1 2", b"HTTP/1.1 4"))
+    assert capfd.readouterr() == ("", "")
 
 
 def test_head_has_no_body(serve, clients):

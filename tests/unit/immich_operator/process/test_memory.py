@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ansible_collections.media.immich.plugins.plugin_utils.kube.api_error import refusal
 from immich_operator.config.watches import Watch
@@ -354,6 +356,24 @@ def test_what_cannot_be_understood_is_nothing_even_with_the_right_seal(server, t
     a_memory(server, known).load()
 
     assert known.known == {}
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text() | st.just("a/b"), inner, max_size=3),
+)
+
+
+@given(st.text() | JSON.map(json.dumps) | JSON.map(lambda found: json.dumps({"immich": {"a/b": found}})))
+def test_whatever_stands_there_what_is_taken_of_it_has_the_form_of_a_digest(text):
+    server, known = Server(), Known()
+    server.objects[SECRET] = {"data": {"key": base64.b64encode(b"k" * 32).decode()}}
+    server.data = {"program": "p1", "settled": text, "seal": seal(b"k" * 32, CONFIG_MAP, "p1", text)}
+
+    a_memory(server, known).load()
+
+    assert all(len(digest.text) == 24 and digest.since >= 0 for digest in known.known.values())
+    assert all(digest.has_expired(0) in (True, False) for digest in known.known.values())
 
 
 def test_more_than_an_object_can_hold_is_cut(server):

@@ -16,6 +16,7 @@ from immich_operator import __version__, collection
 from immich_operator.commands import completion
 from immich_operator.config import settings
 from immich_operator.errors import EXPECTED, SettingsError
+from immich_operator.kube.texts import visible
 from immich_operator.process import logs
 
 DESCRIPTION = "Runs an Ansible role whenever a custom resource, or anything that depends on it, changes."
@@ -30,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return int(args.handler(args))
     except EXPECTED as exc:
-        sys.stderr.write(f"immich-operator: {exc}\n")
+        sys.stderr.write(visible(f"immich-operator: {exc}\n", keep="\n"))
         return 2 if isinstance(exc, SettingsError) else 1
 
 

@@ -15,6 +15,7 @@ from typing import Any, TextIO, cast
 import yaml
 
 from immich_operator import collection
+from immich_operator.kube.texts import visible
 from immich_operator.yaml_text import ManifestDumper
 
 GROUP, KIND = "media.rm3l.org", "Immich"
@@ -49,15 +50,15 @@ def run(args: argparse.Namespace) -> int:
     try:
         documents = [document for file in args.files for document in _documents(file)]
     except _UnreadableError as error:
-        print(f"immich-operator render: {error}", file=sys.stderr)
+        _tell(f"immich-operator render: {error}")
         return 2
     mine = [(file, document) for file, document in documents if _is_for_us(document)]
     for file, document in documents:
         if not _is_for_us(document):
             name = f"{document['kind']} {document['metadata'].get('name')}"
-            print(f"{file}: {name} is passed over: manifests are made of kind Immich only", file=sys.stderr)
+            _tell(f"{file}: {name} is passed over: manifests are made of kind Immich only")
     if not mine:
-        print(f"immich-operator render: no custom resource in {', '.join(map(_title, args.files))}", file=sys.stderr)
+        _tell(f"immich-operator render: no custom resource in {', '.join(map(_title, args.files))}")
         return 1
     results = [_render(file, document, args, sys.stdout) for file, document in mine]
     return 0 if all(results) else 1
@@ -86,6 +87,11 @@ def _documents(file: str) -> Iterator[tuple[str, Any]]:
         raise _UnreadableError(f"{title}: not YAML: {str(error).splitlines()[0]}") from error
 
 
+def _tell(text: str) -> None:
+    """One line to standard error: parts of it are from a file that somebody else may have written."""
+    print(visible(text), file=sys.stderr)
+
+
 def _title(file: str) -> str:
     return "standard input" if file == "-" else file
 
@@ -102,19 +108,16 @@ def _render(file: str, document: Any, args: argparse.Namespace, out: TextIO) -> 
     """Print one custom resource's manifests, or what is wrong with it to standard error."""
     rendering = collection.rendering()
     if not isinstance(document, dict) or not isinstance(document.get("metadata"), dict):
-        print(f"{file}: this is not a Kubernetes object: apiVersion, kind and metadata are needed", file=sys.stderr)
+        _tell(f"{file}: this is not a Kubernetes object: apiVersion, kind and metadata are needed")
         return False
     name = document["metadata"].get("name")
     cr, problems = rendering.complete(document)
     for problem in problems:
-        print(f"{file}: {document.get('kind')} {name}: {problem}", file=sys.stderr)
+        _tell(f"{file}: {document.get('kind')} {name}: {problem}")
     if problems:
         return False
     if cr["kind"] != rendering.planned_kind:
-        print(
-            f"{file}: {cr['kind']} {name}: nothing is wrong with it, but only its role knows what it becomes",
-            file=sys.stderr,
-        )
+        _tell(f"{file}: {cr['kind']} {name}: nothing is wrong with it, but only its role knows what it becomes")
         return False
     plan = rendering.offline_plan(
         cr,
@@ -123,14 +126,14 @@ def _render(file: str, document: Any, args: argparse.Namespace, out: TextIO) -> 
         route=args.route,
     )
     for notice in plan.notices:
-        print(f"{file}: {cr['kind']} {name}: {notice.effect} {notice.component}: {notice.message}", file=sys.stderr)
+        _tell(f"{file}: {cr['kind']} {name}: {notice.effect} {notice.component}: {notice.message}")
     if any(notice.effect == "blocks" for notice in plan.notices):
         return False  # half an instance is worse than none: GitOps tools would prune what is missing
     made = {step["object"]["metadata"]["name"] for step in plan.steps if step["verb"] == "create"}
     for manifest in plan.as_dict()["steps"]:
         content = manifest["object"]
         if content["metadata"]["name"] in made and not args.with_credentials:
-            out.write(LEFT_OUT.format(name=content["metadata"]["name"]))
+            out.write(LEFT_OUT.format(name=visible(content["metadata"]["name"])))
             continue
         out.write("---\n")
         yaml.dump(content, out, Dumper=ManifestDumper, sort_keys=False, allow_unicode=True, width=120)

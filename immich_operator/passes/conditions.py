@@ -14,6 +14,7 @@ from typing import Any, Final
 from immich_operator.engine.base import PlayResult
 from immich_operator.kube.client import fitted, merged_conditions, text_of
 from immich_operator.kube.resources import Manifest, mapping
+from immich_operator.kube.texts import visible
 
 REFUSED_REASON: Final = "SpecInvalid"
 REFUSED: Final = "no play was run: "  # prefix of the messages of `refused`
@@ -111,7 +112,8 @@ def _set(
 ) -> list[Condition]:
     """Replace or append one condition; it stays as it is when only volatile values differ."""
     old = _find(conditions, type_)
-    told = fitted(message, LONGEST_MESSAGE)
+    # As `merged_conditions` stores it, or it would be written in every pass.
+    told = fitted(visible(message[: LONGEST_MESSAGE + 1], keep="\n"), LONGEST_MESSAGE)
     new: Condition = {"type": type_, "status": status, "reason": reason, "message": told, **(more or {})}
     if old is not None and _stable(old) == _stable(new):
         return conditions

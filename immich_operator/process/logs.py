@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any, Final, TextIO
 
-from immich_operator.kube.client import fitted
+from immich_operator.kube.texts import fitted, visible
 
 NAME: Final = "immich_operator"
 MAX_TEXT: Final = 8192  # bytes of a field
@@ -75,7 +75,7 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)[-MAX_TRACEBACK:]
-        return json.dumps(line, default=str, ensure_ascii=False)
+        return _escaped(json.dumps(line, default=str, ensure_ascii=False))
 
 
 class TextFormatter(logging.Formatter):
@@ -90,9 +90,14 @@ class TextFormatter(logging.Formatter):
         level = f"{record.levelname:<7}"
         if self._colour:
             level = f"{_COLOURS.get(record.levelname, '')}{level}\x1b[0m"
-        fields = "".join(f"  {key}={_plain(value)}" for key, value in fields_of(record).items())
-        line = f"{moment:%H:%M:%S}.{int(record.msecs):03d} {level} {record.getMessage()}{fields}"
-        return f"{line}\n{self.formatException(record.exc_info)[-MAX_TRACEBACK:]}" if record.exc_info else line
+        fields = "".join(f"  {visible(key)}={_plain(value)}" for key, value in fields_of(record).items())
+        line = f"{moment:%H:%M:%S}.{int(record.msecs):03d} {level} {visible(record.getMessage())}{fields}"
+        if not record.exc_info:
+            return line
+        # Indented, so that no line of an exception's text looks like one of the log.
+        return line + "".join(
+            f"\n    {visible(part)}" for part in self.formatException(record.exc_info)[-MAX_TRACEBACK:].split("\n")
+        )
 
 
 def set_up(level: str, format_: str, stream: TextIO | None = None) -> logging.Logger:
@@ -109,6 +114,11 @@ def set_up(level: str, format_: str, stream: TextIO | None = None) -> logging.Lo
 
 def _plain(value: object) -> str:
     if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(str, value)) + "]"
-    text = str(value).replace("\n", "\\n")
-    return json.dumps(text, ensure_ascii=False) if " " in text else text
+        return "[" + ", ".join(visible(str(item)) for item in value) + "]"
+    text = str(value)
+    return visible(json.dumps(text, ensure_ascii=False) if " " in text or '"' in text else text)
+
+
+def _escaped(line: str) -> str:
+    r"""The same JSON with \uXXXX for what is not `visible`: viewers show the lines of a log as they are."""
+    return line if visible(line) == line else "".join(json.dumps(c)[1:-1] if visible(c) != c else c for c in line)

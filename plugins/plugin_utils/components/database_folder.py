@@ -13,8 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..kube.commands import FOLDER, Given
 from ..kube.readiness import is_ready
-from ..kube.values import Manifest, dig
+from ..kube.values import Manifest, dig, whole_number
 from ..spec import names
 from ..spec.fields import Workload
 from ..spec.names import Component
@@ -133,7 +134,6 @@ STATES = {
     "unknown": "closed folders, or too many of them while nothing says where",
 }
 
-_FOLDER = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*|\.")
 _USUAL = re.compile(rf"\.|{SUBDIRECTORY}|\d+/docker")
 """Where PostgreSQL's images and this operator keep a database that has a volume of its own."""
 
@@ -203,10 +203,10 @@ def look_of(pod: Manifest) -> Look | None:
         if state.strip() in STATES:
             return Look(
                 state.strip(),
-                of["at"],
-                of["closed"],
-                of["has"],
-                users=tuple(int(value) for value in of["user"] if value.isdigit()),
+                tuple(map(volumes.shown_folder, of["at"])),
+                tuple(map(volumes.shown_folder, of["closed"])),
+                tuple(map(volumes.shown_folder, of["has"])),
+                users=tuple(user for value in of["user"] if (user := whole_number(value)) is not None),
                 is_cut_short=bool(of["more"]),
                 is_refused=bool(ended.get("exitCode")),
                 runs_as=dig(pod, "spec", "securityContext", "runAsUser"),
@@ -228,7 +228,7 @@ def choose(part: Part, instance: Instance, cluster: Cluster, claim_name: str) ->
     learned: dict[str, str] = {}
     if noted:
         folder = str(noted)
-        if not _FOLDER.fullmatch(folder):
+        if not FOLDER.fullmatch(folder):
             part.blocks(
                 Reason.VOLUME_UNCLEAR,
                 f"PersistentVolumeClaim {claim_name}: its annotation {names.PGDATA_ANNOTATION} has to be a folder of the "
@@ -256,7 +256,7 @@ def choose(part: Part, instance: Instance, cluster: Cluster, claim_name: str) ->
 
 def _is_beyond_doubt(at: tuple[str, ...], instance: Instance, claim_name: str) -> bool:
     """Whether the one database that was found is ours. A user's own volume may hold those of other programs too."""
-    if len(at) != 1 or not _FOLDER.fullmatch(at[0]):
+    if len(at) != 1 or not FOLDER.fullmatch(at[0]):
         return False
     return claim_name == names.database_claim(instance.name) or bool(_USUAL.fullmatch(at[0]))
 
@@ -342,7 +342,7 @@ def _user(
     if cluster.is_openshift:
         return None
     noted = str(dig(claim, "metadata", "annotations", names.DATABASE_USER_ANNOTATION, default=""))
-    said = int(noted) if noted.isdigit() and int(noted) else None
+    said = whole_number(noted) or None
     if look and look.is_refused and len(look.users) == 1 and not _user_is_set(instance):
         [user] = look.users
         is_only_owner = look.state == "unknown" and not look.is_cut_short
@@ -369,7 +369,11 @@ def _explain(
 ) -> None:
     """Explain what a person has to decide. Nothing, if the next pod is going to start."""
     key = names.PGDATA_ANNOTATION
-    annotate = f"kubectl annotate persistentvolumeclaim --namespace {instance.namespace} {claim} {key}"
+
+    def annotate(folder: str, *flags: str) -> str:
+        given = Given(folder, "FOLDER", FOLDER, before=f"{key}=")
+        return volumes.annotate_command(instance, claim, given, *flags)
+
     where = f"PersistentVolumeClaim {claim}"
     at, closed = " and ".join(map(_shown, look.at)), " and ".join(map(_shown, look.closed))
     owners = " and ".join(str(user) for user in look.users)
@@ -386,26 +390,26 @@ def _explain(
     elif look.at and noted and folder not in look.at:
         message = (
             f"{where} says in its annotation {key} that the database is in {_shown(folder)}, but it is not there, and "
-            f"there is one in {at}. So no new one is set up. If that is the right one, run `{annotate}={look.at[0]} "
-            "--overwrite`"
+            f"there is one in {at}. So no new one is set up. If that is the right one, run "
+            f"{annotate(look.at[0], '--overwrite')}"
         )
     elif len(look.at) > 1 and not noted:
         message = (
             f"{where} holds several databases, in {at}, and does not say which one is to run, so none is started. Run "
-            f"`{annotate}=FOLDER` with the folder of the right one, `{TOP}` for the top of the volume"
+            f"{annotate('FOLDER')} with the folder of the right one, `{TOP}` for the top of the volume"
         )
     elif (look.at or look.state == "database") and look.is_doubtful and not noted:
         doubt = f"only uid {owners or 'of its owner'} can look into {closed}" if look.closed else _MANY
         message = (
             f"{where} holds a database in {at or _shown(folder)}, but {doubt}, where another one may be. So none is started. "
-            f"Run `{annotate}=FOLDER` with the folder of the right one, `{TOP}` for the top of the volume"
+            f"Run {annotate('FOLDER')} with the folder of the right one, `{TOP}` for the top of the volume"
         )
     elif look.at and not noted and key not in learned:
         message = f"{where} holds a database in {at}. "
         message += (
-            f"It may belong to another program. If it is the right one, run `{annotate}={look.at[0]}`; for a new one, "
+            f"It may belong to another program. If it is the right one, run {annotate(look.at[0])}; for a new one, "
             "name a separate volume"
-            if _FOLDER.fullmatch(look.at[0])
+            if FOLDER.fullmatch(look.at[0])
             else "Give that folder a name of letters and digits"
         )
     elif look.state == "unknown" and look.closed and names.DATABASE_USER_ANNOTATION not in learned:
@@ -416,14 +420,14 @@ def _explain(
         )
     elif look.state == "unknown" and look.is_cut_short and not learned:
         message = (
-            f"{where}: {_MANY}, where the database may be, so none is set up. Run `{annotate}=FOLDER` with the folder of the "
+            f"{where}: {_MANY}, where the database may be, so none is set up. Run {annotate('FOLDER')} with the folder of the "
             f"database, `{SUBDIRECTORY}` for a new one"
         )
     elif look.is_without_database and not learned:
         content = f"{', '.join(look.has)} but " if look.has else ""
         message = (
             f"{where} holds {content}no database, and none can be set up in {_shown(folder)}, because that is not empty. "
-            f"Remove what is there, or run `{annotate}={SUBDIRECTORY} --overwrite` for a separate folder"
+            f"Remove what is there, or run {annotate(SUBDIRECTORY, '--overwrite')} for a separate folder"
         )
     else:
         return

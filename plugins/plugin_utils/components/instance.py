@@ -7,6 +7,7 @@ from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..kube.commands import Given
 from ..kube.values import Manifest, dig
 from ..spec import names
 from ..spec.fields import Spec, Workload, read
@@ -43,6 +44,11 @@ class Instance:
 
     def is_enabled(self, component: Component) -> bool:
         return self.settings(component).enabled
+
+    @property
+    def place(self) -> tuple[str, Given]:
+        """The flag of a command that is about its namespace."""
+        return "--namespace", Given(self.namespace, "NAMESPACE")
 
     def owner_references(self) -> list[dict[str, Any]]:
         if not self.uid:

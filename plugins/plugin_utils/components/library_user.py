@@ -8,11 +8,12 @@ server looks first, and a later pass reads what it reported.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..kube.values import Manifest, dig
+from ..kube.values import Manifest, dig, whole_number
 from ..spec import names
 from ..spec.fields import Workload
 from ..spec.names import Component
@@ -24,6 +25,8 @@ LOOK = names.LOOK_AT_LIBRARY
 FOLDER = "/data"
 FOLDERS = ("upload", "library", "thumbs", "encoded-video", "profile", "backups")
 """The folders that Immich reads and writes; it does not start if it can't."""
+
+_OWNER = re.compile(r"\d{1,10}:\d{1,10}", re.ASCII)
 
 UNCHECKED = "IMMICH_IGNORE_MOUNT_CHECK_ERRORS"
 """The variable with which a user tells Immich to start anyway."""
@@ -108,7 +111,9 @@ def look_of(pod: Manifest) -> Look | None:
                 word: tuple(line[len(word) + 1 :] for line in lines if line.startswith(f"{word} "))
                 for word in ("at", "owner", "other")
             }
-            return Look(lines[0] == "closed", of["at"], of["owner"], of["other"])
+            at = tuple(map(volumes.shown_folder, of["at"]))
+            owners, others = (tuple(filter(_OWNER.fullmatch, of[word])) for word in ("owner", "other"))
+            return Look(lines[0] == "closed", at, owners, others)
     return None
 
 
@@ -180,8 +185,7 @@ def _explain(part: Part, instance: Instance, claim_name: str, look: Look, noted:
         key = names.LIBRARY_USER_ANNOTATION
         remedy = (
             f"It runs as {noted['runAsUser']}:{noted['runAsGroup']}, because the claim says so in its annotation {key}; if "
-            f"that is wrong, run `kubectl annotate persistentvolumeclaim --namespace {instance.namespace} {claim_name} "
-            f"{key}-`. {remedy}"
+            f"that is wrong, run {volumes.annotate_command(instance, claim_name, f'{key}-')}. {remedy}"
         )
     part.explains(Reason.LIBRARY_CLOSED, f"{what} (user:group), so it is not started. {remedy}")
 
@@ -189,9 +193,8 @@ def _explain(part: Part, instance: Instance, claim_name: str, look: Look, noted:
 def _ids(text: Any) -> dict[str, int]:
     """{"runAsUser", "runAsGroup"} for "UID:GID"; {} for root, which the server is by default, and for anything else."""
     user, _colon, group = str(text).partition(":")
-    if not (user.isdigit() and group.isdigit() and int(user)):
-        return {}
-    return {"runAsUser": int(user), "runAsGroup": int(group)}
+    uid, gid = whole_number(user), whole_number(group)
+    return {"runAsUser": uid, "runAsGroup": gid} if uid and gid is not None else {}
 
 
 def _user_is_set(instance: Instance) -> bool:

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ..kube.commands import Given, command
 from ..kube.readiness import has_ended
 from ..kube.values import Manifest, dig, quantity, without_none
 from ..spec import names
@@ -13,6 +15,8 @@ from ..spec.fields import Persistence
 from . import keeping
 from .instance import Cluster, Instance, Part
 from .reasons import Reason
+
+_NOT_SHOWN = re.compile(r"[^A-Za-z0-9._/?-]")
 
 
 def new_claim_spec(persistence: Persistence) -> dict[str, Any]:
@@ -41,6 +45,16 @@ def larger_size(persistence: Persistence, live: Mapping[str, Any]) -> str:
     """The size that is asked for, or that of the live claim's spec if that is larger."""
     size, held = persistence.size, dig(live, "resources", "requests", "storage", default="0")
     return str(size if quantity(size) > quantity(held) else held)
+
+
+def annotate_command(instance: Instance, claim: str, *words: str | Given) -> str:
+    """The command that changes annotations of a claim; `words` are these and its flags."""
+    return command("kubectl", "annotate", "persistentvolumeclaim", *instance.place, Given(claim, "CLAIM"), *words)
+
+
+def shown_folder(name: str) -> str:
+    """A folder that a pod's status names. Our scripts write nothing else, but who forges a status may."""
+    return _NOT_SHOWN.sub("?", name[:200])
 
 
 def managed_claim(

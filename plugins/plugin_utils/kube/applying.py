@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any, Protocol, TypeAlias
 
 from .api_error import ApiError, Conflict, Malformed, ObjectRef, TransportError, Unreachable
+from .commands import Given, command
 from .difference import differing_fields, needs_apply, without_nulls
 from .refusals import advice
 from .rewritten import left, marked
@@ -313,14 +314,14 @@ def explained(error: TransportError, ref: ObjectRef) -> str:
 
 
 def _remedy(error: ApiError, ref: ObjectRef) -> str | None:
-    place = f" -n {ref.namespace}" if ref.namespace else ""
     if error.status_code == 422 and IMMUTABLE.search(error.message):
         field = ", ".join(error.fields) or "The field"
         if ref.kind == "PersistentVolumeClaim":
             return f"{field} of a volume claim can't change: set it back in the custom resource"
-        keep = " --cascade=orphan" if ref.kind in ("StatefulSet", "Deployment") else ""
-        command = f"kubectl delete {ref.kind.lower()} {ref.name}{place}{keep}"
-        return f"{field} of a live {ref.kind} cannot change: set it back, or run `{command}` and it is created again"
+        place = ("-n", Given(ref.namespace, "NAMESPACE")) if ref.namespace else ()
+        keep = ("--cascade=orphan",) if ref.kind in ("StatefulSet", "Deployment") else ()
+        delete = command("kubectl", "delete", ref.kind.lower(), Given(ref.name, "NAME"), *place, *keep)
+        return f"{field} of a live {ref.kind} cannot change: set it back, or run {delete} and it is created again"
     if error.status_code == 409 and error.reason == "Conflict":
         return "It was replaced or changed since it was read; the next pass reads it again"
     if error.status_code == 409:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
-from .values import fitted
+from .values import fitted, visible
 
 __all__ = ["merge_patch", "merged_conditions", "patched", "status_problem", "wanted_status"]
 
@@ -69,6 +69,8 @@ def merged_conditions(
 ) -> list[dict[str, Any]]:
     """Live conditions merged with the given ones by type; new types follow in their order.
 
+    What is not `visible` in a given message is written out, line breaks excepted.
+
     lastTransitionTime belongs to the status: it is kept while the status stays the same, whatever reason and message
     say, and is `now` (or the given time) if the status is new. Other fields, such as observedGeneration, are as given.
     """
@@ -85,7 +87,7 @@ def _dated(condition: Condition, former: Condition | None, now: str) -> dict[str
     dated = {key: value for key, value in dated.items() if value is not None}
     for field, limit in LONGEST.items():
         if isinstance(dated.get(field), str):
-            dated[field] = fitted(dated[field], limit)
+            dated[field] = fitted(visible(dated[field][: limit + 1], keep="\n"), limit)
     if former is not None and former.get("status") == dated["status"] and former.get("lastTransitionTime"):
         return {**dated, "lastTransitionTime": former["lastTransitionTime"]}
     return {**dated, "lastTransitionTime": dated.get("lastTransitionTime") or now}

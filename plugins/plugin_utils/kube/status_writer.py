@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from .api_error import Conflict, NotFound, ObjectRef, TransportError
 from .status_merge import merge_patch, patched
-from .values import FIELD_MANAGER, Manifest, fitted
+from .values import FIELD_MANAGER, Manifest, fitted, visible
 
 __all__ = ["StatusObjects", "StatusWrite", "event", "post_events", "write_status"]
 
@@ -110,7 +110,7 @@ def event(involved: Manifest, given: Mapping[str, Any], *, now: str) -> Manifest
         },
         "type": given.get("type") or "Normal",
         "reason": fitted(str(given["reason"]), EVENT_REASON_BYTES),
-        "message": fitted(str(given.get("message") or ""), EVENT_MESSAGE_BYTES),
+        "message": fitted(visible(str(given.get("message") or "")[: EVENT_MESSAGE_BYTES + 1]), EVENT_MESSAGE_BYTES),
         "source": {"component": FIELD_MANAGER},
         "reportingComponent": FIELD_MANAGER,
         "reportingInstance": FIELD_MANAGER,

@@ -29,6 +29,7 @@ else:
 
 from .api_error import Malformed, ObjectRef, Unreachable, api_error, without_credentials
 from .connection_settings import ConnectionSettings
+from .values import whole_number
 
 __all__ = ["COLLECTION_VERSION", "PARALLEL", "USER_AGENT", "Transport", "connect", "connected"]
 
@@ -288,7 +289,8 @@ def connected(settings: ConnectionSettings, environment: Mapping[str, str]) -> T
 def _retry_after_s(headers: Mapping[str, str], otherwise_s: float) -> float:
     """Seconds that the server asks to wait; Kubernetes sends a number, a date is not supported."""
     text = headers.get("Retry-After", "")
-    return float(text) if text.isdigit() else otherwise_s
+    asked_s = whole_number(text)
+    return otherwise_s if asked_s is None else float(asked_s)
 
 
 def _is_distrust(exc: Exception) -> bool:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
@@ -80,11 +81,30 @@ def values_at(value: Any, path: str) -> list[str]:
     return [item for item in found if isinstance(item, str) and item]
 
 
+def visible(text: str, keep: str = "") -> str:
+    r"""What others wrote, for a terminal, a log, a condition or an Event: what is no visible character is written out.
+
+    That is all that a terminal may take for a command (\x1b, C1), that moves, hides or turns around text (line breaks,
+    U+2028, bidirectional controls, zero-width and other invisible characters), and what no font has: as \n, \x1b, \u202e.
+    Characters in `keep` stay.
+    """
+    if text.isprintable() and not _INVISIBLE.search(text):
+        return text
+    return "".join(character if character in keep else _visible(character) for character in text)
+
+
 def in_one_line(text: str, limit: int = 300) -> str:
-    """What others wrote, as a part of a message: in one line of at most `limit` characters, and without any that a terminal
-    could take for a command, which are written out as \\x1b."""
-    found = "".join(_visible(character) for character in " ".join(text.split()))
+    """What others wrote, as a part of a message: in one line of at most `limit` characters, and `visible`."""
+    found = visible(" ".join(text[: 8 * limit].split()))
     return found if len(found) <= limit else f"{found[: limit - 1]}…"
+
+
+def whole_number(text: str, digits: int = 10) -> int | None:
+    """The number that a text of ASCII digits stands for; None for any other, and for one of more digits.
+
+    `isdigit` is true of characters that `int` refuses, and `int` of more than 4,300 digits raises.
+    """
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= digits else None
 
 
 def cut(text: str, limit: int) -> str:
@@ -100,10 +120,15 @@ def fitted(text: str, limit: int) -> str:
     return raw[: limit - len("…".encode())].decode(errors="ignore") + "…"
 
 
+_INVISIBLE = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
+"""Letters, marks and signs that show nothing: Default_Ignorable_Code_Point outside of Cf, and the blank Braille pattern."""
+
+
 def _visible(character: str) -> str:
-    if unicodedata.category(character) not in ("Cc", "Cf", "Co", "Cs"):
-        return character
-    return character.encode("unicode_escape").decode()
+    is_shown = character.isprintable() or unicodedata.category(character) == "Zs"
+    return character if is_shown and not _INVISIBLE.match(character) else character.encode("unicode_escape").decode()
 
 
 def is_deeper(value: Any, levels: int) -> bool:

@@ -10,9 +10,12 @@ from ..components import postgres, registry, volumes
 from ..components.description import Claim
 from ..components.instance import Cluster, Instance
 from ..components.reasons import Effect, Notice, Reason
+from ..kube.commands import Given, command
 from ..kube.values import dig, values_at
 from ..spec import names
 from ..spec.names import Component
+
+RETAIN = '{"spec":{"persistentVolumeReclaimPolicy":"Retain"}}'
 
 
 def may_be_shared(cr: Mapping[str, Any], neighbours: Iterable[Mapping[str, Any]]) -> bool:
@@ -93,19 +96,19 @@ def _being_deleted(instance: Instance, cluster: Cluster) -> Iterator[Notice]:
             live = cluster.live("PersistentVolumeClaim", claim)
             if volumes.is_being_deleted(live):
                 volume = dig(live, "spec", "volumeName")
-                keep = (
-                    f"To keep it, run `kubectl patch persistentvolume {volume} --patch "
-                    '\'{"spec":{"persistentVolumeReclaimPolicy":"Retain"}}\'` now. '
-                    if volume
-                    else ""
+                retain = command(
+                    "kubectl", "patch", "persistentvolume", Given(str(volume), "VOLUME"), "--patch", RETAIN
+                )
+                keep = f"To keep it, run {retain} now. " if volume else ""
+                scale = command(
+                    "kubectl", "scale", kind.lower(), Given(name, "NAME"), *instance.place, "--replicas", "0"
                 )
                 yield Notice(
                     component,
                     Effect.BLOCKS,
                     Reason.CLAIM_BEING_DELETED,
                     f"PersistentVolumeClaim {claim} is being deleted, and its data is lost when the last pod that uses it "
-                    f"ends, so {kind} {name} is left as it is. {keep}To continue without it, run `kubectl scale "
-                    f"{kind.lower()} {name} --namespace {instance.namespace} --replicas 0`",
+                    f"ends, so {kind} {name} is left as it is. {keep}To continue without it, run {scale}",
                     retry=claim not in {wanted, *own},  # the loop watches those
                 )
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..components.reasons import Reason
+from ..kube.commands import Given, command, is_name
 from ..kube.readiness import has_ended
 from ..kube.refusals import advice, readable
 from ..kube.timestamps import minute_of, seconds_of
@@ -118,7 +119,7 @@ def _causes_in_status(workload: Manifest, pod: Manifest, written: Written) -> It
                 yield Cause(row.reason, f"{where}: no node accepts its pod: {in_one_line(message)}; {row.advice}")
     status = pod.get("status") or {}
     for container in (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())):
-        cause = _container_cause(where, pod, container, _Told.of(workload, container["name"], written))
+        cause = _container_cause(workload, pod, container, _Told.of(workload, container["name"], written))
         if cause:
             yield cause
 
@@ -143,7 +144,8 @@ class _Told(NamedTuple):
         return cls(called, of_field if written.has_image else f"(the default, as {written.settings}.image is not set)")
 
 
-def _container_cause(where: str, pod: Manifest, container: Mapping[str, Any], told: _Told) -> Cause | None:
+def _container_cause(workload: Manifest, pod: Manifest, container: Mapping[str, Any], told: _Told) -> Cause | None:
+    where = _where(workload)
     name, waiting = container["name"], dig(container, "state", "waiting", default={})
     reason, message = waiting.get("reason", ""), waiting.get("message", "")
     if reason in _PULLING:
@@ -164,7 +166,7 @@ def _container_cause(where: str, pod: Manifest, container: Mapping[str, Any], to
         return Cause(
             Reason.CRASH_LOOPING,
             f"{where}: {told.container} keeps exiting with code {ended.get('exitCode')} ({_ending(ended)}); see "
-            f"{_logs(where, pod, name)} --previous",
+            f"{_logs(workload, pod, name, '--previous')}",
         )
     return None
 
@@ -292,7 +294,7 @@ def _slow_init_container(workload: Manifest, pod: Manifest, now: float) -> Cause
             is_ours = target.startswith(f"{instance}-")
             patience = WAITS_FOR_OURS_S if is_ours else WAITS_FOR_OTHERS_S
         else:
-            text += f"; see {_logs(where, pod, name)}"
+            text += f"; see {_logs(workload, pod, name)}"
             patience = LOOKS_AT_S
         return Cause(Reason.INIT_CONTAINER_WAITING, text, began + patience, is_watched=False)
     return None
@@ -307,7 +309,7 @@ def _not_started(where: str, pod: Manifest, now: float) -> Cause | None:
         return None
     text = (
         f"{where}: its pod has been waiting to start on node {_node(pod)} since {minute_of(began)}, and no Event says why; see "
-        f"kubectl describe node {_node(pod)}, and the log of its kubelet"
+        f"{command('kubectl', 'describe', 'node', _node(pod), ticks='')}, and the log of its kubelet"
     )
     return Cause(Reason.POD_NOT_SET_UP, text, 0.0, is_watched=False)
 
@@ -415,13 +417,17 @@ def _where(workload: Manifest) -> str:
     return f"{workload['kind']} {workload['metadata']['name']}"
 
 
-def _logs(where: str, pod: Manifest, container: str) -> str:
-    """The command that shows what a container of the workload `where` has written."""
-    return f"kubectl logs -n {pod['metadata'].get('namespace')} {where.replace(' ', '/').lower()} -c {container}"
+def _logs(workload: Manifest, pod: Manifest, container: str, *flags: str) -> str:
+    """The command that shows what a container of the workload has written."""
+    namespace = Given(str(pod["metadata"].get("namespace")), "NAMESPACE")
+    of = Given(str(workload["metadata"]["name"]), "NAME", before=f"{workload['kind'].lower()}/")
+    return command("kubectl", "logs", "-n", namespace, of, "-c", Given(container, "CONTAINER"), *flags, ticks="")
 
 
 def _node(pod: Manifest) -> str:
-    return str(dig(pod, "spec", "nodeName", default="NODE"))
+    """The name of its node, which stands in commands too; NODE while it has none, or one that no node can have."""
+    name = str(dig(pod, "spec", "nodeName", default=""))
+    return name if is_name(name) else "NODE"
 
 
 def _hint(claim: Manifest) -> str:

@@ -21,6 +21,7 @@ from enum import Enum, auto
 from ..components import database_folder, library, postgres, volumes
 from ..components.instance import Cluster, Instance, Part
 from ..components.reasons import Reason
+from ..kube.commands import WORD, Given, command
 from ..kube.readiness import is_ready
 from ..kube.values import Manifest, dig
 from ..spec import names
@@ -192,8 +193,10 @@ def _mark(part: Part, photos: _Library, database: _Database) -> None:
 
 def _how_to_go_on(instance: Instance, photos: _Library, database: _Database, verdict: Verdict) -> str:
     mark, is_emptied = names.DATABASE_ANNOTATION, verdict is Verdict.EMPTIED
-    place = f"--namespace {instance.namespace}"
-    annotate = f"kubectl annotate persistentvolumeclaim {place}"
+
+    def marked(claim: str, value: str, *flags: str) -> str:
+        return volumes.annotate_command(instance, claim, *flags, Given(value, "MARK", WORD, before=f"{mark}="))
+
     if database.claim is None:
         state = "does not exist"
     elif is_emptied or photos.note == database.note_when_emptied:
@@ -205,17 +208,18 @@ def _how_to_go_on(instance: Instance, photos: _Library, database: _Database, ver
             f"is not known to hold it (created at {dig(database.claim, 'metadata', 'creationTimestamp', default='?')})"
         )
     right = (
-        f"If the two belong together, run `{annotate} {photos.name} --overwrite {mark}={database.mark}`"
+        f"If the two belong together, run {marked(photos.name, database.mark, '--overwrite')}"
         if database.mark and not is_emptied
-        else f"If {database.name} was restored from a backup, run `{annotate} {database.name} {mark}={photos.mark}`"
+        else f"If {database.name} was restored from a backup, run {marked(database.name, photos.mark or '')}"
     )
-    server = names.workload_name(instance.name, Component.SERVER)
+    server = Given(names.workload_name(instance.name, Component.SERVER), "SERVER")
+    scale = command("kubectl", "scale", "deployment", server, *instance.place, "--replicas", "0")
     return (
         f"PersistentVolumeClaim {photos.name} is the library of a database that was set up before, but "
         f"PersistentVolumeClaim {database.name} {state}, so no database is started on it. Name the claim that holds it in "
         f"{postgres.PATH}.persistence.existingClaim. {right}. To load a dump into an empty database, set "
-        f"spec.server.replicas to 0 and run `kubectl scale deployment {server} {place} --replicas 0`, then `{annotate} "
-        f"{photos.name} {mark}-`. The how-to about rescuing a volume has all steps"
+        f"spec.server.replicas to 0 and run {scale}, then {volumes.annotate_command(instance, photos.name, f'{mark}-')}. The "
+        "how-to about rescuing a volume has all steps"
     )
 
 

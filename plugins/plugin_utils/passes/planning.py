@@ -11,6 +11,7 @@ from typing import Any
 from ..components import keeping, registry, volumes
 from ..components.instance import Cluster, Draft, Instance, Part, identity
 from ..components.reasons import Effect, Notice, Reason
+from ..kube.commands import Given, command
 from ..kube.values import Manifest, dig, plain, text
 from ..spec import names
 from ..spec.checks import check
@@ -219,7 +220,7 @@ def _not_owned(instance: Instance, live: Manifest, component: Component) -> Noti
     message = (
         f"{kind} {name} has the name and the labels of one that this {names.KIND} no longer needs, but no owner reference to "
         "it, so it may belong to something else and is left as it is. If nothing else needs it, delete it: "
-        f"kubectl delete {kind.lower()} --namespace {instance.namespace} {name}"
+        f"{command('kubectl', 'delete', kind.lower(), *instance.place, Given(name, 'NAME'), ticks='')}"
     )
     return Notice(component, Effect.WARNS, Reason.NOT_OWNED, message)
 

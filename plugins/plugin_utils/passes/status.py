@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 from ..components import exposure, registry
 from ..components.instance import Instance
 from ..components.reasons import Effect, Notice, Reason
+from ..kube.commands import Given, command
 from ..kube.readiness import has_ended, is_ready, is_running, is_scaled_to_zero, lacks_pods
-from ..kube.values import Manifest, dig, fitted
+from ..kube.values import Manifest, dig, fitted, visible
 from ..spec import names
 from ..spec.images import version_of
 from ..spec.names import Component
@@ -74,8 +75,9 @@ def report(plan: Mapping[str, Any], outcome: Mapping[str, Any], seen: Mapping[st
     `outcome["left"]` are sections of the plan that were left out. What was not applied, no status may tell of: then there
     is none, `left` is handed on, and what keeps the other sections from working is among the failures.
     """
-    results = list(outcome.get("results") or ())
-    notices = [Notice.from_dict(notice, registry.names()) for notice in plan["notices"]]
+    results: list[Mapping[str, Any]] = [_shown(result, "error") for result in outcome.get("results") or ()]
+    notices = [Notice.from_dict(_shown(notice, "message"), registry.names()) for notice in plan["notices"]]
+    seen, outcome = _shown(seen, "problem"), _shown(outcome, "problem")
     failures = [result["error"] for result in results if result.get("error")]
     failures += [notice.message for notice in notices if notice.retry]
     told: dict[str, Any] = {"failures": failures, "changed": _changes(results, seen), "current": seen.get("cr")}
@@ -94,17 +96,21 @@ def report(plan: Mapping[str, Any], outcome: Mapping[str, Any], seen: Mapping[st
     pods, live = list(seen.get("pods") or ()), _after(seen, results)
     view = _View(instance, live, pods, notices, results, seen)
     workloads = registry.workloads()
-    components = {component: view.component_condition(component) for component in workloads}
+    components = {
+        component: condition._replace(message=visible(condition.message))
+        for component in workloads
+        for condition in [view.component_condition(component)]
+    }
     notices += view.warnings_of_exposure()
     errors = [result["error"] for result in results if result.get("error")]
     conditions = [*_summary(components, notices, errors), *components.values()]
     images = {workloads[component].flag.removesuffix("Ready"): view.image(component) for component in workloads}
-    images = {key: image for key, image in images.items() if image != ""}
+    images = {key: image and visible(image) for key, image in images.items() if image != ""}
     status = {
         "observedGeneration": instance.generation,
         "ready": conditions[0].is_true,
         **{workloads[component].flag: condition.is_true for component, condition in components.items()},
-        "url": view.url(),
+        "url": visible(view.url()),
         **_version(images),
         "images": images,
         "conditions": [condition.as_dict(instance.generation) for condition in conditions],
@@ -124,6 +130,11 @@ def report(plan: Mapping[str, Any], outcome: Mapping[str, Any], seen: Mapping[st
         "requeue_after": f"{math.ceil(min(looks))}s" if looks else None,
         **told,
     }
+
+
+def _shown(told: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """What was told, with the text at `key` as a person may read it: others have written parts of it."""
+    return {**told, key: visible(told[key])} if told.get(key) else dict(told)
 
 
 def _hindrances(notices: Iterable[Notice], done: Container[str]) -> list[str]:
@@ -150,10 +161,11 @@ def _rewritten(instance: Instance, results: Iterable[Mapping[str, Any]]) -> list
             continue
         kind, name, more = result["kind"], result["name"], len(fields) - SHOWN_FIELDS
         shown = ", ".join(fields[:SHOWN_FIELDS]) + (f" and {more} more" if more > 0 else "")
+        remove = f"{names.REWRITTEN_ANNOTATION}-"
+        annotate = command("kubectl", "annotate", kind.lower(), *instance.place, Given(name, "NAME"), remove)
         message = (
             f"{kind} {name}: the cluster makes something else of {shown} than the operator writes, by a policy or a webhook. "
-            f"It is left so. If that is not meant, change the policy and run `kubectl annotate {kind.lower()} --namespace "
-            f"{instance.namespace} {name} {names.REWRITTEN_ANNOTATION}-`"
+            f"It is left so. If that is not meant, change the policy and run {annotate}"
         )
         notices.append(Notice(Component(result["component"]), Effect.WARNS, Reason.FIELD_REWRITTEN, message))
     return notices

@@ -45,6 +45,13 @@ def check(cr: Mapping[str, Any]) -> list[Problem]:
 
 
 def _name(cr: Mapping[str, Any], spec: Mapping[str, Any]) -> Iterator[Problem]:
+    namespace = _mapping(cr, "metadata").get("namespace")
+    if namespace and not (isinstance(namespace, str) and _DNS_LABEL.fullmatch(namespace) and len(namespace) <= 63):
+        yield Problem(
+            "metadata.namespace",
+            "a namespace has a name of at most 63 lower case letters, digits and -",
+            "Correct it",
+        )
     name = _mapping(cr, "metadata").get("name")
     if not isinstance(name, str) or not name:
         yield Problem("metadata.name", "an Immich needs a name", "Set it")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import subprocess
 import sys
 
@@ -222,3 +223,79 @@ def test_standard_input_is_read_for_a_dash(capsys, monkeypatch):
 
     assert main(["render", "-"]) == 0
     assert ("Deployment", "photos-server") in names(capsys.readouterr().out)
+
+
+TRICKS = "\x1b[2J\x9b\u202e\u2028\u200b\U000e0041\x00"
+
+
+def as_yaml(cr):
+    """JSON has two escapes for a character that YAML has one for."""
+    return json.dumps(cr).replace("\\udb40\\udc41", "\\U000e0041")
+
+
+def printable(output):
+    return all(line.isprintable() for line in output.split("\n"))
+
+
+@pytest.mark.parametrize(
+    ("spec", "where"),
+    [
+        pytest.param({"server": {"podAnnotations": {"note": TRICKS}}}, ["metadata", "annotations", "note"], id="value"),
+        pytest.param(
+            {"server": {"podAnnotations": {"note": f"a\nb{TRICKS}"}}}, ["metadata", "annotations", "note"], id="lines"
+        ),
+    ],
+)
+def test_manifests_show_tricks_as_escapes_and_hold_them_as_they_were(render, spec, where):
+    cr = {"apiVersion": "media.rm3l.org/v1alpha1", "kind": "Immich", "metadata": {"name": "photos"}, "spec": spec}
+
+    status, output, _errors = render(as_yaml(cr))
+
+    assert status == 0
+    assert printable(output)
+    [server] = [
+        item
+        for item in documents(output)
+        if item and item["metadata"]["name"] == "photos-server" and item["kind"] == "Deployment"
+    ]
+    found = server["spec"]["template"]
+    for key in where:
+        found = found[key]
+    assert found == spec["server"]["podAnnotations"]["note"]
+
+
+@pytest.mark.parametrize(
+    "cr",
+    [
+        pytest.param({"kind": TRICKS, "metadata": {"name": TRICKS}}, id="another-kind"),
+        pytest.param({"kind": "Immich", "metadata": {"name": f"x\n---\nkind: Secret{TRICKS}"}}, id="name"),
+        pytest.param({"kind": "Immich", "metadata": {"name": "photos", "namespace": f"x\n{TRICKS}"}}, id="namespace"),
+        pytest.param({"kind": "Immich", "metadata": {"name": "photos"}, "spec": {TRICKS: {TRICKS: 1}}}, id="field"),
+        pytest.param(
+            {"kind": "Immich", "metadata": {"name": "photos"}, "spec": {"server": {"enabled": TRICKS}}}, id="value"
+        ),
+        pytest.param(
+            {"kind": "Immich", "metadata": {"name": "photos"}, "spec": {"immich": {"configuration": {TRICKS: 1}}}},
+            id="setting",
+        ),
+    ],
+)
+def test_what_is_said_of_a_file_controls_no_terminal(render, cr):
+    _status, output, errors = render(as_yaml({"apiVersion": "media.rm3l.org/v1alpha1", **cr}))
+
+    assert printable(output)
+    assert printable(errors)
+    assert errors
+
+
+@pytest.mark.parametrize("name", ["x\nkind: Secret", "../x", "..", "a b", "", "A"])
+def test_a_namespace_that_is_no_name_is_a_mistake(render, name):
+    cr = {"apiVersion": "media.rm3l.org/v1alpha1", "kind": "Immich", "metadata": {"name": "photos", "namespace": name}}
+
+    status, output, errors = render(json.dumps(cr))
+
+    if name:
+        assert (status, output) == (1, "")
+        assert "metadata.namespace" in errors
+    else:
+        assert status == 0

@@ -137,3 +137,12 @@ def test_an_object_that_is_refused_is_stalled_and_its_generation_has_been_seen()
     assert (patch["status"]["observedGeneration"], patch["status"]["ready"]) == (3, False)
     found = {entry["type"]: entry["status"] for entry in patch["status"]["conditions"]}
     assert found == {"Ready": "False", "Degraded": "True", "Reconciling": "False", "Stalled": "True"}
+
+
+def test_what_a_play_says_is_visible_text_and_is_not_written_again():
+    hostile = PlayResult(status="failed", rc=2, stats=STATS, failures=("a task: \x1b[2Jone\ntwo\u202e",))
+
+    first = {"conditions": judging.finished({}, hostile, NOW)}
+
+    assert brief(first["conditions"])["Failure"][2] == "a task: \\x1b[2Jone\ntwo\\u202e"
+    assert judging.finished(first, hostile, NOW + 60) == first["conditions"]

@@ -100,6 +100,64 @@ def test_of_many_items_the_first_are_shown_and_the_others_counted():
     assert (shown[0], shown[-1], len(shown)) == ("0", "and 350 more", 51)
 
 
+HOSTILE = "a\x1b[2J\x9b\u202e\u2028\U000e0041\r\n12:00:01.234 ERROR  forged  pass_id=1"
+
+
+def raises(text: str) -> None:
+    raise RuntimeError(text)
+
+
+def test_a_line_of_json_shows_others_texts_as_escapes_and_holds_them_as_they_were():
+    out = io.StringIO()
+
+    log_lines.set_up("info", "json", out).info("read", extra={"error": HOSTILE})
+
+    assert out.getvalue().isascii()
+    assert len(out.getvalue().splitlines()) == 1
+    assert json.loads(out.getvalue())["error"] == HOSTILE
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        pytest.param({"error": HOSTILE}, id="field"),
+        pytest.param({"failures": [HOSTILE]}, id="list"),
+        pytest.param({HOSTILE: "x"}, id="name-of-a-field"),
+        pytest.param({"a": "x\u2028y"}, id="without-blanks"),
+    ],
+)
+def test_a_line_of_text_stays_one_line_and_no_text_in_it_controls_a_terminal(extra):
+    out = io.StringIO()
+
+    log_lines.set_up("info", "text", out).info(HOSTILE, extra=extra)
+
+    [line] = out.getvalue().splitlines()
+    assert line.isprintable()
+
+
+def test_a_text_in_quotes_cannot_end_them():
+    out = io.StringIO()
+
+    log_lines.set_up("info", "text", out).info("read", extra={"error": 'a"  level="fine'})
+
+    assert out.getvalue().rstrip().endswith('error="a\\"  level=\\"fine"')
+
+
+def test_no_line_of_a_traceback_looks_like_one_of_the_log():
+    out = io.StringIO()
+    log = log_lines.set_up("info", "text", out)
+
+    try:
+        raises(HOSTILE)
+    except RuntimeError:
+        log.exception("thread failed")
+
+    first, *others = out.getvalue().splitlines()
+    assert "thread failed" in first
+    assert any("RuntimeError: a" in line for line in others)
+    assert all(line.startswith("    ") and line.isprintable() for line in others)
+
+
 def test_the_level_keeps_detail_away():
     out = io.StringIO()
 

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.media.immich.plugins.plugin_utils.kube.api_error import Conflict, ObjectRef
-from ansible_collections.media.immich.plugins.plugin_utils.kube.status_writer import write_status
+from ansible_collections.media.immich.plugins.plugin_utils.kube.status_merge import wanted_status
+from ansible_collections.media.immich.plugins.plugin_utils.kube.status_writer import event, write_status
 
 REF = ObjectRef("media.rm3l.org/v1alpha1", "Immich", "photos", "family")
 
@@ -57,3 +58,21 @@ def test_an_object_created_again_under_the_same_name_does_not_get_the_status_of_
     assert objects.patches == []
     assert (write.changed, write.current) == (False, None), "without an object, no Event is posted about it either"
     assert write.skipped_reason == f"{REF} was deleted and created again in the meantime"
+
+
+def test_conditions_of_any_role_hold_visible_text_and_its_line_breaks_once_and_for_all():
+    given = [{"type": "Ready", "status": "False", "reason": "X", "message": "one\ntwo\x1b[2J\u202e"}]
+
+    first = wanted_status({}, None, given, now="t1")
+    second = wanted_status(first, None, given, now="t2")
+
+    assert first["conditions"][0]["message"] == "one\ntwo\\x1b[2J\\u202e"
+    assert second == first
+
+
+def test_an_event_is_one_line_of_visible_text():
+    involved = {**an_instance("a", "1"), "apiVersion": "v1", "kind": "Immich"}
+
+    made = event(involved, {"reason": "X", "message": "a\nb\x1b]0;x\x07"}, now="t")
+
+    assert made["message"] == r"a\nb\x1b]0;x\x07"

@@ -16,6 +16,8 @@ from ansible_collections.media.immich.plugins.plugin_utils.kube.values import (
     plain,
     quantity,
     values_at,
+    visible,
+    whole_number,
 )
 
 json_values = st.recursive(
@@ -136,3 +138,41 @@ FOUND = [
 @pytest.mark.parametrize(("value", "path", "found"), FOUND)
 def test_a_path_finds_texts_and_passes_over_what_does_not_fit(value: object, path: str, found: list[str]) -> None:
     assert values_at(value, path) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        pytest.param("Größe 5 ü", "Größe 5 ü", id="letters"),
+        pytest.param("\x1b[2J\x07", r"\x1b[2J\x07", id="escape-sequence"),
+        pytest.param("\x9b2J", r"\x9b2J", id="the-same-in-one-character"),
+        pytest.param("a\r\nb\tc", r"a\r\nb\tc", id="line-breaks-and-tabs"),
+        pytest.param("a\u2028b\u2029c\x85", r"a\u2028b\u2029c\x85", id="separators"),
+        pytest.param("\u202ea\u2066\u061c", r"\u202ea\u2066\u061c", id="directions"),
+        pytest.param("a\u200b\u200d\ufeff\u00ad", r"a\u200b\u200d\ufeff\xad", id="zero-width"),
+        pytest.param(
+            "\u3164\u2800\ufe0f\U000e0100\U000e0041", r"\u3164\u2800\ufe0f\U000e0100\U000e0041", id="invisible"
+        ),
+        pytest.param("\ud800\ue000", r"\ud800\ue000", id="no-characters"),
+    ],
+)
+def test_what_is_not_seen_or_moves_what_is_seen_is_written_out(text, shown):
+    assert visible(text) == shown
+
+
+@given(st.text())
+def test_visible_text_is_printable_and_stays_as_it_is(text):
+    shown = visible(text)
+
+    assert visible(shown) == shown
+    assert all(character.isprintable() or character.isspace() for character in shown)
+    assert len(shown.splitlines()) <= 1
+
+
+@pytest.mark.parametrize("text", ["", "²", "٣", "-1", "1 ", "1_0", "1" * 5000, "1" * 11])
+def test_what_is_no_number_of_a_few_digits_is_none(text):
+    assert whole_number(text) is None
+
+
+def test_digits_are_a_number():
+    assert whole_number("0042") == 42

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import secrets
 import sys
@@ -15,7 +16,7 @@ from typing import Any, TextIO, cast
 import yaml
 
 from immich_operator import collection
-from immich_operator.kube.texts import visible
+from immich_operator.kube.texts import TooLarge, read_text, visible
 from immich_operator.yaml_text import ManifestDumper
 
 GROUP, KIND = "media.rm3l.org", "Immich"
@@ -71,14 +72,17 @@ class _UnreadableError(Exception):
 def _documents(file: str) -> Iterator[tuple[str, Any]]:
     title = _title(file)
     try:
-        content = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
-        for document in collection.rendering().documents(content.decode("utf-8")):
+        with Path(file).open("rb") if file != "-" else contextlib.nullcontext(sys.stdin.buffer) as opened:
+            text = read_text(opened)
+        for document in collection.rendering().documents(text):
             if document is not None:
                 yield title, document
     except OSError as error:
         raise _UnreadableError(f"{title}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise _UnreadableError(f"{title}: not text in UTF-8: byte {error.start + 1} is none of it") from error
+    except TooLarge as error:
+        raise _UnreadableError(f"{title}: {error}") from error
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f" line {mark.line + 1}, column {mark.column + 1}:" if mark else ""

@@ -26,6 +26,7 @@ from immich_operator.errors import WatchesError
 from immich_operator.kube.client import values_at
 from immich_operator.kube.label_selectors import Selector
 from immich_operator.kube.resources import Kind, Manifest, metadata_of
+from immich_operator.kube.texts import TooLarge, read_text
 
 DEFAULT_ARTIFACTS: Final = 20
 _VERSION: Final = re.compile(r"v\d+((alpha|beta)\d+)?")
@@ -119,9 +120,15 @@ def load(path: Path, environ: Mapping[str, str] | None = None) -> tuple[Watch, .
     environ = os.environ if environ is None else environ
     problems = Problems()
     try:
-        entries = load_entries(expand(path.read_text(), environ), problems)
+        with path.open("rb") as file:
+            text = read_text(file)
+        entries = load_entries(expand(text, environ), problems)
     except OSError as exc:
         raise WatchesError(str(path), [f"it cannot be read ({exc.strerror}); set --watches-file"]) from exc
+    except UnicodeDecodeError as exc:
+        raise WatchesError(str(path), [f"it is not text in UTF-8: byte {exc.start + 1} is none of it"]) from exc
+    except TooLarge as exc:
+        raise WatchesError(str(path), [str(exc)]) from exc
     except yaml.YAMLError as exc:
         raise WatchesError(str(path), [f"it is not YAML: {' '.join(str(exc).split())}"]) from exc
     search = RoleSearch.from_environment(environ, Path.cwd())

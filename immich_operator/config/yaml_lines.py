@@ -10,6 +10,7 @@ import yaml
 
 from immich_operator.config import durations
 from immich_operator.kube.client import closest
+from immich_operator.kube.texts import check
 
 T = TypeVar("T")
 
@@ -132,12 +133,14 @@ def load_entries(text: str, problems: Problems) -> list[Entry]:
     """Entries of a YAML list of mappings.
 
     Raises:
-        yaml.YAMLError: the text is not YAML.
+        yaml.YAMLError: the text is not YAML, or larger than `bounded_yaml` allows.
     """
+    check(text)
     root = yaml.compose(text, Loader=yaml.SafeLoader)
     if root is None:
         problems.add(1, "whole file", "it is empty; add an entry with 'version', 'kind' and 'role'")
         return []
+    _construct(root)  # each part is constructed when it is asked for, where nobody expects an error of YAML
     return _entries(root, "entry", problems)
 
 
@@ -155,4 +158,7 @@ def _entries(node: yaml.Node, where: str, problems: Problems) -> list[Entry]:
 
 
 def _construct(node: yaml.Node) -> Any:
-    return yaml.SafeLoader("").construct_document(node)
+    try:
+        return yaml.SafeLoader("").construct_document(node)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as exc:  # see bounded_yaml
+        raise yaml.YAMLError("a value is none of its type; put it in quotes") from exc

@@ -1,13 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The collection's way to show what others wrote. Apart from `client`, because the command line starts without that."""
+"""What the collection does with texts of others: read YAML within bounds, and show only what is visible.
+
+Apart from `client`, because the command line starts without that.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # the same file, by the name under which mypy reads it
+if TYPE_CHECKING:  # the same files, by the name under which mypy reads them
+    from plugins.plugin_utils.kube.bounded_yaml import TooLarge, check, read_text
     from plugins.plugin_utils.kube.values import fitted, visible
 else:
+    from ansible_collections.media.immich.plugins.plugin_utils.kube.bounded_yaml import TooLarge, check, read_text
     from ansible_collections.media.immich.plugins.plugin_utils.kube.values import fitted, visible
 
-__all__ = ["fitted", "visible"]
+__all__ = ["TooLarge", "check", "fitted", "read_text", "visible"]

@@ -13,6 +13,7 @@ from ..plugin_utils.api_action import ApiAction
 from ..plugin_utils.kube.api_error import TransportError
 from ..plugin_utils.kube.api_objects import ApiObjects
 from ..plugin_utils.kube.applying import apply_steps
+from ..plugin_utils.kube.bounded_yaml import TooLarge, read_text
 from ..plugin_utils.kube.manifest_diff import object_diff
 from ..plugin_utils.kube.packages import missing
 from ..plugin_utils.kube.resource_paths import is_served
@@ -89,13 +90,16 @@ def _described(arguments: dict[str, Any], decrypted: Callable[[Path], str]) -> D
         return described
     try:
         path = Path(file).expanduser()
-        content = path.read_text(encoding="utf-8")
+        with path.open("rb") as opened:
+            content = read_text(opened)
         return described._replace(text=decrypted(path) if content.startswith(ENCRYPTED) else content)
     except OSError as exc:
         where = "" if Path(file).is_absolute() else f" (looked for in {Path.cwd()})"
         raise Unusable(f"{file}: {exc.strerror or exc}{where}") from exc
     except UnicodeDecodeError as exc:
         raise Unusable(f"{file}: this is not UTF-8 text") from exc
+    except TooLarge as exc:
+        raise Unusable(f"{file}: {exc}") from exc
 
 
 def _is_served(transport: Transport) -> bool:

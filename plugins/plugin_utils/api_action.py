@@ -15,6 +15,7 @@ from ansible.plugins.action import ActionBase
 
 from .kube.api_error import Misconfigured, TransportError
 from .kube.api_objects import ApiObjects
+from .kube.bounded_yaml import exceeds
 from .kube.connection_settings import CONNECTION_ARGUMENTS, ConnectionSettings
 from .kube.packages import missing
 from .kube.resource_paths import BUILT_IN, Resource
@@ -110,6 +111,8 @@ class ApiAction(ActionBase):  # type: ignore[misc] # ansible-core ships no types
 
     def _as_json(self, name: str, value: Any) -> Any:
         """The value in plain types: Ansible's marked strings would slow everything down and mean nothing here."""
+        if problem := exceeds(value):
+            raise AnsibleActionFail(f"{self._task.action}: {name} is too large: {problem}")
         try:
             return json.loads(json.dumps(value))
         except (TypeError, ValueError) as exc:

@@ -9,6 +9,7 @@ is imported by `transport.connect`, and once before Ansible forks, by `api_actio
 from __future__ import annotations
 
 import json
+import os
 import socket
 import ssl
 from collections.abc import Mapping
@@ -32,6 +33,7 @@ else:
     _lacking = None
 
 from .api_error import Misconfigured, without_credentials
+from .bounded_yaml import TooLarge, check, exceeds, read_text
 from .connection_settings import ConnectionSettings
 
 __all__ = ["configured_pool", "long_lived_pool"]
@@ -91,19 +93,30 @@ def _load(
     in_cluster = "KUBERNETES_SERVICE_HOST" in environment and not settings.context
     try:
         if isinstance(source, Mapping):
+            if problem := exceeds(source):
+                raise TooLarge(problem)
             kube_config.load_kube_config_from_dict(config_dict=json.loads(json.dumps(source)), **options)
         elif not source and in_cluster:
             source = "the pod's service account"
             config.load_incluster_config(client_configuration=configuration)
         else:
             source = str(source or Path("~/.kube/config").expanduser())
+            _check(source)
             config.load_kube_config(config_file=source, **options)
     except (config.ConfigException, OSError, ValueError, TypeError, KeyError, AttributeError, yaml.YAMLError) as exc:
         if settings.host and not source:
             return  # everything that matters was given: a host that requires no identity
         where = source if isinstance(source, str) else "the given kubeconfig"
-        reason = str(exc) if isinstance(exc, config.ConfigException | OSError) else type(exc).__name__
+        reason = str(exc) if isinstance(exc, config.ConfigException | OSError | TooLarge) else type(exc).__name__
         raise Misconfigured(f"no usable connection to a Kubernetes API server in {where}: {reason}. {remedy}") from exc
+
+
+def _check(source: str) -> None:
+    """Raise TooLarge if a file among these, separated as in PATH, goes beyond what is read. Others are the client's."""
+    for path in map(Path, source.split(os.pathsep)):
+        if path.is_file():
+            with path.open("rb") as file:
+                check(read_text(file))
 
 
 def _override(configuration: Any, settings: ConnectionSettings) -> None:

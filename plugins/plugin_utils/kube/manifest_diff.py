@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from .bounded_yaml import documents
 from .values import Manifest
 
 __all__ = ["object_diff", "value_diff"]
@@ -64,9 +65,10 @@ def _readable(manifest: Mapping[str, Any] | None) -> Manifest:
 def _parsed(text: Any) -> Any:
     """The structure in a YAML text; what cannot be read is masked as a whole."""
     try:
-        return yaml.safe_load(text)
-    except (AttributeError, yaml.YAMLError):
+        [parsed] = documents(text)
+    except (TypeError, ValueError, yaml.YAMLError):
         return MASK
+    return parsed
 
 
 def _masked(manifest: Manifest, former: Any) -> Manifest:

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from ..kube import schema
+from ..kube import bounded_yaml, schema
 from ..kube.problems import Problem
 from . import checks
 from .custom_kinds import CUSTOM_KINDS
@@ -39,13 +39,14 @@ class _KubernetesLoader(_Loader):  # type: ignore[misc]
 def definition(kind: str = KIND) -> dict[str, Any]:
     """The whole CustomResourceDefinition of one of KINDS; read once per process. Do not change what it returns."""
     row = KINDS[kind]
-    (loaded,) = documents((_FOLDER / f"{row.group}_{row.plural}.yaml").read_text(encoding="utf-8"))
+    text = (_FOLDER / f"{row.group}_{row.plural}.yaml").read_text(encoding="utf-8")
+    (loaded,) = yaml.load_all(text, Loader=_KubernetesLoader)
     return dict(loaded)
 
 
 def documents(text: str) -> list[Any]:
-    """The documents in a YAML text, None for an empty one; yaml.YAMLError if it is not YAML."""
-    return list(yaml.load_all(text, Loader=_KubernetesLoader))
+    """The documents in a YAML text, None for an empty one; yaml.YAMLError if it is not YAML, or is TooLarge."""
+    return bounded_yaml.documents(text, _KubernetesLoader)
 
 
 @functools.cache

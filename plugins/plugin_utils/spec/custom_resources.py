@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from ..kube.bounded_yaml import TooLarge
 from ..kube.problems import Problem
 from ..kube.values import dig
 from . import crd
@@ -53,6 +54,8 @@ def from_text(text: str, kinds: Collection[str] = tuple(crd.KINDS)) -> dict[str,
     wanted = "one " + " or ".join(f"{kind} ({crd.KINDS[kind].api_version})" for kind in kinds)
     try:
         documents = [document for document in crd.documents(text) if document is not None]
+    except TooLarge as exc:
+        raise Unusable(str(exc)) from None
     except yaml.YAMLError as exc:
         mark = getattr(exc, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""

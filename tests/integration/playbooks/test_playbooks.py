@@ -134,6 +134,12 @@ def test_with_the_crd_the_file_is_applied_too_and_shows_a_status(bare_cluster, c
         pytest.param(FILE.replace("enabled: false", "enabeld: false"), "did you mean", id="misspelt"),
         pytest.param("a: [", "not YAML", id="not-yaml"),
         pytest.param("apiVersion: v1\nkind: Secret\nmetadata: {name: x}\n", "Secret x", id="another-kind"),
+        pytest.param(f"{FILE}\nx: &x [*x]\n", "an alias to what it is in never ends", id="an-alias-to-itself"),
+        pytest.param(
+            "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 40)),
+            "more than 500,000 values",
+            id="aliases-to-aliases",
+        ),
     ],
 )
 def test_a_file_that_cannot_work_is_refused_with_the_path_before_anything_is_sent(bare_cluster, file, text, message):

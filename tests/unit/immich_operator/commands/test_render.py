@@ -299,3 +299,29 @@ def test_a_namespace_that_is_no_name_is_a_mistake(render, name):
         assert "metadata.namespace" in errors
     else:
         assert status == 0
+
+
+BOMB = "spec: {a0: &a0 [x, x]}\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 40))
+
+
+@pytest.mark.parametrize(
+    ("text", "bound"),
+    [
+        pytest.param(MINIMAL + BOMB, "it has more than 500,000 values, aliases written out", id="aliases-to-aliases"),
+        pytest.param(MINIMAL + "spec: &a {b: *a}\n", "line 4: an alias to what it is in never ends", id="itself"),
+        pytest.param(MINIMAL + "spec: " + "[" * 101 + "]" * 101, "more than 100 levels deep", id="depth"),
+        pytest.param(MINIMAL + "#" * 9_000_000, "it is larger than 8 MiB", id="size"),
+        pytest.param(MINIMAL + "spec: {server: {replicas: " + "9" * 5000 + "}}", "more than 300 digits", id="number"),
+    ],
+)
+def test_a_file_beyond_a_bound_is_named_with_the_bound_at_once(render, text, bound):
+    status, output, errors = render(text)
+
+    assert (status, output) == (2, "")
+    assert "cr.yaml: " in errors
+    assert bound in errors
+
+
+def test_an_endless_file_is_not_read_to_its_end(capsys):
+    assert main(["render", "/dev/zero"]) == 2
+    assert "/dev/zero: it is larger than 8 MiB" in capsys.readouterr().err

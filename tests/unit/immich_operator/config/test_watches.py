@@ -277,3 +277,35 @@ def test_a_missing_file_says_which_flag_to_set():
         WatchesError, match=r"nowhere\.yaml cannot be used:\n  - it cannot be read .*; set --watches-file"
     ):
         load(Path("nowhere.yaml"), {})
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        pytest.param(ENTRY + "  vars: &a {b: *a}\n", "line 5: an alias to what it is in never ends", id="itself"),
+        pytest.param(
+            ENTRY
+            + "  vars:\n    a0: &a0 [x, x]\n"
+            + "".join(f"    a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 40)),
+            "it has more than 500,000 values, aliases written out",
+            id="aliases-to-aliases",
+        ),
+        pytest.param("- " * 200 + "a", "line 1: it is nested more than 100 levels deep", id="depth"),
+        pytest.param("#" * 9_000_000, "it is larger than 8 MiB", id="size"),
+        pytest.param(
+            ENTRY + "  maxRunnerArtifacts: " + "9" * 5000, "line 5: a number of more than 300 digits", id="number"
+        ),
+        pytest.param(ENTRY + "  vars: {day: 2024-99-99}", "a value is none of its type; put it in quotes", id="no-date"),
+    ],
+)
+def test_a_file_beyond_a_bound_or_with_an_impossible_value_is_a_problem_at_once(text, words):
+    (problem,) = problems_of(text)
+
+    assert words in problem
+
+
+def test_a_file_that_is_no_text_is_a_problem(folder):
+    (folder / "watches.yaml").write_bytes(b"- a: \xff")
+
+    with pytest.raises(WatchesError, match="it is not text in UTF-8"):
+        load(Path("watches.yaml"), {})

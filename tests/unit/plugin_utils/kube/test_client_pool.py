@@ -64,3 +64,28 @@ def test_what_is_missing_says_what_helps_here(tmp_path: Path) -> None:
 
     with pytest.raises(Misconfigured, match=rf"in {tmp_path}/none: .*\. Use the flag$"):
         long_lived_pool(nowhere, {}, connections=1, remedy="Use the flag")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("a: &a [*a]", id="an-alias-to-itself"),
+        pytest.param(
+            "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 40)), id="a-bomb"
+        ),
+    ],
+)
+def test_a_kubeconfig_beyond_a_bound_is_named_with_the_bound(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "config"
+    file.write_text(text)
+
+    with pytest.raises(Misconfigured, match=rf"{file}: (line 1: an alias|it has more than 500,000 values)"):
+        configured_pool(ConnectionSettings(kubeconfig=str(file)), {}, connections=1)
+
+
+def test_a_kubeconfig_in_a_variable_that_holds_itself_is_refused() -> None:
+    loop: dict[str, object] = {}
+    loop["clusters"] = [loop]
+
+    with pytest.raises(Misconfigured, match="the given kubeconfig: it is nested more than 100 levels deep"):
+        configured_pool(ConnectionSettings(kubeconfig=loop), {}, connections=1)  # type: ignore[arg-type]

@@ -138,6 +138,7 @@ def test_all_ways_describe_the_same_resource(described: Described, namespace: st
             Described(cr={"kind": "Immich", "metadata": {}}),
             "Immich without name: metadata.name: an Immich needs a name. Set it.", id="no-name",
         ),
+        pytest.param(Described(file="a.yaml", text="a: &a [*a]"), r"a.yaml: line 1: an alias to .* never ends", id="bomb"),
         pytest.param(Described(file="a.yaml", text="a: ["), r"a.yaml: this is not YAML: .*, line \d", id="no-yaml"),
     ],
 )  # fmt: skip

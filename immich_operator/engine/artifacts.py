@@ -8,6 +8,8 @@ import threading
 from collections import defaultdict
 from pathlib import Path
 
+from immich_operator.engine.workspace import folders
+
 __all__ = ["Artifacts"]
 
 BLOCK_BYTES = 512  # unit of st_blocks (POSIX)
@@ -32,7 +34,8 @@ class Artifacts:
 
     def find(self, root: Path) -> None:
         """Take account of what an earlier process has left in the private data dirs `<root>/<namespace>/<name>`."""
-        for folder in sorted(root.glob("*/*/artifacts/*"), key=_time_of):
+        found = [folder for each in folders(root) for folder in (each / "artifacts").glob("*")]
+        for folder in sorted(found, key=_time_of):
             self.add(folder.parents[1], folder.name)
 
     def add(self, private_data_dir: Path, ident: str) -> None:

@@ -19,7 +19,7 @@ from ansible_runner.config.runner import RunnerConfig
 
 from immich_operator.engine.base import Play
 
-__all__ = ["START", "clean_up", "masked", "parking", "prepared", "write_private"]
+__all__ = ["START", "clean_up", "folders", "masked", "parking", "prepared", "remove", "write_private"]
 
 START = (sys.executable, "-P", "-m", "ansible.cli.playbook")
 """The interpreter that runs us runs the play too, whatever PATH says; -P keeps project/ off its import path."""
@@ -110,6 +110,23 @@ def parking(play: Play, config: RunnerConfig, base_dir: Path) -> dict[str, Any] 
     argv = ["ansible-playbook", "-i", str(inventory), "-e", f"@{names}", *verbosity, str(project / "play.json")]
     roles_path = config.env["ANSIBLE_ROLES_PATH"]
     return {"argv": argv, "cwd": str(project), "role": str(play.role.absolute()), "roles_path": roles_path}
+
+
+def folders(root: Path) -> list[Path]:
+    """The private data dirs below `root`, at <namespace>/<name>. Links are none of them, wherever they lead."""
+    return [folder for folder in root.glob("*/*") if folder.is_dir() and _is_inside(folder, root)]
+
+
+def remove(folder: Path, root: Path) -> None:
+    """Remove a private data dir of `folders`, if it is one: nothing outside of `root`, and nothing behind a link."""
+    if _is_inside(folder, root):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_inside(folder: Path, root: Path) -> bool:
+    """Whether it is exactly two levels below, by no link and no `..`."""
+    is_below = folder.parent.parent == root and not {"", ".", ".."} & {folder.name, folder.parent.name}
+    return is_below and not folder.parent.is_symlink() and not folder.is_symlink()
 
 
 def clean_up(root: Path) -> None:

@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 Manifest: TypeAlias = dict[str, Any]  # Any: an object as the API server sends it
 
@@ -35,11 +36,37 @@ class NamespacedName(NamedTuple):
     name: str
 
 
+_LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_DNS_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+_UID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+LONGEST_NAME: Final = 253
+
+
 def ref_of(obj: object) -> NamespacedName | None:
-    """Namespace and name of an object; None for anything that has no usable metadata."""
-    metadata = mapping(obj).get("metadata")
-    name, namespace = mapping(metadata).get("name"), mapping(metadata).get("namespace") or ""
-    return NamespacedName(namespace, name) if isinstance(name, str) and name and isinstance(namespace, str) else None
+    """Namespace and name of an object; None for anything that has no usable metadata.
+
+    Names become folders, addresses and lines of logs, so only what an API server stores is a name: a segment of a path
+    (apimachinery, ValidatePathSegmentName), and for a namespace a label of DNS.
+    """
+    metadata = mapping(mapping(obj).get("metadata"))
+    name, namespace, uid = metadata.get("name"), metadata.get("namespace") or "", metadata.get("uid")
+    is_usable = _is_segment(name) and (namespace == "" or _matches(_LABEL, namespace))
+    is_usable = is_usable and (uid is None or _matches(_UID, uid))
+    return NamespacedName(str(namespace), str(name)) if is_usable else None
+
+
+def may_be_custom_resource(ref: NamespacedName) -> bool:
+    """Whether a custom resource may have that name: a DNS subdomain, as of most kinds (apiextensions-apiserver)."""
+    return len(ref.name) <= LONGEST_NAME and _matches(_DNS_NAME, ref.name)
+
+
+def _is_segment(name: object) -> bool:
+    is_text = isinstance(name, str) and 0 < len(name) <= LONGEST_NAME and name.isprintable()
+    return is_text and name not in (".", "..") and not set("/%\\").intersection(str(name))
+
+
+def _matches(pattern: re.Pattern[str], text: object) -> bool:
+    return isinstance(text, str) and bool(pattern.fullmatch(text))
 
 
 def metadata_of(obj: Mapping[str, Any]) -> Mapping[str, Any]:

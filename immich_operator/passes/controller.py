@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import shutil
 import threading
 import uuid
 from collections.abc import Callable, Mapping
@@ -16,7 +15,7 @@ from immich_operator.config.options import Bounds, PassOptions, options_of
 from immich_operator.config.watches import Watch
 from immich_operator.engine.artifacts import Artifacts
 from immich_operator.engine.base import Engine, Play, PlayResult
-from immich_operator.engine.workspace import clean_up
+from immich_operator.engine.workspace import clean_up, folders, remove
 from immich_operator.errors import EXPECTED, ParameterError
 from immich_operator.kube.resources import Manifest, NamespacedName, is_deleting, labels_of, metadata_of
 from immich_operator.passes.finalizers import Finalizers
@@ -146,7 +145,7 @@ class Controller:
 
     def clean_up(self) -> None:
         """Remove what may be secret of plays that ran when an operator was killed. Call it before the first pass."""
-        for folder in self._plays.folder.glob("*/*"):
+        for folder in folders(self._plays.folder):
             try:
                 clean_up(folder)
             except OSError as exc:
@@ -158,7 +157,7 @@ class Controller:
         for ref in self.settled.digests():
             if self._read(ref) is None:
                 self.settled.forget(ref)
-        for folder in self._plays.folder.glob("*/*"):
+        for folder in folders(self._plays.folder):
             namespace = "" if folder.parent.name == CLUSTER_SCOPE else folder.parent.name
             if self._read(NamespacedName(namespace, folder.name)) is None:
                 self._remove(folder)
@@ -185,7 +184,7 @@ class Controller:
         return "requeue_after"
 
     def _remove(self, folder: Path) -> None:
-        shutil.rmtree(folder, ignore_errors=True)
+        remove(folder, self._plays.folder)
         self._artifacts.remove(folder)
 
     def _forget(self, key: Key, queue: Requeue) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from immich_operator.errors import ParameterError
-from immich_operator.kube.resources import Kind, Manifest, mapping, metadata_of
+from immich_operator.kube.resources import Kind, Manifest, mapping, may_be_custom_resource, metadata_of, ref_of
 
 RESERVED_KEYS: Final = "__ansible"
 DEEPEST: Final = 100
@@ -31,8 +31,13 @@ def extra_vars(
     namespace and uid: Ansible reads and copies all variables several times in each run.
 
     Raises:
-        ParameterError: a key of the spec is empty and cannot be converted, or something cannot be marked unsafe.
+        ParameterError: the object has a name that none can have, a key of the spec is empty and cannot be converted, or
+            something cannot be marked unsafe.
     """
+    ref = ref_of(cr)
+    if ref is None or not may_be_custom_resource(ref):
+        # The SDK's variables with the name are not marked, so that a name in braces would be a template.
+        raise ParameterError("the object has a name or uid that no custom resource can have")
     spec = cr.get("spec")
     mark = mark_unsafe if unsafe else _same
     metadata = metadata_of(cr)

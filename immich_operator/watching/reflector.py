@@ -170,7 +170,7 @@ class Reflector:
         objects, version = self._objects.listing(self._ref, selector=scope.selector, metadata_only=scope.metadata_only)
         unusable = sum(ref_of(obj) is None for obj in objects)
         if unusable:
-            self._log.warning("skipped entries without a name", extra={"kind": str(scope), "count": unusable})
+            self._log.warning("skipped entries without a usable name", extra={"kind": str(scope), "count": unusable})
         self._sink.replace(objects)
         if scope.optional and not self._served:
             # Before the first attempt is announced: from then on passes may begin.

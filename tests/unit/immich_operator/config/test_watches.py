@@ -295,7 +295,9 @@ def test_a_missing_file_says_which_flag_to_set():
         pytest.param(
             ENTRY + "  maxRunnerArtifacts: " + "9" * 5000, "line 5: a number of more than 300 digits", id="number"
         ),
-        pytest.param(ENTRY + "  vars: {day: 2024-99-99}", "a value is none of its type; put it in quotes", id="no-date"),
+        pytest.param(
+            ENTRY + "  vars: {day: 2024-99-99}", "a value is none of its type; put it in quotes", id="no-date"
+        ),
     ],
 )
 def test_a_file_beyond_a_bound_or_with_an_impossible_value_is_a_problem_at_once(text, words):

@@ -25,3 +25,23 @@ def test_the_controlling_owner_takes_precedence_over_other_owners_and_other_kind
     assert owner_of({"metadata": {"ownerReferences": owners}}, kind) == "main"
     assert owner_of({"metadata": {"ownerReferences": owners[:2]}}, kind) == "first", "another version of the group"
     assert owner_of({"metadata": {"ownerReferences": owners[:1]}}, kind) is None
+
+
+HOSTILE = ["..", ".", "/etc", "a/b", "a%2fb", "a\\b", "a\0b", "a\nb", "a\x1b[2J", "\u202ea", "x" * 254, "a\u2028b"]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_what_no_api_server_stores_is_no_name(name):
+    assert ref_of({"metadata": {"name": name, "namespace": "n"}}) is None
+    assert ref_of({"metadata": {"name": "a", "namespace": name}}) is None
+    assert ref_of({"metadata": {"name": "a", "uid": name}}) is None
+
+
+@pytest.mark.parametrize("namespace", ["a.b", "A", "-a", "a-", "x" * 64, "{{ x }}"])
+def test_a_namespace_is_a_label_of_dns(namespace):
+    assert ref_of({"metadata": {"name": "a", "namespace": namespace}}) is None
+
+
+@pytest.mark.parametrize("name", ["photos", "a.b-c", "system:controller:x", "x" * 253, "Upper_Case"])
+def test_names_of_all_kinds_are_names(name):
+    assert ref_of({"metadata": {"name": name, "uid": "6f9619ff-8b86-d011-b42d-00cf4fc964ff"}}) == ("", name)

@@ -613,3 +613,57 @@ def test_an_object_is_not_announced_without_need(tmp_path, announce, status):
     bench.reconcile()
 
     assert bench.api.writes == []
+
+
+@pytest.mark.parametrize("name", ["..", "../../outside", "/etc", "", "."])
+@pytest.mark.parametrize("where", ["name", "namespace"])
+def test_no_name_leads_out_of_the_folder_whatever_the_api_server_says(name, where, tmp_path):
+    root = tmp_path / "work" / "kind"
+    for kept in (tmp_path / "outside", tmp_path / "work" / "other", root / "family" / "main"):
+        (kept / "artifacts").mkdir(parents=True)
+    bench = Bench(root, None)
+    ref = NamespacedName("family", "gone")._replace(**{where: str(tmp_path / "outside") if name == "/etc" else name})
+
+    outcome = bench.controller.reconcile(
+        Item(Key(KEY.controller, ref), ("deleted",), 0.1), bench.queue, threading.Event()
+    )
+
+    assert outcome == "success"
+    assert (tmp_path / "outside" / "artifacts").exists()
+    assert (tmp_path / "work" / "other" / "artifacts").exists()
+    assert (root / "family" / "main" / "artifacts").exists()
+
+
+def test_what_is_behind_a_link_is_neither_removed_nor_looked_into(tmp_path):
+    outside, root = tmp_path / "outside", tmp_path / "kind"
+    (outside / "gone" / "env").mkdir(parents=True)
+    (outside / "gone" / "env" / "extravars").write_text("theirs")
+    (root / "family").mkdir(parents=True)
+    (root / "linked").symlink_to(outside)
+    (root / "family" / "gone").symlink_to(outside / "gone")
+    bench = Bench(root, None)
+
+    bench.controller.clean_up()
+    bench.controller.sweep()
+
+    assert (outside / "gone" / "env" / "extravars").read_text() == "theirs"
+
+
+@pytest.mark.parametrize("identity_only", [True, False])
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"name": "{{ lookup('pipe', 'id') }}"},
+        {"name": "A"},
+        {"name": "../x"},
+        {"namespace": "{{ x }}"},
+        {"uid": "{{ lookup('pipe', 'id') }}"},
+    ],
+)
+def test_no_play_is_run_for_a_name_that_no_custom_resource_can_have(metadata, identity_only, tmp_path):
+    bench = Bench(tmp_path, a_widget(**metadata), identity_only=identity_only)
+
+    assert bench.reconcile() == "error"
+
+    assert bench.engine.plays == []
+    assert list(tmp_path.iterdir()) == []

@@ -509,7 +509,7 @@ def test_entries_without_a_name_are_counted_and_skipped():
 
     notes, _ = play(script)
 
-    assert notes.lines[0] == ("WARNING", "skipped entries without a name")
+    assert notes.lines[0] == ("WARNING", "skipped entries without a usable name")
 
 
 def test_delays_grow_to_their_cap_with_jitter():

@@ -27,15 +27,20 @@ PORT = 5432
 KEEP_CLAIMS = {"persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain", "whenScaled": "Retain"}}
 """Of a StatefulSet. Kubernetes' default, set explicitly because somebody may have set another."""
 
-READY_COMMAND = ["sh", "-c", 'exec pg_isready -q -h 127.0.0.1 -p 5432 -U "$POSTGRES_USER" -d "$POSTGRES_DB"']
+AS_OURSELVES = 'export PGUSER="$POSTGRES_USER" PGDATABASE="$POSTGRES_DB"\n'
+"""In the environment, where a name is a name. libpq reads the argument --dbname of its programs as a connection string if it
+looks like one (PQconnectdbParams, expand_dbname), and would send the password to the host in it."""
+
+READY_COMMAND = ["sh", "-c", f"{AS_OURSELVES}exec pg_isready -q -h 127.0.0.1 -p 5432\n"]
 """By TCP: while the image sets up a new database, a temporary server answers on the socket only."""
 
 STARTUP_COMMAND = [
     "sh",
     "-c",
-    'pg_isready -q -h 127.0.0.1 -p 5432 -U "$POSTGRES_USER" -d "$POSTGRES_DB" || exit 1\n'
+    f"{AS_OURSELVES}"
+    "pg_isready -q -h 127.0.0.1 -p 5432 || exit 1\n"
     'export PGPASSWORD="$POSTGRES_PASSWORD"\n'
-    'psql -w -X -q -v ON_ERROR_STOP=1 -U "$POSTGRES_USER" -d "$POSTGRES_DB" <<"SQL"\n'
+    'psql -w -X -q -v ON_ERROR_STOP=1 <<"SQL"\n'
     "\\set role `printenv POSTGRES_USER`\n"
     "\\set password `printenv POSTGRES_PASSWORD`\n"
     "set log_statement = 'none';\n"

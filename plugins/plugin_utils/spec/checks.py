@@ -18,12 +18,14 @@ from . import variables
 from .fields import ImmichWorkload, Spec, read
 from .names import component_of, spec_key
 
-__all__ = ["NO_HOST", "check"]
+__all__ = ["NO_HOST", "NO_NAME", "check"]
 
 _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _INGRESS_HOST = re.compile(r"((\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*)?")
-NO_HOST = re.compile(r"[\s/@]|^[^:]*:[^:]*$|\]:", re.ASCII)
+NO_HOST = re.compile(r"[\s\x00-\x1f\x7f/@]|^[^:]*:[^:]*$|\]:", re.ASCII)
 """In what is no host: a blank, a slash, a user, or a port; an address of IPv6 has several colons."""
+NO_NAME = re.compile(r"=|^postgres(ql)?://|[\x00-\x1f\x7f]")
+"""In what libpq takes for a connection string (recognized_connection_string in fe-connect.c), or what no name holds."""
 # Labels and Service names hold 63 characters. The longest ones made from a name are, in this order: the label
 # controller-revision-hash (NAME-postgres-0123456789), the Service NAME-machine-learning, the Services NAME-server
 # and NAME-valkey.
@@ -142,6 +144,11 @@ def _valkey(spec: Mapping[str, Any]) -> Iterator[Problem]:
 
 def _postgres(spec: Mapping[str, Any]) -> Iterator[Problem]:
     postgres = _mapping(spec, "postgres")
+    for field in ("database", "username"):
+        if NO_NAME.search(str(postgres.get(field, ""))):
+            path = f"spec.postgres.{field}"
+            what = "a name is no connection string and holds no = and no line break"
+            yield Problem(path, what, f"Correct {path}")
     if _enabled(spec, "postgres") or "urlSecretRef" in postgres:
         return
     alternative = "or set spec.postgres.urlSecretRef"

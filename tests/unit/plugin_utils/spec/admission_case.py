@@ -68,6 +68,10 @@ NO_HOST = {
     f" Correct spec.{name}.host; the port goes into spec.{name}.port"
     for name in ("postgres", "valkey")
 }
+NO_NAME = {
+    name: f"a name is no connection string and holds no = and no line break. Correct spec.postgres.{name}"
+    for name in ("database", "username")
+}
 INGRESS_HOST = "an Ingress needs at least one host. Add one, or set spec.server.ingress.enabled to false"
 INGRESS_PATH = "every host of an Ingress needs at least one path. Add paths: [{path: /}] to the host that has none"
 INGRESS_SLASH = "paths of an Ingress start with a slash. Put / in front of the path"

@@ -24,6 +24,28 @@ VOLUMES = [
         library(existingClaim="a/b"),
         ("spec.immich.persistence.library.existingClaim", say.MALFORMED),
     ),
+    *(
+        refused(
+            f"storage-class-{what}",
+            library(storageClass=name),
+            ("spec.immich.persistence.library.storageClass", say.MALFORMED),
+        )
+        for what, name in (
+            ("escape", "a\x1b[2J"),
+            ("two-lines", "a\nb"),
+            ("above", ".."),
+            ("blank", "a b"),
+            ("capital", "Fast"),
+        )
+    ),
+    *(
+        refused(
+            f"image-of-{component}-{what}", {component: {"image": image}}, (f"spec.{component}.image", say.MALFORMED)
+        )
+        for component in ("server", "machineLearning", "valkey", "postgres")
+        for what, image in (("escape", "a\x1b[2J"), ("two-lines", "a\nb"), ("turned-around", "a\u202eb"))
+    ),
+    *(accepted(f"storage-class-{name}", library(storageClass=name)) for name in ("fast", "csi.example.com", "a-1", "")),
     refused("library-size-with-space", library(size="100 Gi"), ("spec.immich.persistence.library.size", say.MALFORMED)),
     refused("library-size-in-GB", library(size="100GB"), ("spec.immich.persistence.library.size", say.MALFORMED)),
     refused("library-size-negative", library(size="-1Gi"), ("spec.immich.persistence.library.size", say.MALFORMED)),
@@ -81,7 +103,30 @@ DATABASE = [
             ("user", "immich@db.example.com"),
             ("blank", "db.example.com "),
             ("line-break", "db.example.com\n"),
+            ("escape", "db\x1b[2J"),
+            ("null", "db\0"),
         )
+    ),
+    *(
+        refused(
+            f"{field}-that-is-{what}",
+            {"postgres": base | {field: text}},
+            (f"spec.postgres.{field}", say.NO_NAME[field]),
+        )
+        for field in ("database", "username")
+        for what, base, text in (
+            ("a-connection-string", {}, "host=evil.example port=5432"),
+            ("one-with-a-name", {}, "immich host=evil.example"),
+            ("a-url", {}, "postgresql://evil.example/immich"),
+            ("a-short-url", {}, "postgres://evil.example"),
+            ("a-connection-string-elsewhere", EXTERNAL_DATABASE, "dbname=x sslmode=disable"),
+            ("of-two-lines", {}, "a\nb"),
+            ("an-escape", {}, "a\x1bb"),
+        )
+    ),
+    *(
+        accepted(f"database-called-{name}", {"postgres": {"database": name, "username": name}})
+        for name in ("immich", "Photos of us", "größe", "a-b.c", "a/b:c", "xpostgres://y", "")
     ),
     *(
         accepted(f"external-database-at-{host}", {"postgres": EXTERNAL_DATABASE | {"host": host}})

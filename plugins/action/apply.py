@@ -31,6 +31,8 @@ class ActionModule(ApiAction):
 
     def perform(self, arguments: dict[str, Any], transport: Transport) -> dict[str, Any]:
         told = self._told(arguments)
+        for manifest in [*(_live(arguments["live"]) or ()), *(step.get("object") for step in told["plan"]["steps"])]:
+            transport.learn(manifest)  # another process may have read it
         if told.get("problem"):  # the section before has found no API server
             return {"changed": False, "json": text(told)}
         section, done = arguments["section"], told.get("done") or []

@@ -5,6 +5,7 @@ TransportError
   Misconfigured   the connection's settings are unusable; no request was sent
   Unreachable     no answer: name, port, TLS or time; or credentials that cannot be read now
   Malformed       an answer that is not an API server's
+    TooLarge      one that is larger than is read
   ApiError        an answer that says no
     Forbidden     403
     NotFound      404
@@ -17,12 +18,13 @@ The loop and the passes raise and catch the same.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
-from .refusals import readable
-from .values import cut
+from .refusals import known_parts, readable
+from .values import cut, visible
 
 __all__ = [
     "ApiError",
@@ -33,18 +35,21 @@ __all__ = [
     "Misconfigured",
     "NotFound",
     "ObjectRef",
+    "TooLarge",
     "TransportError",
     "Unreachable",
     "api_error",
     "refusal",
+    "status_of",
     "without_credentials",
 ]
 
 MESSAGE_LENGTH = 600
 """Characters kept of an API server's message: enough for the first causes of a refused pod template."""
 
+
 CONTENT_STATUS_CODES = frozenset({400, 413, 422, 500})
-"""Answers about the content of an object; their messages may quote it."""
+"""Answers about the content of an object."""
 
 
 class ObjectRef(NamedTuple):
@@ -84,6 +89,10 @@ class Unreachable(TransportError):  # noqa: N818 # reads as what is the case
 
 class Malformed(TransportError):  # noqa: N818 # reads as what is the case
     """The API server, or something in between, sent an answer that is not Kubernetes'."""
+
+
+class TooLarge(Malformed):
+    """The answer is larger than is read."""
 
 
 class ApiError(TransportError):
@@ -129,7 +138,7 @@ BY_STATUS_CODE: dict[int, type[ApiError]] = {403: Forbidden, 404: NotFound, 409:
 
 def api_error(status_code: int, phrase: str, body: bytes | str | None, subject: ObjectRef | str) -> ApiError:
     """The error for an answer. `phrase` is HTTP's ("Bad Gateway"); `body` is used only if it is a `kind: Status`."""
-    return refusal(status_code, phrase, _status(body), subject)
+    return refusal(status_code, phrase, status_of(body), subject)
 
 
 def refusal(status_code: int, phrase: str, status: Mapping[str, Any], subject: ObjectRef | str) -> ApiError:
@@ -138,21 +147,33 @@ def refusal(status_code: int, phrase: str, status: Mapping[str, Any], subject: O
     causes = [cause for cause in details.get("causes") or () if isinstance(cause, dict)]
     fields = tuple(dict.fromkeys(str(cause["field"]) for cause in causes if cause.get("field")))
     message = readable(str(status.get("message") or ""))
-    if getattr(subject, "kind", "") == "Secret" and status_code in CONTENT_STATUS_CODES:
-        message = f"the content was refused ({', '.join(fields) or 'no field named'}); its text is withheld"
+    reason = str(status.get("reason") or phrase or "")
+    if getattr(subject, "kind", "") == "Secret":
+        # Whatever the code: webhooks and proxies answer with any, and may quote the object.
+        fields = tuple(field for field in fields if _FIELD_OF_SECRET.fullmatch(field))
+        reason = reason if _REASON.fullmatch(reason) else ""
+        message = message and _withheld(known_parts(message), status_code, fields)
     return BY_STATUS_CODE.get(status_code, ApiError)(
-        status_code,
-        str(status.get("reason") or phrase or ""),
-        cut(message, MESSAGE_LENGTH),
-        subject=str(subject),
-        fields=fields,
+        status_code, visible(cut(reason, 100)), cut(message, MESSAGE_LENGTH), subject=str(subject), fields=fields
     )
 
 
-def _status(body: bytes | str | None) -> dict[str, Any]:
+_REASON = re.compile(r"[A-Z][A-Za-z]{1,40}")
+"""A word of Kubernetes, as metav1.StatusReason."""
+_FIELD_OF_SECRET = re.compile(r"(metadata|type|immutable|data|stringData)(\.[A-Za-z]+)*(\[[-._a-zA-Z0-9]{1,253}\])?")
+
+
+def _withheld(known: str, status_code: int, fields: tuple[str, ...]) -> str:
+    if not known and (fields or status_code in CONTENT_STATUS_CODES):
+        known = f"the content was refused ({', '.join(fields) or 'no field named'})"
+    return f"{known} (its text is withheld)" if known else "its text is withheld"
+
+
+def status_of(body: bytes | str | None) -> dict[str, Any]:
+    """The `kind: Status` that an answer is, {} for any other."""
     try:
         parsed = json.loads(body or "{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return parsed if isinstance(parsed, dict) and parsed.get("kind") == "Status" else {}
 

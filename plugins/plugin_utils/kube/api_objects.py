@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .api_error import ApiError, Malformed, NotFound, ObjectRef
+from .api_error import ApiError, Malformed, NotFound, ObjectRef, TooLarge
 from .discovery import Discovery
 from .resource_paths import BUILT_IN, Resource, path_of
 from .values import FIELD_MANAGER, Manifest
@@ -23,6 +23,9 @@ APPLY_PATCH = "application/apply-patch+yaml"
 MERGE_PATCH = "application/merge-patch+json"
 PAGE_SIZE = 500
 MAX_PAGES = 1000
+MAX_ITEMS = 200_000
+MAX_EMPTY_PAGES = 10
+"""One after another: pages that bring nothing new."""
 WHOLE_LIST = "continue-not-supported"
 """Token of a list from controller-runtime's cache, from which the Operator SDK's proxy answers: it is complete."""
 WATCH_SLACK_S = 30.0
@@ -92,15 +95,23 @@ class ApiObjects:
     ) -> Listing:
         """As `list`, with the version to watch from; NotFound when there is no such kind.
 
-        It is read in pages. The items of a list carry neither apiVersion nor kind; they are filled in. A server that
-        ignores the tokens of pages sends the same items again; each is there once. What has no name is left as it is.
+        It is read in pages, smaller ones where a page is larger than is read. The items of a list carry neither
+        apiVersion nor kind; they are filled in. A server that ignores the tokens of pages sends the same items again; each
+        is there once. What has no name is left as it is.
         """
-        query = _query(limit=str(limit or PAGE_SIZE), labelSelector=selector, fieldSelector=fields)
+        query = _query(labelSelector=selector, fieldSelector=fields)
         accept = {"accept": METADATA_ONLY.format("List")} if metadata_only else {}
         items: dict[object, Any] = {}
         used = {WHOLE_LIST}
+        page, size, empty = limit or PAGE_SIZE, 0, 0
         for _unused in range(MAX_PAGES):
-            answer = self._request("GET", ref, query=query, **accept)
+            try:
+                answer = self._request("GET", ref, query={**query, "limit": str(page)}, **accept)
+            except TooLarge:
+                if page == 1:
+                    raise
+                page = max(1, page // 10)
+                continue
             found, metadata = answer.get("items"), answer.get("metadata")
             if not isinstance(metadata, dict) or not isinstance(found, list | None):
                 raise Malformed(f"{ref}: the answer is not a list")
@@ -111,9 +122,16 @@ class ApiObjects:
             following = metadata.get("continue")
             if not following or following in used or limit:
                 return Listing(list(items.values())[: limit or None], str(metadata.get("resourceVersion", "")))
+            empty = 0 if len(items) > size else empty + 1
+            size = len(items)
+            if empty == MAX_EMPTY_PAGES or size > MAX_ITEMS:
+                break
             used.add(following)
             query = {**query, "continue": following}
-        raise ApiError(500, "TooManyPages", f"the list has more than {MAX_PAGES} pages", subject=str(ref))
+        message = (
+            f"the list does not end: more than {MAX_PAGES} pages, {MAX_ITEMS:,} items or {MAX_EMPTY_PAGES} empty pages"
+        )
+        raise ApiError(500, "TooManyPages", message, subject=str(ref))
 
     def watch(
         self,

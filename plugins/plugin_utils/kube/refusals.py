@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-__all__ = ["advice", "readable"]
+__all__ = ["advice", "known_parts", "readable"]
 
 VALUE_LENGTH = 60
 """Characters of a refused value that are shown. Of whole structures the API server prints every field."""
@@ -24,6 +24,28 @@ _BRACKETS = {"{": "}", "[": "]", "(": ")"}
 def readable(message: str) -> str:
     """The message without the object's name once more, without long values, and on one line."""
     return " ".join(_without_long_values(_REPEATED_SUBJECT.sub("", message)).split())
+
+
+def known_parts(message: str) -> str:
+    """Of a refusal that may quote what is secret: the parts that are the API server's own words with names in them, "" if
+    there are none."""
+    return ", ".join(dict.fromkeys(found.group() for pattern in _OWN_WORDS for found in pattern.finditer(message)))
+
+
+_NAME = r"[A-Za-z0-9:._-]{1,253}"
+_OWN_WORDS = tuple(
+    re.compile(pattern)
+    for pattern in (
+        rf'User "{_NAME}" cannot [a-z]+ resource "[a-z]+" in API group "[A-Za-z0-9.-]*" '
+        rf'(?:in the namespace "{_NAME}"|at the cluster scope)',
+        rf"exceeded quota: {_NAME}",
+        rf'admission webhook "{_NAME}" denied the request',
+        rf'failed calling webhook "{_NAME}"',
+        rf"(?:ValidatingAdmissionPolicy|MutatingAdmissionPolicy) '{_NAME}'",
+        rf"namespace {_NAME} because it is being terminated",
+        r"field is immutable(?: when `immutable` is set)?",
+    )
+)
 
 
 def advice(message: str, namespace: str = "") -> str | None:

@@ -19,7 +19,7 @@ except ImportError as exc:  # for RouteObjects to raise, so that this module can
 else:
     _lacking = None
 
-from .api_error import NotFound, ObjectRef, api_error
+from .api_error import NotFound, ObjectRef
 from .api_objects import MERGE_PATCH
 from .kinds import named
 from .transport import CONNECT_TIMEOUT_S, READ_TIMEOUT_S, Transport
@@ -102,7 +102,7 @@ class RouteObjects:
 
         status, phrase, body = self._transport.retrying(method, send, ref)
         if status != 200:
-            raise api_error(status, phrase, body, ref)
+            raise self._transport.refused(status, phrase, body, ref)
         return answers[-1]
 
 

@@ -12,6 +12,7 @@ import operator
 import os
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, TypeVar
@@ -27,9 +28,10 @@ except ImportError as exc:  # for `connect` to raise: what fails while Ansible l
 else:
     _lacking = None
 
-from .api_error import Malformed, ObjectRef, Unreachable, api_error, without_credentials
+from .api_error import ApiError, Malformed, ObjectRef, TooLarge, Unreachable, refusal, status_of, without_credentials
 from .connection_settings import ConnectionSettings
-from .values import whole_number
+from .redaction import Redaction
+from .values import in_one_line, whole_number
 
 __all__ = ["COLLECTION_VERSION", "PARALLEL", "USER_AGENT", "Transport", "connect", "connected"]
 
@@ -42,6 +44,12 @@ CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 30.0
 PARALLEL = 3
 """Requests in flight at once. More threads only wait for each other's Python, and each opens its own connection."""
+
+MAX_ANSWER_BYTES = 64 * 1024 * 1024
+"""Of one answer. etcd takes 1.5 MiB of an object; lists come in pages."""
+MAX_READS = 4
+"""An answer that comes in drops is given up after so many times the time that each part of it may take."""
+CHUNK_BYTES = 64 * 1024
 
 ATTEMPTS = 4
 RETRY_BUDGET_S = 10.0
@@ -79,6 +87,8 @@ class Transport:
         self.server = without_credentials(str(configuration.host))
         self._attempts = attempts
         self._on_answer = on_answer
+        self._hidden = Redaction()
+        self._learning = threading.Lock()
         self._credentials = threading.Lock()
         self._closed = threading.Event()
         self._threads: ThreadPoolExecutor | None = None
@@ -110,23 +120,27 @@ class Transport:
     ) -> dict[str, Any]:
         """The answer's JSON object. `read_s` is how long to wait for each part of it.
 
-        Raises ApiError with `subject` as what it is about, Unreachable and Malformed.
+        Raises ApiError with `subject` as what it is about, Unreachable, Malformed, and TooLarge for an answer of more than
+        MAX_ANSWER_BYTES.
         """
         url = self._url(path, query)
         headers = {"Accept": accept}
         payload = None
         if body is not None:
+            self.learn(body)
             headers["Content-Type"] = content_type
             payload = json.dumps(body, separators=(",", ":")).encode()
 
         def send() -> tuple[int, str, Mapping[str, str], bytes]:
-            answer = self._send(method, url, subject or path, headers, read_s, body=payload)
-            return answer.status, answer.reason or "", answer.headers, answer.data
+            answer = self._send(method, url, subject or path, headers, read_s, body=payload, preload_content=False)
+            return answer.status, answer.reason or "", answer.headers, self._body(answer, subject or path, read_s)
 
         status, phrase, answer_body = self.retrying(method, send, subject or path, read_s=read_s)
         if not 200 <= status < 300:
-            raise api_error(status, phrase, answer_body, subject or path)
-        return self._decode(answer_body, subject or path)
+            raise self.refused(status, phrase, answer_body, subject or path)
+        decoded = self._decode(answer_body, subject or path)
+        self.learn(decoded)
+        return decoded
 
     def stream(
         self,
@@ -144,14 +158,25 @@ class Transport:
         def send() -> tuple[int, str, Mapping[str, str], bytes]:
             answer = self._send("GET", url, subject or path, {"Accept": accept}, read_s, preload_content=False)
             if answer.status == 200:
+                _refuse_compressed(answer, subject or path)
                 opened.append(answer)
                 return 200, "", {}, b""
-            return answer.status, answer.reason or "", answer.headers, answer.data
+            return answer.status, answer.reason or "", answer.headers, self._body(answer, subject or path, read_s)
 
         status, phrase, answer_body = self.retrying("GET", send, subject or path, read_s=read_s)
         if status != 200:
-            raise api_error(status, phrase, answer_body, subject or path)
+            raise self.refused(status, phrase, answer_body, subject or path)
         return opened[-1]
+
+    def learn(self, manifest: Any) -> None:
+        """No error of this transport tells the values of that Secret, or of those in that list."""
+        with self._learning:
+            self._hidden.learn(manifest)
+
+    def refused(self, status: int, phrase: str, body: bytes | str | None, subject: ObjectRef | str) -> ApiError:
+        """The error for an answer, as `api_error`, and without values of Secrets."""
+        told = self._hidden.structure(status_of(body))
+        return refusal(status, self._hidden.text(phrase), told, subject)
 
     def retrying(
         self,
@@ -197,6 +222,24 @@ class Transport:
                 break
         raise Unreachable(f"{subject}: the connection to {self.server} was closed while waiting to retry")
 
+    def _body(self, answer: Any, subject: ObjectRef | str, read_s: float) -> bytes:
+        """All of an answer, if it is no larger than allowed and does not come in drops."""
+        _refuse_compressed(answer, subject)
+        parts: list[bytes] = []
+        size, ends = 0, time.monotonic() + MAX_READS * read_s
+        while part := answer.read(CHUNK_BYTES, decode_content=False):
+            parts.append(part)
+            size += len(part)
+            if size > MAX_ANSWER_BYTES or time.monotonic() > ends:
+                answer.close()
+                if size > MAX_ANSWER_BYTES:
+                    raise TooLarge(f"{subject}: {self.server} answers with more than {MAX_ANSWER_BYTES // 1024**2} MiB")
+                raise Unreachable(
+                    f"{subject}: API server {self.server}: no whole answer within {MAX_READS * read_s:g} s"
+                )
+        answer.release_conn()
+        return b"".join(parts)
+
     def parallel(self, calls: Iterable[Callable[[], Result]]) -> list[Result]:
         """The results of all calls in their order, at most PARALLEL at a time. The first error is raised."""
         todo = list(calls)
@@ -238,13 +281,21 @@ class Transport:
     def _decode(self, body: bytes, subject: ObjectRef | str) -> dict[str, Any]:
         try:
             decoded = json.loads(body)
-        except ValueError:
+        except (ValueError, RecursionError):
             decoded = None
         if not isinstance(decoded, dict):
             raise Malformed(
                 f"{subject}: {self.server} answers with something else than a JSON object; is it an API server?"
             )
         return decoded
+
+
+def _refuse_compressed(answer: Any, subject: ObjectRef | str) -> None:
+    """We ask for plain answers, so what is compressed all the same may be a bomb."""
+    encoding = answer.headers.get("Content-Encoding", "identity")
+    if encoding.strip().lower() not in ("", "identity"):
+        answer.close()
+        raise Malformed(f"{subject}: the answer is compressed, which was not asked for; is there a proxy in between?")
 
 
 def connect(settings: ConnectionSettings, environment: Mapping[str, str]) -> Transport:
@@ -312,4 +363,4 @@ def _root_cause(exc: BaseException) -> str:
         return exc.verify_message
     if isinstance(exc, OSError) and exc.strerror:
         return exc.strerror
-    return f"{type(exc).__name__} {exc}".strip()[:200]
+    return in_one_line(f"{type(exc).__name__} {exc}", 200)

@@ -40,7 +40,7 @@ class WatchStream:
             Malformed: a line is not an event.
         """
         try:
-            for line in split_lines(self._response.stream(CHUNK_BYTES, decode_content=True), self._subject):
+            for line in split_lines(self._response.stream(CHUNK_BYTES, decode_content=False), self._subject):
                 yield _event(line, self._subject)
         except (HTTPError, OSError, ValueError, AttributeError) as exc:
             # ValueError and AttributeError: urllib3 keeps reading after `close` has removed the file
@@ -83,7 +83,7 @@ def split_lines(chunks: Iterator[bytes], subject: ObjectRef | str) -> Iterator[b
 def _event(line: bytes, subject: ObjectRef | str) -> Manifest:
     try:
         event = json.loads(line)
-    except ValueError as exc:
+    except (ValueError, RecursionError) as exc:
         raise Malformed(f"{subject}: a line of the stream is not JSON") from exc
     seen = event.get("object") if isinstance(event, dict) else None
     if not isinstance(seen, dict) or not isinstance(event.get("type"), str):

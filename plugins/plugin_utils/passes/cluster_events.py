@@ -7,8 +7,6 @@ at most MAX_OBJECTS objects, each of at most MAX_EVENTS Events.
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import partial
@@ -18,6 +16,7 @@ from ..kube import kinds
 from ..kube.api_error import ApiError, ObjectRef
 from ..kube.applying import InParallel
 from ..kube.readiness import has_ended, is_running
+from ..kube.redaction import Redaction
 from ..kube.timestamps import seconds_of
 from ..kube.values import Manifest, dig
 
@@ -35,10 +34,6 @@ MAX_EVENTS = 200
 them are gone after an hour."""
 MAX_TEXT = 2000
 """Longest message that is kept, in characters. The API server takes 1024 of a core/v1 Event."""
-NO_SECRETS = frozenset({"username", "database"})
-"""Keys of Secrets whose values may be told, and are words of other messages."""
-SHORTEST_SECRET = 8
-"""Characters. Shorter values, such as the name of a database, are also parts of other words."""
 
 EVENT = kinds.named("Event")
 COMPONENT = "app.kubernetes.io/component"
@@ -98,19 +93,22 @@ def worth_a_look(manifests: Iterable[Manifest], now: float) -> list[Manifest]:
 
 
 def read(
-    manifests: Iterable[Manifest], api: Reader, in_parallel: InParallel, *, secrets: Iterable[Manifest], now: float
+    manifests: Iterable[Manifest], api: Reader, in_parallel: InParallel, *, hidden: Redaction, now: float
 ) -> dict[str, list[dict[str, Any]]]:
     """{uid: [{"reason", "message", "at"}]} of the objects worth a look; `at` is when it was last seen.
 
-    Values of `secrets` are not in the messages. What may not be read is left out: an operator whose role is older may not
+    What `hidden` hides is not in the messages. What may not be read is left out: an operator whose role is older may not
     list Events.
     """
     objects = worth_a_look(manifests, now)
     answers = in_parallel([partial(_events_of, api, item) for item in objects])
-    hidden = _values(secrets)
     return {
         item["metadata"]["uid"]: [
-            {"reason": event.get("reason") or "", "message": _without(hidden, event), "at": last_seen(event)}
+            {
+                "reason": event.get("reason") or "",
+                "message": hidden.text(str(event.get("message") or ""))[:MAX_TEXT],
+                "at": last_seen(event),
+            }
             for event in events
         ]
         for item, events in zip(objects, answers, strict=True)
@@ -139,25 +137,3 @@ def _events_of(api: Reader, item: Manifest) -> list[Manifest]:
         return []
     # Not by uid alone, which some who post Events leave out. One of another uid is of a former object of the name.
     return [event for event in found if dig(event, "involvedObject", "uid", default=metadata["uid"]) == metadata["uid"]]
-
-
-def _values(secrets: Iterable[Manifest]) -> list[str]:
-    found = set()
-    for secret in secrets:
-        for key, encoded in (secret.get("data") or {}).items():
-            if key in NO_SECRETS:
-                continue
-            try:
-                value = base64.b64decode(encoded).decode().strip()
-            except (binascii.Error, UnicodeDecodeError, TypeError):
-                continue
-            if len(value) >= SHORTEST_SECRET:
-                found.add(value)
-    return sorted(found, key=len, reverse=True)
-
-
-def _without(hidden: Iterable[str], event: Mapping[str, Any]) -> str:
-    message = str(event.get("message") or "")
-    for value in hidden:
-        message = message.replace(value, "***")
-    return message[:MAX_TEXT]

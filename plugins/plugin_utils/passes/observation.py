@@ -14,6 +14,7 @@ from ..kube.api_error import ApiError, ObjectRef
 from ..kube.applying import InParallel
 from ..kube.kinds import KnownKind
 from ..kube.readiness import has_ended, is_scaled_to_zero, lacks_pods
+from ..kube.redaction import Redaction
 from ..kube.resource_paths import is_served
 from ..kube.values import Manifest
 from ..spec import names
@@ -124,17 +125,31 @@ def observe(
         },
     }
     everything = [*objects, *(reference["object"] for reference in seen["references"] if reference["object"])]
-    seen["events"] = cluster_events.read(
-        _each_once([*everything, *pods]),
-        api,
-        in_parallel,
-        secrets=[item for item in everything if item["kind"] == "Secret"],
-        now=now,
-    )
+    hidden = Redaction(everything)
+    seen["pods"] = [_without_values(hidden, pod) for pod in pods]
+    seen["objects"] = [_without_values(hidden, item) for item in seen["objects"]]
+    seen["refusals"] = hidden.structure(seen["refusals"])
+    seen["events"] = cluster_events.read(_each_once([*everything, *pods]), api, in_parallel, hidden=hidden, now=now)
     seen["now"] = now
     if not is_immich:
         return {**seen, "database_mounted_by": []}
     return {**seen, "database_mounted_by": _database_mounted_by(Instance.from_cr(present), seen, api, in_parallel)}
+
+
+def _without_values(hidden: Redaction, item: Manifest) -> Manifest:
+    """The object, with no value of a Secret in the messages of its status: a program that ends may say its password."""
+    return {**item, "status": _quiet(hidden, item["status"])} if item.get("status") else item
+
+
+def _quiet(hidden: Redaction, value: Any) -> Any:
+    if isinstance(value, list):
+        return [_quiet(hidden, entry) for entry in value]
+    if not isinstance(value, Mapping) or value.get("name") in (names.LOOK_AT_LIBRARY, names.LOOK_AT_VOLUME):
+        return value  # decisions rest on what those containers say, and they say nothing but names of folders
+    return {
+        key: hidden.text(entry) if key == "message" and isinstance(entry, str) else _quiet(hidden, entry)
+        for key, entry in value.items()
+    }
 
 
 def _each_once(manifests: list[Manifest]) -> list[Manifest]:

@@ -8,7 +8,13 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.media.immich.plugins.plugin_utils.kube.api_error import ApiError, Malformed, ObjectRef
+from ansible_collections.media.immich.plugins.plugin_utils.kube import api_objects as module
+from ansible_collections.media.immich.plugins.plugin_utils.kube.api_error import (
+    ApiError,
+    Malformed,
+    ObjectRef,
+    TooLarge,
+)
 from ansible_collections.media.immich.plugins.plugin_utils.kube.api_objects import MAX_PAGES, ApiObjects
 
 SECRETS = ObjectRef("v1", "Secret", namespace="default")
@@ -114,8 +120,54 @@ def test_what_has_no_name_is_left_as_it_is() -> None:
 
 
 def test_a_list_that_never_ends_is_an_error_that_names_it() -> None:
-    server = Server(lambda token: (["a"], str(int(token or 0) + 1)))
+    server = Server(lambda token: ([f"a{token}"], str(int(token or 0) + 1)))
 
-    with pytest.raises(ApiError, match=rf"^Secret default: 500 TooManyPages: the list has more than {MAX_PAGES} pages"):
+    with pytest.raises(
+        ApiError, match=rf"^Secret default: 500 TooManyPages: the list does not end: .* {MAX_PAGES} pages"
+    ):
         server.names()
     assert len(server.asked) == MAX_PAGES
+
+
+@pytest.mark.parametrize("names", [[], ["a"]], ids=["empty", "the-same-again"])
+def test_pages_that_bring_nothing_new_end_the_list_soon(names: list[str]) -> None:
+    server = Server(lambda token: (names, str(int(token or 0) + 1)))
+
+    with pytest.raises(ApiError, match="the list does not end"):
+        server.names()
+    assert len(server.asked) <= module.MAX_EMPTY_PAGES + 1
+
+
+def test_pages_with_more_items_than_any_cluster_has_end_the_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_ITEMS", 100)
+    server = Server(lambda token: ([f"{token}-{number}" for number in range(30)], str(int(token or 0) + 1)))
+
+    with pytest.raises(ApiError, match="the list does not end"):
+        server.names()
+    assert len(server.asked) == 4
+
+
+def test_a_page_that_is_larger_than_is_read_is_asked_for_in_smaller_ones() -> None:
+    asked: list[Mapping[str, str]] = []
+
+    class Large(Raw):
+        def request(self, _method: str, _path: str, *, query: Mapping[str, str], **_: Any) -> Any:
+            asked.append(query)
+            if int(query["limit"]) > 5:
+                raise TooLarge("Secret default: too large")
+            token = query.get("continue")
+            following = {None: "t1", "t1": None}[token]
+            return {"metadata": {"continue": following}, "items": [{"metadata": {"name": f"a{token}"}}]}
+
+    found = ApiObjects(Large(lambda _: {})).listing(SECRETS)  # type: ignore[arg-type]
+
+    assert [item["metadata"]["name"] for item in found.items] == ["aNone", "at1"]
+    assert [query["limit"] for query in asked] == ["500", "50", "5", "5"]
+
+
+def test_one_object_that_is_larger_than_is_read_is_an_error() -> None:
+    def refuse(_token: str | None) -> dict[str, Any]:
+        raise TooLarge("Secret default: too large")
+
+    with pytest.raises(TooLarge):
+        ApiObjects(Raw(refuse)).listing(SECRETS)  # type: ignore[arg-type]

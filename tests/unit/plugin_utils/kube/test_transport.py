@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 import ssl
 import threading
@@ -12,6 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import yaml
@@ -29,6 +32,7 @@ from ansible_collections.media.immich.plugins.plugin_utils.kube.api_error import
     Misconfigured,
     NotFound,
     ObjectRef,
+    TooLarge,
     Unreachable,
     api_error,
 )
@@ -50,6 +54,9 @@ class Scripted(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.script: list[tuple[int, dict[str, str], bytes] | None] = []
         self.requests: list[tuple[str, str, dict[str, str]]] = []
+
+    def handle_error(self, *_: Any) -> None:
+        """Who asks may close the connection."""
 
     @property
     def address(self) -> str:
@@ -359,12 +366,179 @@ def test_answers_that_callers_tell_apart_have_a_class_each(status_code: int, err
 
 
 def test_a_refused_secret_does_not_show_its_content() -> None:
-    body = json.dumps({**STATUS, "message": 'data.password: Invalid value: "hunter2"'}).encode()
+    causes = [{"field": "data[password]"}, {"field": "data: hunter2"}]
+    details = {**STATUS, "message": 'data.password: Invalid value: "hunter2"', "details": {"causes": causes}}
 
-    error = api_error(422, "", body, SECRET)
+    error = api_error(422, "", json.dumps(details).encode(), SECRET)
 
-    assert "hunter2" not in f"{error!s} {error!r}"
-    assert "spec.a, spec.b" in str(error)
+    assert "hunter2" not in f"{error!s} {error!r} {error.fields}"
+    assert "the content was refused (data[password]) (its text is withheld)" in str(error)
+
+
+@pytest.mark.parametrize(
+    "status_code", [301, 400, 401, 403, 404, 409, 410, 413, 418, 422, 429, 500, 502, 503, 504, 599]
+)
+@pytest.mark.parametrize(
+    "status",
+    [
+        pytest.param(
+            {"message": 'admission webhook "v.example" denied the request: {"data":{"password":"hunter2"}}'},
+            id="webhook",
+        ),
+        pytest.param({"message": "hunter2", "reason": "hunter2"}, id="reason"),
+        pytest.param(
+            {"message": 'User "hunter2 x" cannot get', "details": {"causes": [{"field": "hunter2"}]}}, id="field"
+        ),
+    ],
+)
+def test_no_answer_about_a_secret_shows_its_content_whatever_the_code(status_code: int, status: dict[str, Any]) -> None:
+    body = json.dumps({"kind": "Status", **status}).encode()
+
+    error = api_error(status_code, "hunter2", body, SECRET)
+
+    assert "hunter2" not in f"{error!s} {error!r} {error.fields} {error.reason}"
+    assert "its text is withheld" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("message", "kept"),
+    [
+        pytest.param(
+            'secrets is forbidden: User "system:serviceaccount:a:b" cannot create resource "secrets" in API group "" in the '
+            'namespace "x"',
+            'User "system:serviceaccount:a:b" cannot create resource "secrets" in API group "" in the namespace "x"',
+            id="permission",
+        ),
+        pytest.param("exceeded quota: q1, requested: secrets=1", "exceeded quota: q1", id="quota"),
+        pytest.param(
+            'admission webhook "v.example" denied the request: hunter2',
+            'admission webhook "v.example" denied the request',
+            id="webhook",
+        ),
+    ],
+)
+def test_of_a_refused_secret_the_api_servers_own_words_are_told(message: str, kept: str) -> None:
+    body = json.dumps({"kind": "Status", "message": message}).encode()
+
+    assert api_error(403, "", body, SECRET).message == f"{kept} (its text is withheld)"
+
+
+def a_secret(**values: str) -> dict[str, Any]:
+    data = {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "x"}, "data": data}
+
+
+def status_saying(text: str) -> bytes:
+    return json.dumps({"kind": "Status", "reason": "Forbidden", "message": text}).encode()
+
+
+PASSWORDS = [
+    "correct horse battery",
+    'quote"and\\slash-9',
+    "two\nlines-of-a-key",
+    "p%40ss/w:rd-1",
+    "a<b>&c=d",
+    "größere",
+    "s3cr3t",
+]
+
+
+@pytest.mark.parametrize("password", PASSWORDS)
+@pytest.mark.parametrize("how", ["sent", "read", "read-in-a-list"])
+def test_no_error_tells_the_value_of_a_secret_that_was_read_or_sent(
+    password: str, how: str, server: Scripted, transport: Transport
+) -> None:
+    secret = a_secret(password=password)
+    answer = {"kind": "SecretList", "items": [{"data": secret["data"]}]} if how == "read-in-a-list" else secret
+    written = [
+        password,
+        json.dumps(password),
+        " ".join(password.split()),
+        base64.b64encode(password.encode()).decode(),
+        quote(password, safe=""),
+    ]
+    server.script = [
+        (200, {}, b"{}" if how == "sent" else json.dumps(answer).encode()),
+        (403, {}, status_saying(f"webhook x denied: {' | '.join(written)}")),
+    ]
+    transport.request("PATCH" if how == "sent" else "GET", "/x", subject=SECRET, body=secret if how == "sent" else None)
+
+    with pytest.raises(Forbidden) as caught:
+        transport.request("GET", "/y", subject=ObjectRef("apps/v1", "Deployment", "d", "n"))
+
+    told = f"{caught.value!s} {caught.value!r}"
+    assert "webhook x denied" in told
+    assert not any(form in told for form in written)
+    assert not any(line in told for line in password.splitlines() if len(line) > 5)
+
+
+def test_words_that_are_no_secrets_stay_readable(server: Scripted, transport: Transport) -> None:
+    secret = a_secret(username="immich-user", database="immich-database", short="abc", part="secret")
+    server.script = [(200, {}, json.dumps(secret).encode()), (403, {}, status_saying("immich-user abc secretly"))]
+    transport.request("GET", "/x", subject=SECRET)
+
+    with pytest.raises(Forbidden, match="immich-user abc secretly"):
+        transport.request("GET", "/y")
+
+
+# Answers without end
+
+
+def test_an_answer_that_is_larger_than_is_read_is_given_up(
+    server: Scripted, transport: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_ANSWER_BYTES", 1000)
+    server.script = [(200, {}, b" " * 2_000_000 + b"{}")]
+
+    with pytest.raises(TooLarge, match="answers with more than"):
+        transport.request("GET", "/x")
+
+    assert transport.request("GET", "/y") == {}
+
+
+@pytest.mark.parametrize("status", [200, 500])
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "zstd", "gzip, gzip"])
+def test_a_compressed_answer_was_not_asked_for_and_is_not_unpacked(
+    status: int, encoding: str, server: Scripted, transport: Transport
+) -> None:
+    bomb = gzip.compress(b" " * 50_000_000)
+    server.script = [(status, {"Content-Encoding": encoding}, bomb)]
+
+    with pytest.raises(Malformed, match="the answer is compressed"):
+        transport.request("POST", "/x")
+    server.script = [(status, {"Content-Encoding": encoding}, bomb)] * 4
+    with pytest.raises(Malformed, match="the answer is compressed"):
+        transport.stream("/x")
+
+    assert all(headers.get("accept-encoding", "identity") == "identity" for _m, _p, headers in server.requests)
+
+
+def test_an_answer_that_comes_in_drops_is_given_up(
+    server: Scripted, transport: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = iter(range(0, 10_000, 50))
+    monkeypatch.setattr(module.time, "monotonic", lambda: float(next(now)))
+    server.script = [(200, {}, b" " * 1_000_000 + b"{}")]
+
+    with pytest.raises(Unreachable, match="no whole answer within 120 s"):
+        transport.request("GET", "/x")
+
+
+def test_an_answer_that_is_nested_too_deep_is_none_of_an_api_server(server: Scripted, transport: Transport) -> None:
+    server.script = [(200, {}, b'{"a":' * 200_000)]
+
+    with pytest.raises(Malformed):
+        transport.request("GET", "/x")
+    server.script = [(422, {}, b'{"a":' * 200_000)]
+    with pytest.raises(ApiError, match="422"):
+        transport.request("GET", "/x")
+
+
+@pytest.mark.parametrize("text", ["²", "-1", "nan", "9" * 400, "1e9"])
+def test_a_wait_that_is_no_number_of_seconds_is_passed_over(text: str, server: Scripted, transport: Transport) -> None:
+    server.script = [(429, {"Retry-After": text}, b"")]
+
+    assert transport.request("GET", "/x") == {}
 
 
 def test_the_version_is_that_of_the_collection() -> None:

@@ -315,3 +315,37 @@ def test_events_of_a_former_pod_of_the_same_name_are_not_told(healthy: Cluster) 
     told = [event["message"].rpartition(": ")[2] for event in seen_in(healthy)["events"]["uid-server-x"]]
 
     assert told == ["present", "nameless"]
+
+
+@pytest.mark.parametrize("password", ["a-long-password", "s3cr3t"])
+def test_values_of_secrets_are_not_in_what_is_kept_of_what_programs_and_controllers_say(
+    healthy: Cluster, password: str
+) -> None:
+    said = {"exitCode": 1, "message": f"FATAL: cannot log in with {password}\nuser immich"}
+    pod = a_slow_pod()
+    pod["status"] = {**pod["status"], "containerStatuses": [{"name": "server", "state": {"terminated": said}}]}
+    refused = {"type": "ReplicaFailure", "status": "True", "message": f'env: Invalid value: "{password}"'}
+    objects = with_status(healthy.objects, "Deployment", "photos-server", conditions=[refused])
+    objects = with_status(objects, "StatefulSet", "photos-postgres", replicas=0)
+    healthy.objects = [*objects, pod, a_secret("db", password=password, username="immich")]
+    healthy.events = [failed(2, f"webhook says {password}")]
+
+    seen = seen_in(healthy)
+
+    told = {**seen, "objects": [item for item in seen["objects"] if item["kind"] != "Secret"]}
+    assert password not in str(told)
+    assert "FATAL: cannot log in with ***\nuser immich" in [
+        status["state"]["terminated"]["message"] for status in seen["pods"][-1]["status"]["containerStatuses"]
+    ]
+    assert seen["refusals"] == {"photos-postgres": "webhook says ***"}
+
+
+def test_a_value_of_a_secret_that_is_a_word_of_a_status_changes_no_decision(healthy: Cluster) -> None:
+    looked = {"name": "look-at-volume", "state": {"terminated": {"exitCode": 1, "message": "database\nat pgdata"}}}
+    pod = a_slow_pod(component="postgres")
+    pod["status"] = {"phase": "Running", "initContainerStatuses": [looked], "conditions": ready("Unknown")}
+    healthy.objects = [*healthy.objects, pod, a_secret("words", a="database", b="pgdata", c="Running", d="Unknown")]
+
+    seen = seen_in(healthy)
+
+    assert seen["pods"][-1] == pod

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from ansible_collections.media.immich.plugins.plugin_utils.components.images import DEFAULT_IMAGES, IMAGE_VARIABLES
@@ -111,7 +112,7 @@ def _run(local: LocalCluster, scratch: Path, steps: Steps, engine: str) -> int:
         with steps.step("Wait until it is Ready"):
             history = _watch_until_ready(api, applied, operator)
         _show_history(console, history)
-        console.print(_kubectl(env, "get", "immich", "-n", NAMESPACE))
+        console.print(_kubectl(env, "get", "immich", "-n", NAMESPACE), markup=False)
         _show_objects(console, api, "The objects it became")
         with steps.step(
             "Delete the Immich and wait for Kubernetes' garbage collector, which takes 30 s to notice a new kind"
@@ -212,7 +213,7 @@ def _kept(api: Api) -> list[dict[str, Any]]:
 def _show_history(console: Console, history: list[tuple[float, str, str]]) -> None:
     table = Table("after", "Ready", "message", title="Its status over time", title_justify="left")
     for seconds, ready, message in history:
-        table.add_row(f"{seconds:.2f} s", ready, message)
+        table.add_row(f"{seconds:.2f} s", ready, escape(message))
     console.print(table)
 
 

@@ -6,10 +6,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import traceback
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, ClassVar
 
-from ansible.errors import AnsibleActionFail
+from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
 
@@ -64,6 +66,12 @@ class ApiAction(ActionBase):  # type: ignore[misc] # ansible-core ships no types
             result.update(self.unable(arguments, Misconfigured(missing(exc))))
         except TransportError as exc:
             result.update(self.unable(arguments, exc))
+        except AnsibleError:
+            raise
+        except (
+            Exception
+        ) as exc:  # Ansible prints the text of any, although the task has no_log, and it may quote a Secret
+            raise AnsibleActionFail(f"{self._task.action}: {_fault(exc)}") from None
         return result
 
     def perform(self, arguments: dict[str, Any], transport: Transport) -> dict[str, Any]:
@@ -123,3 +131,9 @@ class ApiAction(ActionBase):  # type: ignore[misc] # ansible-core ships no types
         of_task: dict[str, Any] = {}
         self._compute_environment_string(of_task)
         return {**os.environ, **{str(name): str(value) for name, value in of_task.items()}}
+
+
+def _fault(exc: Exception) -> str:
+    """What the exception is and where it was raised, and nothing of what it says."""
+    *_before, last = traceback.extract_tb(exc.__traceback__)
+    return f"{type(exc).__name__} in {Path(last.filename).name}, line {last.lineno}; please report it"

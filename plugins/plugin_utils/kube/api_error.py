@@ -154,7 +154,11 @@ def refusal(status_code: int, phrase: str, status: Mapping[str, Any], subject: O
         reason = reason if _REASON.fullmatch(reason) else ""
         message = message and _withheld(known_parts(message), status_code, fields)
     return BY_STATUS_CODE.get(status_code, ApiError)(
-        status_code, visible(cut(reason, 100)), cut(message, MESSAGE_LENGTH), subject=str(subject), fields=fields
+        status_code,
+        visible(cut(reason, 100)),
+        visible(cut(message, MESSAGE_LENGTH)),
+        subject=visible(str(subject)),
+        fields=tuple(map(visible, fields)),
     )
 
 

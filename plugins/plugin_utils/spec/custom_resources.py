@@ -10,7 +10,7 @@ import yaml
 
 from ..kube.bounded_yaml import TooLarge
 from ..kube.problems import Problem
-from ..kube.values import dig
+from ..kube.values import dig, visible
 from . import crd
 
 __all__ = ["Described", "Unusable", "completed", "from_text", "from_variables", "with_namespace"]
@@ -26,11 +26,17 @@ OF_THE_SERVER = frozenset(
 
 
 class Unusable(ValueError):  # noqa: N818 # reads as what is the case
-    """There is no custom resource, or one that cannot work. One line per problem; holds no secret value."""
+    """There is no custom resource, or one that cannot work. One line per problem; holds no secret value.
+
+    Ansible shows it in a terminal, and the file may be somebody else's: but for line breaks the text is `visible`.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__(visible(text, keep="\n"))
 
     @classmethod
     def because_of(cls, problems: Iterable[Problem], title: str) -> Unusable:
-        lines = [str(problem) for problem in problems]
+        lines = [visible(str(problem)) for problem in problems]
         if len(lines) == 1:
             return cls(f"{title}: {lines[0]}")
         return cls("\n".join([f"{title} cannot work as it is:", *(f"  {line}" for line in lines)]))

@@ -649,3 +649,13 @@ def test_a_connection_that_cannot_be_set_up_leaves_no_closed_one_behind(monkeypa
         module.connected(ConnectionSettings(kubeconfig=str(tmp_path / "none")), {})
 
     assert not module.connected(settings, {})._closed.is_set()
+
+
+def test_what_a_server_says_is_visible_text() -> None:
+    text = "a\x1b[2J\u202e\x9b"
+    body = json.dumps({"kind": "Status", "reason": text, "message": text, "details": {"causes": [{"field": text}]}})
+
+    error = api_error(403, text, body, ObjectRef("v1", "Service", text, text))
+
+    assert str(error).isprintable()
+    assert "".join(error.fields).isprintable()

@@ -7,6 +7,7 @@ from ansible_collections.media.immich.plugins.plugin_utils.spec.custom_resources
     Described,
     Unusable,
     completed,
+    from_text,
     from_variables,
 )
 
@@ -68,3 +69,19 @@ def test_a_resource_of_another_kind_is_refused_where_one_kind_is_wanted():
 
 def test_the_same_namespace_twice_is_no_conflict():
     assert from_variables(Described(cr=resource(namespace="p1"), namespace="p1"))["metadata"]["namespace"] == "p1"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'kind: "a\\e[2J"',
+        'kind: Immich\napiVersion: media.rm3l.org/v1alpha1\nmetadata: {name: "a\\e[2J\\u202e\\nb"}',
+        'kind: Immich\napiVersion: media.rm3l.org/v1alpha1\nmetadata: {name: a}\nspec: {"\\e]0;x\\a": 1}',
+        'kind: Immich\napiVersion: media.rm3l.org/v1alpha1\nmetadata: {name: a}\nspec: {valkey: {enabled: "\\e[2J"}}',
+    ],
+)
+def test_what_is_said_of_a_text_controls_no_terminal(text):
+    with pytest.raises(Unusable) as caught:
+        completed(from_text(text))
+
+    assert all(line.isprintable() for line in str(caught.value).split("\n"))

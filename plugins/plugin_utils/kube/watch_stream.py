@@ -40,7 +40,7 @@ class WatchStream:
             Malformed: a line is not an event.
         """
         try:
-            for line in split_lines(self._response.stream(CHUNK_BYTES, decode_content=False), self._subject):
+            for line in split_lines(_chunks(self._response), self._subject):
                 yield _event(line, self._subject)
         except (HTTPError, OSError, ValueError, AttributeError) as exc:
             # ValueError and AttributeError: urllib3 keeps reading after `close` has removed the file
@@ -60,6 +60,15 @@ class WatchStream:
                 self._response.close()
         except (OSError, RuntimeError, ValueError):
             pass  # it has just ended by itself
+
+
+def _chunks(response: Any) -> Iterator[bytes]:
+    """What comes, when it comes. By `read1`, which reads no endless size of a chunk, where urllib3 has it (2.1)."""
+    if not hasattr(response, "read1"):
+        yield from response.stream(CHUNK_BYTES, decode_content=False)
+        return
+    while chunk := response.read1(CHUNK_BYTES, decode_content=False):
+        yield chunk
 
 
 def split_lines(chunks: Iterator[bytes], subject: ObjectRef | str) -> Iterator[bytes]:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from collections.abc import Iterator
@@ -113,6 +114,33 @@ def test_a_watch_that_is_refused_says_why(server: FakeServer, objects: ApiObject
 
     with pytest.raises(Forbidden, match=r"^Pod family: 403 Forbidden: no$"):
         watch(objects)
+
+
+def test_a_stream_whose_chunks_have_endless_sizes_ends_as_a_broken_connection() -> None:
+    sent = 0
+
+    class Endless(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            nonlocal sent
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+            with contextlib.suppress(OSError):
+                while sent < 200_000_000:
+                    sent += self.wfile.write(b"1" * 100_000)
+
+        def log_message(self, *_: object) -> None:
+            return
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Endless) as running:
+        threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01}).start()
+        url = f"http://127.0.0.1:{running.server_address[1]}"
+        with (
+            connect(ConnectionSettings(host=url, api_key="x"), {}) as transport,
+            pytest.raises(Unreachable, match="the connection broke"),
+        ):
+            watch(ApiObjects(transport))
+        running.shutdown()
+
+    assert sent < 100_000_000
 
 
 def test_a_connection_that_breaks_in_the_middle_is_unreachable(server: FakeServer, objects: ApiObjects) -> None:

@@ -13,6 +13,7 @@ from ansible.errors import AnsibleFilterError
 from ansible.utils.unsafe_proxy import wrap_var
 
 from ..plugin_utils.components.images import images_from_environment
+from ..plugin_utils.faults import without_text
 from ..plugin_utils.kube.values import plain, structure
 from ..plugin_utils.passes import planning
 from ..plugin_utils.spec.names import KIND
@@ -83,7 +84,9 @@ def plan(seen: Any, images: Any = None, default_images: bool = False) -> Any:
     password = "".join(secrets.choice(ALPHABET) for _unused in range(PASSWORD_LENGTH))
     given = {name: image for name, image in plain(images or {}).items() if image}
     chosen = images_from_environment(os.environ, fall_back=default_images) | given
-    return wrap_var(planning.plan(found["given"], seen=found, images=chosen, new_password=password).as_text())
+    with without_text("media.immich.plan", AnsibleFilterError):
+        planned = planning.plan(found["given"], seen=found, images=chosen, new_password=password).as_text()
+    return wrap_var(planned)
 
 
 class FilterModule:

@@ -9,6 +9,7 @@ from typing import Any
 from ansible.errors import AnsibleFilterError
 from ansible.utils.unsafe_proxy import wrap_var
 
+from ..plugin_utils.faults import without_text
 from ..plugin_utils.kube.values import structure, text
 from ..plugin_utils.passes import removal as removing
 from ..plugin_utils.spec.names import KIND
@@ -58,7 +59,9 @@ def removal(seen: Any) -> Any:
         raise AnsibleFilterError("media.immich.removal: give what media.immich.observe returned as `json`")
     if (kind := found["given"].get("kind") or KIND) != KIND:
         raise AnsibleFilterError(f"media.immich.removal: it knows what an {KIND} consists of, not what a {kind} does")
-    return wrap_var(text({"plan": removing.removal(found["given"], seen=found)}))
+    with without_text("media.immich.removal", AnsibleFilterError):
+        planned = text({"plan": removing.removal(found["given"], seen=found)})
+    return wrap_var(planned)
 
 
 class FilterModule:

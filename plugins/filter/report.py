@@ -9,6 +9,7 @@ from typing import Any
 from ansible.errors import AnsibleFilterError
 from ansible.utils.unsafe_proxy import wrap_var
 
+from ..plugin_utils.faults import without_text
 from ..plugin_utils.kube.values import structure, text
 from ..plugin_utils.passes import status
 
@@ -73,7 +74,9 @@ def report(outcome: Any, seen: Any) -> Any:
         raise AnsibleFilterError("media.immich.report: give what media.immich.apply returned for a plan as `json`")
     if found is None:
         raise AnsibleFilterError("media.immich.report: seen has to be what media.immich.observe returned as `json`")
-    return wrap_var(text(status.report(done["plan"], done, found)))
+    with without_text("media.immich.report", AnsibleFilterError):
+        told = text(status.report(done["plan"], done, found))
+    return wrap_var(told)
 
 
 class FilterModule:

@@ -6,15 +6,14 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import traceback
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, ClassVar
 
-from ansible.errors import AnsibleActionFail, AnsibleError
+from ansible.errors import AnsibleActionFail
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
 
+from .faults import without_text
 from .kube.api_error import Misconfigured, TransportError
 from .kube.api_objects import ApiObjects
 from .kube.bounded_yaml import exceeds
@@ -58,20 +57,15 @@ class ApiAction(ActionBase):  # type: ignore[misc] # ansible-core ships no types
         result: dict[str, Any] = super().run(tmp, task_vars)
         del tmp
         arguments = self._checked_arguments()
-        try:
-            environment = self._environment()
-            transport = connected(ConnectionSettings.from_arguments(arguments, environment), environment)
-            result.update(self.perform(arguments, transport))
-        except ImportError as exc:
-            result.update(self.unable(arguments, Misconfigured(missing(exc))))
-        except TransportError as exc:
-            result.update(self.unable(arguments, exc))
-        except AnsibleError:
-            raise
-        except (
-            Exception
-        ) as exc:  # Ansible prints the text of any, although the task has no_log, and it may quote a Secret
-            raise AnsibleActionFail(f"{self._task.action}: {_fault(exc)}") from None
+        with without_text(self._task.action, AnsibleActionFail):
+            try:
+                environment = self._environment()
+                transport = connected(ConnectionSettings.from_arguments(arguments, environment), environment)
+                result.update(self.perform(arguments, transport))
+            except ImportError as exc:
+                result.update(self.unable(arguments, Misconfigured(missing(exc))))
+            except TransportError as exc:
+                result.update(self.unable(arguments, exc))
         return result
 
     def perform(self, arguments: dict[str, Any], transport: Transport) -> dict[str, Any]:
@@ -131,9 +125,3 @@ class ApiAction(ActionBase):  # type: ignore[misc] # ansible-core ships no types
         of_task: dict[str, Any] = {}
         self._compute_environment_string(of_task)
         return {**os.environ, **{str(name): str(value) for name, value in of_task.items()}}
-
-
-def _fault(exc: Exception) -> str:
-    """What the exception is and where it was raised, and nothing of what it says."""
-    *_before, last = traceback.extract_tb(exc.__traceback__)
-    return f"{type(exc).__name__} in {Path(last.filename).name}, line {last.lineno}; please report it"

@@ -244,6 +244,16 @@ def test_what_the_server_runs_with_stays_while_the_server_cannot_follow(before, 
     assert deletions(plan) == []
 
 
+def test_what_is_switched_off_goes_last_and_not_before_the_server_has_been_changed():
+    live = an_instance_at_work(a_cr())
+
+    steps = plan_for(a_cr({"machineLearning": {"enabled": False}, "server": {"image": "other"}}), live).steps
+
+    gone = [step for step in steps if step["verb"] == "delete"]
+    assert {step["after"] for step in gone} == {"server"}
+    assert min(step["stage"] for step in gone) > max(step["stage"] for step in steps if step not in gone)
+
+
 def test_what_the_server_does_not_run_with_goes_even_while_it_waits():
     live = an_instance_at_work(a_cr())
     spec = {"machineLearning": {"enabled": False}, "postgres": {"passwordSecretRef": {"name": "absent", "key": "p"}}}

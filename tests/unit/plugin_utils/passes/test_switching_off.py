@@ -23,6 +23,9 @@ KEPT = {
 }
 
 
+OURS = {"kind": "Immich", "name": "photos", "uid": UID}
+
+
 def both(name):
     return [("Deployment", name), ("Service", name)]
 
@@ -128,9 +131,7 @@ def test_a_removal_is_for_the_very_object_that_was_seen():
     [
         pytest.param({}, True, id="ours"),
         pytest.param({"ownerReferences": []}, False, id="without-owner"),
-        pytest.param(
-            {"ownerReferences": [{"kind": "Immich", "name": "photos", "uid": UID}]}, True, id="owned-but-not-controlled"
-        ),
+        pytest.param({"ownerReferences": [OURS]}, True, id="owned-but-not-controlled"),
         pytest.param(
             {"ownerReferences": [{"kind": "X", "name": "x", "uid": "x", "controller": False}]},
             False,
@@ -141,7 +142,16 @@ def test_a_removal_is_for_the_very_object_that_was_seen():
             False,
             id="controlled-by-another",
         ),
+        pytest.param(
+            {"ownerReferences": [OURS, {"kind": "X", "name": "x", "uid": "x"}]}, True, id="owned-by-another-too"
+        ),
+        pytest.param(
+            {"ownerReferences": [OURS, {"kind": "X", "name": "x", "uid": "x", "controller": True}]},
+            False,
+            id="owned-by-us-and-controlled-by-another",
+        ),
         pytest.param({"labels": {}}, False, id="without-our-labels"),
+        pytest.param({"labels": None}, False, id="without-any"),
         pytest.param(
             {"labels": {"app.kubernetes.io/managed-by": "Helm", "app.kubernetes.io/instance": "photos"}},
             False,

@@ -14,7 +14,7 @@ from pathlib import Path
 from hack import components, rbac, samples, watches
 from hack.bundle import generate as bundle
 from hack.crd import generate as crds
-from hack.docs import commands, fields, pictures, settings, troubles, variables
+from hack.docs import commands, conditions, fields, pictures, settings, troubleshooting, variables
 
 __all__ = ["GENERATORS", "main"]
 
@@ -28,7 +28,8 @@ GENERATORS: dict[str, Callable[[], Mapping[Path, str]]] = {
     "bundle": bundle.files,
     "fields": fields.files,
     "variables": variables.files,
-    "troubles": troubles.files,
+    "conditions": conditions.files,
+    "troubleshooting": troubleshooting.files,
     "commands": commands.files,
     "settings": settings.files,
     "pictures": pictures.files,

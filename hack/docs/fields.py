@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ansible_collections.media.immich.plugins.plugin_utils.spec.names import KIND
 from hack.crd import generate as crds
 from hack.crd.generate import Made
 
@@ -21,7 +22,8 @@ INTRODUCTION = """\
 <!-- Made by `make generate` from hack/crd/; do not edit. -->
 
 The API server fills in the defaults below and refuses what the column *Allowed* and the rules exclude, with a
-message that says what to do. `kubectl explain immich.spec --recursive` shows the same in a terminal.
+message that says what to do. `kubectl explain immich.spec --recursive` shows the same in a terminal. The path of a
+field, as messages name it, is its anchor on this page: [#spec.server.image](#spec.server.image).
 
 ResourceRequirements, Affinity, EnvVar and the like are Kubernetes types; `kubectl explain` describes them too.
 What each action does to your data is in [Data safety](../explanation/data-safety.md).
@@ -59,6 +61,7 @@ def chapter(made: Made) -> Iterator[str]:
     source = made.source
     root: Schema = made.document["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
     sections: Mapping[str, str] = source.resource.get("sections", SECTIONS)
+    place = "" if source.kind == KIND else f"{source.kind}."
     yield (
         f"## {source.kind}\n\nAPI `{source.api_version}`, kind `{source.kind}`, plural `{source.plural}`."
         f" {root['description']}\n"
@@ -66,8 +69,8 @@ def chapter(made: Made) -> Iterator[str]:
     for heading, path in sections.items():
         node = at(root, path)
         elsewhere = tuple(name for name in node.get("properties", ()) if f"{path}.{name}" in sections.values())
-        rows = [row(field) for field in fields(node, "", elsewhere)]
-        yield f"### {heading}\n\n`{path}`: {node.get('description', '')}\n\n{table(rows)}"
+        rows = [row(field, f"{place}{path}") for field in fields(node, "", elsewhere)]
+        yield f"### {heading}\n\n{_anchored(place + path, path)}: {node.get('description', '')}\n\n{table(rows)}"
         rules = list(dict.fromkeys(messages(node, elsewhere)))
         if rules:
             yield "Refused, with this message:\n\n" + "\n".join(f"- {_sentence(rule)}" for rule in rules) + "\n"
@@ -102,11 +105,22 @@ def _is_described(node: Schema) -> bool:
     )
 
 
-def row(field: Field) -> tuple[str, str, str, str]:
+def anchor(path: str) -> str:
+    """Where the page tells of a field: its path as messages name it, such as spec.server.ingress.hosts.host."""
+    return path.replace("[]", "")
+
+
+def _anchored(path: str, shown: str) -> str:
+    return f'<a id="{anchor(path)}"></a>`{shown}`'
+
+
+def row(field: Field, base: str) -> tuple[str, str, str, str]:
+    """The cells of a field; `base` is the path of what `field.path` is below."""
     meaning, default = description_and_default(field.schema)
     kind = type_name(field)
     limits = allowed(field.schema)
-    return f"`{field.path}`", f"{kind}{'; ' + limits if limits else ''}", default, meaning
+    name = _anchored(f"{base}.{field.path}", field.path)
+    return name, f"{kind}{'; ' + limits if limits else ''}", default, meaning
 
 
 def description_and_default(node: Schema) -> tuple[str, str]:

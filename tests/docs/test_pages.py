@@ -121,6 +121,21 @@ def the_operator_written_in_go(run: PageRun) -> Iterator[None]:
 
 
 @contextmanager
+def an_instance_in_trouble(run: PageRun) -> Iterator[None]:
+    """It names a claim for its library that is not there."""
+    library = {"persistence": {"library": {"existingClaim": "holiday"}}}
+    run.cluster.api.create(
+        {
+            "apiVersion": "media.rm3l.org/v1alpha1",
+            "kind": "Immich",
+            "metadata": {"name": "photos", "namespace": run.namespace},
+            "spec": {"immich": library},
+        }
+    )
+    yield
+
+
+@contextmanager
 def the_namespace_of_the_tutorial(run: PageRun) -> Iterator[None]:
     try:
         yield
@@ -148,6 +163,7 @@ SURROUNDINGS: dict[str, Callable[[PageRun], AbstractContextManager[None]]] = {
     "how-to/move-from-the-go-operator.md": the_operator_written_in_go,
     "how-to/openshift.md": a_cluster_with_routes,
     "how-to/operator-sdk.md": nothing_deployed,
+    "how-to/troubleshooting.md": an_instance_in_trouble,
     "how-to/uninstall.md": a_deployed_operator,
     "how-to/without-an-operator.md": nothing_deployed,
     "tutorials/first-instance.md": the_namespace_of_the_tutorial,

@@ -11,7 +11,7 @@ from ..spec.names import Component
 
 
 class Reason(StrEnum):
-    """docs/reference/conditions.md has one row for each: what it means and what to do."""
+    """docs/reference/conditions.md has a section for each, made from hack/docs/reasons.yaml: what it means and what to do."""
 
     # everything is fine
     ALL_COMPONENTS_READY = "AllComponentsReady"

@@ -3,7 +3,7 @@
 
 What the API server says when it refuses a pod is in `kube.refusals`.
 
-One row each, the special ones before the general ones: the first row that fits is the right one. docs/reference/troubles.md
+One row each, the special ones before the general ones: the first row that fits is the right one. docs/reference/conditions.md
 is made from the table. Where the words come from, in the sources of Kubernetes 1.29 to 1.35:
 pkg/kubelet/events/event.go, pkg/controller/volume/events/event.go, pkg/volume, pkg/scheduler/framework/plugins,
 pkg/kubelet/eviction; of external-provisioner its controller; of containerd and mount.nfs what they print.

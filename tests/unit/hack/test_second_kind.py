@@ -88,7 +88,7 @@ def test_the_bundle_owns_it(tree: Tree) -> None:
 def test_its_fields_are_on_the_page_of_fields(tree: Tree) -> None:
     chapter = tree.text("docs/reference/fields.md").partition("\n## Toy\n")[2]
 
-    assert "| `colour` | string; `red` or `green` | `red` | Its colour. |" in chapter
+    assert '| <a id="Toy.spec.colour"></a>`colour` | string; `red` or `green` | `red` | Its colour. |' in chapter
 
 
 def test_the_filter_custom_resource_fills_in_its_defaults(tree: Tree) -> None:

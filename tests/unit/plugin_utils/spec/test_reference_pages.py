@@ -38,13 +38,6 @@ def objects():
     return {(m["kind"], m["metadata"]["name"].replace("photos", "NAME")): m for m in found}
 
 
-def test_each_reason_has_one_row_with_meaning_and_remedy():
-    rows = tables("conditions.md", "Reasons")
-
-    assert [row[0] for row in rows] == [str(reason) for reason in Reason]
-    assert all(len(row) == 3 and all(row) for row in rows)
-
-
 def test_each_reason_is_given_somewhere():
     code = "\n".join(file.read_text(encoding="utf-8") for file in SOURCES.rglob("*.py"))
 

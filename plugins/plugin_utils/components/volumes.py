@@ -9,7 +9,8 @@ from typing import Any
 
 from ..kube.commands import Given, command
 from ..kube.readiness import has_ended
-from ..kube.values import Manifest, dig, quantity, without_none
+from ..kube.timestamps import minute_of, seconds_of
+from ..kube.values import Manifest, dig, in_one_line, quantity, without_none
 from ..spec import names
 from ..spec.fields import Persistence
 from . import keeping
@@ -122,6 +123,54 @@ def warn_of_kept_settings(part: Part, persistence: Persistence, live: Manifest, 
     modes, held_modes = persistence.access_modes, list(dig(spec, "accessModes", default=[]))
     if sorted(modes) != sorted(held_modes):
         _warn_kept(part, name, f"{path}.accessModes is {', '.join(modes)}", f"its modes stay {', '.join(held_modes)}")
+
+
+GROWS_WITHIN_S = {
+    "ControllerResizeError": 120.0,
+    "NodeResizeError": 120.0,
+    "FileSystemResizePending": 300.0,
+    "Resizing": 600.0,
+}
+"""{condition of a claim: how long it may last}, the worst first (k8s.io/api/core/v1, PersistentVolumeClaimConditionType)."""
+
+
+def ungrown(live: Manifest, restart: str) -> tuple[str, float] | None:
+    """(message, when it begins to be worth one, in seconds since the epoch) of a claim that was to grow and has not.
+
+    None if it has, or nobody has begun. `restart` is the command that starts the pods that mount it again.
+    """
+    held = dig(live, "status", "capacity", "storage")
+    wanted = dig(live, "spec", "resources", "requests", "storage", default="0")
+    if held is None or quantity(wanted) <= quantity(held):
+        return None
+    what = f"PersistentVolumeClaim {live['metadata']['name']} is to have {wanted} and has {held}"
+    if str(dig(live, "status", "allocatedResourceStatuses", "storage", default="")).endswith("Infeasible"):
+        said = _said_of_growth(live, "ControllerResizeError") or _said_of_growth(live, "NodeResizeError")
+        words = f"{said[0]}; " if said else ""
+        return f"{what}: {words}the storage says that it can't; see its limits and its free space", 0.0
+    for kind, patience_s in GROWS_WITHIN_S.items():
+        said = _said_of_growth(live, kind)
+        if said is None:
+            continue
+        words, began = said
+        if kind == "Resizing":
+            text = f"{what}: it has been growing since {minute_of(began)}; see the log of the storage driver"
+        elif kind == "FileSystemResizePending":
+            text = f"{what}: {words}; where its storage grows only between two pods, run {restart}"
+        else:
+            text = f"{what}: {words}; see the log of the storage driver"
+        return text, began + patience_s
+    return None
+
+
+def _said_of_growth(live: Manifest, kind: str) -> tuple[str, float] | None:
+    """(message, since when) of a condition that is true."""
+    for condition in dig(live, "status", "conditions", default=[]):
+        if condition.get("type") == kind and condition.get("status") == "True":
+            return in_one_line(condition.get("message") or "").rstrip("."), seconds_of(
+                condition.get("lastTransitionTime")
+            ) or 0.0
+    return None
 
 
 def mounted_claims(workload: Manifest | None) -> set[str]:

@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ..components import exposure, registry
+from ..components import exposure, registry, volumes
 from ..components.instance import Instance
 from ..components.reasons import Effect, Notice, Reason
 from ..kube.commands import Given, command
@@ -101,7 +101,7 @@ def report(plan: Mapping[str, Any], outcome: Mapping[str, Any], seen: Mapping[st
         for component in workloads
         for condition in [view.component_condition(component)]
     }
-    notices += view.warnings_of_exposure()
+    notices += [*view.warnings_of_exposure(), *view.warnings_of_growth()]
     errors = [result["error"] for result in results if result.get("error")]
     conditions = [*_summary(components, notices, errors), *components.values()]
     images = {workloads[component].flag.removesuffix("Ready"): view.image(component) for component in workloads}
@@ -276,12 +276,26 @@ class _View:
     def warnings_of_exposure(self) -> list[Notice]:
         """That nobody serves the Ingress or the Route, once their controllers have had time for it."""
         found = exposure.unserved(*self._exposing())
+        return [Notice(Component.SERVER, Effect.WARNS, Reason.NOT_SERVED, message) for message in self._due(found)]
+
+    def warnings_of_growth(self) -> list[Notice]:
+        """That a claim does not get as large as it was asked to be, once its storage had time for it."""
+        notices = []
+        for component, claim in registry.claims().items():
+            live = self.live.get(("PersistentVolumeClaim", claim.name(self.instance) or ""))
+            mounted_by = registry.workloads()[claim.mounted_by]
+            name = names.workload_name(self.instance.name, claim.mounted_by)
+            workload = Given(name, "NAME", before=f"{mounted_by.kind.lower()}/")
+            restart = command("kubectl", "rollout", "restart", *self.instance.place, workload)
+            found = volumes.ungrown(live, restart) if live else None
+            for message in self._due([found] if found else []):
+                notices.append(Notice(component, Effect.WARNS, Reason.VOLUME_NOT_CHANGED, message))
+        return notices
+
+    def _due(self, found: Sequence[tuple[str, float]]) -> list[str]:
+        """The messages whose time has come; for each other one, another pass is due when it comes."""
         self.look_again_in += [begins - self.now for _unused, begins in found if begins > self.now]
-        return [
-            Notice(Component.SERVER, Effect.WARNS, Reason.NOT_SERVED, message)
-            for message, begins in found
-            if begins <= self.now
-        ]
+        return [message for message, begins in found if begins <= self.now]
 
     def _exposing(self) -> tuple[Manifest | None, Manifest | None]:
         """Route and Ingress."""

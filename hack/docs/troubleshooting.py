@@ -48,7 +48,7 @@ kubectl get immich photos --output \\
 <!-- output -->
 ```text
 ...
-Degraded: ClaimNotFound: PersistentVolumeClaim holiday named in spec.immich.persistence.library.existingClaim does not exist in namespace ...
+Degraded: ClaimNotFound: PersistentVolumeClaim holiday named in spec.immich.persistence.library.existingClaim does not exist...
 ...
 ```
 
@@ -59,7 +59,8 @@ Degraded: ClaimNotFound: PersistentVolumeClaim holiday named in spec.immich.pers
 | `Warning` | It works, but a setting does not do what it seems to |
 
 Each reason is explained under [Conditions](../reference/conditions.md), in a section of its name: `ClaimNotFound` at
-[conditions.md#claimnotfound](../reference/conditions.md#claimnotfound). Likewise each field that a message names under
+[conditions.md#claimnotfound](../reference/conditions.md#claimnotfound). Where data is at stake, the message of
+`Degraded` ends with that place. Likewise each field that a message names under
 [Fields](../reference/fields.md): `spec.server.image` at [fields.md#spec.server.image](../reference/fields.md#spec.server.image).
 
 If you do not know yet what is wrong, begin with what you see:

@@ -72,14 +72,13 @@ def since(manifest: Manifest, now: float) -> float:
 
 
 def worth_a_look(manifests: Iterable[Manifest], now: float) -> list[Manifest]:
-    """The pods and claims whose Events are read: those unwell for some time, claims first, then the newest pods."""
+    """The pods and claims whose Events are read: those unwell for some time, or overdue; claims first, then the newest pods."""
     slow = [
         item
         for item in manifests
         if item["kind"] in ("Pod", "PersistentVolumeClaim")
         and item["metadata"].get("uid")
-        and is_unwell(item)
-        and now - since(item, now) >= SLOW_AFTER_S
+        and ((is_unwell(item) and now - since(item, now) >= SLOW_AFTER_S) or is_overdue(item, now))
     ]
     slow.sort(key=lambda item: (item["kind"] == "Pod", -since(item, now), item["metadata"]["name"]))
     taken: Counter[Any] = Counter()

@@ -64,12 +64,13 @@ def diagnose(
         cause for pod in current if not has_ended(pod) for cause in _pod_causes(workload, pod, written, told, now)
     ]
     causes += _endings(where, current, now)
-    causes += (cause for pod in pods if (cause := _overdue(where, pod, now)))
+    causes += (cause for pod in pods if (cause := _overdue(where, pod, told, now)))
     causes += _refusals(where, workload, "" if pods else refusal)
     causes += [_claim_cause(where, name, claim, told, now) for name, claim in claims if claim and not _is_bound(claim)]
     if causes:
         return min(causes, key=lambda cause: (cause.heals(now), _URGENCY.index(cause.reason)))
-    return Cause(Reason.WAITING_FOR_ROLLOUT, f"{where}: {_progress(workload)}", FOR_EVER, is_watched=False)
+    waiting = Cause(Reason.WAITING_FOR_ROLLOUT, f"{where}: {_progress(workload)}", FOR_EVER, is_watched=False)
+    return _replaced(where, current, now) or waiting
 
 
 _URGENCY = (
@@ -212,12 +213,19 @@ _OVER = dict.fromkeys(
         "FileSystemResizeFailed",
         "VolumePermissionChangeInProgress",
         "FailedCreatePodSandBox",
+        "FailedPodSandBoxStatus",
+        "FailedCreatePodContainer",
+        "FailedSync",
         "NetworkNotReady",
         "FailedPrepareDynamicResources",
     ),
     _UNDER_WAY,
 ) | dict.fromkeys(("Pulling", "InspectFailed", "Failed", "BackOff"), _UNDER_WAY - {"Pulling"})
 """What shows, when it comes later, that a trouble of a pod is over."""
+
+_OF_THE_MOMENT = frozenset({"NodeNotReady", "TaintManagerEviction", "Unhealthy"})
+"""What happens to a pod that runs, and makes it unready. What was there long before it became so is of an earlier time."""
+MOMENT_S = 30.0
 
 SAME_TIME_S = 5 * MINUTE
 """Events that are older than the latest one by more than this are of something that has passed."""
@@ -234,6 +242,7 @@ def _event_cause(
         row = recognise(source, event["reason"], event["message"])
         ends = _OVER.get(event["reason"], frozenset())
         is_over = any(other["reason"] in ends and other["at"] >= event["at"] for other in told)
+        is_over = is_over or (event["reason"] in _OF_THE_MOMENT and event["at"] < began - MOMENT_S)
         if row and not is_over and now - began >= row.quiet_s:
             found.append((event["at"], TROUBLES.index(row), event["message"], row))
     if not found:
@@ -315,35 +324,64 @@ def _not_started(where: str, pod: Manifest, now: float) -> Cause | None:
 
 
 EVICTIONS = 3
-"""So many pods that a node has ended are told although another one is starting: it happens again and again."""
+"""So many pods that a node has ended within an hour are somebody's to act on although another one is starting."""
+REPLACED_WITHIN_S = 60.0
+"""A controller makes the next pod as soon as one has failed, so one that was made later is of another rollout."""
 
 
 def _endings(where: str, pods: Sequence[Manifest], now: float) -> Iterable[Cause]:
-    """Pods that their node has ended or not taken, while no other one is there, or again and again."""
-    ended = [pod for pod in pods if dig(pod, "status", "phase") == "Failed" and dig(pod, "status", "reason")]
+    """Pods that their node has evicted or rejected, while no other one is there, or again and again."""
+    ended = _ended_by_node(pods)
+    is_often = sum(now - cluster_events.since(pod, now) < HOUR for pod in ended) >= EVICTIONS
     is_replaced = any(not has_ended(pod) for pod in pods)
-    if len(ended) < (EVICTIONS if is_replaced else 1):
-        return
-    last = max(ended, key=lambda pod: cluster_events.since(pod, now))
-    status = last["status"]
+    if ended and (is_often or not is_replaced):
+        cause = _ending_by_node(where, max(ended, key=lambda pod: cluster_events.since(pod, now)), "its pod", now)
+        if cause:
+            yield cause._replace(heals_until=0.0) if is_often else cause
+
+
+def _replaced(where: str, pods: Sequence[Manifest], now: float) -> Cause | None:
+    """Why the pods that are starting had to be made: their node has evicted or rejected the one before."""
+    starting = [seconds_of(dig(pod, "metadata", "creationTimestamp")) or 0.0 for pod in pods if not has_ended(pod)]
+    for pod in _ended_by_node(pods):
+        at = cluster_events.since(pod, now)
+        if any(0 <= made - at <= REPLACED_WITHIN_S for made in starting):
+            cause = _ending_by_node(where, pod, "its old pod", now)
+            return cause._replace(heals_until=FOR_EVER) if cause else None
+    return None
+
+
+def _ended_by_node(pods: Iterable[Manifest]) -> list[Manifest]:
+    return [pod for pod in pods if dig(pod, "status", "phase") == "Failed" and dig(pod, "status", "reason")]
+
+
+def _ending_by_node(where: str, pod: Manifest, called: str, now: float) -> Cause | None:
+    status = pod["status"]
     row = recognise(Source.STATUS, status["reason"], status.get("message", ""))
-    if row:
-        clause = _CLAUSES[row.reason].format(node=_node(last))
-        text = f"{where}: {clause} ({status['reason']}): {_without_ids(status.get('message', ''), last)}"
-        until = 0.0 if len(ended) >= EVICTIONS else cluster_events.since(last, now) + row.patience_s
-        yield Cause(row.reason, f"{text}; {row.advice.replace('NODE', _node(last))}", until, is_watched=False)
+    if row is None:
+        return None
+    clause = _CLAUSES[row.reason].format(node=_node(pod)).replace("its pod", called)
+    text = f"{where}: {clause} ({status['reason']}): {_without_ids(status.get('message', ''), pod)}"
+    until = cluster_events.since(pod, now) + row.patience_s
+    return Cause(row.reason, f"{text}; {row.advice.replace('NODE', _node(pod))}", until, is_watched=False)
 
 
-def _overdue(where: str, pod: Manifest, now: float) -> Cause | None:
+def _overdue(where: str, pod: Manifest, told: Mapping[str, Sequence[Mapping[str, Any]]], now: float) -> Cause | None:
     """A pod on its way out that does not end: its successor may have to wait for it."""
     due = seconds_of(dig(pod, "metadata", "deletionTimestamp"))
     if due is None or not cluster_events.is_overdue(pod, now):
         return None
     node = _node(pod)
-    text = (
-        f"{where}: its old pod on node {node} should have ended by {minute_of(due)} and has not: the node does not respond, or "
-        f"can't release a volume; start the node, or check its kubelet. {NODE_OFF_FOR_GOOD}"
-    )
+    said = [event for event in told.get(pod["metadata"].get("uid", ""), ()) if event["reason"] == "FailedKillPod"]
+    row = recognise(Source.POD, "FailedKillPod", said[-1]["message"]) if said else None
+    if row:
+        why = f"{_without_ids(said[-1]['message'], pod)}; {row.advice}"
+    else:
+        why = (
+            "the node does not respond, or can't release a volume; start the node, or check its kubelet. "
+            + NODE_OFF_FOR_GOOD
+        )
+    text = f"{where}: its old pod on node {node} should have ended by {minute_of(due)} and has not: {why}"
     return Cause(Reason.NODE_LOST, text, due + cluster_events.OVERDUE_S + 2 * MINUTE, is_watched=False)
 
 

@@ -37,6 +37,19 @@ TIME_HEALS = frozenset({Reason.WAITING_FOR_ROLLOUT, Reason.VOLUME_NOT_BOUND})
 """Reasons that require no action."""
 
 
+MORE_TO_READ = frozenset(
+    {
+        Reason.NODE_LOST,
+        Reason.CREDENTIALS_LOST,
+        Reason.DATABASE_LOST,
+        Reason.VOLUME_UNCLEAR,
+        Reason.CLAIM_BEING_DELETED,
+        Reason.VOLUME_LOST,
+    }
+)
+"""Where data is at stake and a message can't hold all that is worth knowing before one acts: Degraded says where it is."""
+
+
 class Condition(NamedTuple):
     type: str
     is_true: bool
@@ -392,7 +405,10 @@ def _summary(
     else:
         reconciling = progressing._replace(type="Reconciling")
     degraded_reason = _first_causes(failing)[0].reason if failing else untold[0][0] if untold else Reason.AS_EXPECTED
-    stuck = Condition("Degraded", bool(degraded), degraded_reason, _joined(degraded))
+    more = (
+        [f"more in docs/reference/conditions.md#{degraded_reason.lower()}"] if degraded_reason in MORE_TO_READ else []
+    )
+    stuck = Condition("Degraded", bool(degraded), degraded_reason, _joined([*degraded, *more]))
     return [
         ready,
         progressing,

@@ -4,7 +4,7 @@
 What the API server says when it refuses a pod is in `kube.refusals`.
 
 One row each, the special ones before the general ones: the first row that fits is the right one. docs/reference/conditions.md
-is made from the table. Where the words come from, in the sources of Kubernetes 1.29 to 1.35:
+is made from the table. Where the words come from, in the sources of Kubernetes 1.29 to 1.37:
 pkg/kubelet/events/event.go, pkg/controller/volume/events/event.go, pkg/volume, pkg/scheduler/framework/plugins,
 pkg/kubelet/eviction; of external-provisioner its controller; of containerd and mount.nfs what they print.
 """
@@ -86,12 +86,33 @@ _SCHEDULER = (
         "the node is cordoned: run kubectl uncordon NODE once its maintenance is over",
     ),
     (
-        r"untolerated taint",
-        "0/2 nodes are available: 2 node(s) had untolerated taint {dedicated: games}.",
-        "add a matching toleration to the component's tolerations, or remove the taint from a node",
+        r"scheduling gates",
+        "waiting for scheduling gates: [kueue.x-k8s.io/admission]",
+        "something in the cluster holds the pod back until it removes its gate: check the program that the gate is named after",
     ),
     (
-        r"volume node affinity conflict",
+        r'persistentvolumeclaim "[^"]*" not found',
+        '0/1 nodes are available: persistentvolumeclaim "photos-library" not found.',
+        "create the claim that the message names, or correct its name",
+    ),
+    (
+        r'persistentvolumeclaim "[^"]*" is being deleted',
+        '0/1 nodes are available: persistentvolumeclaim "photos-ml-cache" is being deleted.',
+        "no pod can start with a claim that is being deleted: it goes once no other pod uses it",
+    ),
+    (
+        r"non-existent (pv|persistentvolume)",
+        "0/1 nodes are available: 1 node(s) unavailable due to one or more pvc(s) bound to non-existent pv(s).",
+        "the PersistentVolume of a claim is gone: create it again for the same disk, if that still exists, or restore a backup",
+    ),
+    (
+        r"ReadWriteOncePod",
+        "0/1 nodes are available: 1 node(s) unavailable due to PersistentVolumeClaim with ReadWriteOncePod access mode already "
+        "in-use by another pod.",
+        "another pod uses the volume, and only one may: delete that pod if it is not needed",
+    ),
+    (
+        r"volume node affinity conflict|didn't match PersistentVolume's node affinity|no available volume zone",
         "0/3 nodes are available: 3 node(s) had volume node affinity conflict.",
         "the volume is on a node or in a zone where the pod may not run: check the component's nodeSelector and "
         "affinity, and whether that node still exists",
@@ -105,6 +126,12 @@ _SCHEDULER = (
         r"anti-affinity|didn't match pod affinity|topology spread",
         "0/1 nodes are available: 1 node(s) didn't match pod anti-affinity rules.",
         "too few nodes satisfy the component's affinity: relax it, or add a node",
+    ),
+    (
+        r"didn't find available persistent volumes to bind|did not have enough free storage",
+        "0/1 nodes are available: 1 node(s) did not have enough free storage.",
+        "no node can have a volume of that class and size: add capacity to the storage or a PersistentVolume, or request a "
+        "smaller size",
     ),
     (
         r"exceed max volume count",
@@ -125,6 +152,22 @@ _SCHEDULER = (
         r"Insufficient ",
         "0/3 nodes are available: 3 Insufficient memory.",
         "lower the requests in the component's resources, or add a node",
+    ),
+    (
+        r"untolerated taint {",
+        "0/2 nodes are available: 2 node(s) had untolerated taint {dedicated: games}.",
+        "add a matching toleration to the component's tolerations, or remove the taint from a node",
+    ),
+    (
+        r"untolerated taint",
+        "0/1 nodes are available: 1 node(s) had untolerated taint(s).",
+        "kubectl describe nodes shows the taints: not-ready, unreachable and pressure go away with the problem of the node; for "
+        "any other add a matching toleration to the component's tolerations, or remove it from a node",
+    ),
+    (
+        r"no nodes available",
+        "no nodes available to schedule pods",
+        "the cluster has no node: add one, or check why its autoscaler does not",
     ),
     (
         "",
@@ -176,6 +219,16 @@ _CLAIM = (
         'failed to provision volume with StorageClass "local-path": NodePath only supports ReadWriteOnce and '
         "ReadWriteOncePod (1.22+) access modes",
         "the class does not support this access mode: name another class or another mode",
+    ),
+    Trouble(
+        Source.CLAIM,
+        "ProvisioningFailed",
+        r"topology|accessibility requirements",
+        Reason.VOLUME_NOT_PROVIDED,
+        'failed to provision volume with StorageClass "csi": error generating accessibility requirements: no topology key found '
+        "on CSINode node-1",
+        "the storage driver does not run on the pod's node: check its DaemonSet",
+        patience_s=3 * MINUTE,
     ),
     Trouble(
         Source.CLAIM,
@@ -339,6 +392,62 @@ _MOUNT = (
     Trouble(
         Source.POD,
         "FailedMount",
+        r"applyFSGroup|\bl?chown\b",
+        Reason.VOLUME_NOT_MOUNTED,
+        'MountVolume.SetUp failed for volume "pvc-1" : applyFSGroup failed for vol nas: lchown /var/lib/kubelet/x: operation not '
+        "permitted",
+        "the storage lets nobody change the owner of files, as NFS with root_squash does: remove fsGroup from the component's "
+        "podSecurityContext, and give the files to the pod's user on the storage itself",
+    ),
+    Trouble(
+        Source.POD,
+        "FailedMount",
+        r"read-only file system",
+        Reason.VOLUME_NOT_MOUNTED,
+        'MountVolume.SetUp failed for volume "pvc-1" : mkdir /var/lib/kubelet/pods/x/volumes: read-only file system',
+        "a file system of the node is read-only, often after a fault of its disk: see the kernel log of the node",
+    ),
+    Trouble(
+        Source.POD,
+        "FailedMount",
+        r"protocol not supported|transport protocol is not supported|NFS version",
+        Reason.VOLUME_NOT_MOUNTED,
+        'MountVolume.SetUp failed for volume "library" : mount failed: exit status 32 Output: mount.nfs: requested NFS version '
+        "or transport protocol is not supported",
+        "server and node share no version of the protocol: name one that both have in mountOptions of the PersistentVolume or "
+        "StorageClass, such as nfsvers=4.1",
+    ),
+    Trouble(
+        Source.POD,
+        "FailedMount",
+        r"rpc\.statd|rpcbind",
+        Reason.VOLUME_NOT_MOUNTED,
+        'MountVolume.SetUp failed for volume "library" : mount failed: exit status 32 Output: mount.nfs: rpc.statd is not '
+        "running but is required for remote locking.",
+        "start rpcbind and rpc-statd on the node, or use NFS 4, which needs neither",
+    ),
+    Trouble(
+        Source.POD,
+        "FailedMount",
+        r"bad superblock on /dev/|duplicate UUID",
+        Reason.VOLUME_NOT_MOUNTED,
+        'MountVolume.MountDevice failed for volume "pvc-1" : mount failed: exit status 32 Output: mount: /var/lib/kubelet/x: '
+        "wrong fs type, bad option, bad superblock on /dev/vdb, missing codepage or helper program, or other error.",
+        "the node can't read the file system of the disk, which may be damaged or a copy of one that is mounted: see the kernel "
+        "log of the node, copy the disk before anything else, and let nothing format it",
+    ),
+    Trouble(
+        Source.POD,
+        "FailedMount",
+        r"transport endpoint is not connected|socket not connected",
+        Reason.VOLUME_NOT_MOUNTED,
+        'MountVolume.SetUp failed for volume "library" : stat /var/lib/kubelet/x: transport endpoint is not connected',
+        "the program that mounts such volumes has ended on the node: check the storage driver there, then delete the pod",
+        patience_s=2 * MINUTE,
+    ),
+    Trouble(
+        Source.POD,
+        "FailedMount",
         r"access denied|permission denied|operation not permitted|PermissionDenied",
         Reason.VOLUME_NOT_MOUNTED,
         'MountVolume.SetUp failed for volume "library" : mount failed: exit status 32 Output: mount.nfs: access denied by '
@@ -386,7 +495,7 @@ _MOUNT = (
         Source.POD,
         "FailedMount",
         r"connection refused|connection timed out|no route to host|host is down|name or service not known|could(n't| not) resolve"
-        r"|stale file handle|unreachable|temporary failure in name resolution",
+        r"|stale (NFS )?file handle|unreachable|temporary failure in name resolution",
         Reason.VOLUME_NOT_MOUNTED,
         'MountVolume.SetUp failed for volume "library" : mount failed: exit status 32 Output: mount.nfs: Connection timed out',
         "the node can't reach the storage server: check whether it is running, its name, and firewalls",
@@ -404,7 +513,7 @@ _MOUNT = (
     Trouble(
         Source.POD,
         "FailedMount",
-        r"already mounted|mount point busy|ReadWriteOncePod|in use",
+        r"already mounted|mount point busy|resource busy|ReadWriteOncePod|in use",
         Reason.VOLUME_NOT_MOUNTED,
         'MountVolume.SetUp failed for volume "pvc-1" : rpc error: code = Internal desc = /dev/vdb already mounted or mount '
         "point busy",
@@ -494,6 +603,15 @@ _SANDBOX = (
     Trouble(
         Source.POD,
         "FailedCreatePodSandBox",
+        r"OOM-killed|memory limit",
+        Reason.POD_NOT_SET_UP,
+        "Failed to create pod sandbox: rpc error: code = Unknown desc = failed to create containerd task: runc create failed: "
+        "container init was OOM-killed (memory limit too low?)",
+        "raise the memory limit in the component's resources",
+    ),
+    Trouble(
+        Source.POD,
+        "FailedCreatePodSandBox",
         r"no space left on device",
         Reason.POD_NOT_SET_UP,
         "Failed to create pod sandbox: rpc error: code = Unknown desc = failed to create containerd task: mkdir "
@@ -518,6 +636,45 @@ _SANDBOX = (
         "Failed to create pod sandbox: rpc error: code = DeadlineExceeded desc = context deadline exceeded",
         "check the container runtime on that node",
         patience_s=3 * MINUTE,
+    ),
+    Trouble(
+        Source.POD,
+        "FailedCreatePodContainer",
+        "",
+        Reason.POD_NOT_SET_UP,
+        "unable to ensure pod container exists: failed to create container for [kubepods burstable podx] : unable to create "
+        "cgroup: no space left on device",
+        "the node can't create the pod's control group: see the log of its kubelet",
+        patience_s=2 * MINUTE,
+    ),
+    Trouble(
+        Source.POD,
+        "FailedPodSandBoxStatus",
+        "",
+        Reason.POD_NOT_SET_UP,
+        "Unable to get pod sandbox status: rpc error: code = DeadlineExceeded desc = context deadline exceeded",
+        "check the container runtime on that node",
+        patience_s=3 * MINUTE,
+    ),
+    Trouble(
+        Source.POD,
+        "FailedSync",
+        "",
+        Reason.POD_NOT_SET_UP,
+        "error determining status: rpc error: code = Unavailable desc = connection error: dial unix "
+        "/run/containerd/containerd.sock: connect: connection refused",
+        "check the container runtime on that node",
+        patience_s=3 * MINUTE,
+    ),
+    Trouble(
+        Source.POD,
+        "MissingClusterDNS",
+        "",
+        Reason.POD_NOT_SET_UP,
+        'kubelet does not have ClusterDNS IP configured and cannot create Pod using "ClusterFirst" policy. Falling back to '
+        '"Default" policy.',
+        "pods on that node can't find Services by name: set clusterDNS in the configuration of its kubelet",
+        patience_s=2 * MINUTE,
     ),
     Trouble(
         Source.POD,
@@ -549,8 +706,18 @@ _SANDBOX = (
     ),
     Trouble(
         Source.POD,
-        "TaintManagerEviction",
+        "FailedKillPod",
         "",
+        Reason.POD_NOT_SET_UP,
+        'error killing pod: failed to "KillContainer" for "server" with KillContainerError: "rpc error: code = DeadlineExceeded '
+        'desc = context deadline exceeded"',
+        "check the container runtime on that node, and the storage that the pod uses: a process that waits for it can't be ended",
+        patience_s=2 * MINUTE,
+    ),
+    Trouble(
+        Source.POD,
+        "TaintManagerEviction",
+        r"^Marking",
         Reason.NODE_LOST,
         "Marking for deletion Pod family/photos-server-0",
         "a taint on the node evicts the pod: see kubectl describe node NODE",
@@ -568,6 +735,15 @@ _IMAGE_AND_CONTAINER = (
         'Failed to pull image "ghcr.io/immich-app/immich-server:v9": rpc error: code = NotFound desc = failed to resolve '
         "reference: not found",
         "correct the image, name a pull secret in spec.imagePullSecrets, or check the node's network",
+    ),
+    Trouble(
+        Source.POD,
+        "Failed",
+        r"^error making pod data directories",
+        Reason.POD_NOT_SET_UP,
+        "error making pod data directories: mkdir /var/lib/kubelet/pods/x: no space left on device",
+        "check the disk of the node: it may be full or read-only",
+        patience_s=MINUTE,
     ),
     Trouble(
         Source.POD,
@@ -649,7 +825,26 @@ _STATUS = (
     Trouble(
         Source.STATUS,
         "Evicted",
-        r"ephemeral-storage|local ephemeral|EmptyDir|nodefs|imagefs|inodes",
+        r"^Usage of EmptyDir",
+        Reason.POD_EVICTED,
+        'Usage of EmptyDir volume "tmp" exceeds the limit "1Gi".',
+        "the component wrote more temporary files than that volume may hold: see its log; without readOnlyRootFilesystem in its "
+        "securityContext it has no such limit",
+        patience_s=2 * MINUTE,
+    ),
+    Trouble(
+        Source.STATUS,
+        "Evicted",
+        r"limit of containers|local ephemeral storage limit",
+        Reason.POD_EVICTED,
+        "Pod ephemeral local storage usage exceeds the total limit of containers 32Mi.",
+        "raise ephemeral-storage in the component's resources.limits",
+        patience_s=2 * MINUTE,
+    ),
+    Trouble(
+        Source.STATUS,
+        "Evicted",
+        r"ephemeral-storage|DiskPressure|nodefs|imagefs|inodes",
         Reason.POD_EVICTED,
         "The node was low on resource: ephemeral-storage. Threshold quantity: 10Gi, available: 3Gi.",
         "free up disk space on the node, or raise ephemeral-storage in the component's resources",
@@ -713,6 +908,34 @@ _STATUS = (
     ),
     Trouble(
         Source.STATUS,
+        "TopologyAffinityError",
+        "",
+        Reason.POD_EVICTED,
+        "Pod was rejected: Resources cannot be allocated with Topology locality",
+        "lower the CPU and devices in the component's resources, or relax topologyManagerPolicy of the kubelet",
+        patience_s=2 * MINUTE,
+    ),
+    Trouble(
+        Source.STATUS,
+        "AppArmor",
+        "",
+        Reason.POD_EVICTED,
+        'Pod was rejected: Cannot enforce AppArmor: profile "localhost/photos" is not loaded',
+        "load the profile on the node, or remove it from the component's securityContext",
+        patience_s=2 * MINUTE,
+    ),
+    Trouble(
+        Source.STATUS,
+        "SysctlForbidden",
+        "",
+        Reason.POD_EVICTED,
+        'Pod was rejected: forbidden sysctl: "net.core.somaxconn" not allowlisted',
+        "allow it in allowedUnsafeSysctls in the configuration of the kubelet, or remove it from the component's "
+        "podSecurityContext",
+        patience_s=2 * MINUTE,
+    ),
+    Trouble(
+        Source.STATUS,
         "UnexpectedAdmissionError",
         "",
         Reason.POD_EVICTED,
@@ -742,6 +965,16 @@ _STATUS = (
 )
 
 _PULLS = (
+    (
+        r"ErrImageNeverPull|pull policy of Never",
+        'Container image "ghcr.io/immich-app/immich-server:v3.1.0" is not present with pull policy of Never',
+        "the node does not have the image and may not pull it: load it there, or change the component's imagePullPolicy",
+    ),
+    (
+        r"SignatureValidationFailed|signature",
+        "SignatureValidationFailed: image signature validation failed: no signature exists",
+        "the node accepts only signed images: check its policy, or use an image that is signed",
+    ),
     (
         r"does not exist or may require",
         "pull access denied, repository does not exist or may require authorization",
@@ -792,6 +1025,26 @@ _PULLS = (
 
 _STARTS = (
     (
+        r"seccomp|apparmor",
+        'cannot load seccomp profile "/var/lib/kubelet/seccomp/photos.json": no such file or directory',
+        "put the profile on the node, or remove it from the component's securityContext",
+    ),
+    (
+        r"unable to find user|no users found|no matching entries in passwd",
+        "unable to find user photos: no matching entries in passwd file",
+        "the image has no such user: give runAsUser as a number, or use another image",
+    ),
+    (
+        r"nvidia|/dev/dri|cdi device|no such device|device driver",
+        "failed to create containerd task: nvidia-container-cli: initialization error: nvml error: driver not loaded",
+        "the device's driver does not work on that node: check it there, or remove the device from the component's resources",
+    ),
+    (
+        r"exec: .*permission denied",
+        'exec: "/entrypoint.sh": permission denied',
+        "the pod's user may not run the program of the image: check runAsUser, or use another image",
+    ),
+    (
         r"exec format error",
         "failed to create containerd task: exec format error",
         "the image is not built for the CPU architecture of that node",
@@ -807,7 +1060,7 @@ _STARTS = (
         "check whether the folder exists, and who may read it",
     ),
     (
-        r"minimum memory|memory limit",
+        r"minimum memory|memory limit|OOM-killed",
         "Error response: minimum memory limit allowed is 6MB",
         "raise the memory limit in the component's resources",
     ),
@@ -825,6 +1078,11 @@ _STARTS = (
 )
 
 _ENDINGS = (
+    (
+        "ContainerStatusUnknown",
+        "137",
+        "the node lost sight of the container, as after a restart: kubectl describe node shows whether it is well",
+    ),
     ("OOMKilled", "137", "it needs a higher memory limit in resources"),
     ("StartError", "128", "the image lacks the program, or is built for another CPU architecture"),
     ("ContainerCannotRun", "127", "the image lacks the program, or is built for another CPU architecture"),
@@ -833,6 +1091,25 @@ _ENDINGS = (
         "132",
         "the CPU lacks instructions that the program uses, as is the case with old CPUs and some virtual machines",
     ),
+    (
+        "exit code 126",
+        "126",
+        "the pod's user may not run the program of the image: check runAsUser, or use another image",
+    ),
+    ("exit code 127", "127", "the image lacks the program: check whether it is the one that the component needs"),
+    ("exit code 134", "134", "the program aborted: its log has the reason"),
+    (
+        "exit code 135",
+        "135",
+        "the program got memory that the node could not give it: with huge pages on the node, allow them in the component's "
+        "resources",
+    ),
+    (
+        "exit code 137",
+        "137",
+        "something killed the program: the node when it was short of memory, or the kubelet after its liveness probe failed",
+    ),
+    ("exit code 143", "143", "something asked the program to end: often the kubelet after its liveness probe failed"),
     ("exit code 139", "139", "the program crashed: check that the image is built for this CPU"),
 )
 

@@ -8,6 +8,7 @@ import re
 import pytest
 
 from ansible_collections.media.immich.plugins.plugin_utils.components.reasons import Reason
+from ansible_collections.media.immich.plugins.plugin_utils.passes.status import MORE_TO_READ
 from ansible_collections.media.immich.plugins.plugin_utils.passes.troubles import TROUBLES
 from hack.docs import conditions, reasons, troubleshooting
 from hack.docs.blocks import DOCS, ROOT
@@ -35,6 +36,11 @@ def test_a_reason_says_what_it_means_and_what_to_do(reason: Reason) -> None:
     assert re.fullmatch(r"[A-Z`].*\.", means)
     assert re.fullmatch(r"\*\*What to do:\*\* [A-Z`\[].*\.", remedy)
     assert ".." not in (means + remedy).replace("(../", "(")
+
+
+@pytest.mark.parametrize("reason", sorted(MORE_TO_READ))
+def test_where_a_condition_sends_people_there_is_the_way_to_a_page_about_it(reason: Reason) -> None:
+    assert re.search(r"\]\(\.\./how-to/[\w-]+\.md", section(reason))
 
 
 @pytest.mark.parametrize("row", TROUBLES, ids=lambda row: row.sign)

@@ -124,7 +124,7 @@ PULLS = [
     pytest.param(
         "ErrImageNeverPull",
         f'Container image "{IMAGE}" is not present with pull policy of Never',
-        "check the image name",
+        "the node does not have the image and may not pull it",
         id="never-pulled",
     ),
 ]
@@ -186,7 +186,7 @@ CRASHES = [
     ),
     pytest.param(
         {"name": "server", "state": {"running": {}}, "restartCount": 3, "ready": False, "lastState": ended(143)},
-        "code 143 (Error)",
+        "code 143 (Error: something asked the program to end",
         id="running-again-for-now",
     ),
     pytest.param(

@@ -257,7 +257,7 @@ def test_events_of_a_claim_that_waits_for_long_are_read(healthy: Cluster) -> Non
         pytest.param(a_slow_pod(conditions=ready("True")), id="that-is-ready"),
         pytest.param(a_slow_pod(phase="Failed", conditions=ready("False")), id="that-has-ended"),
         pytest.param(a_slow_pod(phase="Succeeded"), id="that-is-done"),
-        pytest.param(a_slow_pod(metadata={"deletionTimestamp": "2026-01-01T00:00:00Z"}), id="that-is-to-go"),
+        pytest.param(a_slow_pod(metadata={"deletionTimestamp": "2099-01-01T00:00:00Z"}), id="that-has-time-to-end"),
     ],
 )
 def test_events_of_a_pod_are_not_read(healthy: Cluster, pod: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.media.immich.plugins.plugin_utils.components.reasons import Reason
+from ansible_collections.media.immich.plugins.plugin_utils.passes import cluster_events
 from ansible_collections.media.immich.plugins.plugin_utils.passes.diagnosis import Cause, Written, diagnose
 from ansible_collections.media.immich.plugins.plugin_utils.passes.troubles import (
     FOR_EVER,
@@ -192,6 +193,57 @@ def test_of_an_earlier_trouble_nothing_is_told_once_there_is_another():
     assert found(a_pod(), events=[attach, mount], after_s=900).reason is Reason.VOLUME_NOT_MOUNTED
 
 
+def test_a_node_that_is_back_is_not_blamed_for_what_comes_later():
+    lost, refused = (
+        an_event("NodeNotReady", "Node is not ready", 0),
+        an_event("Unhealthy", "Readiness probe failed: 500", 120),
+    )
+    running = {"name": "server", "state": {"running": {"startedAt": STARTED}}}
+    unready = {"type": "Ready", "status": "False", "lastTransitionTime": "2027-01-15T08:02:00Z"}
+
+    def told(*conditions: Any) -> Reason:
+        return found(a_pod(containers=[running], conditions=conditions), events=[lost, refused], after_s=200).reason
+
+    assert told(unready) is Reason.PROBE_FAILING
+    assert told({**unready, "lastTransitionTime": STARTED}) is Reason.NODE_LOST
+
+
+def test_a_pod_that_is_no_longer_to_be_deleted_is_not_told():
+    kept = an_event("TaintManagerEviction", "Cancelling deletion of Pod family/photos-server-0")
+
+    assert found(a_pod(), events=[kept]).reason is Reason.WAITING_FOR_ROLLOUT
+
+
+@pytest.mark.parametrize(
+    ("message", "advice"),
+    [
+        pytest.param(
+            "0/3 nodes are available: 1 node(s) had untolerated taint {node-role.kubernetes.io/control-plane: }, "
+            "2 Insufficient memory.",
+            "lower the requests",
+            id="the-nodes-for-pods-are-full",
+        ),
+        pytest.param(
+            "0/2 nodes are available: 1 node(s) didn't match PersistentVolume's node affinity, 1 node(s) had untolerated "
+            "taint(s).",
+            "the volume is on a node or in a zone where the pod may not run",
+            id="the-volume-is-elsewhere",
+        ),
+        pytest.param(
+            "0/1 nodes are available: 1 node(s) had untolerated taint {node.kubernetes.io/not-ready: }.",
+            "the node does not respond",
+            id="the-node-is-lost",
+        ),
+    ],
+)
+def test_of_what_the_scheduler_says_of_several_nodes_the_advice_is_for_those_that_could_take_the_pod(
+    message: str, advice: str
+):
+    scheduled = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
+
+    assert advice in found(a_pod(node=None, conditions=[scheduled])).message
+
+
 def test_what_the_status_of_the_pod_tells_comes_before_its_events():
     waiting = {"name": "server", "state": {"waiting": {"reason": "ErrImagePull", "message": "not found"}}}
 
@@ -281,16 +333,76 @@ def test_a_pod_that_was_to_end_and_does_not_names_its_node():
     assert not found(pod, after_s=200).heals(BEGAN + 200)
 
 
-def test_a_pod_that_was_evicted_is_told_only_while_no_other_one_starts_or_when_it_happens_again_and_again():
-    evicted, starting = (
-        a_pod(phase="Failed", reason="Evicted", message="The node was low on resource: memory."),
-        a_pod(),
-    )
+def test_a_pod_that_its_node_cannot_end_is_told_in_the_words_of_the_node():
+    stuck = an_event("FailedKillPod", 'error killing pod: failed to "KillContainer" for "server": DeadlineExceeded', 40)
+    pod = a_pod()
+    pod["metadata"]["deletionTimestamp"] = STARTED
 
-    assert found(evicted).reason is Reason.POD_EVICTED
-    assert found(evicted, starting).reason is Reason.WAITING_FOR_ROLLOUT
-    again = found(evicted, evicted, evicted, starting)
-    assert (again.reason, again.heals(BEGAN + 60)) == (Reason.POD_EVICTED, False)
+    cause = found(pod, events=[stuck], after_s=60)
+
+    assert cause.reason is Reason.NODE_LOST
+    assert (
+        f"its old pod on node {NODE} should have ended by 2027-01-15 08:00 UTC and has not: error killing"
+        in cause.message
+    )
+    assert "check the container runtime on that node, and the storage that the pod uses" in cause.message
+    assert "does not respond" not in cause.message
+
+
+def test_the_events_of_a_pod_that_does_not_end_are_read():
+    pod = a_pod()
+    pod["metadata"]["deletionTimestamp"] = STARTED
+
+    assert cluster_events.worth_a_look([pod], BEGAN + 20) == []
+    assert cluster_events.worth_a_look([pod], BEGAN + 60) == [pod]
+
+
+LOW = "The node was low on resource: memory."
+
+
+def evicted(at: str = STARTED) -> dict[str, Any]:
+    unready = {"type": "Ready", "status": "False", "lastTransitionTime": at}
+    return a_pod(phase="Failed", reason="Evicted", message=LOW, conditions=[unready])
+
+
+def made(at: str, **status: Any) -> dict[str, Any]:
+    pod = a_pod(**status)
+    pod["metadata"]["creationTimestamp"] = at
+    return pod
+
+
+def test_a_pod_that_was_evicted_is_told_until_the_one_that_replaces_it_is_ready():
+    cause = found(evicted(), made("2027-01-15T08:00:03Z"))
+
+    assert cause.reason is Reason.POD_EVICTED
+    assert (
+        f"Deployment photos-server: node {NODE} has evicted or rejected its old pod (Evicted): {LOW}" in cause.message
+    )
+    assert cause.heals(BEGAN + 3600), "the next one is starting"
+
+
+def test_what_keeps_the_next_pod_from_starting_comes_before_why_there_had_to_be_one():
+    waiting = {"name": "wait-for-postgres", "state": {"running": {"startedAt": STARTED}}}
+
+    assert found(evicted(), made("2027-01-15T08:00:03Z", init=[waiting])).reason is Reason.INIT_CONTAINER_WAITING
+
+
+def test_a_pod_that_was_evicted_once_says_nothing_about_a_rollout_later_on():
+    assert found(evicted(), made("2027-01-16T08:00:00Z"), after_s=24 * 3600).reason is Reason.WAITING_FOR_ROLLOUT
+
+
+def test_somebody_has_to_act_when_a_pod_is_evicted_again_and_again_within_an_hour():
+    times = ("2027-01-15T08:00:00Z", "2027-01-15T08:10:00Z", "2027-01-15T08:20:00Z")
+
+    soon = found(*map(evicted, times), made("2027-01-15T08:20:03Z"), after_s=1300)
+    days_later = found(*map(evicted, times), made("2027-01-17T08:00:00Z"), after_s=2 * 24 * 3600)
+
+    assert (soon.reason, soon.heals(BEGAN + 1300)) == (Reason.POD_EVICTED, False)
+    assert days_later.reason is Reason.WAITING_FOR_ROLLOUT
+
+
+def test_a_pod_that_was_evicted_and_has_no_successor_is_told():
+    assert found(evicted()).reason is Reason.POD_EVICTED
 
 
 def test_a_claim_that_has_lost_its_volume_needs_no_event():
@@ -355,6 +467,19 @@ def test_an_instance_is_progressing_while_time_may_heal_it_and_then_degraded():
     }
     assert early["events"] == []
     assert [event["reason"] for event in late["events"]] == ["VolumeNotAttached"]
+
+
+def test_where_data_is_at_stake_the_condition_names_the_section_that_tells_more():
+    lost = an_event("NodeNotReady", "Node is not ready")
+
+    late = told_of(lost, after_s=500)
+
+    assert condition(late, "Degraded")["message"].endswith("; more in docs/reference/conditions.md#nodelost")
+    assert condition(told_of(lost, after_s=60), "Degraded")["message"] == ""
+    assert (
+        "more in"
+        not in condition(told_of(an_event("FailedMount", "access denied"), after_s=500), "Degraded")["message"]
+    )
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,9 @@ them are gone after an hour."""
 MAX_TEXT = 2000
 """Longest message that is kept, in characters. The API server takes 1024 of a core/v1 Event."""
 
+WHY_GONE = frozenset({"Evicted"})
+"""Reasons of Events by which a pod is gone whose StatefulSet makes another one of its name, and deletes what had failed."""
+
 EVENT = kinds.named("Event")
 COMPONENT = "app.kubernetes.io/component"
 
@@ -94,7 +97,9 @@ def worth_a_look(manifests: Iterable[Manifest], now: float) -> list[Manifest]:
 def read(
     manifests: Iterable[Manifest], api: Reader, in_parallel: InParallel, *, hidden: Redaction, now: float
 ) -> dict[str, list[dict[str, Any]]]:
-    """{uid: [{"reason", "message", "at"}]} of the objects worth a look; `at` is when it was last seen.
+    """{uid: [{"reason", "message", "at", "former_node"}]} of the objects worth a look; `at` is when it was last seen.
+
+    `former_node` is None, but of an Event that tells why a pod of the same name had to go: the node that it was on.
 
     What `hidden` hides is not in the messages. What may not be read is left out: an operator whose role is older may not
     list Events.
@@ -107,6 +112,7 @@ def read(
                 "reason": event.get("reason") or "",
                 "message": hidden.text(str(event.get("message") or ""))[:MAX_TEXT],
                 "at": last_seen(event),
+                "former_node": None if _is_of(item, event) else str(dig(event, "source", "host", default="NODE")),
             }
             for event in events
         ]
@@ -134,5 +140,10 @@ def _events_of(api: Reader, item: Manifest) -> list[Manifest]:
         found = api.list(ref, fields=fields, limit=MAX_EVENTS)
     except ApiError:
         return []
-    # Not by uid alone, which some who post Events leave out. One of another uid is of a former object of the name.
-    return [event for event in found if dig(event, "involvedObject", "uid", default=metadata["uid"]) == metadata["uid"]]
+    return [event for event in found if _is_of(item, event) or event.get("reason") in WHY_GONE]
+
+
+def _is_of(item: Manifest, event: Mapping[str, Any]) -> bool:
+    """Not by uid alone, which some who post Events leave out. One of another uid is of a former object of the name."""
+    uid = item["metadata"]["uid"]
+    return bool(dig(event, "involvedObject", "uid", default=uid) == uid)

@@ -70,7 +70,7 @@ def diagnose(
     if causes:
         return min(causes, key=lambda cause: (cause.heals(now), _URGENCY.index(cause.reason)))
     waiting = Cause(Reason.WAITING_FOR_ROLLOUT, f"{where}: {_progress(workload)}", FOR_EVER, is_watched=False)
-    return _replaced(where, current, now) or waiting
+    return _replaced(where, current, told, now) or waiting
 
 
 _URGENCY = (
@@ -239,6 +239,8 @@ def _event_cause(
     began = cluster_events.since(subject, now)
     found: list[tuple[float, int, str, Trouble]] = []
     for event in told:
+        if event.get("former_node"):
+            continue
         row = recognise(source, event["reason"], event["message"])
         ends = _OVER.get(event["reason"], frozenset())
         is_over = any(other["reason"] in ends and other["at"] >= event["at"] for other in told)
@@ -329,41 +331,61 @@ REPLACED_WITHIN_S = 60.0
 """A controller makes the next pod as soon as one has failed, so one that was made later is of another rollout."""
 
 
+class _Ending(NamedTuple):
+    """That a node has evicted or rejected a pod."""
+
+    at: float
+    node: str
+    reason: str
+    message: str
+
+    @classmethod
+    def of(cls, pod: Manifest, now: float) -> _Ending:
+        status = pod["status"]
+        said = _without_ids(status.get("message", ""), pod)
+        return cls(cluster_events.since(pod, now), _node(pod), status["reason"], said)
+
+    def cause(self, where: str, called: str) -> Cause | None:
+        row = recognise(Source.STATUS, self.reason, self.message)
+        if row is None:
+            return None
+        clause = _CLAUSES[row.reason].format(node=self.node).replace("its pod", called)
+        text = f"{where}: {clause} ({self.reason}): {self.message}; {row.advice.replace('NODE', self.node)}"
+        return Cause(row.reason, text, self.at + row.patience_s, is_watched=False)
+
+
 def _endings(where: str, pods: Sequence[Manifest], now: float) -> Iterable[Cause]:
     """Pods that their node has evicted or rejected, while no other one is there, or again and again."""
-    ended = _ended_by_node(pods)
-    is_often = sum(now - cluster_events.since(pod, now) < HOUR for pod in ended) >= EVICTIONS
+    ended = _ended_by_node(pods, now)
+    is_often = sum(now - ending.at < HOUR for ending in ended) >= EVICTIONS
     is_replaced = any(not has_ended(pod) for pod in pods)
-    if ended and (is_often or not is_replaced):
-        cause = _ending_by_node(where, max(ended, key=lambda pod: cluster_events.since(pod, now)), "its pod", now)
-        if cause:
-            yield cause._replace(heals_until=0.0) if is_often else cause
+    if ended and (is_often or not is_replaced) and (cause := max(ended).cause(where, "its pod")):
+        yield cause._replace(heals_until=0.0) if is_often else cause
 
 
-def _replaced(where: str, pods: Sequence[Manifest], now: float) -> Cause | None:
+def _replaced(
+    where: str, pods: Sequence[Manifest], told: Mapping[str, Sequence[Mapping[str, Any]]], now: float
+) -> Cause | None:
     """Why the pods that are starting had to be made: their node has evicted or rejected the one before."""
-    starting = [seconds_of(dig(pod, "metadata", "creationTimestamp")) or 0.0 for pod in pods if not has_ended(pod)]
-    for pod in _ended_by_node(pods):
-        at = cluster_events.since(pod, now)
-        if any(0 <= made - at <= REPLACED_WITHIN_S for made in starting):
-            cause = _ending_by_node(where, pod, "its old pod", now)
+    starting = [pod for pod in pods if not has_ended(pod)]
+    made = [seconds_of(dig(pod, "metadata", "creationTimestamp")) or 0.0 for pod in starting]
+    ended = _ended_by_node(pods, now)
+    ended += (
+        _Ending(event["at"], event["former_node"], event["reason"], _without_ids(event["message"], pod))
+        for pod in starting
+        for event in told.get(pod["metadata"].get("uid", ""), ())
+        if event.get("former_node")
+    )
+    for ending in sorted(ended, reverse=True):
+        if any(0 <= when - ending.at <= REPLACED_WITHIN_S for when in made):
+            cause = ending.cause(where, "its old pod")
             return cause._replace(heals_until=FOR_EVER) if cause else None
     return None
 
 
-def _ended_by_node(pods: Iterable[Manifest]) -> list[Manifest]:
-    return [pod for pod in pods if dig(pod, "status", "phase") == "Failed" and dig(pod, "status", "reason")]
-
-
-def _ending_by_node(where: str, pod: Manifest, called: str, now: float) -> Cause | None:
-    status = pod["status"]
-    row = recognise(Source.STATUS, status["reason"], status.get("message", ""))
-    if row is None:
-        return None
-    clause = _CLAUSES[row.reason].format(node=_node(pod)).replace("its pod", called)
-    text = f"{where}: {clause} ({status['reason']}): {_without_ids(status.get('message', ''), pod)}"
-    until = cluster_events.since(pod, now) + row.patience_s
-    return Cause(row.reason, f"{text}; {row.advice.replace('NODE', _node(pod))}", until, is_watched=False)
+def _ended_by_node(pods: Iterable[Manifest], now: float) -> list[_Ending]:
+    ended = (pod for pod in pods if dig(pod, "status", "phase") == "Failed" and dig(pod, "status", "reason"))
+    return [_Ending.of(pod, now) for pod in ended]
 
 
 def _overdue(where: str, pod: Manifest, told: Mapping[str, Sequence[Mapping[str, Any]]], now: float) -> Cause | None:

@@ -349,3 +349,13 @@ def test_a_value_of_a_secret_that_is_a_word_of_a_status_changes_no_decision(heal
     seen = seen_in(healthy)
 
     assert seen["pods"][-1] == pod
+
+
+def test_why_a_former_pod_of_the_same_name_had_to_go_is_kept_with_the_node_that_it_was_on(healthy: Cluster) -> None:
+    healthy.objects.append(a_slow_pod())
+    of = {"involvedObject": {"uid": "another"}, "source": {"host": "node-2"}}
+    healthy.events = [{**failed(1, "low on memory"), **of, "reason": "Evicted"}, {**failed(2, "other"), **of}]
+
+    [event] = seen_in(healthy)["events"]["uid-server-x"]
+
+    assert (event["reason"], event["former_node"]) == ("Evicted", "node-2")

@@ -381,6 +381,16 @@ def test_a_pod_that_was_evicted_is_told_until_the_one_that_replaces_it_is_ready(
     assert cause.heals(BEGAN + 3600), "the next one is starting"
 
 
+def test_a_pod_whose_controller_deletes_what_failed_is_told_by_the_event_of_the_one_before():
+    evicted_before = {**an_event("Evicted", LOW, 0), "former_node": "node-2"}
+
+    soon = found(made("2027-01-15T08:00:03Z"), events=[evicted_before])
+    later = found(made("2027-01-15T08:30:00Z"), events=[evicted_before], after_s=1860)
+
+    assert (soon.reason, later.reason) == (Reason.POD_EVICTED, Reason.WAITING_FOR_ROLLOUT)
+    assert f"node node-2 has evicted or rejected its old pod (Evicted): {LOW}" in soon.message
+
+
 def test_what_keeps_the_next_pod_from_starting_comes_before_why_there_had_to_be_one():
     waiting = {"name": "wait-for-postgres", "state": {"running": {"startedAt": STARTED}}}
 

@@ -11,26 +11,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..components.reasons import Reason
-from ..kube.commands import Given, command, is_name
+from ..kube.commands import Given, command
 from ..kube.readiness import has_ended
 from ..kube.refusals import advice, readable
 from ..kube.timestamps import minute_of, seconds_of
 from ..kube.values import Manifest, dig, in_one_line
 from ..spec.names import LOOK_AT_LIBRARY, LOOK_AT_VOLUME
 from . import cluster_events
-from .troubles import FOR_EVER, HOUR, MINUTE, NODE_OFF_FOR_GOOD, TROUBLES, Source, Trouble, recognise
-
-
-class Cause(NamedTuple):
-    reason: Reason
-    message: str
-    heals_until: float = 0.0
-    """Until when time may heal it, in seconds since the epoch; then somebody has to act. FOR_EVER: time heals it."""
-    is_watched: bool = True
-    """Whether a change of it is one of an object that the loop watches. Else somebody has to look again."""
-
-    def heals(self, now: float) -> bool:
-        return self.heals_until > now
+from .causes import CLAUSES, Cause, Told, node_of, without_ids
+from .endings import endings, overdue, replaced
+from .troubles import FOR_EVER, HOUR, MINUTE, TROUBLES, Source, Trouble, recognise
 
 
 class Written(NamedTuple):
@@ -49,7 +39,7 @@ def diagnose(
     written: Written,
     refusal: str = "",
     *,
-    told: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
+    told: Told | None = None,
     now: float = 0.0,
 ) -> Cause:
     """The first cause found; those that somebody has to act on come before those that resolve themselves.
@@ -63,14 +53,14 @@ def diagnose(
     causes = [
         cause for pod in current if not has_ended(pod) for cause in _pod_causes(workload, pod, written, told, now)
     ]
-    causes += _endings(where, current, now)
-    causes += (cause for pod in pods if (cause := _overdue(where, pod, told, now)))
+    causes += endings(where, current, now)
+    causes += (cause for pod in pods if (cause := overdue(where, pod, told, now)))
     causes += _refusals(where, workload, "" if pods else refusal)
     causes += [_claim_cause(where, name, claim, told, now) for name, claim in claims if claim and not _is_bound(claim)]
     if causes:
         return min(causes, key=lambda cause: (cause.heals(now), _URGENCY.index(cause.reason)))
     waiting = Cause(Reason.WAITING_FOR_ROLLOUT, f"{where}: {_progress(workload)}", FOR_EVER, is_watched=False)
-    return _replaced(where, current, told, now) or waiting
+    return replaced(where, current, told, now) or waiting
 
 
 _URGENCY = (
@@ -97,9 +87,7 @@ _WAITS_FOR_VOLUME = re.compile(r"unbound immediate PersistentVolumeClaims|bindin
 """The scheduler's words if the claim, not the lack of a node, is the cause."""
 
 
-def _pod_causes(
-    workload: Manifest, pod: Manifest, written: Written, told: Mapping[str, Sequence[Mapping[str, Any]]], now: float
-) -> Iterable[Cause]:
+def _pod_causes(workload: Manifest, pod: Manifest, written: Written, told: Told, now: float) -> Iterable[Cause]:
     """What its status tells; if that is nothing, what its Events tell; if that is nothing, what it has waited for long."""
     where = _where(workload)
     seen = list(_causes_in_status(workload, pod, written))
@@ -157,7 +145,7 @@ def _container_cause(workload: Manifest, pod: Manifest, container: Mapping[str, 
     if reason in _STARTING:
         row = recognise(Source.CONTAINER, "CreateContainerError", message)
         remedy = row.advice if row else ""
-        text = f"{where}: {told.container} can't be started: {_without_ids(message, pod)}; {remedy}"
+        text = f"{where}: {told.container} can't be started: {without_ids(message, pod)}; {remedy}"
         return Cause(Reason.CONTAINER_NOT_STARTED, text)
     ended = dig(container, "lastState", "terminated") or dig(container, "state", "terminated")
     if name in (LOOK_AT_LIBRARY, LOOK_AT_VOLUME) and dig(ended, "reason") in _ENDED_ITSELF and dig(ended, "message"):
@@ -253,26 +241,11 @@ def _event_cause(
     _at, _index, message, row = min(
         (entry for entry in found if entry[0] >= latest - SAME_TIME_S), key=lambda entry: entry[1:3]
     )
-    quoted = f": {_without_ids(message, subject)}" if row.is_quoted else ""
-    clause = _CLAUSES[row.reason].format(node=_node(subject), claim=about)
-    text = f"{where}: {clause}{quoted}; {row.advice.replace('NODE', _node(subject))}"
+    quoted = f": {without_ids(message, subject)}" if row.is_quoted else ""
+    clause = CLAUSES[row.reason].format(node=node_of(subject), claim=about)
+    text = f"{where}: {clause}{quoted}; {row.advice.replace('NODE', node_of(subject))}"
     return Cause(row.reason, text, began + row.patience_s if row.patience_s else 0.0, is_watched=False)
 
-
-_CLAUSES = {
-    Reason.VOLUME_NOT_ATTACHED: "a volume of its pod can't be attached to node {node}",
-    Reason.VOLUME_NOT_MOUNTED: "node {node} can't mount a volume of its pod",
-    Reason.POD_NOT_SET_UP: "node {node} can't set up its pod",
-    Reason.NODE_LOST: "its pod has lost its node {node}",
-    Reason.POD_EVICTED: "node {node} has evicted or rejected its pod",
-    Reason.IMAGE_PULL_FAILED: "node {node} can't pull an image of its pod",
-    Reason.CONTAINER_NOT_STARTED: "node {node} can't start a container of its pod",
-    Reason.PROBE_FAILING: "its container fails a probe",
-    Reason.WAITING_FOR_ROLLOUT: "node {node} is preparing its pod",
-    Reason.VOLUME_NOT_PROVIDED: "PersistentVolumeClaim {claim} has no volume",
-    Reason.VOLUME_NOT_BOUND: "PersistentVolumeClaim {claim} is waiting for a volume",
-    Reason.VOLUME_LOST: "PersistentVolumeClaim {claim} has lost its volume",
-}
 
 WAITS_FOR_OURS_S = HOUR
 """A database of the instance's own may take that long to start, and has a condition of its own that tells of troubles."""
@@ -319,105 +292,21 @@ def _not_started(where: str, pod: Manifest, now: float) -> Cause | None:
     if not dig(pod, "spec", "nodeName") or has_begun or now - began < NOT_STARTED_S:
         return None
     text = (
-        f"{where}: its pod has been waiting to start on node {_node(pod)} since {minute_of(began)}, and no Event says why; see "
-        f"{command('kubectl', 'describe', 'node', _node(pod), ticks='')}, and the log of its kubelet"
+        f"{where}: its pod has been waiting to start on node {node_of(pod)} since {minute_of(began)}, and no Event says why; see "
+        f"{command('kubectl', 'describe', 'node', node_of(pod), ticks='')}, and the log of its kubelet"
     )
     return Cause(Reason.POD_NOT_SET_UP, text, 0.0, is_watched=False)
 
 
-EVICTIONS = 3
-"""So many pods that a node has ended within an hour are somebody's to act on although another one is starting."""
-REPLACED_WITHIN_S = 60.0
-"""A controller makes the next pod as soon as one has failed, so one that was made later is of another rollout."""
-
-
-class _Ending(NamedTuple):
-    """That a node has evicted or rejected a pod."""
-
-    at: float
-    node: str
-    reason: str
-    message: str
-
-    @classmethod
-    def of(cls, pod: Manifest, now: float) -> _Ending:
-        status = pod["status"]
-        said = _without_ids(status.get("message", ""), pod)
-        return cls(cluster_events.since(pod, now), _node(pod), status["reason"], said)
-
-    def cause(self, where: str, called: str) -> Cause | None:
-        row = recognise(Source.STATUS, self.reason, self.message)
-        if row is None:
-            return None
-        clause = _CLAUSES[row.reason].format(node=self.node).replace("its pod", called)
-        text = f"{where}: {clause} ({self.reason}): {self.message}; {row.advice.replace('NODE', self.node)}"
-        return Cause(row.reason, text, self.at + row.patience_s, is_watched=False)
-
-
-def _endings(where: str, pods: Sequence[Manifest], now: float) -> Iterable[Cause]:
-    """Pods that their node has evicted or rejected, while no other one is there, or again and again."""
-    ended = _ended_by_node(pods, now)
-    is_often = sum(now - ending.at < HOUR for ending in ended) >= EVICTIONS
-    is_replaced = any(not has_ended(pod) for pod in pods)
-    if ended and (is_often or not is_replaced) and (cause := max(ended).cause(where, "its pod")):
-        yield cause._replace(heals_until=0.0) if is_often else cause
-
-
-def _replaced(
-    where: str, pods: Sequence[Manifest], told: Mapping[str, Sequence[Mapping[str, Any]]], now: float
-) -> Cause | None:
-    """Why the pods that are starting had to be made: their node has evicted or rejected the one before."""
-    starting = [pod for pod in pods if not has_ended(pod)]
-    made = [seconds_of(dig(pod, "metadata", "creationTimestamp")) or 0.0 for pod in starting]
-    ended = _ended_by_node(pods, now)
-    ended += (
-        _Ending(event["at"], event["former_node"], event["reason"], _without_ids(event["message"], pod))
-        for pod in starting
-        for event in told.get(pod["metadata"].get("uid", ""), ())
-        if event.get("former_node")
-    )
-    for ending in sorted(ended, reverse=True):
-        if any(0 <= when - ending.at <= REPLACED_WITHIN_S for when in made):
-            cause = ending.cause(where, "its old pod")
-            return cause._replace(heals_until=FOR_EVER) if cause else None
-    return None
-
-
-def _ended_by_node(pods: Iterable[Manifest], now: float) -> list[_Ending]:
-    ended = (pod for pod in pods if dig(pod, "status", "phase") == "Failed" and dig(pod, "status", "reason"))
-    return [_Ending.of(pod, now) for pod in ended]
-
-
-def _overdue(where: str, pod: Manifest, told: Mapping[str, Sequence[Mapping[str, Any]]], now: float) -> Cause | None:
-    """A pod on its way out that does not end: its successor may have to wait for it."""
-    due = seconds_of(dig(pod, "metadata", "deletionTimestamp"))
-    if due is None or not cluster_events.is_overdue(pod, now):
-        return None
-    node = _node(pod)
-    said = [event for event in told.get(pod["metadata"].get("uid", ""), ()) if event["reason"] == "FailedKillPod"]
-    row = recognise(Source.POD, "FailedKillPod", said[-1]["message"]) if said else None
-    if row:
-        why = f"{_without_ids(said[-1]['message'], pod)}; {row.advice}"
-    else:
-        why = (
-            "the node does not respond, or can't release a volume; start the node, or check its kubelet. "
-            + NODE_OFF_FOR_GOOD
-        )
-    text = f"{where}: its old pod on node {node} should have ended by {minute_of(due)} and has not: {why}"
-    return Cause(Reason.NODE_LOST, text, due + cluster_events.OVERDUE_S + 2 * MINUTE, is_watched=False)
-
-
-def _claim_cause(
-    where: str, name: str, claim: Manifest, told: Mapping[str, Sequence[Mapping[str, Any]]], now: float
-) -> Cause:
+def _claim_cause(where: str, name: str, claim: Manifest, told: Told, now: float) -> Cause:
     if dig(claim, "status", "phase") == "Lost":
         row = recognise(Source.CLAIM, "ClaimLost", "")
-        clause = _CLAUSES[Reason.VOLUME_LOST].format(claim=name)
+        clause = CLAUSES[Reason.VOLUME_LOST].format(claim=name)
         return Cause(Reason.VOLUME_LOST, f"{where}: {clause}; {row.advice if row else ''}")
     found = _event_cause(where, claim, told.get(dig(claim, "metadata", "uid", default=""), ()), now, name)
     if found:
         return found
-    clause = _CLAUSES[Reason.VOLUME_NOT_BOUND].format(claim=name)
+    clause = CLAUSES[Reason.VOLUME_NOT_BOUND].format(claim=name)
     return Cause(Reason.VOLUME_NOT_BOUND, f"{where}: {clause}; {_hint(claim)}", FOR_EVER, is_watched=False)
 
 
@@ -484,26 +373,8 @@ def _logs(workload: Manifest, pod: Manifest, container: str, *flags: str) -> str
     return command("kubectl", "logs", "-n", namespace, of, "-c", Given(container, "CONTAINER"), *flags, ticks="")
 
 
-def _node(pod: Manifest) -> str:
-    """The name of its node, which stands in commands too; NODE while it has none, or one that no node can have."""
-    name = str(dig(pod, "spec", "nodeName", default=""))
-    return name if is_name(name) else "NODE"
-
-
 def _hint(claim: Manifest) -> str:
     storage_class = dig(claim, "spec", "storageClassName")
     if storage_class:
         return f"StorageClass {storage_class} has yet to provide one"
     return "it names no StorageClass and the cluster has no default one, or the default one has yet to provide one"
-
-
-def _without_ids(message: str, subject: Manifest) -> str:
-    """A message less what differs from one attempt or pod to the next."""
-    name = dig(subject, "metadata", "name")
-    text = message.replace(name, "POD") if name and "containers" in (subject.get("spec") or {}) else message
-    return in_one_line(_RANDOM.sub(lambda found: found["kept"] or "ID", text))
-
-
-_UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-_RANDOM = re.compile(rf"(?P<kept>pvc-{_UUID})|(?<![0-9A-Za-z])(?:{_UUID}|[0-9a-f]{{12,}})(?:_\d+)?(?![0-9A-Za-z])")
-"""Ids of containers and pods, the latter with the number of the attempt. Those of volumes (pvc-...) are kept."""

@@ -17,8 +17,9 @@ from ..spec import names
 from ..spec.images import version_of
 from ..spec.names import Component
 from . import cluster_events
+from .causes import Cause
 from .claims import may_be_shared
-from .diagnosis import Cause, Written, diagnose
+from .diagnosis import Written, diagnose
 from .planning import State, blocked_components
 
 LOOK_AGAIN_S = 15.0

@@ -9,7 +9,8 @@ import pytest
 
 from ansible_collections.media.immich.plugins.plugin_utils.components.reasons import Reason
 from ansible_collections.media.immich.plugins.plugin_utils.passes import cluster_events
-from ansible_collections.media.immich.plugins.plugin_utils.passes.diagnosis import Cause, Written, diagnose
+from ansible_collections.media.immich.plugins.plugin_utils.passes.causes import Cause
+from ansible_collections.media.immich.plugins.plugin_utils.passes.diagnosis import Written, diagnose
 from ansible_collections.media.immich.plugins.plugin_utils.passes.troubles import (
     FOR_EVER,
     TROUBLES,

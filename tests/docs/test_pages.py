@@ -7,6 +7,7 @@ in tests/unit/docs/test_blocks.py.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.media.immich.plugins.plugin_utils.spec.crd import documents
-from hack.docs.blocks import blocks, pages
+from hack.docs.blocks import DOCS, blocks, pages
 from localcluster.testing import Cluster
 from support.operating import Operator
 from support.pages import ROUTE_CRD, PageRun
@@ -122,17 +123,25 @@ def the_operator_written_in_go(run: PageRun) -> Iterator[None]:
 
 @contextmanager
 def an_instance_in_trouble(run: PageRun) -> Iterator[None]:
-    """It names a claim for its library that is not there."""
-    library = {"persistence": {"library": {"existingClaim": "holiday"}}}
+    """It names a claim for its models that is not there."""
+    models = {"persistence": {"existingClaim": "models"}}
     run.cluster.api.create(
         {
             "apiVersion": "media.rm3l.org/v1alpha1",
             "kind": "Immich",
             "metadata": {"name": "photos", "namespace": run.namespace},
-            "spec": {"immich": library},
+            "spec": {"machineLearning": models},
         }
     )
+    run.cluster.api.wait_for("PersistentVolumeClaim", "photos-library", run.namespace, lambda _: True)
     yield
+    for command in COMMAND_TO_LOOK.findall((DOCS / "how-to" / "troubleshooting.md").read_text(encoding="utf-8")):
+        done = run.shell(command.replace("NAME", run.namespace))
+        assert done.returncode == 0, f"{command}: {done.stderr}"
+
+
+COMMAND_TO_LOOK = re.compile(r"`(kubectl (?:config get|describe|explain|get)[^`]*)`")
+"""Commands in the text of a page, which change nothing."""
 
 
 @contextmanager

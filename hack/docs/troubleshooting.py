@@ -118,8 +118,15 @@ def _section(symptom: Symptom) -> str:
     if symptom.rows:
         parts.append(_table("What you see", "Why", "What to do", rows=symptom.rows))
     known = {reason: told for chapter in reasons.chapters().values() for reason, told in chapter.items()}
-    meanings = [(f"[{reason}]({_link(reason)})", _first_sentence(known[reason].means)) for reason in symptom.reasons]
-    parts.append(_table("Reason in the status", "Meaning", rows=meanings))
+    cells = [
+        (
+            f"[{reason}]({_link(reason)})",
+            _shortened(known[reason].means, r"\. |; |: "),
+            _shortened(known[reason].remedy, r"\. "),
+        )
+        for reason in symptom.reasons
+    ]
+    parts.append(_table("Reason in the status", "Meaning", "What to do", rows=cells))
     return "\n\n".join(parts) + "\n"
 
 
@@ -133,7 +140,11 @@ def _link(reason: Reason) -> str:
     return f"../reference/conditions.md#{reasons.anchor(reason)}"
 
 
-def _first_sentence(text: str) -> str:
-    """Without links, whose targets are those of another folder."""
-    plain = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", text)
-    return re.split(r"\. (?=[A-Z])|; ", plain)[0]
+def _shortened(text: str, ends: str) -> str:
+    """What stands before the first of `ends`, a pattern, that is not within code or a link. Links lead on from this folder."""
+    for end in re.finditer(ends, text):
+        start = text[: end.start()]
+        if start.count("`") % 2 == 0 and start.count("[") == start.count("]") and start.count("(") == start.count(")"):
+            text = start
+            break
+    return re.sub(r"\]\((\.\./how-to/)?(?=[\w-]+\.md)", lambda link: "](" if link[1] else "](../reference/", text)

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from localcluster.errors import ApiError
@@ -87,6 +89,30 @@ def test_a_class_that_cannot_grow_a_volume_is_reported(instances):
         instances.get("PersistentVolumeClaim", "photos-library")["spec"]["resources"]["requests"]["storage"] == "10Gi"
     )
     assert instances.pods("server"), "the server goes on"
+
+
+def test_a_storage_that_does_not_make_a_volume_larger_is_quoted_until_it_does(instances):
+    instances.create()
+    instances.wait_ready()
+    elsewhere = {"volume.kubernetes.io/storage-provisioner": "nas.example.com"}  # whose storage nobody simulates
+    patch_claim = partial(instances.api.merge_patch, "PersistentVolumeClaim", "photos-library", instances.namespace)
+    patch_claim({"metadata": {"annotations": elsewhere}})
+
+    instances.change(library(size="20Gi"))
+    instances.wait("the claim asks for more", lambda: sizes(instances)["photos-library"] == "20Gi")
+    failed = {
+        "type": "ControllerResizeError",
+        "status": "True",
+        "message": "rpc error: code = OutOfRange desc = the pool has 12 GiB",
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
+    }
+    patch_claim({"status": {"conditions": [failed]}}, subresource="status")
+
+    warning = instances.wait_condition("Warning", "VolumeNotChanged")["message"]
+    assert f"PersistentVolumeClaim photos-library is to have 20Gi and has 10Gi: {failed['message']}" in warning
+    assert instances.condition("Ready")["status"] == "True"
+    patch_claim({"status": {"conditions": None, "capacity": {"storage": "20Gi"}}}, subresource="status")
+    instances.wait_condition("Warning", "NoWarnings")
 
 
 def test_class_and_modes_of_a_volume_that_is_there_are_kept(instances):

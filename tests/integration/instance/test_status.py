@@ -300,7 +300,11 @@ MUCH = {
         "UnknownSetting",
         {"immich": {"configuration": {f"{LONG}{n}": 1 for n in range(400)}}},
     ),
-    "a-long-setting": ("Warning", "InvalidSetting", {"immich": {"configuration": {"logging": {"level": LONG * 200}}}}),
+    "a-long-setting": (
+        "ServerReady",
+        "InvalidSetting",
+        {"immich": {"configuration": {"logging": {"level": LONG * 200}}}},
+    ),
     "missing-secrets": (
         "ServerReady",
         "SecretNotFound",

@@ -6,6 +6,7 @@ from __future__ import annotations
 import datetime
 import json
 import logging
+import math
 import sys
 from collections.abc import Mapping
 from typing import Any, Final, TextIO
@@ -16,6 +17,7 @@ NAME: Final = "immich_operator"
 MAX_TEXT: Final = 8192  # bytes of a field
 MAX_ITEMS: Final = 50  # of a field that is a list or a mapping
 MAX_ITEM_TEXT: Final = 2048  # bytes of one of them
+MAX_NUMBER: Final = 2**64
 MAX_TRACEBACK: Final = 16384  # characters; the last ones tell most
 _COLOURS: Final = {"DEBUG": "\x1b[2m", "INFO": "\x1b[32m", "WARNING": "\x1b[33m", "ERROR": "\x1b[31m"}
 
@@ -52,13 +54,21 @@ def fields_of(record: logging.LogRecord) -> dict[str, Any]:
 
 
 def _bounded(value: object, limit: int = MAX_TEXT) -> Any:
-    if value is None or isinstance(value, bool | int | float):
+    """As JSON can have it: what is inside of a list or a mapping is a number, a truth value or a text."""
+    if value is None or isinstance(value, bool):
         return value
-    if isinstance(value, list | tuple):
+    if isinstance(value, float) or (isinstance(value, int) and abs(value) < MAX_NUMBER):
+        return value if math.isfinite(value) else str(value)
+    if isinstance(value, int):
+        return "a number of many digits"  # which Python may refuse to write out
+    if isinstance(value, list | tuple) and limit == MAX_TEXT:
         more = [f"and {len(value) - MAX_ITEMS} more"] if len(value) > MAX_ITEMS else []
         return [*(_bounded(item, MAX_ITEM_TEXT) for item in value[:MAX_ITEMS]), *more]
     if isinstance(value, dict) and limit == MAX_TEXT:
-        return {str(key): _bounded(item, MAX_ITEM_TEXT) for key, item in list(value.items())[:MAX_ITEMS]}
+        return {
+            fitted(str(key), MAX_ITEM_TEXT): _bounded(item, MAX_ITEM_TEXT)
+            for key, item in list(value.items())[:MAX_ITEMS]
+        }
     return fitted(str(value), limit)
 
 

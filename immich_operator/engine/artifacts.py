@@ -44,7 +44,7 @@ class Artifacts:
         with self._lock:
             private_data_dir = self._same.setdefault(private_data_dir, private_data_dir)
             for known in list(self._of[private_data_dir]):
-                if not (private_data_dir / "artifacts" / known).exists():  # there were too many
+                if known == ident or not (private_data_dir / "artifacts" / known).exists():  # there were too many
                     self._drop((private_data_dir, known))
             self._sizes[private_data_dir, ident] = size
             self._of[private_data_dir].add(ident)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import platform
@@ -42,6 +43,9 @@ from immich_operator.watching.triggers import Key
 
 USER_AGENT: Final = f"{FIELD_MANAGER}/{__version__}"
 ELECTOR_THREAD: Final = "hold the Lease"
+UNUSABLE: Final = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES}
+)  # a folder that can't be written to
 KILL_S: Final = 5.0  # how long killed plays may take to disappear
 END_S: Final = 3.0  # how long the other threads get to end; they only wait for sockets
 STUCK_SLACK_S: Final = 60.0  # how much longer than its timeout a play may take before the worker counts as stuck
@@ -359,7 +363,13 @@ def private_folder(path: Path) -> Path:
 def _engine(settings: Settings, watches: tuple[Watch, ...], run_dir: Path, workers: int, log: logging.Logger) -> Engine:
     roles = [watch.role for watch in watches if watch.role is not None]
     kind = cast("Literal['fork', 'process']", settings.engine)
-    return make_engine(kind, base_dir=run_dir / "engine", workers=workers, preload_roles=roles, log=log)
+    try:
+        return make_engine(kind, base_dir=run_dir / "engine", workers=workers, preload_roles=roles, log=log)
+    except OSError as exc:
+        if exc.errno not in UNUSABLE:
+            raise
+        remedy = "free space on its volume, or choose another folder"
+        raise SettingsError(f"--run-dir: {run_dir} cannot be written to ({exc.strerror}); {remedy}") from exc
 
 
 def _pace(settings: Settings) -> Pace:

@@ -90,6 +90,16 @@ def test_a_namespace_or_a_resource_may_have_the_name_of_the_folder(tmp_path):
     ]  # fmt: skip
 
 
+def test_what_is_found_again_counts_once(tmp_path):
+    artifacts = Artifacts(each=1000 * KIB, whole=1000 * KIB)
+    a_play(artifacts, tmp_path / "family", "one", "p", kib=100)
+
+    for _unused in range(3):
+        artifacts.find(tmp_path)
+
+    assert artifacts.bytes_on_disk() < 120 * KIB
+
+
 def test_nothing_is_remembered_of_resources_whose_artifacts_were_all_removed(tmp_path):
     artifacts = Artifacts(each=1, whole=1)
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What holds the process together: log lines, supervised threads, probes, private folders, connection."""
 
+import errno
 import io
 import json
 import logging
@@ -14,12 +15,14 @@ from pathlib import Path
 import pytest
 from kubernetes.client.configuration import Configuration
 
+from immich_operator.config.settings import Settings
 from immich_operator.config.watches import Watch
 from immich_operator.errors import Misconfigured, SettingsError
 from immich_operator.kube import connection
 from immich_operator.kube.resources import Kind
 from immich_operator.passes.metrics import Metrics
 from immich_operator.process import logs as log_lines
+from immich_operator.process import runtime
 from immich_operator.process.assembly import controller_names
 from immich_operator.process.endpoints import metrics_page
 from immich_operator.process.runtime import private_folder
@@ -274,6 +277,19 @@ def test_two_operators_may_live_in_one_process():
 
     assert first.registry.get_sample_value("workqueue_adds_total", {"name": "passes"}) == 1
     assert second.registry.get_sample_value("workqueue_adds_total", {"name": "passes"}) is None
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES])
+def test_a_run_folder_on_a_full_or_closed_volume_is_one_line_with_what_to_do(number, monkeypatch, tmp_path):
+    def refused(*_args: object, **_more: object) -> None:
+        raise OSError(number, os.strerror(number), str(tmp_path))
+
+    monkeypatch.setattr(runtime, "make_engine", refused)
+
+    with pytest.raises(
+        SettingsError, match=f"--run-dir: {tmp_path} cannot be written to .*{os.strerror(number)}.*free space"
+    ):
+        runtime._engine(Settings(), (), tmp_path, 1, logging.getLogger("test"))
 
 
 def test_the_run_folder_is_private(tmp_path):

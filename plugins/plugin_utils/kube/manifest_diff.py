@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from .bounded_yaml import documents
+from .redaction import SECRET_NAME
 from .values import Manifest
 
 __all__ = ["object_diff", "value_diff"]
@@ -32,7 +33,6 @@ SHOWN_VARIABLES = frozenset(
     }
 )  # fmt: skip
 """Variables whose values are not secret, whoever sets them."""
-_SECRET = re.compile(r"pass(word|phrase|wd)?$|secret$|token$|(api|private|access)_?key$|credentials?$", re.IGNORECASE)
 _REFERENCE = re.compile(r"Ref$|^secretName$")
 _IN_ADDRESS = re.compile(r"(?<=://)[^/@\s]*@")
 _ABSENT: Any = object()
@@ -105,7 +105,7 @@ def _shown(value: Any, former: Any, *, hides: bool) -> Any:
 
 def _is_secret(key: Any, siblings: Mapping[str, Any]) -> bool:
     is_private_key = key == "key" and not siblings.keys().isdisjoint({"termination", "certificate"})  # of a Route
-    return is_private_key or bool(_SECRET.search(str(key)))
+    return is_private_key or bool(SECRET_NAME.search(str(key)))
 
 
 def _hidden(value: Any, former: Any) -> str:

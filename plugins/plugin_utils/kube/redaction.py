@@ -11,13 +11,17 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import quote
 
-__all__ = ["MASK", "Redaction", "secrets_in"]
+__all__ = ["MASK", "SECRET_NAME", "Redaction", "secrets_in"]
 
 MASK = "***"
 NO_SECRETS = frozenset({"username", "database"})
 """Keys of Secrets whose values may be told, and are words of other messages."""
 SHORTEST_SECRET = 6
 """Characters. Shorter values, such as the name of a database, are also words of other messages."""
+SECRET_NAME = re.compile(
+    r"pass(word|phrase|wd)?$|secret$|token$|(api|private|access)_?key$|credentials?$", re.IGNORECASE
+)
+"""The name of a field, a setting or a variable that says that its value is secret."""
 ANYWHERE = 8
 """From so many characters on a value is looked for within words, too."""
 MOST_VALUES = 2000
@@ -34,7 +38,15 @@ class Redaction:
 
     def learn(self, manifest: Any) -> None:
         """The values of a Secret; of a list of Secrets all; of anything else none."""
-        found = {form for secret in secrets_in(manifest) for value in _values(secret) for form in _forms(value)}
+        self._add(value for secret in secrets_in(manifest) for value in _values(secret))
+
+    def learn_named(self, manifest: Any) -> None:
+        """The same, and of any object the texts and variables whose name says that they are secret."""
+        self.learn(manifest)
+        self._add(_named(manifest))
+
+    def _add(self, values: Iterable[str]) -> None:
+        found = {form for value in values for form in _forms(value)}
         if not found <= self._values and len(self._values) < MOST_VALUES:
             self._values |= found
 
@@ -88,6 +100,19 @@ def _values(secret: Mapping[str, Any]) -> set[str]:
                 found |= {value, base64.b64decode(value).decode()}
             except (binascii.Error, ValueError):
                 found.add(value)
+    return found
+
+
+def _named(manifest: Any) -> set[str]:
+    found, rest = set(), [manifest]
+    while rest:
+        one = rest.pop()
+        if isinstance(one, Mapping):
+            named = [*one.items(), (one.get("name"), one.get("value"))]
+            found |= {value for name, value in named if isinstance(value, str) and SECRET_NAME.search(str(name))}
+            rest += one.values()
+        elif isinstance(one, list):
+            rest += one
     return found
 
 

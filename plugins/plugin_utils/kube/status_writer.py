@@ -109,7 +109,7 @@ def event(involved: Manifest, given: Mapping[str, Any], *, now: str) -> Manifest
             **{field: metadata[field] for field in ("namespace", "uid", "resourceVersion") if metadata.get(field)},
         },
         "type": given.get("type") or "Normal",
-        "reason": fitted(str(given["reason"]), EVENT_REASON_BYTES),
+        "reason": fitted(visible(str(given["reason"])[: EVENT_REASON_BYTES + 1]), EVENT_REASON_BYTES),
         "message": fitted(visible(str(given.get("message") or "")[: EVENT_MESSAGE_BYTES + 1]), EVENT_MESSAGE_BYTES),
         "source": {"component": FIELD_MANAGER},
         "reportingComponent": FIELD_MANAGER,

@@ -127,7 +127,8 @@ class Transport:
         headers = {"Accept": accept}
         payload = None
         if body is not None:
-            self.learn(body)
+            with self._learning:
+                self._hidden.learn_named(body)
             headers["Content-Type"] = content_type
             payload = json.dumps(body, separators=(",", ":")).encode()
 

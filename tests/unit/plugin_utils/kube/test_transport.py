@@ -472,6 +472,26 @@ def test_no_error_tells_the_value_of_a_secret_that_was_read_or_sent(
     assert not any(line in told for line in password.splitlines() if len(line) > 5)
 
 
+@pytest.mark.parametrize(
+    "spec",
+    [
+        pytest.param({"valkey": {"password": "hunter2-hunter2"}}, id="field"),
+        pytest.param({"immich": {"configuration": {"oauth": {"clientSecret": "hunter2-hunter2"}}}}, id="setting"),
+        pytest.param({"server": {"env": [{"name": "DB_PASSWORD", "value": "hunter2-hunter2"}]}}, id="variable"),
+    ],
+)
+def test_no_error_tells_what_an_object_that_was_sent_holds_in_plain_text(
+    spec: dict[str, Any], server: Scripted, transport: Transport
+) -> None:
+    cr = {"apiVersion": "media.rm3l.org/v1alpha1", "kind": "Immich", "metadata": {"name": "photos"}, "spec": spec}
+    server.script = [(403, {}, status_saying(f"webhook x denied: {json.dumps(cr)}"))]
+
+    with pytest.raises(Forbidden, match=r"webhook x denied: .*photos") as caught:
+        transport.request("PATCH", "/x", body=cr)
+
+    assert "hunter2" not in f"{caught.value!s} {caught.value!r}"
+
+
 def test_words_that_are_no_secrets_stay_readable(server: Scripted, transport: Transport) -> None:
     secret = a_secret(username="immich-user", database="immich-database", short="abc", part="secret")
     server.script = [(200, {}, json.dumps(secret).encode()), (403, {}, status_saying("immich-user abc secretly"))]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # the same files, by the name under which mypy reads them
     from plugins.plugin_utils.kube.suggestions import closest
     from plugins.plugin_utils.kube.timestamps import seconds_of, text_of
     from plugins.plugin_utils.kube.transport import Transport
-    from plugins.plugin_utils.kube.values import FIELD_MANAGER, fitted, values_at
+    from plugins.plugin_utils.kube.values import FIELD_MANAGER, fitted, in_one_line, values_at
     from plugins.plugin_utils.kube.watch_stream import WatchStream
 else:
     from ansible_collections.media.immich.plugins.plugin_utils.kube.api_error import ObjectRef
@@ -30,7 +30,12 @@ else:
     from ansible_collections.media.immich.plugins.plugin_utils.kube.suggestions import closest
     from ansible_collections.media.immich.plugins.plugin_utils.kube.timestamps import seconds_of, text_of
     from ansible_collections.media.immich.plugins.plugin_utils.kube.transport import Transport
-    from ansible_collections.media.immich.plugins.plugin_utils.kube.values import FIELD_MANAGER, fitted, values_at
+    from ansible_collections.media.immich.plugins.plugin_utils.kube.values import (
+        FIELD_MANAGER,
+        fitted,
+        in_one_line,
+        values_at,
+    )
     from ansible_collections.media.immich.plugins.plugin_utils.kube.watch_stream import WatchStream
 
 __all__ = [
@@ -42,6 +47,7 @@ __all__ = [
     "WatchStream",
     "closest",
     "fitted",
+    "in_one_line",
     "merged_conditions",
     "named",
     "post_events",

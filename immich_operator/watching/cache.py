@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
 
 from immich_operator.kube.resources import Manifest, NamespacedName, metadata_of, ref_of
 
 E = TypeVar("E")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,32 +56,16 @@ class Store(Generic[E]):
         self._entries: dict[NamespacedName, E] = {}
         self._filled = False
 
-    def replace(self, objects: Iterable[Manifest]) -> None:
-        """Take a complete list; whatever it lacks is gone."""
-        fresh = {ref: self._keep(obj) for obj in objects if (ref := ref_of(obj)) is not None}
-        with self._lock:
-            before, self._entries = self._entries, fresh
-            initial, self._filled = not self._filled, True
-        for ref, old in before.items():
-            if ref not in fresh:
-                self._listener(Change("deleted", ref, old, None))
-        for ref, new in fresh.items():
-            old_entry = before.get(ref)
-            if old_entry is None:
-                self._listener(Change("created", ref, None, new, initial))
-            elif self._version(old_entry) != self._version(new):
-                self._listener(Change("changed", ref, old_entry, new))
-
     def put(self, obj: Manifest) -> None:
         """Take one object that was added or modified."""
         if (ref := ref_of(obj)) is None:
             return
         new = self._keep(obj)
         with self._lock:
-            old = self._entries.get(ref)
+            old, initial = self._entries.get(ref), not self._filled
             self._entries[ref] = new
         if old is None:
-            self._listener(Change("created", ref, None, new))
+            self._listener(Change("created", ref, None, new, initial))
         elif self._version(old) != self._version(new):
             self._listener(Change("changed", ref, old, new))
 
@@ -93,6 +78,14 @@ class Store(Generic[E]):
         if old is not None:
             self._listener(Change("deleted", ref, old, None))
 
+    def retain(self, refs: Container[NamespacedName]) -> None:
+        """A list has ended, whose objects were all `put`: the others are gone."""
+        with self._lock:
+            gone = [ref for ref in self._entries if ref not in refs]
+            lost = [(ref, self._entries.pop(ref)) for ref in gone]
+            self._filled = True
+        each(lost, lambda entry: self._listener(Change("deleted", *entry, None)))
+
     def get(self, ref: NamespacedName) -> E | None:
         with self._lock:
             return self._entries.get(ref)
@@ -103,6 +96,18 @@ class Store(Generic[E]):
 
     def __len__(self) -> int:
         return len(self._entries)
+
+
+def each(items: Iterable[T], call: Callable[[T], object]) -> None:
+    """Call it for every item, whatever is raised for one; the first fault is raised afterwards."""
+    faults: list[Exception] = []
+    for item in items:
+        try:
+            call(item)
+        except Exception as exc:
+            faults.append(exc)
+    if faults:
+        raise faults[0]
 
 
 class Index:

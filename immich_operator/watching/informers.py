@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 
 from immich_operator.kube.client import ApiObjects
-from immich_operator.kube.resources import Manifest
+from immich_operator.kube.resources import Manifest, NamespacedName
+from immich_operator.watching.cache import each
 from immich_operator.watching.outage import Outage
 from immich_operator.watching.reflector import Hooks, Reflector, Scope, Sink, Timing, Tools
 
@@ -16,22 +17,19 @@ OnApi = Callable[[Scope, bool], None]
 
 
 class Fanout:
-    """A sink that passes everything on to several others."""
+    """A sink that passes everything on to several others; what one of them raises comes after all have had it."""
 
     def __init__(self, sinks: Sequence[Sink]) -> None:
         self._sinks = sinks
 
-    def replace(self, objects: list[Manifest]) -> None:
-        for sink in self._sinks:
-            sink.replace(objects)
-
     def put(self, obj: Manifest) -> None:
-        for sink in self._sinks:
-            sink.put(obj)
+        each(self._sinks, lambda sink: sink.put(obj))
 
     def remove(self, obj: Manifest) -> None:
-        for sink in self._sinks:
-            sink.remove(obj)
+        each(self._sinks, lambda sink: sink.remove(obj))
+
+    def retain(self, refs: Container[NamespacedName]) -> None:
+        each(self._sinks, lambda sink: sink.retain(refs))
 
 
 class Informers:

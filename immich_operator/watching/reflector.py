@@ -5,6 +5,8 @@ Every way a watch can end has one answer: the server's timeout -> watch on from 
 404 on the collection -> the API is gone, empty the store and look for it periodically; anything else -> back off, then
 watch on, or list again if the server keeps refusing. If RBAC does not allow a kind, it is retried forever, and the
 missing rule is reported.
+
+Whoever may write one object decides what is in it. So whatever comes of one, it is named in the log, and the others go on.
 """
 
 from __future__ import annotations
@@ -13,15 +15,17 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from immich_operator.errors import ApiError, Forbidden, Gone, Malformed, NotFound, TransportError, Unreachable
 from immich_operator.kube.client import ApiObjects, ObjectRef, WatchStream
-from immich_operator.kube.resources import Kind, Manifest, metadata_of, ref_of
+from immich_operator.kube.resources import Kind, Manifest, NamespacedName, metadata_of, ref_of
+from immich_operator.watching.faults import Faults
 from immich_operator.watching.outage import Outage
 
+T = TypeVar("T")
 SHORT_WATCH_S: Final = 1.0  # a watch that ends sooner without any event is an error, not a timeout
 RELIST_AFTER: Final = 3  # consecutive refusals after which the version itself is suspect (etcd restored from a backup)
 FAILING_S: Final = 120.0  # how long failures are tolerated before they count as a problem
@@ -30,9 +34,9 @@ FAILING_S: Final = 120.0  # how long failures are tolerated before they count as
 class Sink(Protocol):
     """Where a reflector puts what it reads; a `cache.Store` is one."""
 
-    def replace(self, objects: list[Manifest]) -> None: ...
     def put(self, obj: Manifest) -> None: ...
     def remove(self, obj: Manifest) -> None: ...
+    def retain(self, refs: Container[NamespacedName]) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +107,7 @@ class Reflector:
         self._random = tools.random_
         self._clock = tools.clock
         self._hooks = hooks or Hooks()
+        self._faults = Faults(str(scope), tools.log)
         self._attempted = threading.Event()
         self._synced = threading.Event()
         self._problem = "first list not done"
@@ -167,11 +172,23 @@ class Reflector:
 
     def _list(self) -> str:
         scope = self.scope
-        objects, version = self._objects.listing(self._ref, selector=scope.selector, metadata_only=scope.metadata_only)
-        unusable = sum(ref_of(obj) is None for obj in objects)
+        present: set[NamespacedName] = set()
+        version, unusable = "", 0
+        pages = self._objects.pages(self._ref, selector=scope.selector, metadata_only=scope.metadata_only)
+        for page in self._as_answers(pages):
+            version = page.resource_version
+            for obj in page.items:
+                if (ref := ref_of(obj)) is None:
+                    unusable += 1
+                else:
+                    present.add(ref)
+                    self._take(self._sink.put, obj)
         if unusable:
             self._log.warning("skipped entries without a usable name", extra={"kind": str(scope), "count": unusable})
-        self._sink.replace(objects)
+        try:
+            self._sink.retain(present)
+        except Exception as exc:
+            self._faults.failed(None, exc)
         if scope.optional and not self._served:
             # Before the first attempt is announced: from then on passes may begin.
             self._hooks.on_api(scope, True)
@@ -202,12 +219,12 @@ class Reflector:
         opened = self._opened = self._clock()
         heard = False
         try:
-            for event in stream:
+            for event in self._as_answers(stream):
                 subject = event["object"]
                 if event["type"] in {"ADDED", "MODIFIED"}:
-                    self._sink.put(subject)
+                    self._take(self._sink.put, subject)
                 elif event["type"] == "DELETED":
-                    self._sink.remove(subject)
+                    self._take(self._sink.remove, subject)
                 self._version = str(metadata_of(subject).get("resourceVersion") or self._version)
                 heard = True
                 self._recovered()
@@ -222,13 +239,31 @@ class Reflector:
         finally:
             self._stream = self._opened = None
 
+    def _as_answers(self, answers: Iterable[T]) -> Iterator[T]:
+        """The same. What reading them raises that nobody has thought of becomes Malformed, and they are asked for again."""
+        try:
+            yield from answers
+        except TransportError:
+            raise
+        except Exception as exc:
+            self._log.exception("an answer could not be read", extra={"kind": str(self.scope)})
+            raise Malformed(f"{self._ref}: the answer could not be read ({type(exc).__name__})") from exc
+
+    def _take(self, put_or_remove: Callable[[Manifest], None], obj: Manifest) -> None:
+        try:
+            put_or_remove(obj)
+        except Exception as exc:
+            self._faults.failed(ref_of(obj), exc)
+        else:
+            self._faults.succeeded(ref_of(obj))
+
     def _api_missing(self) -> None:
         scope = self.scope
         self._outage.answered(scope)
         if self._served is not False:
             if self._served:
                 self._log.info("API is no longer served", extra={"kind": str(scope)})
-                self._sink.replace([])
+                self._sink.retain(())
                 self._hooks.on_api(scope, False)
             elif not scope.optional:
                 self._log.error(

@@ -17,12 +17,12 @@ The loop and the passes raise and catch the same.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
+from .decoding import decoded
 from .refusals import known_parts, readable
 from .values import cut, visible
 
@@ -47,6 +47,12 @@ __all__ = [
 MESSAGE_LENGTH = 600
 """Characters kept of an API server's message: enough for the first causes of a refused pod template."""
 
+
+READ_LENGTH = 20_000
+"""Characters of it that are read at all; a webhook may send any number."""
+
+STATUS_LEVELS = 20
+"""Of a `kind: Status`; what it may quote is a text."""
 
 CONTENT_STATUS_CODES = frozenset({400, 413, 422, 500})
 """Answers about the content of an object."""
@@ -146,7 +152,7 @@ def refusal(status_code: int, phrase: str, status: Mapping[str, Any], subject: O
     details = status.get("details") or {}
     causes = [cause for cause in details.get("causes") or () if isinstance(cause, dict)]
     fields = tuple(dict.fromkeys(str(cause["field"]) for cause in causes if cause.get("field")))
-    message = readable(str(status.get("message") or ""))
+    message = readable(str(status.get("message") or "")[:READ_LENGTH])
     reason = str(status.get("reason") or phrase or "")
     if getattr(subject, "kind", "") == "Secret":
         # Whatever the code: webhooks and proxies answer with any, and may quote the object.
@@ -175,9 +181,10 @@ def _withheld(known: str, status_code: int, fields: tuple[str, ...]) -> str:
 
 def status_of(body: bytes | str | None) -> dict[str, Any]:
     """The `kind: Status` that an answer is, {} for any other."""
+    raw = body.encode(errors="replace") if isinstance(body, str) else body
     try:
-        parsed = json.loads(body or "{}")
-    except (ValueError, RecursionError):
+        parsed = decoded(raw or b"{}", levels=STATUS_LEVELS)
+    except ValueError:
         return {}
     return parsed if isinstance(parsed, dict) and parsed.get("kind") == "Status" else {}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import copy
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .api_error import ApiError, Malformed, NotFound, ObjectRef, TooLarge
@@ -22,6 +22,10 @@ __all__ = ["ApiObjects", "Listing"]
 APPLY_PATCH = "application/apply-patch+yaml"
 MERGE_PATCH = "application/merge-patch+json"
 PAGE_SIZE = 500
+PAGE_BYTES = 4 * 1024 * 1024
+"""Of an answer. What Python makes of it takes up to twenty times as much memory; 500 ordinary objects have half a mebibyte."""
+MOST_WHOLE_PAGES = 4
+"""Of a list that is wanted whole, so that neither many nor large objects of others fill the memory."""
 MAX_PAGES = 1000
 MAX_ITEMS = 200_000
 MAX_EMPTY_PAGES = 10
@@ -31,6 +35,10 @@ WHOLE_LIST = "continue-not-supported"
 WATCH_SLACK_S = 30.0
 """How long after its own timeout the server may take to end a watch."""
 METADATA_ONLY = "application/json;as=PartialObjectMetadata{};g=meta.k8s.io;v=v1,application/json"
+
+
+def _whole(obj: Manifest) -> Manifest:
+    return obj
 
 
 class Listing(NamedTuple):
@@ -75,59 +83,110 @@ class ApiObjects:
             group["name"]: [entry["version"] for entry in group["versions"]] for group in answer.get("groups") or ()
         }
 
+    def get(self, ref: ObjectRef) -> Manifest:
+        """The object; NotFound if it (or its kind) does not exist."""
+        return self._request("GET", ref)
+
     def find(self, ref: ObjectRef) -> Manifest | None:
         """The object, or None if it (or its kind) does not exist."""
         try:
-            return self._request("GET", ref)
+            return self.get(ref)
         except NotFound:
             return None
 
-    def list(self, ref: ObjectRef, *, selector: str = "", fields: str = "", limit: int = 0) -> list[Manifest]:
+    def list(
+        self,
+        ref: ObjectRef,
+        *,
+        selector: str = "",
+        fields: str = "",
+        limit: int = 0,
+        keep: Callable[[Manifest], Manifest] = _whole,
+    ) -> list[Manifest]:
         """All objects of the kind in the namespace of `ref` that match a label selector and a field selector, or with a
-        `limit` the first so many; none when there is no such kind."""
+        `limit` the first so many; none when there is no such kind. `keep` gives what is wanted of each, so that never more
+        than a page of whole ones is in memory."""
         try:
-            return self.listing(ref, selector=selector, fields=fields, limit=limit).items
+            return self.listing(ref, selector=selector, fields=fields, limit=limit, keep=keep).items
         except NotFound:
             return []
 
     def listing(
-        self, ref: ObjectRef, *, selector: str = "", fields: str = "", metadata_only: bool = False, limit: int = 0
+        self,
+        ref: ObjectRef,
+        *,
+        selector: str = "",
+        fields: str = "",
+        metadata_only: bool = False,
+        limit: int = 0,
+        keep: Callable[[Manifest], Manifest] = _whole,
     ) -> Listing:
         """As `list`, with the version to watch from; NotFound when there is no such kind.
 
-        It is read in pages, smaller ones where a page is larger than is read. The items of a list carry neither
-        apiVersion nor kind; they are filled in. A server that ignores the tokens of pages sends the same items again; each
-        is there once. What has no name is left as it is.
+        It is read in pages. The items of a list carry neither apiVersion nor kind; they are filled in. A server that
+        ignores the tokens of pages sends the same items again; each is there once. What has no name is left as it is.
         """
-        query = _query(labelSelector=selector, fieldSelector=fields)
-        accept = {"accept": METADATA_ONLY.format("List")} if metadata_only else {}
         items: dict[object, Any] = {}
+        version = ""
+        pages = self.pages(ref, selector=selector, fields=fields, metadata_only=metadata_only, limit=limit)
+        for number, page in enumerate(pages, start=1):
+            if keep is _whole and number > MOST_WHOLE_PAGES:
+                labels = f" with the labels {selector}" if selector else ""
+                what = f"there are more or larger objects{labels} than can be looked at; remove those that nobody needs"
+                raise ApiError(413, "TooManyObjects", what, subject=str(ref))
+            version = page.resource_version
+            named = ((_identity(item), item) for item in page.items)
+            items.update((identity, keep(item)) if identity else (object(), item) for identity, item in named)
+            if limit:
+                break
+        return Listing(list(items.values())[: limit or None], version)
+
+    def pages(
+        self, ref: ObjectRef, *, selector: str = "", fields: str = "", metadata_only: bool = False, limit: int = 0
+    ) -> Iterator[Listing]:
+        """As `listing`, page by page, so that no more has to be in memory; with a `limit` that is the size of a page.
+
+        A page of more than PAGE_BYTES is asked for again with fewer objects, and the next ones grow again: how large objects
+        are is up to those who may write them.
+        """
+        most = size = limit or PAGE_SIZE
+        query = _query(limit=str(size), labelSelector=selector, fieldSelector=fields)
+        accept = {"accept": METADATA_ONLY.format("List")} if metadata_only else {}
         used = {WHOLE_LIST}
-        page, size, empty = limit or PAGE_SIZE, 0, 0
-        for _unused in range(MAX_PAGES):
+        seen: set[int] = set()
+        asked_for = items_count = empty = 0
+        while asked_for < MAX_PAGES * most and items_count <= MAX_ITEMS and empty < MAX_EMPTY_PAGES:
             try:
-                answer = self._request("GET", ref, query={**query, "limit": str(page)}, **accept)
+                bound: dict[str, Any] = {"most_bytes": PAGE_BYTES} if size > 1 else {}  # one object is as long as it is
+                answer = self._request("GET", ref, query=query, **bound, **accept)
             except TooLarge:
-                if page == 1:
+                if size == 1:
                     raise
-                page = max(1, page // 10)
+                size = max(1, size // 4)
+                query = {**query, "limit": str(size)}
                 continue
             found, metadata = answer.get("items"), answer.get("metadata")
             if not isinstance(metadata, dict) or not isinstance(found, list | None):
                 raise Malformed(f"{ref}: the answer is not a list")
-            for item in found or ():
-                identity = _identity(item)
-                filled = {"apiVersion": ref.api_version, "kind": ref.kind, **item} if identity else item
-                items[identity or object()] = filled
+            identities = [_identity(item) for item in found or ()]
+            yield Listing(
+                [
+                    {"apiVersion": ref.api_version, "kind": ref.kind, **item} if identity else item
+                    for identity, item in zip(identities, found or (), strict=True)
+                ],
+                str(metadata.get("resourceVersion", "")),
+            )
             following = metadata.get("continue")
-            if not following or following in used or limit:
-                return Listing(list(items.values())[: limit or None], str(metadata.get("resourceVersion", "")))
-            empty = 0 if len(items) > size else empty + 1
-            size = len(items)
-            if empty == MAX_EMPTY_PAGES or size > MAX_ITEMS:
-                break
+            if not following or following in used:
+                return
+            known = len(seen)
+            seen.update(map(hash, identities))
+            empty = 0 if len(seen) > known else empty + 1
+            items_count += len(identities)
+            asked_for += size
             used.add(following)
-            query = {**query, "continue": following}
+            size = min(most, 2 * size)
+            query = {**query, "limit": str(size), "continue": following}
         message = (
             f"the list does not end: more than {MAX_PAGES} pages, {MAX_ITEMS:,} items or {MAX_EMPTY_PAGES} empty pages"
         )

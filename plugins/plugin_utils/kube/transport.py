@@ -30,6 +30,7 @@ else:
 
 from .api_error import ApiError, Malformed, ObjectRef, TooLarge, Unreachable, refusal, status_of, without_credentials
 from .connection_settings import ConnectionSettings
+from .decoding import decoded
 from .redaction import Redaction
 from .values import in_one_line, whole_number
 
@@ -117,11 +118,12 @@ class Transport:
         content_type: str = "application/json",
         accept: str = "application/json",
         read_s: float = READ_TIMEOUT_S,
+        most_bytes: int | None = None,
     ) -> dict[str, Any]:
         """The answer's JSON object. `read_s` is how long to wait for each part of it.
 
         Raises ApiError with `subject` as what it is about, Unreachable, Malformed, and TooLarge for an answer of more than
-        MAX_ANSWER_BYTES.
+        `most_bytes`, which are MAX_ANSWER_BYTES if nothing is said.
         """
         url = self._url(path, query)
         headers = {"Accept": accept}
@@ -134,14 +136,15 @@ class Transport:
 
         def send() -> tuple[int, str, Mapping[str, str], bytes]:
             answer = self._send(method, url, subject or path, headers, read_s, body=payload, preload_content=False)
-            return answer.status, answer.reason or "", answer.headers, self._body(answer, subject or path, read_s)
+            data = self._body(answer, subject or path, read_s, most_bytes)
+            return answer.status, answer.reason or "", answer.headers, data
 
         status, phrase, answer_body = self.retrying(method, send, subject or path, read_s=read_s)
         if not 200 <= status < 300:
             raise self.refused(status, phrase, answer_body, subject or path)
-        decoded = self._decode(answer_body, subject or path)
-        self.learn(decoded)
-        return decoded
+        found = self._decode(answer_body, subject or path)
+        self.learn(found)
+        return found
 
     def stream(
         self,
@@ -223,18 +226,19 @@ class Transport:
                 break
         raise Unreachable(f"{subject}: the connection to {self.server} was closed while waiting to retry")
 
-    def _body(self, answer: Any, subject: ObjectRef | str, read_s: float) -> bytes:
+    def _body(self, answer: Any, subject: ObjectRef | str, read_s: float, most_bytes: int | None = None) -> bytes:
         """All of an answer, if it is no larger than allowed and does not come in drops."""
         _refuse_compressed(answer, subject)
+        most = MAX_ANSWER_BYTES if most_bytes is None else most_bytes
         parts: list[bytes] = []
         size, ends = 0, time.monotonic() + MAX_READS * read_s
         while part := answer.read(CHUNK_BYTES, decode_content=False):
             parts.append(part)
             size += len(part)
-            if size > MAX_ANSWER_BYTES or time.monotonic() > ends:
+            if size > most or time.monotonic() > ends:
                 answer.close()
-                if size > MAX_ANSWER_BYTES:
-                    raise TooLarge(f"{subject}: {self.server} answers with more than {MAX_ANSWER_BYTES // 1024**2} MiB")
+                if size > most:
+                    raise TooLarge(f"{subject}: {self.server} answers with more than {most} bytes")
                 raise Unreachable(
                     f"{subject}: API server {self.server}: no whole answer within {MAX_READS * read_s:g} s"
                 )
@@ -281,14 +285,14 @@ class Transport:
 
     def _decode(self, body: bytes, subject: ObjectRef | str) -> dict[str, Any]:
         try:
-            decoded = json.loads(body)
-        except (ValueError, RecursionError):
-            decoded = None
-        if not isinstance(decoded, dict):
+            answer = decoded(body)
+        except ValueError:
+            answer = None
+        if not isinstance(answer, dict):
             raise Malformed(
                 f"{subject}: {self.server} answers with something else than a JSON object; is it an API server?"
             )
-        return decoded
+        return answer
 
 
 def _refuse_compressed(answer: Any, subject: ObjectRef | str) -> None:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +12,7 @@ except ImportError:  # set by the transport, which opens watches
     HTTPError = OSError
 
 from .api_error import Malformed, ObjectRef, Unreachable, refusal
+from .decoding import decoded
 from .values import Manifest
 
 __all__ = ["WatchStream", "split_lines"]
@@ -91,8 +91,8 @@ def split_lines(chunks: Iterator[bytes], subject: ObjectRef | str) -> Iterator[b
 
 def _event(line: bytes, subject: ObjectRef | str) -> Manifest:
     try:
-        event = json.loads(line)
-    except (ValueError, RecursionError) as exc:
+        event = decoded(line)
+    except ValueError as exc:
         raise Malformed(f"{subject}: a line of the stream is not JSON") from exc
     seen = event.get("object") if isinstance(event, dict) else None
     if not isinstance(seen, dict) or not isinstance(event.get("type"), str):

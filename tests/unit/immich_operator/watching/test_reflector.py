@@ -4,19 +4,23 @@
 import logging
 import random
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 import pytest
 
 from ansible_collections.media.immich.plugins.plugin_utils.kube.api_error import refusal
+from ansible_collections.media.immich.plugins.plugin_utils.kube.api_objects import Listing
 from ansible_collections.media.immich.plugins.plugin_utils.kube.resource_paths import Resource
 from immich_operator.errors import Gone, Malformed, TransportError, Unreachable
 from immich_operator.kube.client import ObjectRef
-from immich_operator.kube.resources import Kind, Manifest, ref_of
+from immich_operator.kube.resources import Kind, Manifest, NamespacedName
+from immich_operator.process.logs import FieldLogger, fields_of
+from immich_operator.watching.faults import NAMED
 from immich_operator.watching.outage import Outage
 from immich_operator.watching.reflector import (
     FAILING_S,
+    RELIST_AFTER,
     SHORT_WATCH_S,
     Hooks,
     Reflector,
@@ -83,12 +87,15 @@ class Script:
     def forget(self, _api_version: str, _kind: str) -> None:
         self.calls.append("forget")
 
-    def listing(self, _ref: ObjectRef, **_: Any) -> tuple[list[Manifest], str]:
+    def pages(self, _ref: ObjectRef, **_: Any) -> Iterator[Listing]:
+        """A page for each object."""
         self.calls.append("list")
         answer = self._next("list")
         if answer and isinstance(answer[0], Exception):
             raise answer[0]
-        return (answer[0], answer[1]) if answer else ([], "0")
+        objects, version = answer or ([], "0")
+        yield from (Listing([obj], version) for obj in objects)
+        yield Listing([], version)
 
     def watch(self, _ref: ObjectRef, *, resource_version: str, **_: Any) -> Stream:
         self.calls.append(f"watch {resource_version}")
@@ -119,17 +126,21 @@ class Notes(logging.Handler):
         self.seen: list[Any] = []
         self.lines: list[tuple[str, str]] = []
 
-    def replace(self, objects: list[Manifest]) -> None:
-        self.seen.append(("replace", [ref.name for obj in objects if (ref := ref_of(obj)) is not None]))
-
     def put(self, obj: Manifest) -> None:
+        if (fault := obj.get("raises")) is not None:
+            raise fault
         self.seen.append(("put", obj["metadata"]["name"]))
+
+    def retain(self, refs: Collection[NamespacedName]) -> None:
+        if any(ref.name == "fatal" for ref in refs):
+            raise RuntimeError("of a listener")
+        self.seen.append(("retain", sorted(ref.name for ref in refs)))
 
     def remove(self, obj: Manifest) -> None:
         self.seen.append(("remove", obj["metadata"]["name"]))
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append((record.levelname, str(vars(record).get("error", record.getMessage()))))
+        self.lines.append((record.levelname, str(fields_of(record).get("error", record.getMessage()))))
 
 
 class Clock:
@@ -165,7 +176,7 @@ def play(
             at_attempt(reflector.problem())
 
     notes = Notes()
-    log = logging.Logger("test", logging.DEBUG)
+    log = FieldLogger("test", logging.DEBUG)
     log.addHandler(notes)
     reflector = Reflector(
         Scope(kind=ROUTE, optional=optional),
@@ -220,7 +231,14 @@ def test_the_list_fills_the_store_and_the_watch_goes_on_from_its_version():
 
     notes, reflector = play(script)
 
-    assert notes.seen == [("replace", ["a"]), "attempted", ("put", "b"), ("put", "a"), ("remove", "b")]
+    assert notes.seen == [
+        ("put", "a"),
+        ("retain", ["a"]),
+        "attempted",
+        ("put", "b"),
+        ("put", "a"),
+        ("remove", "b"),
+    ]
     assert script.calls[:2] == ["list", "watch 7"]
     assert reflector.problem() is None
 
@@ -242,7 +260,7 @@ def test_a_bookmark_moves_the_version_and_touches_no_object():
     notes, _ = play(script)
 
     assert script.calls == ["list", "watch 7", "watch 20"]
-    assert notes.seen == [("replace", []), "attempted"]
+    assert notes.seen == [("retain", []), "attempted"]
 
 
 def gone() -> Gone:
@@ -259,7 +277,7 @@ def test_410_leads_to_a_new_list(watch):
     notes, _ = play(script)
 
     assert script.calls == ["list", "watch 7", "list", "watch 30"]
-    assert ("replace", ["a"]) in notes.seen
+    assert ("retain", ["a"]) in notes.seen
 
 
 @pytest.mark.parametrize("fault", [Unreachable("cut"), Malformed("nonsense"), refusal(500, "", {}, "w")])
@@ -458,7 +476,7 @@ def test_an_optional_kind_is_watched_from_the_moment_its_api_exists():
 
     notes, reflector = play(script, optional=True)
 
-    assert notes.seen == ["attempted", ("replace", ["a"]), ("api", True)]
+    assert notes.seen == ["attempted", ("put", "a"), ("retain", ["a"]), ("api", True)]
     assert reflector.problem() is None
 
 
@@ -474,12 +492,14 @@ def test_an_api_that_goes_away_empties_the_store_and_may_come_back():
     notes, _ = play(script, optional=True)
 
     assert notes.seen == [
-        ("replace", ["a"]),
+        ("put", "a"),
+        ("retain", ["a"]),
         ("api", True),
         "attempted",
-        ("replace", []),
+        ("retain", []),
         ("api", False),
-        ("replace", ["b"]),
+        ("put", "b"),
+        ("retain", ["b"]),
         ("api", True),
     ]
     assert "forget" in script.calls
@@ -539,3 +559,96 @@ def test_delays_grow_to_their_cap_with_jitter():
 
     ceilings = [1, 2, 4, 8, 16, 30, 30, 30]
     assert all(ceiling / 2 <= delay <= ceiling for delay, ceiling in zip(delays, ceilings, strict=True))
+
+
+RAISED = [
+    RecursionError("maximum recursion depth exceeded"),
+    KeyError("metadata"),
+    UnicodeEncodeError("utf-8", "x", 0, 1, "no"),
+    ValueError("Exceeds the limit (4300 digits)"),
+    OverflowError("too large"),
+    MemoryError(),
+    RuntimeError("other"),
+]
+
+
+@pytest.mark.parametrize("fault", RAISED, ids=lambda fault: type(fault).__name__)
+def test_an_object_that_nothing_can_be_made_of_is_named_and_the_others_go_on(fault):
+    bad = an_object("bad", "1") | {"raises": fault}
+    script = Script(
+        ("list", [an_object("a", "1"), bad, an_object("b", "1")], "7"),
+        ("watch", [{"type": "MODIFIED", "object": bad}, an_event("ADDED", "c", "8")]),
+    )
+
+    notes, reflector = play(script)
+
+    assert notes.seen == [
+        ("put", "a"),
+        ("put", "b"),
+        ("retain", ["a", "b", "bad"]),
+        "attempted",
+        ("put", "c"),
+    ], "what was known of it before stays"
+    assert script.calls == ["list", "watch 7", "watch 8"]
+    assert reflector.problem() is None
+    [(level, error)] = [line for line in notes.lines if line[0] != "DEBUG"]
+    assert (level, error.partition(":")[0]) == ("ERROR", type(fault).__name__), "once, not for each event"
+
+
+def test_an_object_that_is_well_again_may_be_named_again():
+    bad = an_object("a", "1") | {"raises": ValueError("first")}
+    worse = an_object("a", "3") | {"raises": ValueError("second")}
+    script = Script(
+        ("list", [bad], "7"),
+        ("watch", [an_event("MODIFIED", "a", "2"), {"type": "MODIFIED", "object": worse}]),
+    )
+
+    notes, _ = play(script)
+
+    assert [error for level, error in notes.lines if level == "ERROR"] == ["ValueError: first", "ValueError: second"]
+
+
+def test_any_number_of_bad_objects_gives_a_bounded_log():
+    many = [an_object(f"bad-{number}", "1") | {"raises": ValueError("x" * 10_000)} for number in range(3 * NAMED)]
+
+    notes, _ = play(Script(("list", many, "7")))
+
+    errors = [error for level, error in notes.lines if level == "ERROR"]
+    assert len(errors) == NAMED + 1
+    assert errors[-1] == "no more such objects are named"
+    assert max(map(len, errors)) <= 300
+
+
+@pytest.mark.parametrize("fault", [RecursionError("deep"), MemoryError(), AttributeError("of a library")])
+def test_an_answer_that_nothing_can_be_made_of_does_not_end_the_reflector(fault):
+    script = Script(
+        ("list", fault),
+        ("list", [an_object("a", "1")], "7"),
+        *[("watch", [fault])] * RELIST_AFTER,
+        ("list", [], "9"),
+    )
+
+    notes, _ = play(script)
+
+    assert script.calls[:6] == ["list", "list", "watch 7", "watch 7", "watch 7", "list"]
+    assert ("ERROR", "an answer could not be read") in notes.lines
+
+
+def test_a_fault_of_ours_that_is_about_no_object_ends_the_reflector():
+    """It would only look as if it worked."""
+
+    def fail(_problem: str | None) -> None:
+        raise RuntimeError("passes could not begin")
+
+    with pytest.raises(RuntimeError):
+        play(Script(("list", [], "7")), at_attempt=fail)
+
+
+def test_a_fault_at_the_end_of_a_list_does_not_repeat_the_list():
+    script = Script(("list", [an_object("fatal", "1")], "7"), ("watch", [an_event("ADDED", "a", "8")]))
+
+    notes, reflector = play(script)
+
+    assert script.calls == ["list", "watch 7", "watch 8"]
+    assert reflector.problem() is None
+    assert ("ERROR", "RuntimeError: of a listener") in notes.lines

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,7 +16,13 @@ from ansible_collections.media.immich.plugins.plugin_utils.kube.api_error import
     ObjectRef,
     TooLarge,
 )
-from ansible_collections.media.immich.plugins.plugin_utils.kube.api_objects import MAX_PAGES, ApiObjects
+from ansible_collections.media.immich.plugins.plugin_utils.kube.api_objects import (
+    MAX_PAGES,
+    MOST_WHOLE_PAGES,
+    PAGE_BYTES,
+    PAGE_SIZE,
+    ApiObjects,
+)
 
 SECRETS = ObjectRef("v1", "Secret", namespace="default")
 
@@ -36,8 +43,9 @@ class Server:
         query: Mapping[str, str] | None = None,
         body: Any = None,
         content_type: str = "application/json",
+        most_bytes: int | None = None,
     ) -> dict[str, Any]:
-        del subject, body, content_type
+        del subject, body, content_type, most_bytes
         assert (method, path) == ("GET", "/api/v1/namespaces/default/secrets")
         token = (query or {}).get("continue")
         self.asked.append(token)
@@ -46,7 +54,7 @@ class Server:
         return {"items": items, "metadata": {"continue": following} if following else {}}
 
     def names(self) -> list[str]:
-        return [item["metadata"]["name"] for item in ApiObjects(self).list(SECRETS)]
+        return [item["metadata"]["name"] for item in ApiObjects(self).list(SECRETS, keep=dict)]
 
 
 class Raw:
@@ -129,6 +137,82 @@ def test_a_list_that_never_ends_is_an_error_that_names_it() -> None:
     assert len(server.asked) == MAX_PAGES
 
 
+class Sized:
+    """A list of objects of the given lengths. Its tokens are numbers of the next object; it notes the size of each page."""
+
+    def __init__(self, lengths: list[int]) -> None:
+        self.lengths = lengths
+        self.sent: list[int] = []
+        self.longest = 0
+
+    def request(
+        self, _method: str, _path: str, *, query: Mapping[str, str], most_bytes: float = math.inf, **_: Any
+    ) -> Any:
+        start, size = int(query.get("continue", 0)), int(query["limit"])
+        end = min(start + size, len(self.lengths))
+        length = sum(self.lengths[start:end])
+        if length > most_bytes:
+            raise TooLarge("the answer is too long")
+        self.sent.append(end - start)
+        self.longest = max(self.longest, length)
+        items = [{"metadata": {"name": str(number)}} for number in range(start, end)]
+        return {"items": items, "metadata": {"continue": str(end)} if end < len(self.lengths) else {}}
+
+
+LARGE = 3 * 1024 * 1024 // 2
+"""Bytes of the largest object that etcd takes."""
+
+
+@pytest.mark.parametrize(
+    "lengths",
+    [
+        pytest.param([LARGE] * 40, id="all-large"),
+        pytest.param([1_000] * 700 + [LARGE] * 10 + [1_000] * 3_000, id="some-large"),
+        pytest.param([LARGE, 1_000, 1_000] * 400, id="one-in-three"),
+        pytest.param([100 * LARGE, 1_000], id="one-that-is-longer-than-a-page-may-be"),
+    ],
+)
+def test_no_page_is_longer_than_its_bound_or_its_only_object(lengths: list[int]) -> None:
+    server = Sized(lengths)
+
+    found = ApiObjects(server).list(SECRETS, keep=dict)  # type: ignore[arg-type]
+
+    assert [int(item["metadata"]["name"]) for item in found] == list(range(len(lengths)))
+    assert server.longest <= max(PAGE_BYTES, *lengths)
+
+
+def test_pages_grow_again_behind_large_objects() -> None:
+    server = Sized([LARGE] * 10 + [1_000] * 5_000)
+
+    list(ApiObjects(server).pages(SECRETS))  # type: ignore[arg-type]
+
+    assert server.sent[-2] == PAGE_SIZE
+    assert len(server.sent) < 40
+
+
+@pytest.mark.parametrize(
+    ("lengths", "is_too_much"),
+    [
+        pytest.param([4_000] * 2_000, False, id="as-many-as-nobody-needs"),
+        pytest.param([4_000] * 5_000, True, id="thousands-of-pods-with-our-labels"),
+        pytest.param([LARGE] * 4, False, id="some-large"),
+        pytest.param([LARGE] * 500, True, id="large"),
+    ],
+)
+def test_a_list_that_is_wanted_whole_has_bounds_and_says_what_to_do(lengths: list[int], is_too_much: bool) -> None:
+    server = Sized(lengths)
+    objects = ApiObjects(server)  # type: ignore[arg-type]
+
+    if is_too_much:
+        with pytest.raises(
+            ApiError, match=r"413 TooManyObjects: there are more or larger objects with the labels a=b than"
+        ):
+            objects.list(SECRETS, selector="a=b")
+        assert len(server.sent) <= MOST_WHOLE_PAGES + 1
+    else:
+        assert len(objects.list(SECRETS, selector="a=b")) == len(lengths)
+
+
 @pytest.mark.parametrize("names", [[], ["a"]], ids=["empty", "the-same-again"])
 def test_pages_that_bring_nothing_new_end_the_list_soon(names: list[str]) -> None:
     server = Server(lambda token: (names, str(int(token or 0) + 1)))
@@ -162,7 +246,7 @@ def test_a_page_that_is_larger_than_is_read_is_asked_for_in_smaller_ones() -> No
     found = ApiObjects(Large(lambda _: {})).listing(SECRETS)  # type: ignore[arg-type]
 
     assert [item["metadata"]["name"] for item in found.items] == ["aNone", "at1"]
-    assert [query["limit"] for query in asked] == ["500", "50", "5", "5"]
+    assert [query["limit"] for query in asked] == ["500", "125", "31", "7", "1", "2"]
 
 
 def test_one_object_that_is_larger_than_is_read_is_an_error() -> None:

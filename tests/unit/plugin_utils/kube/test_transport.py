@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import gzip
 import json
 import ssl
@@ -54,6 +55,7 @@ class Scripted(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.script: list[tuple[int, dict[str, str], bytes] | None] = []
         self.requests: list[tuple[str, str, dict[str, str]]] = []
+        self.connections: set[Any] = set()
 
     def handle_error(self, *_: Any) -> None:
         """Who asks may close the connection."""
@@ -69,6 +71,7 @@ class Handler(BaseHTTPRequestHandler):
     def answer(self) -> None:
         server = self.server
         assert isinstance(server, Scripted)
+        server.connections.add(self.client_address)
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
         server.requests.append((self.command, self.path, {key.lower(): value for key, value in self.headers.items()}))
         step = server.script.pop(0) if server.script else (200, {}, b"{}")
@@ -669,6 +672,35 @@ def test_a_connection_that_cannot_be_set_up_leaves_no_closed_one_behind(monkeypa
         module.connected(ConnectionSettings(kubeconfig=str(tmp_path / "none")), {})
 
     assert not module.connected(settings, {})._closed.is_set()
+
+
+def test_an_answer_is_read_up_to_the_length_that_was_asked_for(server: Scripted, transport: Transport) -> None:
+    body = b'{"items":"%b"}' % (b"x" * 200_000)
+    server.script = [(200, {}, body), (200, {}, body)]
+
+    assert transport.request("GET", "/api", most_bytes=len(body)) == {"items": "x" * 200_000}
+    with pytest.raises(TooLarge, match=rf"answers with more than {len(body) - 1} bytes$"):
+        transport.request("GET", "/api", most_bytes=len(body) - 1)
+
+
+def test_a_refusal_that_is_too_deep_for_python_is_a_refusal(server: Scripted, transport: Transport) -> None:
+    details = b'{"a":' * 2000 + b"1" + b"}" * 2000
+    server.script = [(403, {}, b'{"kind":"Status","message":"no","details":%b}' % details)]
+
+    with pytest.raises(ApiError, match=r"403 Forbidden: no$"):
+        transport.request("GET", "/api")
+
+
+def test_connections_are_used_again_after_answers_with_and_without_a_body(
+    server: Scripted, transport: Transport
+) -> None:
+    server.script = [(200, {}, b"{}"), (403, {}, b""), (404, {}, b"{}"), (200, {}, b"{}")]
+
+    for _ in range(4):
+        with contextlib.suppress(ApiError):
+            transport.request("GET", "/api")
+
+    assert len(server.connections) == 1
 
 
 def test_what_a_server_says_is_visible_text() -> None:

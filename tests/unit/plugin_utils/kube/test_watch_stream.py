@@ -221,3 +221,16 @@ def test_an_endless_line_is_not_collected_forever(monkeypatch: pytest.MonkeyPatc
 
     with pytest.raises(Malformed, match="a line of more than 100 bytes"):
         list(split_lines(iter([b"x" * 60, b"x" * 60]), "x"))
+
+
+@pytest.mark.parametrize("levels", [1_100, 9_990])
+def test_an_object_that_is_too_deep_for_python_is_an_event_like_others(
+    levels: int, server: FakeServer, objects: ApiObjects
+) -> None:
+    deep = b'{"type": "ADDED", "object": {"spec": %b1%b, "metadata": {"name": "a"}}}' % (
+        b'{"a":' * levels,
+        b"}" * levels,
+    )
+    server.answer(deep + b'\n{"type": "ADDED", "object": {"metadata": {"name": "b"}}}\n')
+
+    assert [event["object"]["metadata"]["name"] for event in watch(objects)] == ["a", "b"]

@@ -49,8 +49,8 @@ REFERS: dict[str, dict[str, list[str]]] = {{
 '''
 
 KEYWORDS = {
-    "type", "format", "description", "default", "enum", "pattern", "minimum", "maximum", "minLength", "maxLength",
-    "maxItems", "required", "properties", "additionalProperties", "items", "x-kubernetes-int-or-string",
+    "type", "format", "description", "default", "nullable", "enum", "pattern", "minimum", "maximum", "minLength", "maxLength",
+    "maxItems", "maxProperties", "required", "properties", "additionalProperties", "items", "x-kubernetes-int-or-string",
     "x-kubernetes-preserve-unknown-fields", "x-kubernetes-list-type", "x-kubernetes-list-map-keys",
     "x-kubernetes-map-type", "x-kubernetes-validations",
 }  # fmt: skip
@@ -81,10 +81,14 @@ class Expander:
             rules += conditional_variable_rules()
         if (volume := node.pop("volume", None)) is not None:
             rules += volume_rules(volume.get("at", ""), volume.get("switches", []))
+        levels = node.pop("levels", None)
         if unknown := node.keys() - KEYWORDS:
             raise ValueError(f"{path}: {', '.join(sorted(unknown))} is no keyword of a structural schema")
         for name, child in node.get("properties", {}).items():
             node["properties"][name] = with_default_shown(self.expand(child, f"{path}.{name}"))
+        if levels is not None:
+            node.pop("properties", None)  # a mapping has either known keys or any
+            node["additionalProperties"] = any_value(levels - 1)
         for key in ("items", "additionalProperties"):
             if key in node:
                 node[key] = self.expand(node[key], f"{path}[]")
@@ -99,6 +103,26 @@ class Expander:
             base = self._shared[node.pop("use")] if "use" in node else self._core[node.pop("core")]
             node = merged(copy.deepcopy(base), node)
         return node
+
+
+DEEPEST_IN_A_LIST = 2
+"""Levels below an entry of a list. Each level of `any_value` says all of the next one twice, were it not for this."""
+
+
+def any_value(levels: int) -> Schema:
+    """Any JSON value in which mappings and lists are nested at most so many levels deep.
+
+    A schema can't refer to itself, and what has no type is only bounded by keywords that other types ignore. A null that is
+    not allowed would be removed.
+    """
+    anything = {"x-kubernetes-preserve-unknown-fields": True, "nullable": True}
+    if levels == 0:
+        return {**anything, "maxItems": 0, "maxProperties": 0}
+    return {
+        **anything,
+        "additionalProperties": any_value(levels - 1),
+        "items": any_value(min(levels - 1, DEEPEST_IN_A_LIST)),
+    }
 
 
 def with_default_shown(field: Schema) -> Schema:

@@ -143,14 +143,25 @@ def type_name(field: Field) -> str:
         return KUBERNETES_TYPES[name]
     if node.get("x-kubernetes-int-or-string"):
         return "quantity, such as `10Gi`"
-    if node.get("x-kubernetes-preserve-unknown-fields"):
-        return "any keys"
+    if _is_open(node):
+        return f"any keys, nested at most {levels(node)} levels"
     if node["type"] == "array":
         inner = node["items"]
         return "list" if inner["type"] == "object" else f"list of {_plain(inner)}"
     if node["type"] == "object":
         return f"map of {_plain(node['additionalProperties'])}" if "additionalProperties" in node else "object"
     return _plain(node)
+
+
+def _is_open(node: Schema) -> bool:
+    """Whether a mapping takes any keys and values."""
+    return bool(node.get("additionalProperties", {}).get("x-kubernetes-preserve-unknown-fields"))
+
+
+def levels(node: Schema) -> int:
+    """How deep the mappings below an open one may be nested, itself included."""
+    inner = node.get("additionalProperties")
+    return 0 if inner is None else 1 + levels(inner)
 
 
 def _plain(node: Schema) -> str:

@@ -98,7 +98,11 @@ def used_secrets(instance: Instance) -> list[Used]:
     """The Secrets that end up in the file."""
     users = instance.spec.immich.configuration
     references = [dig(users, *where, key) for where, key, _unused in SECRET_SETTINGS]
-    return [Used("Secret", reference["name"], reference.get("key")) for reference in references if reference]
+    return [
+        Used("Secret", reference["name"], reference.get("key"))
+        for reference in references
+        if isinstance(reference, Mapping) and isinstance(reference.get("name"), str)
+    ]
 
 
 def machine_learning_url(instance: Instance) -> str | None:

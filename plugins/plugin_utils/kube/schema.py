@@ -181,9 +181,10 @@ def _problem(error: ValidationError) -> Problem:
             return Problem(_written(path), f"must be {bound} {wanted}, not {shown}", "Correct the number")
         case "minLength":
             return Problem(_written(path), "must not be empty", "Set it")
-        case "maxLength" | "maxItems":
+        case "maxLength" | "maxItems" | "maxProperties":
             unit = "characters" if where == "maxLength" else "entries"
-            return Problem(_written(path), f"has {len(value)} {unit}, at most {wanted} are allowed", "Shorten it")
+            what = f"has {len(value)} {unit}, at most {wanted} are allowed" if wanted else "is nested too deep"
+            return Problem(_written(path), what, "Shorten it" if wanted else "Make it flatter")
         case "format":
             return Problem(_written(path), f"must fit in {wanted}, which {shown} does not", "Correct the number")
         case _:

@@ -135,6 +135,8 @@ def is_deeper(value: Any, levels: int) -> bool:
     """Whether mappings and lists are nested deeper than that. Without recursion, whose limit such values may exceed."""
     layer = [value]
     for _unused in range(levels + 1):
+        if not layer:
+            return False
         layer = [
             inner
             for outer in layer

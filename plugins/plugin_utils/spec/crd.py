@@ -12,12 +12,15 @@ import yaml
 
 from ..kube import bounded_yaml, schema
 from ..kube.problems import Problem
+from ..kube.values import is_deeper
 from . import checks
 from .custom_kinds import CUSTOM_KINDS
 from .names import API_VERSION, KIND
 
 __all__ = ["API_VERSION", "KIND", "KINDS", "complete", "definition", "documents", "open_api_schema"]
 
+DEEPEST = 100
+"""Levels of a custom resource: more than the schema has, and few enough for what works by recursion."""
 KINDS = {row.kind: row for row in CUSTOM_KINDS}
 """Our kinds by their names."""
 _FOLDER = Path(__file__).resolve().parents[3] / "crds"
@@ -65,6 +68,8 @@ def complete(cr: Mapping[str, Any], kind: str = "") -> tuple[dict[str, Any], lis
     """
     own = cr.get("kind")
     row = KINDS[kind or (own if isinstance(own, str) and own in KINDS else KIND)]
+    if is_deeper(cr, DEEPEST):
+        return dict(cr), [Problem("spec", f"is nested more than {DEEPEST} levels deep", "Make it flatter")]
     full = schema.with_defaults(open_api_schema(row.kind), cr)
     found = [
         Problem(field, f"must be {wanted}", f"Set {field}: {wanted}")

@@ -6,7 +6,9 @@ import base64
 import pytest
 import yaml
 
+from ansible_collections.media.immich.plugins.plugin_utils.components import configuration
 from ansible_collections.media.immich.plugins.plugin_utils.components.images import DEFAULT_IMAGES
+from ansible_collections.media.immich.plugins.plugin_utils.components.instance import Instance
 from ansible_collections.media.immich.plugins.plugin_utils.kube.values import structure
 from ansible_collections.media.immich.plugins.plugin_utils.passes.planning import plan
 from support.instances import (
@@ -400,7 +402,10 @@ def nested(levels):
 
 
 def test_settings_may_be_nested_as_deep_as_anybody_could_mean():
-    assert notices(plan_for(a_cr(configured(nested(100)))), "blocks") == []
+    cr = a_cr(configured({}))
+    cr["spec"]["immich"]["configuration"] = nested(100)  # as stored before the schema had a bound
+
+    assert notices(plan_for(cr), "blocks") == []
 
 
 @pytest.mark.parametrize("levels", [101, 900])
@@ -421,3 +426,18 @@ def test_settings_without_a_file_are_ignored_with_a_warning():
     plan = plan_for(a_cr(configured({"trash": {"days": 3}}, configurationKind="None")))
 
     assert notices(plan, "warns") == [("config", "SettingIgnored")]
+
+
+@pytest.mark.parametrize(
+    "reference",
+    ["text", 5, [], True, {"name": "s"}, {"key": "k"}, {"name": 5, "key": "k"}, {"name": {"a": 1}, "key": []}],
+)
+def test_a_reference_of_any_shape_is_reported_and_leaves_everything_as_it_is(reference):
+    """The API server stores what stands in the settings without a look at it."""
+    cr = a_cr(configured({"oauth": {"clientSecretRef": reference}}))
+
+    plan = plan_for(cr, an_instance_at_work(a_cr()))
+
+    assert notices(plan, "blocks") == [("config", "InvalidSetting")]
+    assert not has(plan, "Deployment", "photos-server")
+    assert all(isinstance(used.name, str) for used in configuration.used_secrets(Instance.from_cr(cr)))

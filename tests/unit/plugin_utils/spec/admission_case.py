@@ -44,6 +44,18 @@ def library(**fields: Any) -> Spec:
     return {"immich": {"persistence": {"library": fields}}}
 
 
+LEVELS = 8
+"""How deep spec.immich.configuration may be nested."""
+
+
+def nested(levels: int) -> Spec:
+    """So many mappings in each other, a number in the last."""
+    found: Any = 1
+    for _unused in range(levels):
+        found = {"a": found}
+    return dict(found)
+
+
 def custom_resource(case: Case) -> dict[str, Any]:
     """The whole object; without the key `spec` where the case has none."""
     cr: dict[str, Any] = {

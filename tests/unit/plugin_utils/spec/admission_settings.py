@@ -7,9 +7,11 @@ from tests.unit.plugin_utils.spec import admission_case as say
 from tests.unit.plugin_utils.spec.admission_case import (
     EXTERNAL_DATABASE,
     HOST,
+    LEVELS,
     PASSWORD,
     accepted,
     ingress,
+    nested,
     refused,
     server,
 )
@@ -111,20 +113,28 @@ CONFIGURATION = [
         {"immich": {"configuration": "trash: {}"}},
         ("spec.immich.configuration", say.WRONG_TYPE),
     ),
+    accepted(
+        "references-that-a-pass-refuses",
+        {
+            "immich": {
+                "configuration": {
+                    "oauth": {"clientSecretRef": {"name": "../s"}},
+                    "notifications": {"smtp": {"transport": {"passwordSecretRef": "p"}}},
+                }
+            }
+        },
+    ),
+    accepted("configuration-as-deep-as-it-may-be", {"immich": {"configuration": nested(LEVELS)}}),
+    accepted("configuration-with-lists-in-lists", {"immich": {"configuration": {"new": [[{"a": [], "b": {}}]]}}}),
     refused(
-        "oauth-secret-without-key",
-        {"immich": {"configuration": {"oauth": {"clientSecretRef": {"name": "s"}}}}},
-        ("spec.immich.configuration.oauth.clientSecretRef.key", "Required value"),
+        "configuration-that-is-deeper",
+        {"immich": {"configuration": nested(LEVELS + 1)}},
+        (f"spec.immich.configuration{'.a' * LEVELS}", "must have at most 0"),
     ),
     refused(
-        "oauth-secret-with-a-path-as-name",
-        {"immich": {"configuration": {"oauth": {"clientSecretRef": {"name": "../s", "key": "k"}}}}},
-        ("spec.immich.configuration.oauth.clientSecretRef.name", say.MALFORMED),
-    ),
-    refused(
-        "mail-secret-without-name",
-        {"immich": {"configuration": {"notifications": {"smtp": {"transport": {"passwordSecretRef": {"key": "k"}}}}}}},
-        ("spec.immich.configuration.notifications.smtp.transport.passwordSecretRef.name", "Required value"),
+        "configuration-with-lists-that-are-deeper",
+        {"immich": {"configuration": {"new": [[[[5]]]]}}},
+        ("spec.immich.configuration.new[0][0][0]", "must have at most 0"),
     ),
     refused(
         "several-mistakes-at-once",

@@ -28,6 +28,29 @@ def test_client_side_apply_can_store_the_crd_in_an_annotation() -> None:
     assert len(compact.encode()) < 150_000
 
 
+def nodes(schema: Any) -> Iterator[dict[str, Any]]:
+    """The schema and all within it."""
+    if isinstance(schema, dict):
+        yield schema
+        for inner in schema.values():
+            yield from nodes(inner)
+
+
+def test_nothing_that_takes_any_value_takes_it_at_any_depth() -> None:
+    """What is 9,990 levels deep can be stored, but not read any more: not by anybody, of no namespace."""
+    opened = [node for node in nodes(crd.open_api_schema()) if node.get("x-kubernetes-preserve-unknown-fields")]
+
+    unbounded = [
+        node
+        for node in opened
+        if not {"items", "additionalProperties"} <= node.keys()
+        and (node.get("maxItems"), node.get("maxProperties")) != (0, 0)
+    ]
+
+    assert opened
+    assert unbounded == []
+
+
 @pytest.mark.parametrize("part", ["spec", "status"])
 def test_every_field_of_ours_has_a_description(part: str) -> None:
     schema = crd.open_api_schema()["properties"][part]

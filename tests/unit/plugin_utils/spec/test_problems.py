@@ -9,7 +9,7 @@ import pytest
 
 from ansible_collections.media.immich.plugins.plugin_utils.kube.problems import Problem
 from ansible_collections.media.immich.plugins.plugin_utils.spec import crd
-from tests.unit.plugin_utils.spec.admission_case import EXTERNAL_DATABASE, library, server
+from tests.unit.plugin_utils.spec.admission_case import EXTERNAL_DATABASE, LEVELS, library, nested, server
 
 
 def problems_of(spec: Any, **more: Any) -> list[str]:
@@ -132,7 +132,6 @@ def test_problems_come_in_the_order_of_the_document() -> None:
         pytest.param({"postgres": {"urlSecretRef": "postgres://u:hunter2@db"}}, id="url"),
         pytest.param(server(env=[{"name": "DB_PASSWORD", "value": {"hunter2": 1}}]), id="environment-value"),
         pytest.param(server(route={"tls": {"key": ["hunter2"]}}), id="private-key"),
-        pytest.param({"immich": {"configuration": {"oauth": {"clientSecretRef": "hunter2"}}}}, id="client-secret"),
     ],
 )
 def test_a_value_that_may_be_a_secret_is_not_quoted(spec: Any) -> None:
@@ -163,3 +162,18 @@ def test_metadata_and_status_are_left_to_the_api_server() -> None:
 )
 def test_mistakes_outside_the_spec_are_found(change: dict[str, Any], text: str) -> None:
     assert problems_of({}, **change) == [text]
+
+
+@pytest.mark.parametrize("levels", [150, 5_000, 50_000])
+def test_what_is_too_deep_to_be_looked_at_is_a_problem_like_others(levels: int) -> None:
+    assert problems_of({"immich": {"configuration": nested(levels)}}) == [
+        "spec: is nested more than 100 levels deep. Make it flatter."
+    ]
+
+
+def test_what_is_deeper_than_the_schema_is_told_where() -> None:
+    where = f"spec.immich.configuration{'.a' * LEVELS}"
+
+    assert problems_of({"immich": {"configuration": nested(LEVELS + 1)}}) == [
+        f"{where}: is nested too deep. Make it flatter."
+    ]

@@ -29,6 +29,7 @@ from immich_operator.kube.resources import Kind, Manifest, metadata_of
 from immich_operator.kube.texts import TooLarge, read_text
 
 DEFAULT_ARTIFACTS: Final = 20
+LONGEST_NAME: Final = 253  # of any object in Kubernetes
 _VERSION: Final = re.compile(r"v\d+((alpha|beta)\d+)?")
 _VARIABLE: Final = re.compile(r"\$(?:\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*))")
 
@@ -74,8 +75,13 @@ class Reference:
     def named_by(self, cr: Manifest) -> list[str]:
         """The names of the objects that a custom resource relies on."""
         own = str(metadata_of(cr).get("name", ""))
-        given = [name for path in self.paths for name in values_at(cr, path)]
+        given = [name for path in self.paths for name in names_at(cr, path)]
         return [*given, *(name.replace("{name}", own) for name in self.names)]
+
+
+def names_at(cr: Manifest, path: str) -> list[str]:
+    """What can be the name of an object there, see `values_at`."""
+    return [name for name in values_at(cr, path) if len(name) <= LONGEST_NAME]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

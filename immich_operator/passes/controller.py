@@ -25,6 +25,7 @@ from immich_operator.passes.settled import SeenVersions, Settled
 from immich_operator.passes.status import StatusWriter
 from immich_operator.passes.throttle import Throttle
 from immich_operator.passes.workqueue import Item
+from immich_operator.watching.outline import UNFIT, unfit
 from immich_operator.watching.triggers import Key
 
 CLUSTER_SCOPE: Final = "_cluster"  # folder of objects without a namespace; no namespace can have this name
@@ -76,13 +77,16 @@ class Controller:
         watch: Watch,
         *,
         read: Callable[[NamespacedName], Manifest | None],
+        fetch: Callable[[Manifest], Manifest],
         plays: PlaySettings,
         tools: Tools,
     ) -> None:
-        """`read` returns a custom resource as the cache has it, None if it is gone."""
+        """`read` returns the outline of a custom resource as the cache has it, None if it is gone; `fetch` the whole of what
+        is stored, or raises TransportError."""
         self.name = name
         self.watch = watch
         self._read = read
+        self._fetch = fetch
         self._plays = plays
         self._engine = tools.engine
         self._status = tools.status
@@ -101,8 +105,8 @@ class Controller:
         Raises: only for faults of this program.
         """
         key = item.key
-        cr = self._read(key.ref)
-        if cr is None:
+        known = cr = self._read(key.ref)
+        if known is None or cr is None:
             self._forget(key, queue)
             return "success"
         self._metrics.object_seen(self.watch.kind, key.ref, cr)
@@ -127,7 +131,7 @@ class Controller:
         self._tell(cr, key.ref, options.problems, fields)
         epoch = self.settled.forget(key.ref)  # until this pass has succeeded
         try:
-            cr = self._finalizers.ensure(cr)
+            cr = self._finalizers.ensure(self._for_the_play(known))
             self._status.running(cr)
             play = self._play(cr, key.ref, pass_id, options)
             result = self._engine.run(play, cancel)
@@ -140,7 +144,7 @@ class Controller:
             return self._could_not_run(cr, key, exc, queue, fields)
         self._metrics.play_finished(self.watch.kind, ok=result.ok(), took_s=result.duration_s)
         if result.ok() and result.requeue_after_s is None:
-            self.settled.remember(cr, SeenVersions.from_report(result.report), since=epoch)
+            self.settled.remember(known, SeenVersions.from_report(result.report), since=epoch)
         return self._requeue(key, result, options, queue, fields)
 
     def clean_up(self) -> None:
@@ -196,6 +200,23 @@ class Controller:
         self._slowed.discard(key.ref)
         self._remove(self._folder(key.ref))
         self._log.info("gone", extra={"kind": self.watch.kind.kind, **key.ref._asdict()})
+
+    def _for_the_play(self, known: Manifest) -> Manifest:
+        """What the play is about: of an object that the role reads itself no more than `known`.
+
+        Raises:
+            ParameterError: it is not fit for a play.
+            NotFound: it has just been deleted.
+            TransportError: it cannot be read now.
+        """
+        if (why := known.get(UNFIT)) is not None:
+            raise ParameterError(why)
+        if self.watch.identity_only:
+            return known
+        whole = self._fetch(known)
+        if why := unfit(whole, self.watch):
+            raise ParameterError(why)
+        return whole
 
     def _play(self, cr: Manifest, ref: NamespacedName, pass_id: str, options: PassOptions) -> Play:
         watch = self.watch

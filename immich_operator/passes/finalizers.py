@@ -32,7 +32,8 @@ class Finalizers:
         """
         if self._name is None or is_deleting(cr) or self._name in _finalizers(cr):
             return cr
-        return self._write(cr, [*_finalizers(cr), self._name])
+        live = self._objects.get(ObjectRef.of(cr))  # an outline lacks the finalizers of others
+        return self._write(live, [*_finalizers(live), self._name])
 
     def release(self, cr: Manifest) -> None:
         """Let the deletion go on. Raises: TransportError."""

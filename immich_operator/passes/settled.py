@@ -22,7 +22,7 @@ from typing import Any, Final, NamedTuple
 from immich_operator.config.watches import Watch
 from immich_operator.kube.resources import Kind, Manifest, NamespacedName, is_deleting, metadata_of, ref_of
 from immich_operator.watching.cache import Change, Trace
-from immich_operator.watching.triggers import significant_annotations
+from immich_operator.watching.outline import significant_annotations
 
 LIFETIME_S: Final = 24 * 3600.0
 

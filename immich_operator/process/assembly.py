@@ -7,6 +7,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from immich_operator.config.options import Bounds, verbosity_for
@@ -14,7 +15,7 @@ from immich_operator.config.settings import Settings
 from immich_operator.config.watches import Watch
 from immich_operator.engine import Engine
 from immich_operator.engine.artifacts import Artifacts
-from immich_operator.kube.client import ApiObjects
+from immich_operator.kube.client import ApiObjects, ObjectRef
 from immich_operator.kube.resources import Kind, Manifest, NamespacedName, labels_of
 from immich_operator.passes.controller import Controller, PlaySettings, Tools
 from immich_operator.passes.finalizers import Finalizers
@@ -25,6 +26,7 @@ from immich_operator.passes.throttle import Throttle
 from immich_operator.passes.workqueue import Queue
 from immich_operator.watching.cache import Change, Store, Trace, resource_version
 from immich_operator.watching.informers import Informers
+from immich_operator.watching.outline import outline
 from immich_operator.watching.reflector import Scope
 from immich_operator.watching.triggers import Key, Triggers, bare_trace
 
@@ -88,7 +90,7 @@ def connect_watch(watch: Watch, name: str, shared: Shared) -> Controller:
         ],
     )
     for namespace in namespaces:
-        store = Store(_whole, resource_version, triggers.primary)
+        store = Store(partial(outline, watch=watch), resource_version, triggers.primary)
         stores.append(store)
         shared.informers.subscribe(Scope(kind=watch.kind, namespace=namespace, metadata_only=False), store)
         _subscribe_dependents(watch, triggers, settled, namespace, shared.informers)
@@ -132,6 +134,7 @@ def _controller(
         name,
         watch,
         read=read,
+        fetch=lambda known: shared.objects.get(ObjectRef.of(known)),
         plays=PlaySettings(
             folder=shared.play_folder / (kind.group or "core") / kind.version / kind.kind,
             env=shared.play_env,
@@ -160,10 +163,6 @@ def _controller(
 
 def _for_kind(listener: Callable[[Kind, Change[Trace]], None], kind: Kind) -> Callable[[Change[Trace]], None]:
     return lambda change: listener(kind, change)
-
-
-def _whole(obj: Manifest) -> Manifest:
-    return obj
 
 
 def _version(trace: Trace) -> str:

@@ -11,7 +11,6 @@ from immich_operator.kube.resources import (
     Kind,
     Manifest,
     NamespacedName,
-    annotations_of,
     is_deleting,
     labels_of,
     metadata_of,
@@ -19,10 +18,8 @@ from immich_operator.kube.resources import (
     ref_of,
 )
 from immich_operator.watching.cache import Change, Index, Trace, resource_version
+from immich_operator.watching.outline import significant_annotations
 from immich_operator.watching.reflector import Scope
-
-# rewritten by `kubectl apply` together with the spec; adds nothing
-_IGNORED_ANNOTATIONS = frozenset({"kubectl.kubernetes.io/last-applied-configuration"})
 
 
 class Key(NamedTuple):
@@ -135,11 +132,6 @@ def primary_reason(watch: Watch, change: Change[Manifest]) -> str | None:
     if watch.watch_annotations_changes and significant_annotations(old) != significant_annotations(new):
         return "annotations changed"
     return None
-
-
-def significant_annotations(obj: Manifest) -> dict[str, object]:
-    """The annotations whose change requires a pass."""
-    return {key: value for key, value in annotations_of(obj).items() if key not in _IGNORED_ANNOTATIONS}
 
 
 def _names(reference: Reference, change: Change[Manifest]) -> list[NamespacedName]:

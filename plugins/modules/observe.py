@@ -58,7 +58,8 @@ json:
     - C(objects) and C(pods) are those of the namespace with the labels of the instance.
     - C(references) are what the custom resource refers to by name, with C(apiVersion), C(kind), C(name), the C(object),
       null if it does not exist or may not be read, and whether it is C(forbidden).
-    - C(neighbours) are the other custom resources of the namespace that may use a claim of this one, by name and spec.
+    - C(neighbours) are the other custom resources of the namespace that may use a claim of this one, by name and by
+      what their spec says of claims.
     - C(refusals) are the API server's answers when a StatefulSet that lacks pods was to get one, by StatefulSet name.
     - C(events) are those of the pods and claims that are not well for ten seconds or longer, by the uid of the pod or
       claim, each with C(reason), C(message) and when it was last seen (C(at), in seconds since the epoch). Values of

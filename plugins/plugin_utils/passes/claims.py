@@ -28,6 +28,19 @@ def worth_a_look(cr: Mapping[str, Any], neighbours: Iterable[Mapping[str, Any]])
     return [other for other in neighbours if _names_one(cr) or _names_one(other)]
 
 
+def in_short(other: Mapping[str, Any]) -> dict[str, Any]:
+    """Name and spec of another instance, with what the spec says of claims."""
+    spec = other.get("spec")
+    return {
+        "metadata": {"name": other["metadata"]["name"]},
+        "spec": {
+            component: {key: fields[key] for key in ("enabled", "persistence") if key in fields}
+            for component, fields in (spec.items() if isinstance(spec, Mapping) else ())
+            if isinstance(fields, Mapping)
+        },
+    }
+
+
 def _names_one(cr: Mapping[str, Any]) -> bool:
     return any(any(values_at(cr, path)) for path in _paths())
 

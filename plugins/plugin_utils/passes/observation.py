@@ -30,7 +30,15 @@ class Reader(Protocol):
 
     def api_groups(self) -> dict[str, list[str]]: ...
     def find(self, ref: ObjectRef) -> Manifest | None: ...
-    def list(self, ref: ObjectRef, *, selector: str = "", fields: str = "", limit: int = 0) -> list[Manifest]: ...
+    def list(
+        self,
+        ref: ObjectRef,
+        *,
+        selector: str = "",
+        fields: str = "",
+        limit: int = 0,
+        keep: Callable[[Manifest], Manifest] = ...,
+    ) -> list[Manifest]: ...
 
 
 POD = kinds.named("Pod")
@@ -69,7 +77,7 @@ def observe(
 
     instances, groups, pods, *owned = in_parallel(
         [
-            partial(api.list, who._replace(name="")),
+            partial(api.list, who._replace(name=""), keep=partial(_in_short, name)),
             api.api_groups,
             listing(POD),
             *map(listing, kinds.OWNED),
@@ -116,7 +124,7 @@ def observe(
             for key in [(reference["kind"], reference["name"])]
         ],
         "neighbours": [
-            {"metadata": {"name": other["metadata"]["name"]}, "spec": other.get("spec")}
+            other
             for other in (claims.worth_a_look(present, instances) if is_immich else ())
             if other["metadata"]["name"] != name
         ],
@@ -134,6 +142,11 @@ def observe(
     if not is_immich:
         return {**seen, "database_mounted_by": []}
     return {**seen, "database_mounted_by": _database_mounted_by(Instance.from_cr(present), seen, api, in_parallel)}
+
+
+def _in_short(name: str, one: Manifest) -> Manifest:
+    """The custom resource of that name as it is, of others what matters to this one: how large they are is not up to it."""
+    return one if one["metadata"]["name"] == name else claims.in_short(one)
 
 
 def _without_values(hidden: Redaction, item: Manifest) -> Manifest:
@@ -183,25 +196,33 @@ def _database_mounted_by(
     if claim is None or cluster.live("PersistentVolumeClaim", claim) is None:
         return []
     rows = (POD, kinds.named("StatefulSet"), kinds.named("Deployment"))
-    found = in_parallel(
-        [partial(api.list, ObjectRef(row.api_version, row.kind, namespace=instance.namespace)) for row in rows]
-    )
     own = names.workload_name(instance.name, Component.POSTGRES)
     mine = names.labels(instance.name, Component.POSTGRES)
     shared = {key: mine[key] for key in ("app.kubernetes.io/instance", "app.kubernetes.io/managed-by")}
-    users = []
-    for row, items in zip(rows, found, strict=True):
-        for item in items:
-            name, is_pod = item["metadata"]["name"], row is POD
-            is_over = has_ended(item) if is_pod else is_scaled_to_zero(item)
-            is_own = (
-                name == (f"{own}-0" if is_pod else own)
-                or shared.items() <= (item["metadata"].get("labels") or {}).items()
+
+    def in_short(row: KnownKind, item: Manifest) -> Manifest:
+        """{"uses": whether it can write to the claim, "name"}: any number of pods may be in the namespace."""
+        name, is_pod = item["metadata"]["name"], row is POD
+        is_over = has_ended(item) if is_pod else is_scaled_to_zero(item)
+        is_own = (
+            name == (f"{own}-0" if is_pod else own) or shared.items() <= (item["metadata"].get("labels") or {}).items()
+        )
+        mounts = volumes.claims_of_pod(item["spec"]) if is_pod else volumes.mounted_claims(item)
+        return {"uses": claim in mounts and not is_over and not is_own, "name": name}
+
+    found = in_parallel(
+        [
+            partial(
+                api.list,
+                ObjectRef(row.api_version, row.kind, namespace=instance.namespace),
+                keep=partial(in_short, row),
             )
-            mounts = volumes.claims_of_pod(item["spec"]) if is_pod else volumes.mounted_claims(item)
-            if claim in mounts and not is_over and not is_own:
-                users.append(f"{row.kind} {name}")
-    return users
+            for row in rows
+        ]
+    )
+    return [
+        f"{row.kind} {item['name']}" for row, items in zip(rows, found, strict=True) for item in items if item["uses"]
+    ]
 
 
 def _refusal(api: Reader, workload: Manifest) -> str:

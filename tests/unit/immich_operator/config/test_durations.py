@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One reading of durations, by the rules of Go's ParseDuration, for flags, annotations and what a role asks for."""
 
-import time
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -66,13 +66,14 @@ def test_what_a_role_asks_for_is_read_by_the_same_rules(text, seconds):
 
 
 @pytest.mark.parametrize("text", ["1" * 20_000, "1" * 20_000 + "s", "1s" * 10_000, "." * 20_000, "0." * 10_000 + "s"])
-def test_a_text_of_any_length_is_refused_at_once_and_not_quoted_in_full(text):
-    started = time.process_time()
+def test_a_text_that_is_longer_than_any_duration_is_not_even_looked_at(text, monkeypatch):
+    looked_at = []
+    monkeypatch.setattr(durations, "_PART", SimpleNamespace(match=lambda _text, at: looked_at.append(at)))
 
     with pytest.raises(ValueError, match="is not a duration") as refused:
         durations.parse(text)
 
-    assert time.process_time() - started < 0.1
+    assert looked_at == []
     assert len(str(refused.value)) < 200
 
 

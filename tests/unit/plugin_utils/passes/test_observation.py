@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -46,7 +47,15 @@ class Cluster:
         self.found.append(ref.kind)
         return None
 
-    def list(self, ref: ObjectRef, *, selector: str = "", fields: str = "", limit: int = 0) -> list[dict[str, Any]]:
+    def list(
+        self,
+        ref: ObjectRef,
+        *,
+        selector: str = "",
+        fields: str = "",
+        limit: int = 0,
+        keep: Callable[[dict[str, Any]], dict[str, Any]] = dict,
+    ) -> list[dict[str, Any]]:
         self.listed[ref.kind] = fields or selector
         if ref.kind == "Event":
             self.looks.append((fields, limit))
@@ -54,8 +63,8 @@ class Cluster:
                 raise Forbidden(403, "Forbidden", "events is forbidden", subject="Event")
             return self.events
         if ref.kind == "Immich":
-            return [self.cr, *self.others]
-        return [item for item in self.objects if item["kind"] == ref.kind]
+            return [keep(cr) for cr in (self.cr, *self.others)]
+        return [keep(item) for item in self.objects if item["kind"] == ref.kind]
 
 
 def seen_in(cluster: Cluster, cr: dict[str, Any] | None = None, *, is_current: bool = False) -> dict[str, Any]:
@@ -133,6 +142,17 @@ def test_events_that_may_not_be_read_are_done_without(healthy: Cluster) -> None:
     assert seen_in(without_its_pod(healthy))["refusals"] == {}
 
 
+def made_large(spec: dict[str, Any]) -> dict[str, Any]:
+    """The same with much that says nothing of claims."""
+    more: dict[str, Any] = {
+        "server": {"env": [{"name": "A"}] * 1_000},
+        "immich": {"configuration": {"theme": {"customCss": "x"}}},
+    }
+    return {key: {**spec.get(key, {}), **more.get(key, {})} for key in {**spec, **more}} | {
+        "imagePullSecrets": [{"name": "a"}]
+    }
+
+
 NAMES_A_CLAIM: dict[str, Any] = {"immich": {"persistence": {"library": {"existingClaim": "photos-library"}}}}
 
 
@@ -147,13 +167,17 @@ def test_of_the_other_instances_those_are_seen_that_may_use_the_same_claim(
     mine: dict[str, Any], seen: list[str]
 ) -> None:
     cr = a_cr(mine)
-    specs: dict[str, dict[str, Any]] = {"second": {"server": {"replicas": 2}}, "third": NAMES_A_CLAIM}
+    specs: dict[str, dict[str, Any]] = {"second": {"server": {"enabled": True}}, "third": NAMES_A_CLAIM}
     cluster = Cluster(cr, an_instance_at_work(cr))
     cluster.others = [
-        {"metadata": {"name": name, "uid": name}, "spec": spec, "status": {}} for name, spec in specs.items()
+        {"metadata": {"name": name, "uid": name}, "spec": made_large(spec), "status": {"large": "x"}}
+        for name, spec in specs.items()
     ]
 
-    assert seen_in(cluster)["neighbours"] == [{"metadata": {"name": name}, "spec": specs[name]} for name in seen]
+    neighbours = seen_in(cluster)["neighbours"]
+
+    empty = {"server": {}, "immich": {}}
+    assert neighbours == [{"metadata": {"name": name}, "spec": empty | specs[name]} for name in seen]
 
 
 OURS = {"app.kubernetes.io/instance": "photos", "app.kubernetes.io/managed-by": "immich-operator"}

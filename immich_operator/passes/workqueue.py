@@ -7,7 +7,9 @@ Rules, for each key:
 - what somebody is waiting for is due at once, together with what has accumulated;
 - only so many keys of one lane are handed out at a time; the others wait without blocking anybody;
 - a key is never handed out twice at a time; what arrives during its pass makes it due again afterwards;
-- keys are handed out in the order in which they became due, so a noisy one queues behind the others each time;
+- of several tenants it is the turn of the one with the fewest passes running, and of these the one that has waited longest;
+  no tenant gets the last worker while there are others, so none has to wait for the pass of another one to end;
+- of one tenant keys are handed out in the order in which they became due, so a noisy one queues behind the others each time;
 - a pass may be scheduled for later (period, retry); there is one schedule per key, the earliest wins, and the start
   of any pass clears it, because the end of that pass decides again.
 """
@@ -20,6 +22,7 @@ import math
 import random
 import threading
 import time
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
@@ -85,14 +88,22 @@ class Queue(Generic[K]):
         random_: random.Random | None = None,
         observer: Observer | None = None,
         lane: Callable[[K], tuple[str, float]] = lambda _key: ("", math.inf),
+        tenant: Callable[[K], str] = lambda _key: "",
+        workers: float = math.inf,
     ) -> None:
-        """`lane` gives the lane of a key, and how many keys of that lane may be in a pass at a time."""
+        """`lane` gives the lane of a key, and how many keys of that lane may be in a pass at a time; `tenant` says who shares
+        the `workers`, all those that take keys."""
         self._pace = pace or Pace()
         self._clock = clock
         self._random = random_ or random.Random()  # noqa: S311 - spreads load, guards nothing
         self._observer = observer or Observer()
         self._lane = lane
-        self._held: set[K] = set()  # due, but their lane is full
+        self._tenant = tenant
+        self._workers = workers
+        self._keys_of: defaultdict[str, set[K]] = defaultdict(set)  # by tenant
+        self._ready: defaultdict[tuple[str, str], deque[K]] = defaultdict(deque)
+        """What is due, by tenant and lane; first those that have waited longest for their turn."""
+        self._waiting: set[K] = set()  # all that is in `_ready`
         self._changed = threading.Condition()
         self._pending: dict[K, _Pending] = {}
         self._running: dict[K, float] = {}
@@ -134,6 +145,8 @@ class Queue(Generic[K]):
         with self._changed:
             self._failures.pop(key, None)
             self._scheduled.pop(key, None)
+            if key not in self._pending:
+                self._leave(key)
 
     def get(self) -> Item[K] | None:
         """Wait for the next due key; None once the queue is closed."""
@@ -160,9 +173,6 @@ class Queue(Generic[K]):
                 self._push(pending.due, key)
             if scheduled := self._scheduled.get(key):
                 self._push(scheduled[0], key)
-            for held in self._held:
-                self._push(self._pending[held].due, held)
-            self._held.clear()
             self._changed.notify()
 
     def close(self) -> None:
@@ -185,6 +195,7 @@ class Queue(Generic[K]):
     def _add(self, key: K, reason: str, now: float, *, debounce: bool) -> None:
         if self._closed:
             return
+        self._keys_of[self._tenant(key)].add(key)
         pending = self._pending.get(key)
         if pending is None:
             pending = self._pending[key] = _Pending(first=now, due=now)
@@ -206,6 +217,7 @@ class Queue(Generic[K]):
             pending.more += 1
 
     def _schedule(self, key: K, delay_s: float, reason: str) -> None:
+        self._keys_of[self._tenant(key)].add(key)
         at = self._clock() + delay_s
         known = self._scheduled.get(key)
         if known is None or at < known[0]:
@@ -218,11 +230,26 @@ class Queue(Generic[K]):
     def _take(self) -> tuple[Item[K] | None, float | None]:
         """(item, None), or (None, seconds until something may be due; None = nothing is waiting)."""
         now = self._clock()
-        while self._heap:
-            due, _, key = self._heap[0]
-            if due > now:
-                return None, due - now
-            heapq.heappop(self._heap)
+        self._gather(now)
+        while (turn := self._turn()) is not None:
+            keys = self._ready.pop(turn)
+            key = keys.popleft()
+            if keys:
+                self._ready[turn] = keys  # behind those of the others
+            self._waiting.discard(key)
+            pending = self._pending.get(key)
+            if pending is None or key in self._running:
+                continue  # `done` pushes it again
+            if pending.due > now:
+                self._push(pending.due, key)  # more events have postponed it while it waited
+                continue
+            return self._start(key, pending, now), None
+        return None, self._heap[0][0] - now if self._heap else None
+
+    def _gather(self, now: float) -> None:
+        """Put what has become due to the others that are ready."""
+        while self._heap and self._heap[0][0] <= now:
+            key = heapq.heappop(self._heap)[2]
             if key in self._running:
                 continue  # `done` pushes it again
             scheduled = self._scheduled.get(key)
@@ -230,20 +257,33 @@ class Queue(Generic[K]):
                 del self._scheduled[key]
                 self._add(key, scheduled[1], now, debounce=False)
             pending = self._pending.get(key)
-            if pending is None:
-                continue  # an entry left over from an earlier pass
+            if pending is None or key in self._waiting:
+                continue  # an entry left over from an earlier pass, or one of several
             if pending.due > now:
                 self._push(pending.due, key)  # more events have postponed it since this entry was made
                 continue
-            if self._is_lane_full(key):
-                self._held.add(key)
-                continue
-            return self._start(key, pending, now), None
-        return None, None
+            self._waiting.add(key)
+            self._ready[self._tenant(key), self._lane(key)[0]].append(key)
 
-    def _is_lane_full(self, key: K) -> bool:
-        name, limit = self._lane(key)
-        return sum(self._lane(other)[0] == name for other in self._running) >= limit
+    def _turn(self) -> tuple[str, str] | None:
+        """The tenant and lane whose turn it is, None if none may have another pass now."""
+        busy, full = Counter(map(self._tenant, self._running)), Counter(self._lane(key)[0] for key in self._running)
+        most = max(1, self._workers - 1) if len(self._keys_of) > 1 else math.inf
+        best: tuple[str, str] | None = None
+        for (tenant, lane), keys in self._ready.items():
+            if busy[tenant] >= most or full[lane] >= self._lane(keys[0])[1]:
+                continue
+            if best is None or busy[tenant] < busy[best[0]]:
+                best = (tenant, lane)
+                if not busy[tenant]:
+                    break
+        return best
+
+    def _leave(self, key: K) -> None:
+        tenant = self._tenant(key)
+        self._keys_of[tenant].discard(key)
+        if not self._keys_of[tenant]:
+            del self._keys_of[tenant]
 
     def _start(self, key: K, pending: _Pending, now: float) -> Item[K]:
         del self._pending[key]

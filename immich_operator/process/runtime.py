@@ -104,6 +104,8 @@ class Operator:
             _pace(settings),
             observer=queue_metrics,
             lane=lambda key: (key.controller, self._limits[key.controller]),
+            tenant=lambda key: key.ref.namespace,
+            workers=self._pool,
         )
         queue_metrics.ages(lambda: list(self._queue.running().values()))
         self._supervisor = Supervisor(self.stop, log)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The work queue, with a clock that only moves when a test says so."""
 
+import heapq
+import math
 import random
 import threading
 
@@ -30,6 +32,11 @@ def clock() -> Clock:
 @pytest.fixture
 def queue(clock: Clock) -> Queue[str]:
     return Queue(Pace(jitter=0), clock=clock)
+
+
+def namespace(key: str) -> str:
+    """a, of a/1"""
+    return key.partition("/")[0]
 
 
 def run_all(queue: Queue[str]) -> list[str]:
@@ -295,13 +302,17 @@ def test_running_passes_show_their_age(queue, clock):
 
 @given(
     st.lists(
-        st.tuples(st.sampled_from(["add", "schedule", "retry", "take", "done", "move"]), st.sampled_from("abc")),
+        st.tuples(
+            st.sampled_from(["add", "schedule", "retry", "take", "done", "forget", "move"]),
+            st.sampled_from(["a/1", "a/2", "a/3", "b/1", "c/1"]),
+        ),
         max_size=60,
-    )
+    ),
+    st.sampled_from([1, 2, 3, math.inf]),
 )
-def test_whatever_happens_every_event_is_followed_by_a_pass_that_starts_after_it(steps):
+def test_whatever_happens_every_event_is_followed_by_a_pass_that_starts_after_it(steps, workers):
     clock = Clock()
-    queue: Queue[str] = Queue(Pace(jitter=0), clock=clock)
+    queue: Queue[str] = Queue(Pace(jitter=0), clock=clock, tenant=namespace, workers=workers)
     running: list[str] = []
     unseen: set[str] = set()
     for step, key in steps:
@@ -313,7 +324,9 @@ def test_whatever_happens_every_event_is_followed_by_a_pass_that_starts_after_it
                 queue.schedule(key, 3, "period")
             case "retry":
                 queue.retry(key)
-            case "take":
+            case "forget":
+                queue.forget(key)
+            case "take" if len(running) < workers:
                 if (item := queue.take()) is not None:
                     assert item.key not in running
                     running.append(item.key)
@@ -323,8 +336,8 @@ def test_whatever_happens_every_event_is_followed_by_a_pass_that_starts_after_it
             case _:
                 clock.move(0.5)
 
-    for key in running:
-        queue.done(key)
+    while running:
+        queue.done(running.pop())
     clock.move(1000)
 
     assert unseen <= set(run_all(queue))
@@ -365,3 +378,119 @@ def test_what_happens_to_a_key_while_its_lane_is_full_is_one_pass(lanes, clock):
     assert lanes.take().reasons == ("created", "changed")
     lanes.done("a/2")
     assert lanes.take() is None
+
+
+def tenants(clock: Clock, workers: float = math.inf) -> Queue[str]:
+    """Keys such as "a/1", of tenant a."""
+    return Queue(Pace(jitter=0, window_s=0), clock=clock, tenant=namespace, workers=workers)
+
+
+def test_tenants_take_turns_however_many_keys_one_has(clock):
+    queue = tenants(clock)
+    for number in range(5):
+        queue.add(f"noisy/{number}", "created")
+    for key in ("a/1", "b/1", "a/2"):
+        queue.add(key, "created")
+
+    assert run_all(queue) == ["noisy/0", "a/1", "b/1", "noisy/1", "a/2", "noisy/2", "noisy/3", "noisy/4"]
+
+
+def test_a_tenant_with_a_pass_running_comes_after_those_with_none(clock):
+    queue = tenants(clock)
+    queue.add("slow/1", "created")
+    assert queue.take().key == "slow/1"
+    for key in ("slow/2", "a/1"):
+        queue.add(key, "created")
+
+    assert queue.take().key == "a/1"
+    assert queue.take().key == "slow/2"
+
+
+@pytest.mark.parametrize("workers", [2, 3, 8])
+def test_no_tenant_gets_the_last_worker_while_there_are_others(workers, clock):
+    queue = tenants(clock, workers)
+    queue.schedule("quiet/1", 3600, "period")
+    for number in range(workers):
+        queue.add(f"slow/{number}", "created")
+
+    taken = [queue.take() for _ in range(workers)]
+
+    assert [item is not None for item in taken] == [True] * (workers - 1) + [False]
+    queue.add("quiet/1", "changed")
+    assert queue.take().key == "quiet/1", "which need not wait for a pass of another one"
+
+
+def test_a_tenant_that_is_alone_gets_every_worker(clock):
+    queue = tenants(clock, workers=2)
+    for key in ("only/1", "only/2", "left/1"):
+        queue.add(key, "created")
+    run_all(queue)
+    queue.forget("left/1")
+    for key in ("only/1", "only/2"):
+        queue.add(key, "changed")
+
+    assert [queue.take().key, queue.take().key] == ["only/1", "only/2"]
+
+
+def test_a_single_worker_serves_every_tenant(clock):
+    queue = tenants(clock, workers=1)
+    for key in ("a/1", "a/2", "b/1"):
+        queue.add(key, "created")
+
+    assert run_all(queue) == ["a/1", "b/1", "a/2"]
+
+
+def time_to_the_end_of_a_pass(workers: int, noisy: int, noisy_s: float) -> float:
+    """The longest time from a change of "quiet/1", once a minute, to the end of its pass of a second, while each of so many
+    keys of another tenant is due all the time and takes `noisy_s`."""
+    clock = Clock()
+    queue = tenants(clock, workers)
+    ends: list[tuple[float, str]] = []
+    longest, asked, next_change = 0.0, 0.0, clock.now
+    for number in range(noisy):
+        queue.add(f"noisy/{number}", "created")
+    while clock.now < 500:
+        if clock.now >= next_change:
+            queue.add("quiet/1", "changed")
+            asked, next_change = clock.now, clock.now + 60
+        while len(ends) < workers and (item := queue.take()) is not None:
+            heapq.heappush(ends, (clock.now + (1 if item.key == "quiet/1" else noisy_s), item.key))
+        clock.now = min(next_change, ends[0][0]) if ends else next_change
+        while ends and ends[0][0] <= clock.now:
+            _, key = heapq.heappop(ends)
+            queue.done(key)
+            if key == "quiet/1":
+                longest = max(longest, clock.now - asked)
+            else:
+                queue.add(key, "changed again")
+    return longest
+
+
+@pytest.mark.parametrize("noisy", [1, 10, 1_000])
+@pytest.mark.parametrize("noisy_s", [0.5, 1, 55])
+@pytest.mark.parametrize("workers", [2, 4])
+def test_a_noisy_tenant_does_not_delay_another_one(workers, noisy, noisy_s):
+    assert time_to_the_end_of_a_pass(workers, noisy, noisy_s) == time_to_the_end_of_a_pass(workers, 0, noisy_s)
+
+
+@pytest.mark.parametrize("noisy", [1, 1_000])
+def test_a_single_worker_delays_a_tenant_by_one_pass_of_another_one_at_most(noisy):
+    assert time_to_the_end_of_a_pass(1, noisy, 1) <= 2 * time_to_the_end_of_a_pass(1, 0, 1)
+
+
+def test_how_long_it_takes_to_find_whose_turn_it_is_does_not_grow_with_the_number_of_tenants(clock):
+    asked = []
+
+    def tenant(key: str) -> str:
+        asked.append(key)
+        return namespace(key)
+
+    def calls(tenants: int) -> float:
+        queue: Queue[str] = Queue(Pace(window_s=0), clock=clock, tenant=tenant, workers=4)
+        for number in range(tenants):
+            queue.add(f"{number}/1", "found at start")
+        asked.clear()
+        assert len(run_all(queue)) == tenants
+        return len(asked) / tenants
+
+    assert calls(1_000) <= 2 * calls(10)

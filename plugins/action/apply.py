@@ -46,6 +46,7 @@ class ActionModule(ApiAction):
             field_manager=arguments["field_manager"],
             dry_run=self.is_check,
             earlier=earlier,
+            now=float(dig(arguments["live"], "now") or 0.0),
         )
         results = [
             {**outcome.as_dict(), "section": step.get("section"), "stage": step.get("stage", 0)}

@@ -124,7 +124,8 @@ json:
       C(section), C(stage), C(apiVersion), C(kind), C(namespace) and C(name), whether the API server C(changed)
       anything, the C(error) that says why the step failed and what to do about it, its C(status_code), the C(object) as
       it is now, and in C(rewritten) the paths of the fields of which a policy or a webhook makes something else at each
-      write. The object then has the annotation C(media.rm3l.org/rewritten), and is not written again for their sake.
+      write. The object then has the annotation C(media.rm3l.org/rewritten), and is not written again for their sake, until
+      the API server says, when it is asked after ten minutes or later, that it would make something else of it.
       Entries of earlier tasks come first.
     - C(plan) is what O(plan) holds, with the remaining steps; C(done) are the sections that were carried out, and
       C(left) those of the remaining steps.

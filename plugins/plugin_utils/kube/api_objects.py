@@ -6,6 +6,7 @@ from __future__ import annotations
 import copy
 import secrets
 from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .api_error import ApiError, Malformed, NotFound, ObjectRef, TooLarge
@@ -32,6 +33,8 @@ MAX_EMPTY_PAGES = 10
 """One after another: pages that bring nothing new."""
 WHOLE_LIST = "continue-not-supported"
 """Token of a list from controller-runtime's cache, from which the Operator SDK's proxy answers: it is complete."""
+DRY_RUN: Mapping[str, str] = MappingProxyType({"dryRun": "All"})
+NO_DRY_RUN: Mapping[str, str] = MappingProxyType({})
 WATCH_SLACK_S = 30.0
 """How long after its own timeout the server may take to end a watch."""
 METADATA_ONLY = "application/json;as=PartialObjectMetadata{};g=meta.k8s.io;v=v1,application/json"
@@ -66,7 +69,7 @@ class ApiObjects:
         self._known = known
         self._transport = transport
         self._field_manager = field_manager
-        self._dry_run = {"dryRun": "All"} if dry_run else {}
+        self._dry_run = DRY_RUN if dry_run else NO_DRY_RUN
         self._limit: dict[str, Any] = {}
         self.discovery = Discovery(transport)
 
@@ -123,8 +126,9 @@ class ApiObjects:
     ) -> Listing:
         """As `list`, with the version to watch from; NotFound when there is no such kind.
 
-        It is read in pages. The items of a list carry neither apiVersion nor kind; they are filled in. A server that
-        ignores the tokens of pages sends the same items again; each is there once. What has no name is left as it is.
+        It is read in pages until it is whole or has as many items as `limit` says. The items of a list carry neither
+        apiVersion nor kind; they are filled in. A server that ignores the tokens of pages sends the same items again; each
+        is there once. What has no name is left as it is.
         """
         items: dict[object, Any] = {}
         version = ""
@@ -137,19 +141,19 @@ class ApiObjects:
             version = page.resource_version
             named = ((_identity(item), item) for item in page.items)
             items.update((identity, keep(item)) if identity else (object(), item) for identity, item in named)
-            if limit:
+            if limit and len(items) >= limit:
                 break
         return Listing(list(items.values())[: limit or None], version)
 
     def pages(
         self, ref: ObjectRef, *, selector: str = "", fields: str = "", metadata_only: bool = False, limit: int = 0
     ) -> Iterator[Listing]:
-        """As `listing`, page by page, so that no more has to be in memory; with a `limit` that is the size of a page.
+        """As `listing`, page by page, so that no more has to be in memory; with a `limit` none is larger than that.
 
         A page of more than PAGE_BYTES is asked for again with fewer objects, and the next ones grow again: how large objects
         are is up to those who may write them.
         """
-        most = size = limit or PAGE_SIZE
+        most = size = min(limit or PAGE_SIZE, PAGE_SIZE)
         query = _query(limit=str(size), labelSelector=selector, fieldSelector=fields)
         accept = {"accept": METADATA_ONLY.format("List")} if metadata_only else {}
         used = {WHOLE_LIST}
@@ -217,9 +221,11 @@ class ApiObjects:
 
     def apply(self, manifest: Manifest) -> Manifest:
         """Server-side apply as our field manager, taking over fields that others own."""
-        ref = ObjectRef.of(manifest)
-        query = {"fieldManager": self._field_manager, "force": "true", **self._dry_run}
-        return self._request("PATCH", ref, query=query, body=manifest, content_type=APPLY_PATCH)
+        return self._apply(manifest, self._dry_run)
+
+    def would_apply(self, manifest: Manifest) -> Manifest:
+        """What `apply` would answer; nothing is stored."""
+        return self._apply(manifest, DRY_RUN)
 
     def create(self, manifest: Manifest) -> Manifest:
         """Create an object that must not exist yet; an ApiError with 409 if there is one with other content.
@@ -267,6 +273,10 @@ class ApiObjects:
         except NotFound:
             return False
         return True
+
+    def _apply(self, manifest: Manifest, dry_run: Mapping[str, str]) -> Manifest:
+        query = {"fieldManager": self._field_manager, "force": "true", **dry_run}
+        return self._request("PATCH", ObjectRef.of(manifest), query=query, body=manifest, content_type=APPLY_PATCH)
 
     def _request(self, method: str, ref: ObjectRef, *, subresource: str = "", **options: Any) -> dict[str, Any]:
         path = self._path(ref, subresource=subresource)

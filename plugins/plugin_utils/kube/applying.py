@@ -16,7 +16,7 @@ from .api_error import ApiError, Conflict, Malformed, ObjectRef, TransportError,
 from .commands import Given, command
 from .difference import differing_fields, needs_apply, without_nulls
 from .refusals import advice
-from .rewritten import left, marked
+from .rewritten import is_due, left, marked
 from .values import FIELD_MANAGER, Manifest, dig, merged
 
 __all__ = ["VERBS", "InParallel", "Objects", "Outcome", "apply_steps", "explained", "misuse"]
@@ -49,6 +49,7 @@ class Objects(Protocol):
 
     def find(self, ref: ObjectRef) -> Manifest | None: ...
     def apply(self, manifest: Manifest) -> Manifest: ...
+    def would_apply(self, manifest: Manifest) -> Manifest: ...
     def create(self, manifest: Manifest) -> Manifest: ...
     def merge(self, ref: ObjectRef, patch: Mapping[str, Any]) -> Manifest: ...
     def delete(self, ref: ObjectRef, *, uid: str | None = None) -> bool: ...
@@ -105,7 +106,7 @@ def misuse(steps: Sequence[Any]) -> str | None:
     return None
 
 
-def apply_steps(
+def apply_steps(  # noqa: PLR0913 # all but four have defaults
     steps: Sequence[Step],
     live: Iterable[Manifest] | None,
     *,
@@ -114,6 +115,7 @@ def apply_steps(
     field_manager: str = FIELD_MANAGER,
     dry_run: bool = False,
     earlier: Iterable[Mapping[str, Any]] = (),
+    now: float = 0.0,
 ) -> list[Outcome]:
     """One outcome per step, in the order of the steps.
 
@@ -129,6 +131,8 @@ def apply_steps(
 
     `earlier` are what steps of the same plan came to before: `Outcome.as_dict` with the `stage` of the step. They hold
     back what they would have held back in the same call.
+
+    `now`, in seconds since the epoch, is when `live` was read. Without it, what admission has rewritten is left as it is.
     """
     known = None if live is None else {_identity(ObjectRef.of(item)): item for item in live}
     outcomes: dict[int, Outcome] = {}
@@ -155,7 +159,8 @@ def apply_steps(
             elif step.get("stage", 0) == stage:
                 positions.append(position)
         work = [
-            partial(_carry_out, steps[position], known, objects_for, field_manager, prepared) for position in positions
+            partial(_carry_out, steps[position], known, objects_for, field_manager, prepared, now)
+            for position in positions
         ]
         outcomes.update(zip(positions, in_parallel(work), strict=True))
         if dry_run:
@@ -190,6 +195,7 @@ def _carry_out(
     objects_for: Callable[[ObjectRef], Objects],
     field_manager: str,
     prepared: Container[tuple[str, str, str]],
+    now: float,
 ) -> Outcome:
     verb, component = step["verb"], step.get("component")
     subject = step[VERBS[verb]]
@@ -201,7 +207,7 @@ def _carry_out(
         if known is not None and verb == "apply" and before is not None and _is_somebody_elses(before, subject):
             raise NameTaken(_taken(ref, before))
         if verb == "apply":
-            return _apply(without_nulls(subject), component, partial(objects_for, ref), ref, before, field_manager)
+            return _apply(without_nulls(subject), component, partial(objects_for, ref), ref, before, field_manager, now)
         written, changed = _write(step, partial(objects_for, ref), ref, before)
     except TransportError as exc:
         if verb == "apply" and _identity(ref) in prepared and isinstance(exc, ApiError) and exc.status_code == 422:
@@ -218,12 +224,15 @@ def _apply(
     ref: ObjectRef,
     before: Manifest | None,
     field_manager: str,
+    now: float,
 ) -> Outcome:
     outcome = partial(Outcome, verb="apply", component=component, ref=ref, before=before)
     if not needs_apply(wanted, before, field_manager=field_manager):
         return outcome(object=before)
     if before is not None and (rewritten := left(wanted, before, field_manager=field_manager)):
-        return outcome(object=before, rewritten=list(rewritten))
+        is_due_again = is_due(before, now, field_manager=field_manager)
+        if not is_due_again or _is_still_rewritten(objects(), wanted, rewritten):
+            return outcome(object=before, rewritten=list(rewritten))
     after = _applied(objects(), wanted, ref, before)
     if needs_apply(wanted, after, field_manager=field_manager):
         # Where the last field of a structure was given up, the API server has removed all of it at first.
@@ -232,6 +241,14 @@ def _apply(
     if rewritten:
         after = objects().apply(marked(wanted, rewritten))
     return outcome(object=after, changed=_is_changed(before, after), rewritten=list(rewritten))
+
+
+def _is_still_rewritten(objects: Objects, wanted: Manifest, rewritten: Mapping[str, Any]) -> bool:
+    """True if admission would make the same of it again, or does not tell."""
+    try:
+        return differing_fields(wanted, objects.would_apply(wanted)) == rewritten
+    except ApiError:  # some webhooks refuse what is not to be stored
+        return True
 
 
 def _write(

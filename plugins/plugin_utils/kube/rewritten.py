@@ -4,6 +4,9 @@
 To write them again changes nothing and never ends. So an object of which some were rewritten gets an annotation with the
 checksum of what was applied and of what became of it. While both are still so, and the fields are recorded as ours,
 nobody but admission has touched them: whoever changes a field takes it over, see difference.py.
+
+A policy can go, which nothing tells. So once the last write is TRIED_AGAIN_AFTER_S old, a pass asks the API server what it
+would make of the next one, without storing it, and writes only if that is something else.
 """
 
 from __future__ import annotations
@@ -14,11 +17,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from .difference import differing_fields, needs_apply
+from .timestamps import seconds_of
 from .values import FIELD_MANAGER, Manifest, dig
 
-__all__ = ["ANNOTATION", "left", "marked"]
+__all__ = ["ANNOTATION", "is_due", "left", "marked"]
 
 ANNOTATION = "media.rm3l.org/rewritten"
+TRIED_AGAIN_AFTER_S = 600.0
+"""Longer than most rollouts, whose many passes thus ask nothing."""
 
 
 def marked(wanted: Manifest, rewritten: Mapping[str, Any]) -> Manifest:
@@ -47,3 +53,14 @@ def left(wanted: Manifest, live: Mapping[str, Any], *, field_manager: str = FIEL
         return {}
     as_wanted = {**ours, "metadata": {**ours["metadata"], "managedFields": record}}
     return {} if needs_apply(ours, as_wanted, field_manager=field_manager) else rewritten
+
+
+def is_due(live: Mapping[str, Any], now: float, *, field_manager: str = FIELD_MANAGER) -> bool:
+    """True if our last apply that changed something is so old that the policy may be gone; `now` is in seconds since the
+    epoch."""
+    times = [
+        seconds_of(entry.get("time"))
+        for entry in dig(live, "metadata", "managedFields", default=[])
+        if entry.get("manager") == field_manager and entry.get("operation") == "Apply"
+    ]
+    return any(time is not None and now - time >= TRIED_AGAIN_AFTER_S for time in times)

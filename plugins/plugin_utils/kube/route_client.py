@@ -62,9 +62,11 @@ class RouteObjects:
 
     def apply(self, manifest: Manifest) -> Manifest:
         """Server-side apply as our field manager, taking over fields that others own."""
-        ref = ObjectRef.of(manifest)
-        where = {"name": ref.name, "namespace": ref.namespace, "force_conflicts": True}
-        return self._call("PATCH", ref, "server_side_apply", body=manifest, **where, **self._write_options)
+        return self._apply(manifest)
+
+    def would_apply(self, manifest: Manifest) -> Manifest:
+        """What `apply` would answer; nothing is stored."""
+        return self._apply(manifest, dry_run="All")
 
     def create(self, manifest: Manifest) -> Manifest:
         """POST."""
@@ -88,6 +90,11 @@ class RouteObjects:
         except NotFound:
             return False
         return True
+
+    def _apply(self, manifest: Manifest, **more: Any) -> Manifest:
+        ref = ObjectRef.of(manifest)
+        options = {**self._write_options, "name": ref.name, "namespace": ref.namespace, "force_conflicts": True, **more}
+        return self._call("PATCH", ref, "server_side_apply", body=manifest, **options)
 
     def _call(self, method: str, ref: ObjectRef, operation: str, **arguments: Any) -> Manifest:
         """One operation of the DynamicClient under the transport's rules for retries and errors."""

@@ -2,7 +2,10 @@
 """Events of the pods and claims that do not get going, which nothing else tells of: how few are read, and of which.
 
 Nothing is read of an instance that is well, and nothing in the first seconds of a start. Else one request for each of
-at most MAX_OBJECTS objects, each of at most MAX_EVENTS Events.
+at most MAX_OBJECTS objects. If that brings FEW_EVENTS, the newest may be missing, because the API server lists Events by
+name, which begins with that of the object and ends in the time of the first occurrence (client-go, tools/record/event.go,
+makeEvent). Then at most MAX_EVENTS of just this object are read, as many of those that do not say of which one they are, and
+of those that tell why a former one is gone; the newest FEW_EVENTS count.
 """
 
 from __future__ import annotations
@@ -29,9 +32,11 @@ OVERDUE_S = 30.0
 MAX_PODS = 2
 """Of one component: others of the same template are in the same trouble."""
 MAX_OBJECTS = 12
-MAX_EVENTS = 200
+FEW_EVENTS = 200
 """Kubelet posts 25 of a pod at once and one each five minutes after that (client-go, EventSourceObjectSpamFilter); all of
-them are gone after an hour."""
+them are gone after an hour. There are more where a StatefulSet makes pods of the same name again and again, or where
+others post Events."""
+MAX_EVENTS = 2000
 MAX_TEXT = 2000
 """Longest message that is kept, in characters. The API server takes 1024 of a core/v1 Event."""
 
@@ -135,15 +140,22 @@ def last_seen(event: Mapping[str, Any]) -> float:
 def _events_of(api: Reader, item: Manifest) -> list[Manifest]:
     metadata = item["metadata"]
     ref = ObjectRef(EVENT.api_version, EVENT.kind, namespace=metadata.get("namespace") or "")
-    fields = f"involvedObject.kind={item['kind']},involvedObject.name={metadata['name']}"
+    of_name = f"involvedObject.kind={item['kind']},involvedObject.name={metadata['name']}"
     try:
-        found = api.list(ref, fields=fields, limit=MAX_EVENTS)
+        found = api.list(ref, fields=of_name, limit=FEW_EVENTS)
+        if len(found) >= FEW_EVENTS:
+            exactly = [f"involvedObject.uid={uid}" for uid in (metadata["uid"], "")]
+            exactly += [f"reason={reason}" for reason in sorted(WHY_GONE)]
+            more = [event for one in exactly for event in api.list(ref, fields=f"{of_name},{one}", limit=MAX_EVENTS)]
+            each_once = {dig(event, "metadata", "name", default=id(event)): event for event in more}
+            found = sorted(each_once.values(), key=last_seen)[-FEW_EVENTS:]
     except ApiError:
         return []
     return [event for event in found if _is_of(item, event) or event.get("reason") in WHY_GONE]
 
 
 def _is_of(item: Manifest, event: Mapping[str, Any]) -> bool:
-    """Not by uid alone, which some who post Events leave out. One of another uid is of a former object of the name."""
+    """Not by uid alone, which some leave out, such as the controller that evicts pods from lost nodes. One of another uid is
+    of a former object of the name."""
     uid = item["metadata"]["uid"]
-    return bool(dig(event, "involvedObject", "uid", default=uid) == uid)
+    return bool((dig(event, "involvedObject", "uid") or uid) == uid)

@@ -132,9 +132,11 @@ def report(plan: Mapping[str, Any], outcome: Mapping[str, Any], seen: Mapping[st
     events = _events(dig(plan["cr"], "status", "conditions", default=[]), conditions)
     without_pods = [item for item in live.values() if item["kind"] == "StatefulSet" and lacks_pods(item)]
     has_written = any(result.get("changed") and not _is_known_with_its_result(result) for result in results)
+    is_rewritten = any(result.get("rewritten") for result in results)
     # What was deleted may have to be created again, and the loop does not notify this instance of what others do with a
-    # claim.
-    settled = not (has_written or without_pods or may_be_shared(plan["cr"], seen.get("neighbours") or ()))
+    # claim, nor of a policy that is gone.
+    is_shared = may_be_shared(plan["cr"], seen.get("neighbours") or ())
+    settled = not (has_written or without_pods or is_shared or is_rewritten)
     unexplained = any(item["metadata"]["name"] not in view.refusals for item in without_pods)
     looks = [*view.look_again_in, *([LOOK_AGAIN_S] if unexplained else [])]
     return {
@@ -179,7 +181,8 @@ def _rewritten(instance: Instance, results: Iterable[Mapping[str, Any]]) -> list
         annotate = command("kubectl", "annotate", kind.lower(), *instance.place, Given(name, "NAME"), remove)
         message = (
             f"{kind} {name}: the cluster makes something else of {shown} than the operator writes, by a policy or a webhook. "
-            f"It is left so. If that is not meant, change the policy and run {annotate}"
+            "It is left so. If that is not meant, change the policy; the operator then writes it again with its next pass, "
+            f"which is within `reconcilePeriod` (an hour), or at once after {annotate}"
         )
         notices.append(Notice(Component(result["component"]), Effect.WARNS, Reason.FIELD_REWRITTEN, message))
     return notices

@@ -111,6 +111,48 @@ def test_11_what_a_policy_rewrites_is_told_and_written_once(instances, gone_afte
     assert len(told) == len(set(told))
 
 
+def test_11_when_the_policy_is_gone_a_later_pass_writes_the_fields_and_tells_nothing_any_more(
+    instances, gone_afterwards
+):
+    policy = "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy"
+    gone_afterwards += [(policy, "autopilot-like"), (f"{policy}Binding", "autopilot-like")]
+    place = f"--namespace={instances.namespace}"
+    probe = ("create", "deployment", "probe", "--image=x", "--dry-run=server", "--output=yaml", place)
+
+    def is_in_force() -> bool:
+        return "mirror.example.com" in instances.cluster.kubectl(*probe)
+
+    case = write(instances, "11-mutating-policy", lambda: instances.wait("the policy in force", is_in_force))
+    wait_told(instances, case)
+    instances.wait_settled()
+    for kind, name in gone_afterwards:
+        instances.api.delete(kind, name)
+    instances.wait("the policy out of force", lambda: not is_in_force())
+
+    for component in ("machine-learning", "valkey", "server"):
+        written_an_hour_ago(instances, f"photos-{component}")
+
+    instances.wait("no warning", lambda: instances.condition("Warning").get("status") == "False")
+    [container] = instances.get("Deployment", "photos-valkey")["spec"]["template"]["spec"]["containers"]
+    assert not container["image"].startswith("mirror.example.com/")
+    assert "media.rm3l.org/rewritten" not in instances.get("Deployment", "photos-valkey")["metadata"]["annotations"]
+
+
+def written_an_hour_ago(instances: Instances, deployment: str) -> None:
+    """Put back the time at which the operator has last changed a Deployment, in the API server's record of it.
+
+    It takes a second change, because the API server ignores one of such times alone.
+    """
+    entries = instances.get("Deployment", deployment)["metadata"]["managedFields"]
+    [position] = [index for index, entry in enumerate(entries) if entry["manager"] == "immich-operator"]
+    change = [
+        {"op": "replace", "path": f"/metadata/managedFields/{position}/time", "value": "2026-01-01T00:00:00Z"},
+        {"op": "add", "path": "/metadata/annotations/touched", "value": "by a test"},
+    ]
+    where = (f"--namespace={instances.namespace}", "--type=json", f"--patch={json.dumps(change)}")
+    instances.cluster.kubectl("patch", "deployment", deployment, *where)
+
+
 def test_17_the_path_of_a_challenge_stays_until_its_solver_takes_it_away(instances):
     write(instances, "17-cert-manager-edit-in-place")
     instances.wait_ready()

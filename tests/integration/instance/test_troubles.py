@@ -16,8 +16,8 @@ DENIED = (
 ATTACHED = 'Multi-Attach error for volume "pvc-1" Volume is already exclusively attached to one node'
 
 
-def post_event(instances, pod: dict[str, Any], reason: str, message: str) -> None:
-    """An Event of a pod as kubelet posts it."""
+def post_event(instances, pod: dict[str, Any], reason: str, message: str, suffix: str = "0") -> None:
+    """An Event of a pod as kubelet posts it; those with a higher suffix come later in lists."""
     metadata = pod["metadata"]
     involved = {"apiVersion": "v1", "kind": "Pod", **{key: metadata[key] for key in ("name", "namespace", "uid")}}
     at = metadata["creationTimestamp"]
@@ -25,7 +25,7 @@ def post_event(instances, pod: dict[str, Any], reason: str, message: str) -> Non
         {
             "apiVersion": "v1",
             "kind": "Event",
-            "metadata": {"name": f"{metadata['name']}.{reason.lower()}", "namespace": metadata["namespace"]},
+            "metadata": {"name": f"{metadata['name']}.{reason.lower()}{suffix}", "namespace": metadata["namespace"]},
             "involvedObject": involved,
             "type": "Warning",
             "reason": reason,
@@ -99,6 +99,20 @@ def test_what_keeps_a_pod_or_a_volume_from_getting_going_is_told_with_what_to_do
 
     instances.wait("all but the claim heals", lambda: instances.condition("PostgresReady").get("status") == "True")
     instances.wait("the server is ready", lambda: instances.condition("ServerReady").get("status") == "True")
+
+
+def test_the_newest_event_is_told_although_former_pods_of_the_name_have_left_more_than_are_read(instances):
+    instances.create({"postgres": {"image": "stuck:never-ready"}})
+    pod = instances.wait("the pod", lambda: next(iter(instances.pods("postgres")), None))
+    metadata = pod["metadata"]
+    for number in range(210):
+        former = {**pod, "metadata": {**metadata, "uid": "00000000-0000-0000-0000-000000000000"}}
+        post_event(instances, former, "FailedMount", "of a former pod", f"{number:03}")
+    post_event(instances, stuck_pod(instances, "postgres"), "FailedMount", DENIED, "999")
+
+    told = instances.wait_condition("PostgresReady", "VolumeNotMounted")["message"]
+
+    assert "access denied by server while mounting 192.0.2.1:/photos" in told
 
 
 def test_a_server_that_waits_for_an_external_database_says_for_which_and_since_when(instances):

@@ -44,7 +44,7 @@ class Recorder:
         self._note("apply", manifest["metadata"]["name"])
         return {**manifest, "metadata": {**manifest["metadata"], "resourceVersion": "2"}}
 
-    create = apply
+    create = would_apply = apply
 
     def merge(self, ref: ObjectRef, patch: Mapping[str, Any]) -> Manifest:
         self._note("merge", ref.name)

@@ -255,3 +255,22 @@ def test_one_object_that_is_larger_than_is_read_is_an_error() -> None:
 
     with pytest.raises(TooLarge):
         ApiObjects(Raw(refuse)).listing(SECRETS)  # type: ignore[arg-type]
+
+
+def test_of_a_list_with_a_limit_no_more_pages_are_read_than_it_takes() -> None:
+    pages = {None: (["a", "b"], "second"), "second": (["c", "d"], "third")}
+    server = Server(pages.__getitem__)
+
+    found = ApiObjects(server).list(SECRETS, limit=3)  # type: ignore[arg-type]
+
+    assert [item["metadata"]["name"] for item in found] == ["a", "b", "c"]
+    assert server.asked == [None, "second"]
+
+
+@pytest.mark.parametrize(("limit", "page"), [(0, 500), (3, 3), (2000, 500)])
+def test_a_page_is_no_larger_than_what_is_wanted(limit: int, page: int) -> None:
+    server = Raw(lambda _: {"metadata": {}, "items": []})
+
+    ApiObjects(server).list(SECRETS, limit=limit)  # type: ignore[arg-type]
+
+    assert [query["limit"] for query, _unused in server.asked] == [str(page)]

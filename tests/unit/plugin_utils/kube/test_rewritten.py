@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from ansible_collections.media.immich.plugins.plugin_utils.kube.api_error import ObjectRef
+from ansible_collections.media.immich.plugins.plugin_utils.kube.api_error import ApiError, ObjectRef
 from ansible_collections.media.immich.plugins.plugin_utils.kube.applying import Outcome, apply_steps
 from ansible_collections.media.immich.plugins.plugin_utils.kube.difference import differing_fields
 from ansible_collections.media.immich.plugins.plugin_utils.kube.rewritten import ANNOTATION
@@ -27,8 +28,9 @@ class Policy:
     """An API server that stores what is applied, after `rewrite` has had its way with the data."""
 
     def __init__(self, rewrite: Callable[[Manifest], Manifest]) -> None:
-        self.rewrite, self.live, self.writes, self.version = rewrite, None, 0, 0
+        self.rewrite, self.live, self.writes, self.version, self.questions = rewrite, None, 0, 0, 0
         self.live: Manifest | None
+        self.answers_questions = True
 
     def find(self, _ref: ObjectRef) -> Manifest | None:
         return self.live
@@ -42,9 +44,15 @@ class Policy:
         stored = {**manifest, "data": self.rewrite(manifest["data"])}
         if self.live is None or stored["data"] != self.live["data"] or annotations != self.annotations():
             self.version += 1
-        version = {"managedFields": [entry], "resourceVersion": str(self.version)}
+        version = {"managedFields": [{**entry, "time": WRITTEN}], "resourceVersion": str(self.version)}
         self.live = {**stored, "metadata": {**manifest["metadata"], **version}}
         return self.live
+
+    def would_apply(self, manifest: Manifest) -> Manifest:
+        self.questions += 1
+        if not self.answers_questions:
+            raise ApiError(400, "BadRequest", 'admission webhook "x" does not support dry run', subject="ConfigMap n/x")
+        return {**manifest, "data": self.rewrite(manifest["data"])}
 
     def annotations(self) -> Manifest:
         annotations: Manifest = (self.live or {}).get("metadata", {}).get("annotations", {})
@@ -59,13 +67,19 @@ class Policy:
         raise NotImplementedError
 
 
-def a_pass(server: Policy, **data: str) -> Outcome:
+WRITTEN = "2026-01-01T00:00:00Z"
+SOON = datetime(2026, 1, 1, 0, 9, tzinfo=UTC).timestamp()
+LATER = datetime(2026, 1, 1, 1, tzinfo=UTC).timestamp()
+
+
+def a_pass(server: Policy, now: float = SOON, **data: str) -> Outcome:
     manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x", "namespace": "n"}, "data": data}
     [outcome] = apply_steps(
         [{"verb": "apply", "component": "c", "object": manifest}],
         [server.live] if server.live else [],
         objects_for=lambda _: server,
         in_parallel=lambda work: [item() for item in work],
+        now=now,
     )
     return outcome
 
@@ -175,6 +189,55 @@ def test_an_annotation_that_is_no_longer_true_is_taken_away() -> None:
     a_pass(server, size="large")
 
     assert server.annotations() == {}
+
+
+def test_a_policy_that_is_gone_is_noticed_some_time_after_the_last_write_and_leaves_no_trace() -> None:
+    server = Policy(small)
+    a_pass(server, size="large")
+    server.rewrite = dict
+
+    soon = a_pass(server, SOON, size="large")
+    asked_soon = server.questions
+    later = a_pass(server, LATER, size="large")
+
+    assert (soon.changed, list(soon.rewritten), asked_soon) == (False, ["data.size"], 0)
+    assert (later.changed, list(later.rewritten), server.annotations()) == (True, [], {})
+    assert server.live
+    assert server.live["data"] == {"size": "large"}
+
+
+def test_while_the_policy_is_there_a_pass_asks_once_and_writes_nothing() -> None:
+    server = Policy(small)
+    a_pass(server, size="large")
+    writes = server.writes
+
+    outcome = a_pass(server, LATER, size="large")
+
+    assert (outcome.changed, list(outcome.rewritten)) == (False, ["data.size"])
+    assert (server.writes, server.questions) == (writes, 1)
+
+
+def test_a_policy_that_makes_something_else_of_it_by_now_is_followed() -> None:
+    server = Policy(small)
+    a_pass(server, size="large")
+    server.rewrite = lambda data: {**data, "size": "tiny"}
+
+    outcome = a_pass(server, LATER, size="large")
+
+    assert (outcome.changed, list(outcome.rewritten)) == (True, ["data.size"])
+    assert server.live
+    assert server.live["data"] == {"size": "tiny"}
+
+
+def test_where_a_webhook_answers_no_questions_the_fields_are_left() -> None:
+    server = Policy(small)
+    a_pass(server, size="large")
+    server.answers_questions = False
+    writes = server.writes
+
+    outcome = a_pass(server, LATER, size="large")
+
+    assert (outcome.error, list(outcome.rewritten), server.writes) == (None, ["data.size"], writes)
 
 
 POD = {"containers": [{"name": "a", "image": "x"}, {"name": "b", "image": "y", "args": ["1"]}]}

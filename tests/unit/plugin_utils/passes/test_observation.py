@@ -61,10 +61,18 @@ class Cluster:
             self.looks.append((fields, limit))
             if not self.may_list_events:
                 raise Forbidden(403, "Forbidden", "events is forbidden", subject="Event")
-            return self.events
+            return [event for event in self.events if _is_selected(event, fields)][:limit]
         if ref.kind == "Immich":
             return [keep(cr) for cr in (self.cr, *self.others)]
         return [keep(item) for item in self.objects if item["kind"] == ref.kind]
+
+
+def _is_selected(event: dict[str, Any], fields: str) -> bool:
+    """By uid and reason, if the field selector asks for them; all other fields are those of the object that is looked at."""
+    wanted = dict(part.split("=") for part in fields.split(","))
+    uid, reason = wanted.get("involvedObject.uid"), wanted.get("reason")
+    is_of_uid = uid is None or (event.get("involvedObject") or {}).get("uid", uid) == uid
+    return is_of_uid and reason in (None, event.get("reason"))
 
 
 def seen_in(cluster: Cluster, cr: dict[str, Any] | None = None, *, is_current: bool = False) -> dict[str, Any]:
@@ -383,3 +391,44 @@ def test_why_a_former_pod_of_the_same_name_had_to_go_is_kept_with_the_node_that_
     [event] = seen_in(healthy)["events"]["uid-server-x"]
 
     assert (event["reason"], event["former_node"]) == ("Evicted", "node-2")
+
+
+def of_a_crowd(count: int, uid: str | None) -> list[dict[str, Any]]:
+    """So many Events of the pod's name, as the API server lists them: the newest last."""
+    involved = {} if uid is None else {"uid": uid}
+    return [{**failed(1, f"number {n}"), "involvedObject": {"uid": "", **involved}} for n in range(count)]
+
+
+@pytest.mark.parametrize("newest_of", ["uid-server-x", ""])
+def test_the_newest_event_is_seen_however_many_former_pods_of_the_name_have_left_theirs(
+    healthy: Cluster, newest_of: str
+) -> None:
+    healthy.objects.append(a_slow_pod())
+    newest = {**failed(2, "access denied"), "involvedObject": {"uid": newest_of}}
+    healthy.events = [*of_a_crowd(5000, "of a former pod"), newest]
+
+    told = [event["message"].rpartition(": ")[2] for event in seen_in(healthy)["events"]["uid-server-x"]]
+
+    assert told == ["access denied"]
+    assert len(healthy.looks) == 4, "three more requests, only where there are that many"
+
+
+def test_the_newest_of_very_many_events_of_one_pod_is_seen(healthy: Cluster) -> None:
+    healthy.objects.append(a_slow_pod())
+    healthy.events = [
+        *of_a_crowd(1500, "uid-server-x"),
+        {**failed(2, "access denied"), "involvedObject": {"uid": "uid-server-x"}},
+    ]
+
+    told = [event["message"].rpartition(": ")[2] for event in seen_in(healthy)["events"]["uid-server-x"]]
+
+    assert (told[-1], len(told)) == ("access denied", 200)
+    assert [limit for _fields, limit in healthy.looks] == [200, 2000, 2000, 2000]
+
+
+def test_of_very_many_events_why_a_former_pod_had_to_go_is_kept(healthy: Cluster) -> None:
+    healthy.objects.append(a_slow_pod())
+    gone = {**failed(2, "low on memory"), "involvedObject": {"uid": "another"}, "reason": "Evicted"}
+    healthy.events = [*of_a_crowd(300, "of a former pod"), gone]
+
+    assert [event["reason"] for event in seen_in(healthy)["events"]["uid-server-x"]] == ["Evicted"]

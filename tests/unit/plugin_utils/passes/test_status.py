@@ -482,6 +482,9 @@ def test_what_admission_rewrites_is_a_warning_that_stays_the_same():
     )
     assert "containers[server].command and 1 more than the operator writes" in warning["message"]
     assert told["status"]["ready"] is True
+    assert (told["observed"], told["requeue_after"]) == (None, None), (
+        "the periodic pass sees whether the policy is gone"
+    )
 
 
 def a_running_pod(component, image, *, made="2026-01-01T00:00:00Z", ready="True", **metadata):

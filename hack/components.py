@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ansible_collections.media.immich.plugins.plugin_utils.components import registry
+from ansible_collections.media.immich.plugins.plugin_utils.passes.sections import Section
 
 __all__ = ["BEGIN", "END", "MANAGER", "files", "with_block"]
 
@@ -22,6 +23,16 @@ MANAGER = ROOT / "config" / "manager" / "manager.yaml"
 BEGIN = "# of hack.generate, from components/registry.py"
 END = "# end of what is generated"
 
+RESOURCE = """\
+- name: Custom resource # everything that it owns is removed with it, so it stays while a component is left out
+  media.immich.apply:
+    section: "{{{{ '' if ansible_skip_tags | intersect(__immich_components) else 'custom-resource' }}}}"
+  vars:
+    __immich_components: [{components}]
+  register: immich_outcome
+  tags: custom-resource
+
+"""
 TASK = """\
 - name: {title}
   media.immich.apply:
@@ -43,8 +54,12 @@ VARIABLE = """\
 
 def files() -> dict[Path, str]:
     """{file: text}; ValueError as in `with_block`."""
+    components = ", ".join([*registry.names(), Section.INGRESS])
     blocks = {
-        PLAY: [TASK.format(component=each.component, title=each.title) for each in registry.COMPONENTS],
+        PLAY: [
+            RESOURCE.format(components=components),
+            *(TASK.format(component=each.component, title=each.title) for each in registry.COMPONENTS),
+        ],
         ARGUMENTS: [
             OPTION.format(component=component, what=image.what) for component, image in registry.images().items()
         ],

@@ -6,10 +6,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from .sections import Section
+
 __all__ = ["summary"]
 
 FOR_TOOLS = ("Reconciling", "Stalled")
 """Conditions that say nothing that Progressing and Degraded do not."""
+STAYS = (
+    "The custom resource stays, because everything that it owns goes with it. An operator that runs makes again what was "
+    "removed; a play of the whole instance removes it"
+)
 
 
 def summary(
@@ -29,14 +35,17 @@ def summary(
 def _told(
     report: Mapping[str, Any], title: str, *, namespace: str, is_stored: bool, waited: float | None
 ) -> dict[str, Any]:
-    left = f"{title}: only a part was chosen; left out: {', '.join(report.get('left') or ())}"
+    sections = report.get("left") or ()
+    left = f"{title}: only a part was chosen; left out: {', '.join(sections)}"
     if (kept := report.get("kept")) is not None:
         failures = "; ".join(report.get("failures") or ())
+        lines = [left if sections else f"kept in namespace {namespace}: {', '.join(kept) or 'nothing'}"]
+        lines += [STAYS] if Section.CUSTOM_RESOURCE in sections else []
         return {
-            "lines": [left if report.get("left") else f"kept in namespace {namespace}: {', '.join(kept) or 'nothing'}"],
+            "lines": lines,
             "problem": f"{title} is not removed: {failures}" if failures else None,
         }
-    if report.get("left"):
+    if sections:
         lines = [left, "The status is not written: a play of the whole instance tells what it is like"]
         return {"lines": lines, "problem": _problem(report, {}, title, is_stored=is_stored, waited=None)}
     status = report.get("status") or {}

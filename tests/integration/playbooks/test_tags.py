@@ -179,6 +179,18 @@ def test_who_leaves_out_a_component_of_a_removal_keeps_the_resource_that_owns_it
     assert instance.cluster.api.find("Immich", "photos", instance.namespace) is not None
     assert ("Deployment", "photos-server") in instance.objects()
     assert ("Deployment", "photos-valkey") not in instance.objects()
+    assert "The custom resource stays, because everything that it owns goes with it" in played.output
+
+
+def test_a_tag_of_somebodys_own_play_that_is_skipped_leaves_nothing_of_the_instance_out(instance):
+    instance.play({})
+
+    again = instance.play({}, "--skip-tags", "backup")
+    played = instance.play({}, "--skip-tags", "backup", playbook="uninstall.yml")
+
+    assert (again.status, played.status) == (0, 0), again.output + played.output
+    assert "left out" not in again.output + played.output
+    assert instance.cluster.api.find("Immich", "photos", instance.namespace) is None
 
 
 def test_a_part_shows_no_secret_either(instance):

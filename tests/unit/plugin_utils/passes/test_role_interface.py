@@ -81,6 +81,13 @@ def test_each_component_has_the_tag_of_its_name_and_what_is_no_components_runs_w
     assert set(others) == {"always"}
 
 
+def test_a_removal_keeps_the_custom_resource_for_each_tag_of_a_component_and_for_no_other_tag() -> None:
+    [task] = [task for task in tasks_of_a_play() if task.get("tags") == Section.CUSTOM_RESOURCE]
+
+    assert "ansible_skip_tags | intersect(__immich_components)" in task["media.immich.apply"]["section"]
+    assert sorted(task["vars"]["__immich_components"]) == sorted([*registry.names(), Section.INGRESS])
+
+
 def test_a_deployed_pass_is_three_tasks() -> None:
     main = yaml.safe_load((ROLE / "tasks" / "main.yml").read_text(encoding="utf-8"))
     tasks = yaml.safe_load((ROLE / "tasks" / "pass.yml").read_text(encoding="utf-8"))
@@ -197,3 +204,16 @@ def test_of_a_part_a_play_says_what_was_left_out_and_nothing_of_the_instance() -
     assert told["lines"][0] == "Immich n/a: only a part was chosen; left out: library, valkey"
     assert "ready" not in " ".join(told["lines"])
     assert (told["problem"], told["has_status"]) == (None, False)
+
+
+@pytest.mark.parametrize(
+    ("left", "says_that_it_stays"),
+    [
+        pytest.param(["custom-resource", "server"], True, id="with-the-resource"),
+        pytest.param(["clean-up"], False, id="without-it"),
+    ],
+)
+def test_a_removal_in_part_says_that_the_custom_resource_stays(left: list[str], says_that_it_stays: bool) -> None:
+    told = summary({"kept": [], "failures": [], "left": left}, name="a", namespace="n", is_stored=True)
+
+    assert any(line.startswith("The custom resource stays") for line in told["lines"]) is says_that_it_stays

@@ -24,6 +24,8 @@ DESCRIPTION = "Runs an Ansible role whenever a custom resource, or anything that
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit status: 0 fine, 1 failed, 2 wrong usage."""
+    if sys.stderr is None:  # closed by whoever calls; what is meant for it must not go elsewhere
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - for as long as the process
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments[:1] == ["--version"]:
         arguments = ["version"]
@@ -93,6 +95,9 @@ def _printing(handler: Callable[[argparse.Namespace], int]) -> Callable[[argpars
     """For a command whose result is its output: all of it is written, or the exit status is 1."""
 
     def run(args: argparse.Namespace) -> int:
+        if sys.stdout is None:
+            sys.stderr.write("immich-operator: the output cannot be written: it is closed\n")
+            return 1
         try:
             status = handler(args)
             sys.stdout.flush()

@@ -4,14 +4,15 @@
 from __future__ import annotations
 
 import argparse
+import codecs
 import contextlib
+import errno
 import os
 import secrets
 import sys
 from collections.abc import Iterator
 from io import TextIOWrapper
-from pathlib import Path
-from typing import Any, TextIO, cast
+from typing import IO, Any, TextIO, cast
 
 import yaml
 
@@ -20,6 +21,10 @@ from immich_operator.kube.texts import TooLarge, read_text, visible
 from immich_operator.yaml_text import ManifestDumper
 
 GROUP, KIND = "media.rm3l.org", "Immich"
+
+ADVICE_FOR_URLS = ". This is an address: write what it holds into a file, or to standard input with - for FILE"
+ADVICE_FOR_UTF_16 = ". It begins like UTF-16, which PowerShell writes: save it as UTF-8"
+ADVICE_FOR_TABS = ". A tab can't indent YAML: use blanks"
 
 LEFT_OUT = """\
 # Secret {name}
@@ -72,21 +77,25 @@ class _UnreadableError(Exception):
 def _documents(file: str) -> Iterator[tuple[str, Any]]:
     title = _title(file)
     try:
-        with Path(file).open("rb") if file != "-" else contextlib.nullcontext(sys.stdin.buffer) as opened:
+        with _opened(file) as opened:
             text = read_text(opened)
-        for document in collection.rendering().documents(text):
-            if document is not None:
-                yield title, document
     except OSError as error:
-        raise _UnreadableError(f"{title}: {error.strerror}") from error
+        raise _UnreadableError(f"{title}: {error.strerror}{ADVICE_FOR_URLS if '://' in file else ''}") from error
     except UnicodeDecodeError as error:
-        raise _UnreadableError(f"{title}: not text in UTF-8: byte {error.start + 1} is none of it") from error
+        advice = ADVICE_FOR_UTF_16 if error.object[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else ""
+        raise _UnreadableError(f"{title}: not text in UTF-8: byte {error.start + 1} is none of it{advice}") from error
+    except TooLarge as error:
+        raise _UnreadableError(f"{title}: {error}") from error
+    try:
+        for document in collection.rendering().documents(text):
+            yield from ((title, item) for item in _items(document))
     except TooLarge as error:
         raise _UnreadableError(f"{title}: {error}") from error
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f" line {mark.line + 1}, column {mark.column + 1}:" if mark else ""
-        raise _UnreadableError(f"{title}: not YAML:{where} {error.problem or error.context}") from error
+        advice = ADVICE_FOR_TABS if mark and _is_tab(text, mark) else ""
+        raise _UnreadableError(f"{title}: not YAML:{where} {error.problem or error.context}{advice}") from error
     except yaml.YAMLError as error:
         raise _UnreadableError(f"{title}: not YAML: {str(error).splitlines()[0]}") from error
 
@@ -96,8 +105,28 @@ def _tell(text: str) -> None:
     print(visible(text), file=sys.stderr)
 
 
+def _is_tab(text: str, mark: yaml.Mark) -> bool:
+    lines = text.splitlines()
+    return mark.line < len(lines) and lines[mark.line][mark.column : mark.column + 1] == "\t"
+
+
+def _opened(file: str) -> contextlib.AbstractContextManager[IO[bytes]]:
+    if file != "-":
+        return open(file, "rb")  # noqa: PTH123 - a Path takes an empty name for the current folder
+    if sys.stdin is None:
+        raise OSError(errno.EBADF, "it is closed")
+    return contextlib.nullcontext(sys.stdin.buffer)
+
+
+def _items(document: Any) -> list[Any]:
+    """The objects in a document: those of a list, as `kubectl get --output yaml` prints it, or the only one."""
+    if isinstance(document, dict) and document.get("kind") == "List" and isinstance(document.get("items"), list):
+        return list(document["items"])
+    return [] if document is None else [document]
+
+
 def _title(file: str) -> str:
-    return "standard input" if file == "-" else file
+    return "standard input" if file == "-" else file or "''"
 
 
 def _is_for_us(document: Any) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +28,7 @@ WITHOUT_EFFECT: Final = (
 )
 """Flags of `ansible-operator run` that are accepted, so that a Deployment made for it starts, and ignored."""
 MAX_DEFAULT_WORKERS: Final = 4
+_DNS_LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _TRUE: Final = {"1", "t", "true", "yes", "on"}
 _FALSE: Final = {"0", "f", "false", "no", "off"}
 
@@ -99,7 +101,14 @@ def _address(text: str) -> tuple[str, int] | None:
 
 
 def _namespaces(text: str) -> tuple[str, ...]:
-    return tuple(name for part in text.split(",") if (name := part.strip()))
+    names = tuple(name for part in text.split(",") if (name := part.strip()))
+    for name in names:
+        if not _DNS_LABEL.fullmatch(name):
+            raise ValueError(
+                f"{name!r} can't be the name of a namespace: lower case letters, digits and -, at most 63; several are "
+                "separated by commas, and none means all"
+            )
+    return names
 
 
 def setting(

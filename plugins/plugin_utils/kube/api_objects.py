@@ -141,7 +141,7 @@ class ApiObjects:
             version = page.resource_version
             named = ((_identity(item), item) for item in page.items)
             items.update((identity, keep(item)) if identity else (object(), item) for identity, item in named)
-            if limit and len(items) >= limit:
+            if limit and (len(items) >= limit or number == MOST_WHOLE_PAGES):
                 break
         return Listing(list(items.values())[: limit or None], version)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import ssl
 from collections.abc import Mapping
@@ -107,8 +108,39 @@ def _load(
         if settings.host and not source:
             return  # everything that matters was given: a host that requires no identity
         where = source if isinstance(source, str) else "the given kubeconfig"
-        reason = str(exc) if isinstance(exc, config.ConfigException | OSError | TooLarge) else type(exc).__name__
+        reason = _why_unusable(exc, where).rstrip(".")
         raise Misconfigured(f"no usable connection to a Kubernetes API server in {where}: {reason}. {remedy}") from exc
+
+
+_LACKS = re.compile(
+    r"Expected (?:key (?P<key>\S+)|object with name (?P<name>.*)) in .*?/?(?P<list>contexts|clusters|users)?(?: list)?$"
+)
+"""The client's words for a key that is not there and for a name that no entry of a list has."""
+_SINGULAR = {"contexts": "context", "clusters": "cluster", "users": "user"}
+
+
+def _why_unusable(exc: Exception, where: str) -> str:
+    """What is wrong with a kubeconfig. The client's own words say it for programmers, and those of the YAML parser quote it."""
+    if isinstance(exc, OSError) and exc.strerror:
+        other = f"{exc.filename}: " if exc.filename and str(exc.filename) != where else ""
+        return f"{other}{exc.strerror}"
+    if isinstance(exc, yaml.MarkedYAMLError) and exc.problem_mark:
+        return f"it is not YAML, line {exc.problem_mark.line + 1}"
+    if isinstance(exc, TooLarge):
+        return str(exc)
+    if not isinstance(exc, config.ConfigException):
+        return "it is not a kubeconfig"
+    text = str(exc).removeprefix("Invalid kube-config file. ").removeprefix("Invalid kube-config. ")
+    if text.startswith("No configuration found"):
+        return "there is no such file, or nothing in it"
+    found = _LACKS.search(text)
+    if not found:
+        return text
+    if found["key"]:
+        return f"it has no {found['key']}"
+    if not found["name"].strip():
+        return "it has no current context; choose one with `kubectl config use-context`"
+    return f"it has no {_SINGULAR.get(found['list'] or '', 'entry')} {found['name']}"
 
 
 def _check(source: str) -> None:

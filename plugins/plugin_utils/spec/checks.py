@@ -55,6 +55,9 @@ def _name(cr: Mapping[str, Any], spec: Mapping[str, Any]) -> Iterator[Problem]:
             "Correct it",
         )
     name = _mapping(cr, "metadata").get("name")
+    if name is not None and not isinstance(name, str):
+        yield Problem("metadata.name", "must be text", "Put it in quotes")
+        return
     if not isinstance(name, str) or not name:
         yield Problem("metadata.name", "an Immich needs a name", "Set it")
         return

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import yaml
 
 from ..kube import bounded_yaml, schema
 from ..kube.problems import Problem
-from ..kube.values import is_deeper
+from ..kube.values import cut, is_deeper
 from . import checks
 from .custom_kinds import CUSTOM_KINDS
 from .names import API_VERSION, KIND
@@ -27,15 +27,43 @@ _FOLDER = Path(__file__).resolve().parents[3] / "crds"
 _OPEN = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster where PyYAML has libyaml
 _TIMESTAMP = "tag:yaml.org,2002:timestamp"
+_MERGE = "tag:yaml.org,2002:merge"
 
 
 class _KubernetesLoader(_Loader):  # type: ignore[misc]
-    """Reads YAML as kubectl does: what looks like a date is text, as JSON has no dates."""
+    """Reads YAML as kubectl does: what looks like a date is text, as JSON has no dates, and no key is there twice."""
 
     yaml_implicit_resolvers = {  # noqa: RUF012 - the name and shape are PyYAML's
         first: [(tag, pattern) for tag, pattern in resolvers if tag != _TIMESTAMP]
         for first, resolvers in _Loader.yaml_implicit_resolvers.items()
     }
+
+    def construct_document(self, node: yaml.Node) -> Any:
+        for key in _repeated_keys(node):
+            raise yaml.MarkedYAMLError(
+                problem=f"the key {cut(key.value, 60)} is there twice", problem_mark=key.start_mark
+            )
+        return super().construct_document(node)
+
+
+def _repeated_keys(root: yaml.Node) -> Iterator[yaml.ScalarNode]:
+    """Keys that their mapping has already. Those that `<<` brings are not in the tree yet, and may be overridden."""
+    seen, waiting = set(), [root]
+    while waiting:
+        node = waiting.pop()
+        if id(node) in seen:  # an alias
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.MappingNode):
+            keys = set()
+            for key, value in node.value:
+                if isinstance(key, yaml.ScalarNode) and key.tag != _MERGE:
+                    if (key.tag, key.value) in keys:
+                        yield key
+                    keys.add((key.tag, key.value))
+                waiting.append(value)
+        elif isinstance(node, yaml.SequenceNode):
+            waiting += node.value
 
 
 @functools.cache

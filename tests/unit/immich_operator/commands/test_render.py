@@ -124,6 +124,20 @@ def test_a_warning_goes_to_standard_error_and_the_manifests_are_printed(render):
         pytest.param("", 1, "no custom resource in", id="empty"),
         pytest.param("a: 1\nb: [", 2, "cr.yaml: not YAML: line 3, column 1: did not find", id="not-yaml"),
         pytest.param("a: \x01", 2, "cr.yaml: not YAML: ", id="control-character"),
+        pytest.param(
+            MINIMAL + "spec: {}\nspec: {}\n",
+            2,
+            "cr.yaml: not YAML: line 5, column 1: the key spec is there twice",
+            id="twice",
+        ),
+        pytest.param(
+            MINIMAL + "spec:\n  server:\n    env:\n    - {name: A, name: B}\n",
+            2,
+            "the key name is there twice",
+            id="twice-below",
+        ),
+        pytest.param(MINIMAL + "spec:\n\tserver: {}\n", 2, "A tab can't indent YAML: use blanks", id="tab"),
+        pytest.param(MINIMAL.replace("photos", "5"), 1, "metadata.name: must be text. Put it in quotes.", id="number"),
     ],
 )
 def test_a_mistake_is_named_and_nothing_is_printed(render, text, status, message):
@@ -132,6 +146,24 @@ def test_a_mistake_is_named_and_nothing_is_printed(render, text, status, message
     assert (done, output) == (status, "")
     assert message in errors
     assert "cr.yaml" in errors
+
+
+def test_a_key_may_replace_one_that_comes_by_an_alias(render):
+    spec = "spec: {server: {resources: &r {limits: {cpu: 1}}}, valkey: {resources: {<<: *r, limits: {cpu: 2}}}}\n"
+
+    status, output, errors = render(MINIMAL + spec)
+
+    assert (status, errors) == (0, "")
+    assert "cpu: 2" in output
+
+
+def test_a_list_is_read_as_its_items(render):
+    items = "\n".join(f"  {line}" for line in MINIMAL.splitlines())
+
+    status, output, errors = render(f"apiVersion: v1\nkind: List\nitems:\n-{items[1:]}\n")
+
+    assert (status, errors) == (0, "")
+    assert output == render(MINIMAL)[1]
 
 
 def test_one_bad_custom_resource_does_not_hide_the_others(render):
@@ -213,9 +245,57 @@ def test_manifests_are_utf_8_whatever_the_locale_is(minimal_file):
     assert "stra\u00dfe: \u2713" in done.stdout.decode("utf-8")
 
 
-def test_a_file_that_is_not_there_is_named(capsys):
-    assert main(["render", "/nowhere/cr.yaml"]) == 2
-    assert "/nowhere/cr.yaml: No such file or directory" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("file", "said"),
+    [
+        pytest.param("/nowhere/cr.yaml", "/nowhere/cr.yaml: No such file or directory\n", id="nowhere"),
+        pytest.param("", "'': No such file or directory\n", id="an-empty-variable"),
+        pytest.param("/", "/: Is a directory\n", id="folder"),
+        pytest.param(
+            "https://example.com/x.yaml", "No such file or directory. This is an address: write", id="address"
+        ),
+    ],
+)
+def test_a_file_that_is_not_there_is_named(capsys, file, said):
+    assert main(["render", file]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_file_as_powershell_writes_it_is_told_with_what_to_do(tmp_path, capsys):
+    file = tmp_path / "cr.yaml"
+    file.write_text(MINIMAL, encoding="utf-16")
+
+    assert main(["render", str(file)]) == 2
+    assert "It begins like UTF-16, which PowerShell writes: save it as UTF-8" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        pytest.param(
+            ["render", "FILE", ">&-"], 1, b"immich-operator: the output cannot be written: it is closed\n", id="output"
+        ),
+        pytest.param(
+            ["version", ">&-"], 1, b"immich-operator: the output cannot be written: it is closed\n", id="of-another"
+        ),
+        pytest.param(["render", "-", "<&-"], 2, b"immich-operator render: standard input: it is closed\n", id="input"),
+    ],
+)
+def test_a_stream_that_is_closed_from_the_start_is_an_error_in_one_line(minimal_file, arguments, status, said):
+    words = " ".join([*COMMAND, *arguments]).replace("FILE", str(minimal_file))
+
+    done = subprocess.run(words, shell=True, capture_output=True, check=False)  # noqa: S602 - a shell closes it
+
+    assert (done.returncode, done.stderr) == (status, said)
+
+
+def test_what_is_said_is_not_among_the_manifests_where_nobody_hears_it(minimal_file):
+    minimal_file.write_text(MINIMAL + "spec: {server: {replicas: 3}}\n", encoding="utf-8")
+
+    words = " ".join([*COMMAND, "render", str(minimal_file), "2>&-"])
+    done = subprocess.run(words, shell=True, capture_output=True, check=False)  # noqa: S602 - a shell closes it
+
+    assert (done.returncode, b"ReadWriteMany:" in done.stdout) == (0, False)
 
 
 def test_standard_input_is_read_for_a_dash(capsys, monkeypatch):

@@ -68,6 +68,9 @@ def test_flags_are_understood_in_all_their_spellings(argv, field, value):
         (["--leader-elect", "--leader-elect-renew-deadline=20s"], "leader election needs lease duration > renew"),
         (["--settle-time=2s"], "--settle-time must not be longer than --settle-time-max"),
         (["--play-timeout=0s"], "--play-timeout must be longer than 0s"),
+        (["--watch-namespace=a,B_c"], "--watch-namespace: 'B_c' can't be the name of a namespace: lower case"),
+        (["--watch-namespace=*"], "several are separated by commas, and none means all"),
+        (["--watch-namespace=a b"], "'a b' can't be the name of a namespace"),
     ],
 )
 def test_a_value_that_cannot_be_used_names_its_flag(argv, message):

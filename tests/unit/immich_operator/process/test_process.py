@@ -381,6 +381,49 @@ def test_without_any_configuration_it_says_what_to_set(tmp_path):
         connection.connect(str(tmp_path / "none"), "", {})
 
 
+OF_SOMEBODY = """\
+apiVersion: v1
+kind: Config
+clusters: [{name: home, cluster: {server: "https://127.0.0.1:1"}}]
+users: [{name: me, user: {client-certificate: /nowhere/me.crt, client-key: /nowhere/me.key}}]
+contexts: [{name: home, context: {cluster: home, user: me}}, {name: away, context: {cluster: gone, user: me}}]
+current-context: home
+"""
+
+
+@pytest.mark.parametrize(
+    ("content", "context", "reason"),
+    [
+        pytest.param(None, "", "there is no such file", id="no-file"),
+        pytest.param(b"", "", "is empty", id="empty"),
+        pytest.param(b"\xff\xfe", "", "it is not a kubeconfig", id="not-text"),
+        pytest.param(b"clusters: [", "", "it is not YAML, line ", id="not-yaml"),
+        pytest.param(b"[]", "", "it is not a kubeconfig", id="a-list"),
+        pytest.param(b"apiVersion: v1", "", "it has no current-context", id="nothing-in-it"),
+        pytest.param(
+            OF_SOMEBODY.replace("current-context: home", 'current-context: ""').encode(), "",
+            "it has no current context; choose one with `kubectl config use-context`", id="no-context-chosen",
+        ),
+        pytest.param(OF_SOMEBODY.encode(), "work", "it has no context work", id="another-context"),
+        pytest.param(OF_SOMEBODY.encode(), "away", "it has no cluster gone", id="a-context-without-its-cluster"),
+        pytest.param(OF_SOMEBODY.encode(), "", "File does not exist: /nowhere/me.crt", id="a-certificate-that-is-gone"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_a_kubeconfig_is_said_in_words_for_people(tmp_path, content, context, reason):
+    file = tmp_path / "config"
+    if content is not None:
+        file.write_bytes(content)
+
+    with pytest.raises(Misconfigured) as caught:
+        connection.connect(str(file), context, {})
+
+    said = str(caught.value)
+    assert said.startswith(f"no usable connection to a Kubernetes API server in {file}: ")
+    assert f"{reason}" in said
+    assert said.endswith(". Set KUBECONFIG or --kubeconfig, or run inside a cluster.")
+    assert ".." not in said
+
+
 def test_controllers_have_the_names_of_the_operator_sdk_and_the_group_only_when_needed():
     def names(*kinds: tuple[str, str]) -> list[str]:
         return controller_names([Watch(kind=Kind(*kind), role=Path("/r")) for kind in kinds])

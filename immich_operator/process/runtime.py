@@ -25,8 +25,8 @@ from immich_operator.config.settings import Settings
 from immich_operator.config.watches import Watch
 from immich_operator.engine import Engine, make_engine
 from immich_operator.engine.artifacts import Artifacts
-from immich_operator.errors import SettingsError
-from immich_operator.kube.client import FIELD_MANAGER, ApiObjects, Transport
+from immich_operator.errors import SettingsError, TransportError
+from immich_operator.kube.client import FIELD_MANAGER, ApiObjects, ObjectRef, Transport
 from immich_operator.kube.connection import Connection, connect, described, own_namespace, play_environment
 from immich_operator.passes.controller import Controller
 from immich_operator.passes.metrics import Metrics
@@ -48,6 +48,7 @@ UNUSABLE: Final = frozenset(
 )  # a folder that can't be written to
 KILL_S: Final = 5.0  # how long killed plays may take to disappear
 END_S: Final = 3.0  # how long the other threads get to end; they only wait for sockets
+LOOK_S: Final = 5.0  # how long the start may be held up by what is only told
 STUCK_SLACK_S: Final = 60.0  # how much longer than its timeout a play may take before the worker counts as stuck
 
 
@@ -190,9 +191,22 @@ class Operator:
         if self._memory is not None:
             self._supervisor.start("remember what is settled", partial(self._memory.run, self.stop))
         problems = ["no connection to the API server"] if self._informers.is_cut_off() else self._informers.problems()
+        self._tell_of_missing_namespaces()
         self._log.info("passes begin", extra={"problems": problems})
         for number in range(1, self._pool + 1):
             self._supervisor.start(f"worker {number}", self._workers.run)
+
+    def _tell_of_missing_namespaces(self) -> None:
+        """A list in a namespace that is misspelt is empty, which tells nothing. In a cluster the roles do not allow to look."""
+        if self._whose_role != "your" or self._informers.is_cut_off():
+            return
+        for name in self._settings.watch_namespaces:
+            try:
+                is_there = self._objects.within(LOOK_S).find(ObjectRef("v1", "Namespace", name)) is not None
+            except TransportError:
+                continue
+            if not is_there:
+                self._log.warning("a namespace to watch does not exist", extra={"namespace": name})
 
     def _shut_down(self) -> int:
         """Not ready -> no new passes -> running plays end or are killed -> the Lease is free -> everything else."""

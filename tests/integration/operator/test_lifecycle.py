@@ -326,6 +326,14 @@ def test_several_namespaces_are_watched_and_others_are_not(start, widgets, clust
         assert operator.passes(f"in-{third}") == []
 
 
+def test_a_namespace_that_is_misspelt_is_told_at_the_start(start, widgets, namespace):
+    operator = start(env={"WATCH_NAMESPACE": f"{namespace},no-such-namespace"})
+
+    told = [line["namespace"] for line in operator.lines() if line["msg"] == "a namespace to watch does not exist"]
+
+    assert told == ["no-such-namespace"]
+
+
 @pytest.fixture
 def two_contexts(cluster: Cluster, tmp_path: Path) -> Path:
     """A kubeconfig whose context `here` is the cluster; the current one leads nowhere."""

@@ -237,7 +237,8 @@ def volume_rules(at: str, switches: list[str]) -> list[Schema]:
     return [
         rule(
             "size",
-            f"!{size}.isLessThan({old_size})",
+            # of what is no quantity another rule tells
+            f"!isQuantity(string(self{claim}.size)) || !{size}.isLessThan({old_size})",
             "a volume cannot shrink. Set its present size or a larger one",
         ),
         rule(

@@ -5,20 +5,21 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from ..kube.problems import Problem
+from ..kube.suggestions import closest
 from ..kube.values import Manifest, dig
-from ..spec.checks import NO_HOST
+from ..spec.checks import HOST, IS_THE_POD, ITSELF
 from ..spec.fields import ImmichWorkload
 from ..spec.names import Component
-from ..spec.variables import Fixed, Policy, Variable, by_name, fixed_variables
+from ..spec.variables import TABLE, Fixed, Policy, Variable, by_name, fixed_variables
 from . import pods
 from .expansion import names_in
 from .instance import Cluster, Instance, Part
 from .reasons import Reason
-from .required import LINE_BREAK, ends_in_line_break
+from .required import LINE_BREAK, odd_ends
 
 SOURCES = (("configMapKeyRef", "ConfigMap"), ("secretKeyRef", "Secret"))
 HOSTS = {"DB_HOSTNAME": "DB_PORT", "REDIS_HOSTNAME": "REDIS_PORT"}
@@ -105,20 +106,53 @@ def check(
         if _is_wrong(user, fixed):
             part.blocks(Reason.SPEC_INVALID, str(Problem(user.where, fixed.what(name), fixed.instead)))
     known = by_name(component)
+    referred = {name for user in users.values() for name in names_in(user.value or "")}
     for name, user in users.items():
         instead = _read_by_nobody(component, instance, name, user)
         if instead:
             part.warns(Reason.SETTING_IGNORED, f"{user.where}: {name} has no effect, because {instead}")
-        if user.value and name in HOSTS and "$(" not in user.value and NO_HOST.search(user.value):
+        if user.value and name in HOSTS and "$(" not in user.value and not HOST.fullmatch(user.value):
             part.warns(
                 Reason.UNKNOWN_SETTING,
                 f"{user.where}: {name} is no host: a name or an address, without scheme, user, port, path and blanks. "
                 f"Correct it; a port goes into {HOSTS[name]}",
             )
-        elif user.from_object and user.value and ends_in_line_break(user.value.encode()):
-            part.warns(Reason.UNKNOWN_SETTING, f"{user.where} {LINE_BREAK}")
+        elif user.value and name in HOSTS and ITSELF.fullmatch(user.value):
+            part.warns(Reason.UNKNOWN_SETTING, f"{user.where}: {name} {IS_THE_POD}")
+        elif oddity := _oddity(user):
+            part.warns(Reason.UNKNOWN_SETTING, f"{user.where} {oddity}")
+        elif doubt := _doubt(name, user, known, referred):
+            part.warns(Reason.UNKNOWN_SETTING, f"{user.where}: {doubt}")
         if not user.in_env and name in own and (own[name] is None or user.value != own[name]):
             part.warns(Reason.SETTING_IGNORED, _without_effect(name, user, known.get(name)))
+
+
+def _oddity(user: Given) -> str | None:
+    found = odd_ends((user.value or "").encode())
+    if found == LINE_BREAK and not user.from_object:
+        return "ends in a line break, which is then a part of the value. If it is not meant, write it in one line, without |"
+    return found if user.from_object else None
+
+
+_PREFIXES = ("IMMICH_", "DB_", "REDIS_", "MACHINE_LEARNING_")
+"""Of the variables that Immich names."""
+
+
+def _doubt(name: str, user: Given, known: Mapping[str, Variable], referred: Collection[str]) -> str | None:
+    """What is likely wrong with a variable: a value with which the program does not start, or a name that nobody reads."""
+    variable = known.get(name)
+    if variable:
+        is_wrong = user.value and "$(" not in user.value and variable.refuses(user.value)
+        return f"{name} has to be {variable.shown_values}, or Immich does not start. Correct it" if is_wrong else None
+    if user.in_env and name != name.strip():
+        return f"the name {name.strip()} has a blank before or after it, so nobody reads the variable. Remove the blank"
+    if not user.in_env or name in referred or not name.startswith(_PREFIXES) or name in _KNOWN_ANYWHERE:
+        return None
+    meant = closest(name, known)
+    return f"{name} is no variable that Immich is known to read. Did you mean {meant}?" if meant else None
+
+
+_KNOWN_ANYWHERE = frozenset(name for component in TABLE for name in by_name(component))
 
 
 def _read_by_nobody(component: Component, instance: Instance, name: str, user: Given) -> str | None:
@@ -145,10 +179,11 @@ def check_references(part: Part, cluster: Cluster, settings: ImmichWorkload, pat
             if other in before or other.startswith("KUBERNETES_") or not (is_known or other in there):
                 continue
             why = "which does not come before it" if other in there else "which is no variable of the container"
+            put = "Write the value" if other == name else f"Put {other} before {name}"
             part.warns(
                 Reason.UNKNOWN_SETTING,
                 f"{path}.env[{last[name]}]: {name} refers to $({other}), {why}, so Immich gets these characters as they "
-                f"are. Put {other} before {name}, or write $$({other}) if that is what is meant",
+                f"are. {put}, or write $$({other}) if that is what is meant",
             )
         before.add(name)
 

@@ -42,11 +42,12 @@ def environment(ours: Sequence[Mapping[str, Any]], users: Sequence[Mapping[str, 
     """One list of variables: ours that the user does not set, then the user's in their order, so that each may refer to
     all before it.
 
-    Server-side apply takes no twins. The last one of a name stays, and what refers to an earlier one gets its value.
+    Server-side apply takes no twins. The last one of a name stays, and what refers to an earlier one gets its value, also
+    where that is one of ours which the user's replaces.
     """
     last = {entry["name"]: position for position, entry in enumerate(users)}
     entries = [entry for name, entry in {entry["name"]: dict(entry) for entry in ours}.items() if name not in last]
-    earlier: dict[str, str] = {}
+    earlier = {entry["name"]: entry["value"] for entry in ours if entry["name"] in last and "value" in entry}
     for position, entry in enumerate(users):
         name = entry["name"]
         value = filled_in(entry.get("value") or "", earlier)

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import base64
 import binascii
+import codecs
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from ..kube.values import checksum
-from ..spec.fields import ImmichWorkload
+from ..spec.fields import ImmichWorkload, SecretKey
 from ..spec.references import env_references
 from .instance import Cluster, Instance, Part
 from .reasons import Reason
@@ -52,20 +53,51 @@ def require(part: Part, instance: Instance, cluster: Cluster, kind: str, name: s
         reason = Reason.SECRET_KEY_NOT_FOUND if kind == "Secret" else Reason.CONFIG_MAP_NOT_FOUND
         part.blocks(reason, f"{kind} {name} named in {path} has no key {key}; add the key or correct {path}")
         return False
-    if kind == "Secret" and live and key is not None and ends_in_line_break(_decoded(live, key)):
-        part.warns(Reason.UNKNOWN_SETTING, f"{path}: key {key} of Secret {name} {LINE_BREAK}")
+    if kind == "Secret" and live and key is not None and (oddity := odd_ends(_decoded(live, key))):
+        part.warns(Reason.UNKNOWN_SETTING, f"{path}: key {key} of Secret {name} {oddity}")
+    elif kind == "Secret" and live and key is not None and not _decoded(live, key):
+        part.warns(
+            Reason.UNKNOWN_SETTING, f"{path}: key {key} of Secret {name} is empty. Store the value that is meant"
+        )
     return True
 
 
+def check_database_url(part: Part, cluster: Cluster, reference: SecretKey, path: str) -> None:
+    """Warn of an address that is none of PostgreSQL's. The value is not quoted: it has a password."""
+    url = _decoded(cluster.live("Secret", reference.name) or {}, reference.key)
+    if url and not url.strip().startswith(URL_BEGINNINGS):
+        part.warns(
+            Reason.UNKNOWN_SETTING,
+            f"{path}: key {reference.key} of Secret {reference.name} is no address of a PostgreSQL database. Write it like "
+            "postgres://USER:PASSWORD@HOST:5432/DATABASE",
+        )
+
+
+URL_BEGINNINGS = (b"postgres://", b"postgresql://", b"socket:", b"/")
+"""What the package pg-connection-string, with which Immich reads it, takes for a server or a socket."""
+STORE_IT_WITHOUT = "which is then a part of the value. If it is not meant, store it without"
 LINE_BREAK = (
-    "ends in a line break, which is then a part of the value. If it is not meant, store it without: with `printf %s` in the "
-    "place of `echo`, or `kubectl create secret generic --from-literal`"
+    f"ends in a line break, {STORE_IT_WITHOUT}: with `printf %s` in the place of `echo`, or `kubectl create secret generic "
+    "--from-literal`"
 )
+BYTE_ORDER_MARK = f"begins with a byte order mark, as editors on Windows write it, {STORE_IT_WITHOUT}"
+BLANKS = f"begins or ends with a blank, {STORE_IT_WITHOUT}"
 
 
-def ends_in_line_break(value: bytes) -> bool:
-    """True for one line with a break after it; a text of several lines, such as a certificate, has to end in one."""
-    return value.endswith(b"\n") and b"\n" not in value.rstrip(b"\r\n")
+def odd_ends(value: bytes) -> str | None:
+    """What nobody sees at the ends of one line: LINE_BREAK, BYTE_ORDER_MARK or BLANKS.
+
+    None for a text of several lines too, such as a certificate, which has to end in a line break.
+    """
+    line = value.rstrip(b"\r\n")
+    if b"\n" in line:
+        return None
+    if line != value:
+        return LINE_BREAK
+    if line.startswith(codecs.BOM_UTF8):
+        return BYTE_ORDER_MARK
+    text = line.decode(errors="replace")
+    return BLANKS if text != text.strip() else None
 
 
 def _decoded(secret: Mapping[str, Any], key: str) -> bytes:

@@ -17,7 +17,7 @@ from .environment import Given
 from .expansion import plain_values
 from .instance import Cluster, Draft, Instance, Part
 from .reasons import Reason
-from .required import Used, check_environment, checksum_of_used, require, used_by_environment
+from .required import Used, check_database_url, check_environment, checksum_of_used, require, used_by_environment
 from .rollout import apply_deployment, number_of_pods
 
 PATH = "spec.server"
@@ -67,7 +67,9 @@ def _check_database_secret(part: Part, instance: Instance, cluster: Cluster) -> 
         return
     key = "urlSecretRef" if settings.url_secret_ref else "passwordSecretRef"
     reference = settings.url_secret_ref or settings.password_secret_ref or SecretKey()
-    require(part, instance, cluster, "Secret", reference.name, reference.key, f"{postgres.PATH}.{key}")
+    path = f"{postgres.PATH}.{key}"
+    if require(part, instance, cluster, "Secret", reference.name, reference.key, path) and settings.url_secret_ref:
+        check_database_url(part, cluster, reference, path)
 
 
 def _metrics_ports(instance: Instance) -> list[tuple[str, int]]:

@@ -2,8 +2,8 @@
 """What the API server does with a custom resource and a structural schema, without an API server.
 
 Defaults follow k8s.io/apiextensions-apiserver `pkg/apiserver/schema/defaulting` (Kubernetes 1.37). Validation is left
-to jsonschema; this module adds what Kubernetes has beyond JSON Schema and words the errors for people. Rules in CEL
-are not run here: checks.py says the same in Python.
+to jsonschema; this module adds what Kubernetes has beyond JSON Schema and words the errors for people. Of rules in CEL
+only those are checked here that compare a text with a pattern; of the others checks.py says the same in Python.
 """
 
 from __future__ import annotations
@@ -133,9 +133,38 @@ def _required(_unused: Any, names: list[str], value: Any, __: Schema) -> Iterato
                 yield ValidationError("missing", validator="required", path=[name])
 
 
+def _pattern(_unused: Any, pattern: str, value: Any, __: Schema) -> Iterator[ValidationError]:
+    """Like `pattern` of JSON Schema, in Go's dialect."""
+    if isinstance(value, str) and not _compiled(pattern).search(value):
+        yield ValidationError("does not match")
+
+
+_TEXT_RULE = re.compile(r"(?:string\(self\)|self)\.matches\('([^']*)'\)")
+
+
+def _rules(_unused: Any, rules: list[Schema], value: Any, __: Schema) -> Iterator[ValidationError]:
+    """The rules that compare a text with a pattern."""
+    for rule in rules if isinstance(value, str) else ():
+        found = _TEXT_RULE.fullmatch(rule["rule"])
+        if found and not _compiled(found[1].replace("\\\\", "\\")).search(value):
+            yield ValidationError(rule["message"], validator="rule")
+
+
+@functools.cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    """In Go `$` is the very end, in Python also the place before a line break that ends a text."""
+    return re.compile(re.sub(r"(?<!\\)\$", r"\\Z", pattern), re.ASCII)
+
+
 @functools.cache
 def _validator_class() -> Any:
-    keywords = {"x-kubernetes-int-or-string": _int_or_string, "properties": _known_properties, "required": _required}
+    keywords = {
+        "x-kubernetes-int-or-string": _int_or_string,
+        "x-kubernetes-validations": _rules,
+        "properties": _known_properties,
+        "required": _required,
+        "pattern": _pattern,
+    }
     return extend(Draft202012Validator, keywords)  # type: ignore[no-untyped-call]
 
 
@@ -149,7 +178,7 @@ def _formats() -> FormatChecker:
 
 def _problem(error: ValidationError) -> Problem:
     path = list(error.absolute_path)
-    where, schema = error.validator, error.schema
+    where = error.validator
     wanted: Any = error.validator_value
     value: Any = error.instance
     shown = _quoted(path, value)
@@ -170,10 +199,9 @@ def _problem(error: ValidationError) -> Problem:
             meant = closest(str(value), allowed)
             remedy = f"Did you mean {meant}?" if meant else "Choose one"
             return Problem(_written(path), f"must be one of {', '.join(map(str, allowed))}, not {shown}", remedy)
-        case "pattern" if isinstance(schema, Mapping) and schema.get("x-kubernetes-int-or-string"):
-            return Problem(
-                _written(path), f"must be a Kubernetes quantity, not {shown}", "Write it like 500m, 2 or 10Gi"
-            )
+        case "rule":
+            what, _unused, remedy = error.message.rpartition(". ")
+            return Problem(_written(path), what, remedy)
         case "pattern":
             return Problem(_written(path), f"must match {wanted}, which {shown} does not", "Correct it")
         case "minimum" | "maximum":

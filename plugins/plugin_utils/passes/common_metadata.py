@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -35,7 +36,14 @@ def notices(instance: Instance) -> Iterator[Notice]:
     spec = instance.spec
     for path, given in (("commonLabels", spec.common_labels), ("commonAnnotations", spec.common_annotations)):
         for key in given:
-            if _is_reserved(key) or (path == "commonLabels" and key in own):
+            if not _is_key(key):
+                message = (
+                    f"spec.{path}: {key} is left out, because no {'label' if path == 'commonLabels' else 'annotation'} can have "
+                    "that name: letters, digits, -, _ and dots, at most 63, after a DNS name and a slash if there is a prefix. "
+                    "Correct it"
+                )
+                yield Notice(Component.SERVER, Effect.WARNS, Reason.SETTING_IGNORED, message)
+            elif _is_reserved(key) or (path == "commonLabels" and key in own):
                 message = f"spec.{path}: {key} has no effect, because the operator sets it itself; remove it"
                 yield Notice(Component.SERVER, Effect.WARNS, Reason.SETTING_IGNORED, message)
 
@@ -43,8 +51,20 @@ def notices(instance: Instance) -> Iterator[Notice]:
 def _common(instance: Instance) -> tuple[dict[str, str], dict[str, str]]:
     """(labels, annotations), without those that would say something to the operator itself."""
     given = (instance.spec.common_labels, instance.spec.common_annotations)
-    labels, annotations = ({key: item for key, item in each.items() if not _is_reserved(key)} for each in given)
+    labels, annotations = (
+        {key: item for key, item in each.items() if _is_key(key) and not _is_reserved(key)} for each in given
+    )
     return labels, annotations
+
+
+_NAME = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
+_PREFIX = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+
+
+def _is_key(key: str) -> bool:
+    """As k8s.io/apimachinery `IsQualifiedName`. One that is none would keep each object from being written."""
+    prefix, slash, name = key.rpartition("/")
+    return bool(_NAME.fullmatch(name)) and (not slash or (len(prefix) <= 253 and bool(_PREFIX.fullmatch(prefix))))
 
 
 def _is_reserved(key: str) -> bool:

@@ -14,16 +14,20 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..kube.problems import Problem
+from ..kube.quantities import quantity_value
 from . import variables
 from .fields import ImmichWorkload, Spec, read
 from .names import component_of, spec_key
 
-__all__ = ["NO_HOST", "NO_NAME", "check"]
+__all__ = ["HOST", "IS_THE_POD", "ITSELF", "NO_NAME", "check"]
 
 _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
-_INGRESS_HOST = re.compile(r"((\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*)?")
-NO_HOST = re.compile(r"[\s\x00-\x1f\x7f/@]|^[^:]*:[^:]*$|\]:", re.ASCII)
-"""In what is no host: a blank, a slash, a user, or a port; an address of IPv6 has several colons."""
+_LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
+_INGRESS_HOST = re.compile(rf"(?![0-9]+\.[0-9.]+\Z)((\*\.)?{_LABEL}(\.{_LABEL})*)?")
+_NO_TLS_HOST = re.compile(r"[^-a-z0-9.*]")
+_NAME_PART = r"[A-Za-z0-9_]([-A-Za-z0-9_]{0,61}[A-Za-z0-9_])?"
+HOST = re.compile(rf"{_NAME_PART}(\.{_NAME_PART})*\.?|[0-9A-Fa-f]*:[0-9A-Fa-f]*:[0-9A-Fa-f:.]*(%[A-Za-z0-9]+)?")
+"""A DNS name, underscores included, or an address; one of IPv6 has several colons."""
 NO_NAME = re.compile(r"=|^postgres(ql)?://|[\x00-\x1f\x7f]")
 """In what libpq takes for a connection string (recognized_connection_string in fe-connect.c), or what no name holds."""
 # Labels and Service names hold 63 characters. The longest ones made from a name are, in this order: the label
@@ -37,13 +41,29 @@ _WITH_VARIABLES = [
     for each in dataclasses.fields(Spec)
     if isinstance(getattr(Spec(), each.name), ImmichWorkload)
 ]
+ITSELF = re.compile(r"(localhost|127\.[0-9.]+|0\.0\.0\.0|::1?|0:0:0:0:0:0:0:[01])\.?", re.IGNORECASE)
+"""Hosts by which a program means its own machine, which in a pod is the pod."""
+IS_THE_POD = (
+    "is the pod of the server itself, not the machine that you see it from. Name a Service, or a host that pods reach"
+)
+_LONGEST_HOST = 253
+"""Of longer ones the schema tells."""
+_COMPARED = ("cpu", "memory", "ephemeral-storage")
+"""Of all others the API server wants requests that are equal to the limits."""
 _SOURCES = ("configMapKeyRef", "fieldRef", "fileKeyRef", "resourceFieldRef", "secretKeyRef")
 
 
 def check(cr: Mapping[str, Any]) -> list[Problem]:
     """What keeps a custom resource (with defaults) from ever working although each field is well-formed."""
     spec = _mapping(cr, "spec")
-    return [*_name(cr, spec), *_environment(spec), *_ingress(spec), *_valkey(spec), *_postgres(spec)]
+    return [
+        *_name(cr, spec),
+        *_environment(spec),
+        *_resources(spec),
+        *_ingress(spec),
+        *_valkey(spec),
+        *_postgres(spec),
+    ]
 
 
 def _name(cr: Mapping[str, Any], spec: Mapping[str, Any]) -> Iterator[Problem]:
@@ -104,6 +124,19 @@ def _environment(spec: Mapping[str, Any]) -> Iterator[Problem]:
                 yield Problem(path, "an entry reads exactly one object", "Give either configMapRef or secretRef")
 
 
+def _resources(spec: Mapping[str, Any]) -> Iterator[Problem]:
+    for component in ("server", "machineLearning", "valkey", "postgres"):
+        resources = _mapping(_mapping(spec, component), "resources")
+        limits, requests = _mapping(resources, "limits"), _mapping(resources, "requests")
+        amounts = [(quantity_value(requests.get(name)), quantity_value(limits.get(name))) for name in _COMPARED]
+        if any(request is not None and limit is not None and request > limit for request, limit in amounts):
+            yield Problem(
+                f"spec.{component}.resources.requests",
+                "a container can't request more than its limit",
+                "Lower the value in requests, or raise that in limits",
+            )
+
+
 def _ingress(spec: Mapping[str, Any]) -> Iterator[Problem]:
     server = _mapping(spec, "server")
     ingress = _mapping(server, "ingress")
@@ -121,18 +154,24 @@ def _ingress(spec: Mapping[str, Any]) -> Iterator[Problem]:
         yield Problem(path, "every host of an Ingress needs at least one path", remedy)
     if not all(entry.startswith("/") for entry in paths if isinstance(entry, str) and entry):
         yield Problem(path, "paths of an Ingress start with a slash", "Put / in front of the path")
+    what = (
+        "a host of an Ingress is a DNS name: lower case letters, digits, - and dots, each part of at most 63 characters, "
+        "without port or scheme, and no address"
+    )
     if not all(_INGRESS_HOST.fullmatch(str(host.get("host", ""))) for host in hosts):
-        yield Problem(
-            path,
-            "a host of an Ingress is a DNS name: lower case letters, digits, - and dots, without port or scheme",
-            "Correct the host",
-        )
+        yield Problem(path, what, "Correct the host")
+    covered = [host for entry in _list(ingress, "tls") for host in _items(entry, "hosts")]
+    if any(_NO_TLS_HOST.search(str(host)) for host in covered):
+        yield Problem("spec.server.ingress.tls", what, "Correct the host")
 
 
 def _service_host(spec: Mapping[str, Any], name: str) -> Iterator[Problem]:
     path, host = f"spec.{name}.host", _mapping(spec, name).get("host")
-    if isinstance(host, str) and NO_HOST.search(host):
-        what = "a host is a name or an address, without scheme, user, port, path and blanks"
+    if isinstance(host, str) and 0 < len(host) <= _LONGEST_HOST and not HOST.fullmatch(host):
+        what = (
+            "a host is a name or an address, without scheme, user, port, path, brackets and blanks; an international name is "
+            "written as xn--"
+        )
         yield Problem(path, what, f"Correct {path}; the port goes into spec.{name}.port")
 
 

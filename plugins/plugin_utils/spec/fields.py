@@ -13,11 +13,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, NewType, TypeAlias, TypeVar, get_args, get_origin
 
+from ..kube.quantities import quantity_value
+
 T = TypeVar("T")
 
 Opaque: TypeAlias = Mapping[str, Any]
 """An object whose fields the operator does not interpret."""
 Quantity: TypeAlias = str | int
+"""What is no quantity, and 0, count as unset."""
 Port = NewType("Port", int)
 """0 counts as unset."""
 
@@ -235,6 +238,10 @@ def _number(given: Any, default: Any) -> Any:
     return given if isinstance(given, int) and not isinstance(given, bool) else default
 
 
+def _amount(given: Any, default: Any) -> Any:
+    return default if quantity_value(given) in (None, 0) else given
+
+
 def _of_type(wanted: Any) -> _Reader:
     def reader(given: Any, default: Any) -> Any:
         return given if isinstance(given, wanted) and (given or not default) else default
@@ -259,7 +266,7 @@ _READERS: Mapping[Any, _Reader] = {
     Port: lambda given, default: _number(given, default) or default,
     str: _text,
     str | None: _text,
-    Quantity: lambda given, default: _text(given, None) or _number(given, default),
+    Quantity: lambda given, default: _amount(_text(given, None) or _number(given, default), default),
     Opaque: _of_type(Mapping),
     Sequence[str]: _items_of_type(str),
     Sequence[Opaque]: _mappings,

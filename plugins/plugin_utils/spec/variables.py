@@ -8,8 +8,9 @@ of immich-app/base-images `postgres/` and of the image valkey/valkey.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -88,10 +89,33 @@ class Variable:
     note: str = ""
     """What the policy means for this variable; a clause."""
     fixed: Fixed | None = None
+    values: re.Pattern[str] | None = None
+    """All with which the program starts, where it refuses others; None if it takes any, or that is not known."""
+    shown_values: str = ""
+    """What they are, for people."""
+
+    def refuses(self, value: str) -> bool:
+        """True if the program does not start with the value. An empty one counts as unset."""
+        return bool(value and self.values and not self.values.fullmatch(value))
 
 
 def _passed(name: str, meaning: str, note: str = "") -> Variable:
     return Variable(name=name, meaning=meaning, note=note)
+
+
+def _one_of(name: str, *choices: str, note: str = "") -> Variable:
+    shown = f"{', '.join(choices[:-1])} or {choices[-1]}"
+    return Variable(name=name, meaning=shown, note=note, values=re.compile("|".join(choices)), shown_values=shown)
+
+
+def _some_of(variable: Variable, *choices: str) -> Variable:
+    one = rf"\s*(?:{'|'.join(choices)})\s*"
+    shown = f"some of {', '.join(choices)}, separated by commas"
+    return replace(variable, values=re.compile(f"{one}(?:,{one})*"), shown_values=shown)
+
+
+def _number(variable: Variable) -> Variable:
+    return replace(variable, values=re.compile("[0-9]+"), shown_values="a number")
 
 
 def _ours(name: str, meaning: str, field: str = "", note: str = "") -> Variable:
@@ -169,14 +193,28 @@ SERVER = (
             when=When.FILE,
         ),
     ),
-    _followed(
-        "IMMICH_WORKERS_INCLUDE", "which workers run: api, microservices", "without api the pods are not probed over HTTP"
+    _some_of(
+        _followed(
+            "IMMICH_WORKERS_INCLUDE",
+            "which workers run: api, microservices",
+            "without api the pods are not probed over HTTP",
+        ),
+        "api",
+        "microservices",
     ),
     _followed("IMMICH_WORKERS_EXCLUDE", "which workers do not run", "without api the pods are not probed over HTTP"),
-    _ours(
-        "IMMICH_TELEMETRY_INCLUDE",
-        "metrics to collect: all, host, api, io, repo, job",
-        "spec.immich.metrics.enabled",
+    _some_of(
+        _ours(
+            "IMMICH_TELEMETRY_INCLUDE",
+            "metrics to collect: all, host, api, io, repo, job",
+            "spec.immich.metrics.enabled",
+        ),
+        "all",
+        "host",
+        "api",
+        "io",
+        "repo",
+        "job",
     ),
     _passed("IMMICH_TELEMETRY_EXCLUDE", "metrics to leave out"),
     _ours(
@@ -192,7 +230,7 @@ SERVER = (
         _WITHOUT_FILE,
     ),
     _ours("DB_HOSTNAME", "host of the database", "spec.postgres.host", "the pods wait for yours"),
-    _ours("DB_PORT", "port of the database", "spec.postgres.port", "the pods wait for yours"),
+    _number(_ours("DB_PORT", "port of the database", "spec.postgres.port", "the pods wait for yours")),
     _ours("DB_DATABASE_NAME", "name of the database", "spec.postgres.database"),
     _ours("DB_USERNAME", "user of the database", "spec.postgres.username"),
     _ours("DB_PASSWORD", "password of the database", "spec.postgres.passwordSecretRef"),
@@ -202,7 +240,7 @@ SERVER = (
         "spec.postgres.urlSecretRef",
         f"with yours {_NO_WAIT} the database",
     ),
-    _passed("DB_SSL_MODE", "disable, allow, prefer, require or verify-full"),
+    _one_of("DB_SSL_MODE", "disable", "allow", "prefer", "require", "verify-full"),
     _passed("DB_VECTOR_EXTENSION", "vectorchord or pgvector"),
     _passed("DB_SKIP_MIGRATIONS", "true: do not migrate the database with a new version"),
     *(
@@ -219,20 +257,20 @@ SERVER = (
         f"{_IN_CONTAINER}; {_NO_WAIT} the database",
     ),
     _ours("REDIS_HOSTNAME", "host of the queues", "spec.valkey.host", "the pods wait for yours"),
-    _ours("REDIS_PORT", "port of the queues", "spec.valkey.port", "the pods wait for yours"),
-    _ours("REDIS_DBINDEX", "number of the queues' database", "spec.valkey.dbIndex"),
+    _number(_ours("REDIS_PORT", "port of the queues", "spec.valkey.port", "the pods wait for yours")),
+    _number(_ours("REDIS_DBINDEX", "number of the queues' database", "spec.valkey.dbIndex")),
     _ours("REDIS_PASSWORD", "password of the queues", "spec.valkey.passwordSecretRef"),
     _passed("REDIS_USERNAME", "user of the queues"),
     _followed("REDIS_URL", "the whole address of the queues, as ioredis:// and base64", f"{_NO_WAIT} the queues"),
     _followed("REDIS_SOCKET", "socket of the queues", f"{_NO_WAIT} the queues"),
     _passed("TZ", "time zone, such as Europe/Berlin"),
-    _passed("IMMICH_ENV", "production, development or testing"),
-    _passed(
+    _one_of("IMMICH_ENV", "production", "development", "testing"),
+    _one_of(
         "IMMICH_LOG_LEVEL",
-        "verbose, debug, log, warn, error or fatal",
-        "takes precedence over `logging` in the file",
+        "verbose", "debug", "log", "warn", "error", "fatal",
+        note="takes precedence over `logging` in the file",
     ),
-    _passed("IMMICH_LOG_FORMAT", "console or json"),
+    _one_of("IMMICH_LOG_FORMAT", "console", "json"),
     _passed("IMMICH_HELMET_FILE", "security headers: true, false or a file"),
     _passed("IMMICH_TRUSTED_PROXIES", "addresses of reverse proxies, separated by commas"),
     _passed(

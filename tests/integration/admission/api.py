@@ -15,6 +15,7 @@ Manifest = dict[str, Any]
 
 # One error follows "is invalid: " directly, several stand in brackets with commas between.
 _FIELD = re.compile(r"(?:is invalid: \[?|, )(<nil>|metadata\.name|spec[^\s:]*): ")
+_KEY = re.compile(r"\[([a-z][^\]]*)\]")
 _UNKNOWN = re.compile(r'unknown field "([^"]+)"')
 # Said beside the errors of the schema: rules run only on objects that are well-formed.
 _SKIPPED = "some validation rules were not checked"
@@ -34,10 +35,11 @@ def replace(cluster: Cluster, cr: Manifest, *, namespace: str) -> Manifest:
 
 
 def field_messages(error: ApiError) -> dict[str, str]:
-    """{path of a field: what the API server says about it}."""
+    """{path of a field: what the API server says about it}. It writes keys of a map in two ways: `a.b` and `a[b]`."""
     if unknown := _UNKNOWN.findall(error.message):
         return dict.fromkeys(unknown, error.message)
     _, *parts = _FIELD.split(error.message)
+    parts[::2] = [_KEY.sub(r".\1", path) for path in parts[::2]]
     found = dict(zip(parts[::2], parts[1::2], strict=True))
     if _SKIPPED in found.get("<nil>", ""):
         del found["<nil>"]

@@ -348,7 +348,7 @@ def test_a_change_of_kind_waits_with_settings_that_immich_refuses(kind):
         pytest.param("ghcr.io/immich-app/immich-server:v3", False, id="moving"),
         pytest.param("ghcr.io/immich-app/immich-server:v3.11", False, id="only-looks-like-it"),
         pytest.param("ghcr.io/immich-app/immich-server@sha256:" + "0" * 64, False, id="digest-alone"),
-        pytest.param("localhost:3.1/server", False, id="port"),
+        pytest.param("localhost:31/server", False, id="port"),
     ],
 )
 def test_only_a_release_whose_checks_are_known_is_held_back_for_what_another_one_may_take(image, held_back):

@@ -292,7 +292,7 @@ def test_a_read_only_root_comes_with_folders_to_write_to_and_a_limit_for_them(ke
     ("image", "is_emptied"),
     [
         pytest.param("registry.example.com/immich-app/postgres:17-vectorchord0.5.3", True, id="mirror-of-immichs"),
-        pytest.param("ghcr.io/immich-app/postgres@sha256:0", True, id="digest"),
+        pytest.param(f"ghcr.io/immich-app/postgres@sha256:{64 * '0'}", True, id="digest"),
         pytest.param("registry.example.com/family/postgres:17", False, id="own-image"),
         pytest.param("docker.io/tensorchord/vchord-postgres:pg17", False, id="another-image"),
     ],

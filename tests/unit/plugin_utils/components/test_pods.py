@@ -80,7 +80,7 @@ def test_merged_variables_have_no_twins_and_mean_what_the_user_wrote(ours, users
     last = {entry["name"]: position for position, entry in enumerate(users)}
     rest = [entry for entry in ours if entry["name"] not in last]
     assert names == [*(entry["name"] for entry in rest), *sorted(last, key=last.__getitem__)]
-    assert as_the_kubelet_does(result) == as_the_kubelet_does([*rest, *users])
+    assert as_the_kubelet_does(result) == as_the_kubelet_does([*ours, *users])
 
 
 def references_told(env, objects=(), **settings):
@@ -227,16 +227,17 @@ HOSTILE = 'db.example.com";rm${IFS}-rf${IFS}*;echo"`id`'
 
 
 def test_no_string_of_the_user_is_part_of_a_script():
+    hosts = [{"name": name, "value": HOSTILE} for name in ("DB_HOSTNAME", "REDIS_HOSTNAME")]
     cr = a_cr(
         {
             "postgres": {
                 "enabled": False,
-                "host": HOSTILE,
+                "host": "db",
                 "database": HOSTILE,
                 "username": HOSTILE,
                 "passwordSecretRef": {"name": "db", "key": "p"},
             },
-            "valkey": {"enabled": False, "host": HOSTILE},
+            "server": {"env": hosts},
         }
     )
 

@@ -76,8 +76,8 @@ DATABASE_PASSWORD = (
 )
 VALKEY_HOST = "an external Valkey needs a host. Set spec.valkey.host, or set spec.valkey.enabled to true"
 NO_HOST = {
-    name: "a host is a name or an address, without scheme, user, port, path and blanks."
-    f" Correct spec.{name}.host; the port goes into spec.{name}.port"
+    name: "a host is a name or an address, without scheme, user, port, path, brackets and blanks; an international name is"
+    f" written as xn--. Correct spec.{name}.host; the port goes into spec.{name}.port"
     for name in ("postgres", "valkey")
 }
 NO_NAME = {
@@ -88,8 +88,8 @@ INGRESS_HOST = "an Ingress needs at least one host. Add one, or set spec.server.
 INGRESS_PATH = "every host of an Ingress needs at least one path. Add paths: [{path: /}] to the host that has none"
 INGRESS_SLASH = "paths of an Ingress start with a slash. Put / in front of the path"
 INGRESS_DNS = (
-    "a host of an Ingress is a DNS name: lower case letters, digits, - and dots, without port or scheme."
-    " Correct the host"
+    "a host of an Ingress is a DNS name: lower case letters, digits, - and dots, each part of at most 63 characters,"
+    " without port or scheme, and no address. Correct the host"
 )
 ENV_BOTH = "an environment variable has a value or a source, not both. Remove value or valueFrom"
 ENV_SOURCE = (
@@ -136,6 +136,18 @@ CONFIG_FILE = (
     " the operator writes that file from spec.immich.configuration. Remove it and use spec.immich.configuration; or set"
     " spec.immich.configurationKind to None, to bring a file of your own"
 )
+QUANTITY = (
+    "a quantity is a number with a unit, such as 500m, 2 or 10Gi, without blanks, comma, minus sign and B. Correct it"
+)
+LABEL = (
+    "the value of a label consists of letters, digits, -, _ and dots, and begins and ends with a letter or a digit."
+    " Correct it"
+)
 MALFORMED = "in body should match"
+IMAGE = (
+    "an image is written as registry/name:tag or registry/name@sha256:digest, the name in lower case, without blanks and"
+    " scheme. Correct it"
+)
+REQUESTS = "a container can't request more than its limit. Lower the value in requests, or raise that in limits"
 WRONG_CHOICE = "Unsupported value"
 WRONG_TYPE = "must be of type"

@@ -60,6 +60,41 @@ COMPONENTS = [
     refused(
         "negative-learners", {"machineLearning": {"replicas": -2}}, ("spec.machineLearning.replicas", "equal to 0")
     ),
+    *(
+        accepted(f"image-{image}", server(image=image))
+        for image in (
+            "immich",
+            "localhost:5000/immich-app/immich-server",
+            "[fd00::1]:5000/immich:v3.1.0",
+            "Registry.example.com/a__b/c-d.e:1_2-x@sha256:" + "0" * 64,
+        )
+    ),
+    *(
+        refused(f"image-with-{what}", server(image=image), ("spec.server.image", say.IMAGE))
+        for what, image in (
+            ("blank", "ghcr.io/immich-app/immich-server:v3.1.0 "),
+            ("line-break", "ghcr.io/immich-app/immich-server:v3.1.0\n"),
+            ("upper-case", "ghcr.io/Immich-App/immich-server:v3.1.0"),
+            ("scheme", "https://ghcr.io/immich-app/immich-server:v3.1.0"),
+            ("two-tags", "ghcr.io/immich-app/immich-server:v3:v4"),
+            ("empty-tag", "ghcr.io/immich-app/immich-server:"),
+            ("short-digest", "ghcr.io/immich-app/immich-server@sha256:abc"),
+            ("variable", "ghcr.io/immich-app/immich-server:${VERSION}"),
+        )
+    ),
+    refused(
+        "requests-above-limits",
+        {
+            "valkey": {
+                "resources": {"requests": {"memory": "2Gi", "cpu": "1"}, "limits": {"memory": "1536Mi", "cpu": 1}}
+            }
+        },
+        ("spec.valkey.resources.requests", say.REQUESTS),
+    ),
+    accepted(
+        "requests-like-limits-in-another-unit",
+        server(resources={"requests": {"memory": "1Gi", "cpu": "1000m"}, "limits": {"memory": "1024Mi", "cpu": 1}}),
+    ),
     accepted("empty-image-as-unset", server(image="", imagePullPolicy="")),
     accepted("pull-policy", {"postgres": {"imagePullPolicy": "Always"}}),
     refused(
@@ -74,21 +109,21 @@ COMPONENTS = [
     refused(
         "resources-malformed",
         server(resources={"limits": {"memory": "4 GB"}}),
-        ("spec.server.resources.limits.memory", say.MALFORMED),
+        ("spec.server.resources.limits.memory", say.QUANTITY),
     ),
     refused(
         "resources-negative",
         {"postgres": {"resources": {"requests": {"cpu": "-1"}}}},
-        ("spec.postgres.resources.requests.cpu", say.MALFORMED),
+        ("spec.postgres.resources.requests.cpu", say.QUANTITY),
     ),
     refused("resources-typo", server(resources={"limit": {}}), ("spec.server.resources.limit", "unknown field")),
     accepted("node-selector", server(nodeSelector={"kubernetes.io/arch": "amd64"})),
     accepted("common-metadata", {"commonLabels": {"team": "family"}, "commonAnnotations": {"example.com/owner": "me"}}),
-    refused("common-label-with-space", {"commonLabels": {"tier": "a b"}}, ("spec.commonLabels.tier", say.MALFORMED)),
+    refused("common-label-with-space", {"commonLabels": {"tier": "a b"}}, ("spec.commonLabels.tier", say.LABEL)),
     refused(
         "common-annotation-as-number", {"commonAnnotations": {"a": 3}}, ("spec.commonAnnotations.a", say.WRONG_TYPE)
     ),
-    refused("pod-label-with-space", server(podLabels={"tier": "a b"}), ("spec.server.podLabels.tier", say.MALFORMED)),
+    refused("pod-label-with-space", server(podLabels={"tier": "a b"}), ("spec.server.podLabels.tier", say.LABEL)),
     refused(
         "pod-annotation-as-number",
         server(podAnnotations={"weight": 3}),

@@ -39,17 +39,15 @@ VOLUMES = [
         )
     ),
     *(
-        refused(
-            f"image-of-{component}-{what}", {component: {"image": image}}, (f"spec.{component}.image", say.MALFORMED)
-        )
+        refused(f"image-of-{component}-{what}", {component: {"image": image}}, (f"spec.{component}.image", say.IMAGE))
         for component in ("server", "machineLearning", "valkey", "postgres")
         for what, image in (("escape", "a\x1b[2J"), ("two-lines", "a\nb"), ("turned-around", "a\u202eb"))
     ),
     *(accepted(f"storage-class-{name}", library(storageClass=name)) for name in ("fast", "csi.example.com", "a-1", "")),
-    refused("library-size-with-space", library(size="100 Gi"), ("spec.immich.persistence.library.size", say.MALFORMED)),
-    refused("library-size-in-GB", library(size="100GB"), ("spec.immich.persistence.library.size", say.MALFORMED)),
-    refused("library-size-negative", library(size="-1Gi"), ("spec.immich.persistence.library.size", say.MALFORMED)),
-    refused("library-size-empty", library(size=""), ("spec.immich.persistence.library.size", say.MALFORMED)),
+    refused("library-size-with-space", library(size="100 Gi"), ("spec.immich.persistence.library.size", say.QUANTITY)),
+    refused("library-size-in-GB", library(size="100GB"), ("spec.immich.persistence.library.size", say.QUANTITY)),
+    refused("library-size-negative", library(size="-1Gi"), ("spec.immich.persistence.library.size", say.QUANTITY)),
+    refused("library-size-empty", library(size=""), ("spec.immich.persistence.library.size", say.QUANTITY)),
     refused(
         "library-mode-unknown",
         library(accessModes=["RWX"]),
@@ -77,7 +75,7 @@ VOLUMES = [
     refused(
         "database-size-malformed",
         {"postgres": {"persistence": {"size": "ten"}}},
-        ("spec.postgres.persistence.size", say.MALFORMED),
+        ("spec.postgres.persistence.size", say.QUANTITY),
     ),
 ]
 
@@ -105,7 +103,31 @@ DATABASE = [
             ("line-break", "db.example.com\n"),
             ("escape", "db\x1b[2J"),
             ("null", "db\0"),
+            ("brackets", "[fd00::1]"),
+            ("wildcard", "*.example.com"),
+            ("umlaut", "b\u00fccher.example"),
+            ("two-names", "db1,db2"),
+            ("long-part", "d" * 64 + ".example.com"),
+            ("empty-part", "db..example.com"),
+            ("template", "$(HOST)"),
         )
+    ),
+    *(
+        refused(f"library-size-{size!r}", library(size=size), ("spec.immich.persistence.library.size", say.QUANTITY))
+        for size in ("10G ", "1,5Gi", "10gb", "10Gi\n", "ten", "1e4000")
+    ),
+    *(accepted(f"library-size-{size!r}", library(size=size)) for size in ("1e3", "+1Gi", ".5Gi", "5.", "1E")),
+    *(
+        accepted(f"external-database-at-{host}", {"postgres": EXTERNAL_DATABASE | {"host": host}})
+        for host in ("DB.Example.com", "xn--bcher-kva.example", "fe80::1%eth0", "d" * 63)
+    ),
+    *(
+        refused(
+            f"external-valkey-at-a-host-with-{what}",
+            {"valkey": {"enabled": False, "host": host}},
+            ("spec.valkey.host", say.NO_HOST["valkey"]),
+        )
+        for what, host in (("scheme", "rediss://queues"),)
     ),
     *(
         refused(

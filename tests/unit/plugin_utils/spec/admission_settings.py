@@ -52,6 +52,34 @@ INGRESS = [
         ingress(hosts=[HOST | {"host": "https://photos.example.com"}]),
         ("spec.server.ingress.hosts", say.INGRESS_DNS),
     ),
+    *(
+        refused(
+            f"ingress-host-with-{what}",
+            ingress(hosts=[HOST | {"host": host}]),
+            ("spec.server.ingress.hosts", say.INGRESS_DNS),
+        )
+        for what, host in (
+            ("address", "192.0.2.1"),
+            ("upper-case", "Photos.example.com"),
+            ("port", "photos.example.com:8443"),
+            ("final-dot", "photos.example.com."),
+            ("umlaut", "m\u00fcnchen.example"),
+            ("star-alone", "*"),
+            ("star-inside", "a.*.example.com"),
+            ("long-part", "p" * 64 + ".example.com"),
+        )
+    ),
+    *(
+        accepted(f"ingress-host-{host}", ingress(hosts=[HOST | {"host": host}]))
+        for host in ("xn--mnchen-3ya.example", "1und1.example", "1.example.com", "*.example.com", "photos")
+    ),
+    refused(
+        "ingress-certificate-for-a-url",
+        ingress(
+            hosts=[HOST], tls=[{"secretName": "tls"}, {"hosts": ["photos.example.com", "https://photos.example.com"]}]
+        ),
+        ("spec.server.ingress.tls", say.INGRESS_DNS),
+    ),
     refused(
         "ingress-path-type-as-list",
         ingress(hosts=[{"paths": [{"pathType": ["Prefix"]}]}]),

@@ -68,8 +68,8 @@ def test_a_problem_reads_as_sentences(problem: Problem, text: str) -> None:
         ),
         pytest.param(
             library(size="10 GB"),
-            'spec.immich.persistence.library.size: must be a Kubernetes quantity, not "10 GB".'
-            " Write it like 500m, 2 or 10Gi.",
+            "spec.immich.persistence.library.size: a quantity is a number with a unit, such as 500m, 2 or 10Gi, without"
+            " blanks, comma, minus sign and B. Correct it.",
             id="quantity",
         ),
         pytest.param(

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..kube.values import without_none
 from ..spec import names
+from ..spec.images import IMMICH
 from ..spec.names import Component
 from . import environment, pods, security, volumes
 from .description import Claim, Description, Image, Workload, named_after, switched_off
@@ -121,7 +122,7 @@ DESCRIPTION = Description(
     ),
     image=Image(
         variable="RELATED_IMAGE_machineLearning",
-        default="ghcr.io/immich-app/immich-machine-learning:v3.1.0",
+        default=f"ghcr.io/immich-app/immich-machine-learning:{IMMICH}",
         what="Immich's machine learning service",
     ),
     claim=Claim(

@@ -9,6 +9,7 @@ from typing import Any
 from ..kube.values import without_none
 from ..spec import names
 from ..spec.fields import SecretKey
+from ..spec.images import IMMICH
 from ..spec.names import Component
 from . import configuration, environment, exposure, library, library_user, pods, postgres, security, valkey
 from .configuration import ConfigFile
@@ -217,7 +218,7 @@ DESCRIPTION = Description(
     ),
     image=Image(
         variable="RELATED_IMAGE_immich",
-        default="ghcr.io/immich-app/immich-server:v3.1.0",
+        default=f"ghcr.io/immich-app/immich-server:{IMMICH}",
         what="The Immich server, also used to wait for database and queues",
     ),
     removable=(

@@ -1,21 +1,52 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the name of an image says of the program in it."""
+"""What the name of an image says of the program in it, and which Immich is the default."""
 
 from __future__ import annotations
 
 import re
+from typing import TypeAlias
+
+IMMICH = "v3.3.1"
+"""The tag of server and machine learning, which belong together."""
+
+Version: TypeAlias = tuple[int, ...]
+"""As far as it is known: (3, 1, 0), (3, 1), (3,), or () for nothing."""
+
+_LARGEST = 10**4
+"""More than any number that is taken for a part of a version."""
+
+
+def known_version(image: str) -> Version:
+    """What the tag of an image says: (3, 1, 0) for `v3.1.0` and `v3.1.0-cuda`, (3,) for `v3`, () for `release` and digests.
+
+    A number alone, without the v that Immich's tags have, may stand for anything.
+    """
+    found = re.match(r"(v?)([0-9]{1,4})(?:\.([0-9]{1,4}))?(?:\.([0-9]{1,4}))?(?:[.+-]|$)", _tag(image))
+    if not found or not (found[1] or found[3]):
+        return ()
+    return tuple(int(part) for part in found.groups()[1:] if part)
 
 
 def version_of(image: str) -> str:
     """What the tag of an image says, such as "3.1.0" for `v3.1.0` or `v3.1.0-cuda`; "" where it names no version."""
-    found = re.match(r"v?([0-9]{1,4}(?:\.[0-9]{1,4}){1,2})(?:[+-]|$)", _tag(image))
-    return found[1] if found else ""
+    version = known_version(image)
+    return dotted(version) if len(version) > 1 else ""
 
 
 def release_of(image: str) -> tuple[int, int] | None:
     """(major, minor) that the tag of an image names, such as (3, 1) for `v3.1.0`; None where it names none."""
-    found = re.match(r"v?([0-9]{1,4})\.([0-9]{1,4})(?:[.+-]|$)", _tag(image))
-    return (int(found[1]), int(found[2])) if found else None
+    version = known_version(image)
+    return (version[0], version[1]) if len(version) > 1 else None
+
+
+def dotted(version: Version) -> str:
+    """3.1.0"""
+    return ".".join(map(str, version))
+
+
+def is_older(one: Version, other: Version) -> bool:
+    """Whether that is certain: `v2` is older than 3.1.0, but nobody knows that of `v3`, or of what names no version."""
+    return bool(one and other) and (*one, *[_LARGEST] * 3)[:3] < (*other, 0, 0)[:3]
 
 
 def _tag(image: str) -> str:

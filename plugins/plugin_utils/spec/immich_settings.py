@@ -174,7 +174,11 @@ def _check_section(path: str, value: Any, known: Mapping[str, Any], release: Rel
             remedy = f"Remove it, or use Immich {_named(since)} or newer"
             yield Finding(inner, _ignored([release]), remedy, fatal=False)
         else:
-            yield from _check_value(inner, held, below, release)
+            found = list(_check_value(inner, held, below, release))
+            yield from found
+            if not (release or found) and (first := SINCE.get(inner.removeprefix(f"{ROOT}."))):
+                what = f"Immich {_named(first)} is the first that knows this key, and the image's tag does not tell the version"
+                yield Finding(inner, what, "If yours is older, it ignores the key: remove it", fatal=False)
 
 
 def _unknown_key(
@@ -315,8 +319,9 @@ def _told_about(path: str, release: Release | None) -> list[Release]:
 
 
 def _named(*releases: Release) -> str:
-    """3.1 and 3.2"""
-    return " and ".join(f"{major}.{minor}" for major, minor in releases)
+    """3.1, 3.2 and 3.3"""
+    *others, last = (f"{major}.{minor}" for major, minor in releases)
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def _ignored(releases: Sequence[Release]) -> str:

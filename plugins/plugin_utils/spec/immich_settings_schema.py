@@ -2,8 +2,9 @@
 """The settings that Immich's config file may hold, and what Immich accepts for each.
 
 Source: Immich v3.1.0, `server/src/dtos/system-config.dto.ts`, `server/src/dtos/model-config.dto.ts` and
-`server/src/enum.ts`; `oauth.accountManagementUrl` from v3.2, `server/src/dtos/config.dto.ts`. The table holds what is
-checked when the file is read, not what only fails later in a job.
+`server/src/enum.ts`; `oauth.accountManagementUrl` from v3.2, `server/src/dtos/config.dto.ts`, the only difference between
+the types of the npm packages @immich/sdk 3.1.0 and 3.2.2. Release notes and reports on each commit up to 3.3.1 tell of no
+other key and no other rule. The table holds what is checked when the file is read, not what only fails later in a job.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import TypeAlias
 Release: TypeAlias = tuple[int, int]
 """Major and minor version of Immich."""
 
-VERIFIED_RELEASES: frozenset[Release] = frozenset({(3, 1), (3, 2)})
+VERIFIED_RELEASES: frozenset[Release] = frozenset({(3, 1), (3, 2), (3, 3)})
 """Releases that are known to check the file like this. Another one may accept what these refuse."""
 NEWEST_RELEASE = max(VERIFIED_RELEASES)
 

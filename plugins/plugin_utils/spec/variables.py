@@ -2,8 +2,9 @@
 """Every environment variable that the containers of an instance read, and what the operator does with a user's value.
 
 docs/reference/variables.md is made from this table, and so are the rules of the CRD about variables. Sources: Immich
-v3.1.0, `server/src/dtos/env.dto.ts`, `server/bin/start.sh` and `machine-learning/immich_ml/config.py`; the entrypoints
-of immich-app/base-images `postgres/` and of the image valkey/valkey.
+v3.1.0 (the notes of later variables say since when), `server/src/dtos/env.dto.ts`, `server/bin/start.sh` and
+`machine-learning/immich_ml/config.py`; the entrypoints of immich-app/base-images `postgres/` and of the image
+valkey/valkey.
 """
 
 from __future__ import annotations
@@ -354,6 +355,7 @@ MACHINE_LEARNING = (
     _passed("MACHINE_LEARNING_DEVICE_IDS", "numbers of graphics cards"),
     _passed("MACHINE_LEARNING_MAX_BATCH_SIZE__FACIAL_RECOGNITION", "faces at once"),
     _passed("MACHINE_LEARNING_MAX_BATCH_SIZE__OCR", "texts at once"),
+    _passed("MACHINE_LEARNING_MODEL_REVISION", "v2 for faster models, which are downloaded again", "since Immich 3.3"),
     _passed("MACHINE_LEARNING_MODEL_ARENA", "memory that is kept for the next request"),
     _passed("MACHINE_LEARNING_ANN", "use ARM NN"),
     _passed("MACHINE_LEARNING_ANN_FP16_TURBO", "faster and less precise, ARM NN"),

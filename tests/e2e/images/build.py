@@ -94,7 +94,7 @@ class Recipe:
 
 
 def _next_version(image: str) -> str:
-    """NAME:v3.1.0 -> NAME:v3.1.1"""
+    """NAME:v3.3.1 -> NAME:v3.3.2"""
     start, _, patch = image.rpartition(".")
     return f"{start}.{int(patch) + 1}"
 

@@ -71,7 +71,7 @@ def test_a_cr_without_spec_gets_ready_and_people_see_it(instances, cluster):
 
     header, row = cluster.kubectl("get", "immich", "-n", instances.namespace).splitlines()
     assert header.split() == ["NAME", "READY", "VERSION", "URL", "AGE"]
-    assert row.split()[:3] == ["photos", "true", "3.1.0"]
+    assert row.split()[:3] == ["photos", "true", "3.3.1"]
     status = instances.get("Immich", "photos")["status"]
     assert {key: status[key] for key in status if key.lower().endswith("ready")} == {
         "ready": True,

@@ -80,7 +80,7 @@ def test_the_next_server_is_the_same_but_for_its_version(debian: list[Path]) -> 
         in_archive(path)[name] for name in (DEFAULT_IMAGES["server"], build.NEXT_SERVER)
     )
     assert layers == next_layers
-    assert sorted(set(next_config["Env"]) - set(config["Env"])) == ["IMMICH_SOURCE_REF=v3.1.1"]
+    assert sorted(set(next_config["Env"]) - set(config["Env"])) == ["IMMICH_SOURCE_REF=v3.3.2"]
 
 
 def test_images_are_built_once_and_again_when_what_is_in_them_changes(

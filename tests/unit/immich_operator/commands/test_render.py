@@ -43,7 +43,7 @@ def test_a_custom_resource_without_spec_becomes_its_manifests_with_the_default_i
     assert (status, errors) == (0, "")
     assert ("Deployment", "photos-server") in names(output)
     assert ("StatefulSet", "photos-postgres") in names(output)
-    assert "ghcr.io/immich-app/immich-server:v3.1.0" in output
+    assert "ghcr.io/immich-app/immich-server:v3.3.1" in output
 
 
 def test_the_same_file_gives_the_same_text(render):

@@ -196,12 +196,12 @@ def test_a_value_that_immich_refuses_is_fatal_and_says_why(path: str, value: Any
     assert finding.fatal
 
 
-@pytest.mark.parametrize("release", [None, (3, 3), (2, 4)], ids=["no-version-in-the-tag", "newer", "older"])
+@pytest.mark.parametrize("release", [None, (3, 4), (2, 4)], ids=["no-version-in-the-tag", "newer", "older"])
 def test_of_a_release_that_nobody_has_looked_at_no_refusal_is_claimed(release: tuple[int, int] | None) -> None:
     [wrong, unknown] = check_settings({"trash": {"days": -1}, "zzz": 1}, release)
 
-    assert wrong.what == "-1 is not a whole number, 0 or more; Immich 3.1 and 3.2 refuse to start with this value"
-    assert unknown.what == "Immich 3.1 and 3.2 do not know this key and ignore it"
+    assert wrong.what == "-1 is not a whole number, 0 or more; Immich 3.1, 3.2 and 3.3 refuse to start with this value"
+    assert unknown.what == "Immich 3.1, 3.2 and 3.3 do not know this key and ignore it"
 
 
 def test_the_release_that_reads_the_file_is_the_one_that_is_named() -> None:
@@ -223,7 +223,27 @@ def test_a_wrong_value_of_a_key_of_a_later_release_is_refused_by_that_one() -> N
     settings = nested("oauth.accountManagementUrl", 5)
 
     assert only(check_settings(settings, (3, 2))).what.endswith(f"; {REFUSED}")
-    assert only(check_settings(settings, None)).what.endswith("; Immich 3.2 refuses to start with this value")
+    assert only(check_settings(settings, None)).what.endswith("; Immich 3.2 and 3.3 refuse to start with this value")
+
+
+def test_of_a_key_of_a_later_release_an_image_that_tells_none_gets_to_know_since_when_it_works() -> None:
+    finding = only(check_settings(nested("oauth.accountManagementUrl", "https://id.example.com/account"), None))
+
+    assert finding.what == "Immich 3.2 is the first that knows this key, and the image's tag does not tell the version"
+    assert finding.remedy == "If yours is older, it ignores the key: remove it"
+    assert not finding.fatal
+
+
+@pytest.mark.parametrize("release", [(3, 2), (3, 3), (3, 4)], ids=["first", "default", "newer"])
+def test_a_key_of_an_earlier_release_is_silent(release: tuple[int, int]) -> None:
+    assert check_settings(nested("oauth.accountManagementUrl", "https://id.example.com/account"), release) == []
+
+
+@pytest.mark.parametrize("release", [(2, 7), (3, 0)], ids=["the-last-2", "the-first-3"])
+def test_a_key_of_a_later_release_is_ignored_by_those_before_the_verified_ones_too(release: tuple[int, int]) -> None:
+    finding = only(check_settings(nested("oauth.accountManagementUrl", "https://id.example.com/account"), release))
+
+    assert finding.what == f"Immich {release[0]}.{release[1]} does not know this key and ignores it"
 
 
 def test_items_of_a_list_are_checked_one_by_one() -> None:

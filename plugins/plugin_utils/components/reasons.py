@@ -49,6 +49,8 @@ class Reason(StrEnum):
     LIBRARY_CLOSED = "LibraryClosed"
     VOLUME_UNCLEAR = "VolumeUnclear"
     CLAIM_BEING_DELETED = "ClaimBeingDeleted"
+    VERSION_GOES_BACK = "VersionGoesBack"
+    WAYPOINT_SKIPPED = "WaypointSkipped"
     IMAGE_PULL_FAILED = "ImagePullFailed"
     CRASH_LOOPING = "CrashLooping"
     CONTAINER_NOT_STARTED = "ContainerNotStarted"
@@ -62,6 +64,7 @@ class Reason(StrEnum):
     SECRET_IN_PLAIN_TEXT = "SecretInPlainText"  # noqa: S105 - a reason, not a password
     INVALID_SETTING = "InvalidSetting"
     SETTING_IGNORED = "SettingIgnored"
+    VERSIONS_DIFFER = "VersionsDiffer"
     VOLUME_NOT_CHANGED = "VolumeNotChanged"
     VOLUME_NOT_SHARED = "VolumeNotShared"
     NOT_HARDENED = "NotHardened"

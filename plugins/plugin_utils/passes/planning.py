@@ -16,7 +16,7 @@ from ..kube.values import Manifest, dig, plain, text
 from ..spec import names
 from ..spec.checks import check
 from ..spec.names import Component, spec_key
-from . import claims, common_metadata, doubtful_settings, pairing
+from . import claims, common_metadata, doubtful_settings, pairing, versions
 from .common_metadata import with_common_metadata
 from .sections import Section, in_sections, section_of
 
@@ -84,6 +84,7 @@ def plan(cr: Mapping[str, Any], *, seen: Mapping[str, Any], images: Mapping[str,
     neighbours = seen.get("neighbours") or ()
     dangers = claims.notices(instance, cluster, neighbours)
     notices += dangers
+    notices += versions.notices(cr, instance, cluster, images)
     draft = Draft(images=images, new_password=new_password, blocked=blocked_components(notices))
     _plan_components(instance, cluster, draft, claims.used_by_others(neighbours))
     notices += [notice for part in draft.parts for notice in part.notices]

@@ -21,6 +21,7 @@ from .causes import Cause
 from .claims import may_be_shared
 from .diagnosis import Written, diagnose
 from .planning import State, blocked_components
+from .versions import REFUSED_BY_IMMICH
 
 LOOK_AGAIN_S = 15.0
 """When to look for Events, which the loop does not watch: of a StatefulSet that lacks pods, of a pod that does not start."""
@@ -270,21 +271,31 @@ class _View:
             told=self.told,
             now=self.now,
         )
+        told = [notice for notice in self._concerning(component) if notice.reason in REFUSED_BY_IMMICH]
+        if cause.reason is Reason.CRASH_LOOPING and told:
+            cause = cause._replace(reason=told[0].reason, message=f"{told[0].message}; {cause.message}")
         if not cause.is_watched:
             unwell = [claim for _unused, claim in claims if claim] + self._pods_of(component)
             self.look_again_in += look_again_in(cause, unwell, self.now)
         return Condition(condition_type, False, cause.reason, cause.message, cause.heals(self.now))
 
     def image(self, component: Component) -> str | None:
-        """The image that the newest of its ready pods runs; "" while none is ready, None when it is switched off."""
+        """The image that a ready pod runs; "" while none is ready, None when it is switched off.
+
+        Of several images it is that of the workload's template, if it runs already, else the newest pod's. A pod of an
+        earlier template may be newer, for example after an eviction in the middle of a rollout.
+        """
         if not self.instance.is_enabled(component):
             return None
         ready = [pod for pod in self._pods_of(component) if is_running(pod)]
         if not ready:
             return ""
-        newest = max(ready, key=lambda pod: str(pod["metadata"].get("creationTimestamp") or ""))
-        containers = {entry.get("name"): entry for entry in dig(newest, "spec", "containers", default=[])}
-        return fitted(str(containers.get(str(component), {}).get("image") or ""), LONGEST_IMAGE)
+        name = names.workload_name(self.instance.name, component)
+        workload = self.live.get((registry.workloads()[component].kind, name))
+        wanted = _image_in(dig(workload, "spec", "template"), component)
+        by_age = sorted(ready, key=lambda pod: str(pod["metadata"].get("creationTimestamp") or ""))
+        images = [_image_in(pod, component) for pod in by_age]
+        return fitted(wanted if wanted in images else images[-1], LONGEST_IMAGE)
 
     def url(self) -> str:
         found = exposure.url(*self._exposing())
@@ -352,6 +363,12 @@ class _View:
 
     def _claims(self, component: Component) -> list[str | None]:
         return [claim.name(self.instance) for claim in registry.claims().values() if claim.mounted_by == component]
+
+
+def _image_in(pod: Manifest | None, component: Component) -> str:
+    """The image of the component's container in a pod or its template, "" if there is none."""
+    containers = {entry.get("name"): entry for entry in dig(pod, "spec", "containers", default=[])}
+    return str(containers.get(str(component), {}).get("image") or "")
 
 
 def _is_known_with_its_result(result: Mapping[str, Any]) -> bool:

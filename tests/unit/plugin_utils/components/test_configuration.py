@@ -353,7 +353,7 @@ def test_a_change_of_kind_waits_with_settings_that_immich_refuses(kind):
     ],
 )
 def test_only_a_release_whose_checks_are_known_is_held_back_for_what_another_one_may_take(image, held_back):
-    cr = a_cr({**configured(REFUSED), "server": {"image": image}})
+    cr = a_cr({**configured(REFUSED), "server": {"image": image}, "machineLearning": {"image": image}})
 
     plan = plan_for(cr)
 
@@ -367,9 +367,10 @@ def test_only_a_release_whose_checks_are_known_is_held_back_for_what_another_one
     [pytest.param("v3.1.0", "warns", id="ignored"), pytest.param("v3.2.0", "blocks", id="refused")],
 )
 def test_advice_about_a_key_is_that_for_the_version_that_runs(version, effect):
-    image = {"server": {"image": f"ghcr.io/immich-app/immich-server:{version}"}}
+    image = {"image": f"ghcr.io/immich-app/immich-server:{version}"}
+    images = {"server": image, "machineLearning": image}
 
-    plan = plan_for(a_cr({**configured({"oauth": {"accountManagementUrl": 5}}), **image}))
+    plan = plan_for(a_cr({**configured({"oauth": {"accountManagementUrl": 5}}), **images}))
 
     assert [component for component, _reason in notices(plan, effect)] == ["config"]
     assert ("Immich refuses to start" in str(plan.notices)) is (effect == "blocks")

@@ -498,8 +498,13 @@ def a_running_pod(component, image, *, made="2026-01-01T00:00:00Z", ready="True"
     }
 
 
-RUNNING = a_running_pod("server", "ghcr.io/immich-app/immich-server:v3.1.0")
+RUNNING_IMAGE = "ghcr.io/immich-app/immich-server:v3.1.0"
+RUNNING = a_running_pod("server", RUNNING_IMAGE)
 NEWER = "ghcr.io/immich-app/immich-server:v3.2.0"
+
+
+def wanting(image):
+    return {"server": {"image": image}, "machineLearning": {"enabled": False}}
 
 
 @pytest.mark.parametrize(
@@ -522,6 +527,19 @@ def test_the_version_is_that_of_the_server_that_runs(pods, version):
     status = report_for(a_cr(), an_instance_at_work(a_cr()), pods=pods)["status"]
 
     assert status["version"] == version
+
+
+def test_in_a_rollout_the_version_is_the_wanted_one_as_soon_as_a_pod_of_it_runs():
+    cr = a_cr(wanting(NEWER))
+    old, evicted = RUNNING, a_running_pod("server", RUNNING_IMAGE, made="2026-03-01T00:00:00Z")
+    new = a_running_pod("server", NEWER, made="2026-02-01T00:00:00Z")
+
+    objects = an_instance_at_work(cr)
+    before = report_for(cr, objects, pods=[old])["status"]
+    after = report_for(cr, objects, pods=[old, evicted, new])["status"]
+
+    assert (before["version"], before["images"]["server"]) == ("3.1.0", RUNNING_IMAGE), "the only one that runs"
+    assert (after["version"], after["images"]["server"]) == ("3.2.0", NEWER), "an older version may have the newer pod"
 
 
 def test_the_version_and_image_that_ran_last_stay_while_none_runs():

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Versions of Immich that do not go together, said before pods are replaced, and held back where Immich would not start.
+
+Nothing is known of a version but what the tag of an image says. What a tag leaves open (`v3`, `release`, only a digest)
+is never held against anybody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from ..components import registry
+from ..components.instance import Cluster, Instance
+from ..components.reasons import Effect, Notice, Reason
+from ..kube.readiness import is_ready
+from ..kube.values import dig
+from ..spec import names
+from ..spec.images import Version, dotted, is_older, known_version
+from ..spec.names import Component, spec_key
+
+REFUSED_BY_IMMICH = frozenset({Reason.VERSION_GOES_BACK, Reason.WAYPOINT_SKIPPED})
+"""If a server with such a notice ends again and again, this is why."""
+
+
+class Waypoint(NamedTuple):
+    """A version that has to have run once between one that is older than `before` and one that is `beyond` or newer."""
+
+    before: Version
+    beyond: Version
+    via: str
+    why: str
+
+
+WAYPOINTS = (
+    Waypoint((1, 107, 2), (1, 107, 3), "1.107.2", "which migrates a database that is older than itself"),
+    Waypoint((1, 132, 0), (1, 137, 0), "1.132.3", "because from 1.137 on Immich takes no database from before 1.132"),
+    Waypoint(
+        (1, 133, 0), (3, 0, 0), "2.7.5", "because only 1.133 to 2.7.5 replace pgvecto.rs, which Immich 3 can't read"
+    ),
+)
+"""Source: Immich v3.1.0, `docs/src/pages/errors.md`, and its pages about an own PostgreSQL. For the second one 1.132.0 to
+1.136.0 will do, for the third 1.133.0 to 2.7.5; the names are those that Immich recommends, or the newest. Later releases
+have added none."""
+
+
+def notices(cr: Mapping[str, Any], instance: Instance, cluster: Cluster, images: Mapping[str, str]) -> list[Notice]:
+    """What the wanted images say about versions, compared with each other and with what ran last.
+
+    `cr` is the custom resource with its status; `images` is {component: image} for those that it does not name.
+    """
+    if not instance.is_enabled(Component.SERVER):
+        return []
+    wanted = _Wanted.of(instance, images, Component.SERVER)
+    ran = _ran_last(cr, instance, cluster)
+    found = _about_the_server(cr, instance, cluster, wanted, ran)
+    held_back = any(notice.effect is Effect.BLOCKS for notice in found)
+    if instance.is_enabled(Component.MACHINE_LEARNING):
+        learning = _Wanted.of(instance, images, Component.MACHINE_LEARNING)
+        found += _about_machine_learning(learning, wanted, ran if held_back else None)
+    return found
+
+
+class _Wanted(NamedTuple):
+    image: str
+    version: Version
+    field: str
+    """Where the image is from, for people."""
+
+    @classmethod
+    def of(cls, instance: Instance, images: Mapping[str, str], component: Component) -> _Wanted:
+        own = instance.settings(component).image
+        image = own or images.get(component) or ""
+        path = f"spec.{spec_key(component)}.image"
+        variable = registry.images()[component].variable
+        return cls(image, known_version(image), path if own else f"the operator's default ({variable})")
+
+
+def _ran_last(cr: Mapping[str, Any], instance: Instance, cluster: Cluster) -> Version:
+    """The version of the server that runs, or ran last, () if that is not known.
+
+    The status knows it. An instance that another operator has made has none yet: then it is what its server runs.
+    """
+    if image := dig(cr, "status", "images", "server"):
+        return known_version(image)
+    live = cluster.live("Deployment", names.workload_name(instance.name, Component.SERVER))
+    if live is None or not is_ready(live):
+        return ()
+    containers = dig(live, "spec", "template", "spec", "containers", default=[])
+    return known_version(next((str(entry.get("image")) for entry in containers if entry["name"] == "server"), ""))
+
+
+def _about_the_server(
+    cr: Mapping[str, Any], instance: Instance, cluster: Cluster, wanted: _Wanted, ran: Version
+) -> list[Notice]:
+    name = names.workload_name(instance.name, Component.SERVER)
+    if is_older(wanted.version, ran):
+        reason = Reason.VERSION_GOES_BACK
+        what = (
+            f"{wanted.field} asks for Immich {dotted(wanted.version)}, and {dotted(ran)} has run on this database. Immich can't "
+            "take a database back to an older version, and does not start on one that a newer version has changed"
+        )
+        remedy = (
+            f"Set spec.server.image to Immich {dotted(ran)} or newer; to go back, restore a backup that the older version "
+            "has made"
+        )
+    elif missing := list(_missed(wanted.version, ran)):
+        reason = Reason.WAYPOINT_SKIPPED
+        steps = " and ".join(f"{waypoint.via}, {waypoint.why}" for waypoint in missing)
+        what = (
+            f"{wanted.field} asks for Immich {dotted(wanted.version)}, and {dotted(ran)} ran last. Between them Immich has to "
+            f"be started once as {steps}"
+        )
+        remedy = f"Back up, and set spec.server.image to Immich {missing[0].via} first"
+    else:
+        return []
+    version = dotted(wanted.version)
+    if dig(cr, "metadata", "annotations", names.CONFIRMED_VERSION_ANNOTATION) == version:
+        message = f"Deployment {name}: {what}. {version} is started all the same, because it is confirmed"
+        return [Notice(Component.SERVER, Effect.WARNS, reason, message)]
+    confirm = (
+        f"To start it all the same, run `kubectl annotate immich --namespace {instance.namespace} {instance.name} "
+        f"{names.CONFIRMED_VERSION_ANNOTATION}={version} --overwrite`"
+    )
+    until = (
+        "Until then the server is left as it is" if cluster.live("Deployment", name) else "Until then it is not started"
+    )
+    message = f"Deployment {name}: {what}. {remedy}. {until}. {confirm}"
+    return [Notice(Component.SERVER, Effect.BLOCKS, reason, message)]
+
+
+def _missed(wanted: Version, ran: Version) -> Iterator[Waypoint]:
+    for waypoint in WAYPOINTS:
+        is_beyond = bool(wanted) and (*wanted, 0, 0)[:3] >= waypoint.beyond
+        if is_older(ran, waypoint.before) and is_beyond:
+            yield waypoint
+
+
+def _about_machine_learning(learning: _Wanted, server: _Wanted, stays: Version | None) -> list[Notice]:
+    """`stays` is the version of a server that is left as it is, None for one that becomes what is wanted."""
+    version = server.version if stays is None else stays
+    if not is_older(learning.version, version) and not is_older(version, learning.version):
+        return []
+    if stays is not None:
+        message = (
+            f"machine-learning is left as it is, because the server is: it belongs to Immich {dotted(stays)}, and "
+            f"{learning.field} asks for {dotted(learning.version)}"
+        )
+        return [Notice(Component.MACHINE_LEARNING, Effect.BLOCKS, Reason.BLOCKED, message)]
+    message = (
+        f"{server.field} asks for Immich {dotted(server.version)}, and {learning.field} for machine learning "
+        f"{dotted(learning.version)}. They belong together: others may misunderstand each other, and from 3.3 on machine "
+        "learning refuses requests that it does not know. Set both to the same version"
+    )
+    return [Notice(Component.MACHINE_LEARNING, Effect.WARNS, Reason.VERSIONS_DIFFER, message)]

@@ -61,10 +61,10 @@ def files() -> dict[Path, str]:
             *(TASK.format(component=each.component, title=each.title) for each in registry.COMPONENTS),
         ],
         ARGUMENTS: [
-            OPTION.format(component=component, what=image.what) for component, image in registry.images().items()
+            OPTION.format(component=component, what=image.what) for component, image in registry.all_images().items()
         ],
         MANAGER: [
-            VARIABLE.format(variable=image.variable, default=image.default) for image in registry.images().values()
+            VARIABLE.format(variable=image.variable, default=image.default) for image in registry.all_images().values()
         ],
     }
     return {file: with_block(file, pieces) for file, pieces in blocks.items()}

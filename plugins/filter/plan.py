@@ -34,9 +34,10 @@ options:
     required: true
   images:
     description:
-      - Image of each component (V(server), V(machine-learning), V(valkey), V(postgres)) that names none.
+      - Image of each component (V(server), V(machine-learning), V(valkey), V(postgres)) that names none. V(postgres14) is for
+        data of PostgreSQL 14.
       - What is missing or empty is taken from E(RELATED_IMAGE_immich), E(RELATED_IMAGE_machineLearning),
-        E(RELATED_IMAGE_valkey) and E(RELATED_IMAGE_postgres).
+        E(RELATED_IMAGE_valkey), E(RELATED_IMAGE_postgres) and E(RELATED_IMAGE_postgres14).
     type: dict
     default: {}
   default_images:

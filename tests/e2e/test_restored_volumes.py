@@ -8,8 +8,10 @@ import secrets
 import pytest
 from e2e.photos import Photos
 
+from ansible_collections.media.immich.plugins.plugin_utils.components.images import DEFAULT_IMAGES
+
 LIBRARY, DATABASE = "photos-library", "data-photos-postgres-0"
-FOLDER = "media.rm3l.org/pgdata"
+FOLDER, MAJOR = "media.rm3l.org/pgdata", "media.rm3l.org/postgres-major"
 
 
 def _without_its_pods(photos: Photos) -> None:
@@ -94,3 +96,33 @@ def test_a_database_of_another_user_is_run_as_that_user(photos: Photos) -> None:
     assert photos.run_in("statefulset/photos-postgres", "id", "-u").strip() == "70"
     owner = photos.cluster.local.on_node("stat", "-c", "%u", f"{folder}/pgdata/PG_VERSION")
     assert owner.strip() == "70", "the files stay whose they were"
+
+
+def test_data_of_another_major_version_are_recognised_and_left_as_they_are(photos: Photos) -> None:
+    """PG_VERSION is what PostgreSQL itself goes by. There is only one major version here, so the file is made to lie."""
+    photo = secrets.token_bytes(50_000)
+    photos.ready()
+    asset = photos.upload(photo)
+    photos.wait("the claim says which", lambda: _annotation(photos, DATABASE, MAJOR) == "pgdata=17")
+    _without_its_pods(photos)
+    _strip(photos)
+    folder, node = f"{_on_node(photos, DATABASE)}/pgdata", photos.cluster.local
+    node.on_node("sh", "-c", f"echo 14 >{folder}/PG_VERSION")
+    files = node.on_node("sh", "-c", f"cd {folder} && find . -type f -exec sha256sum {{}} + | sort")
+
+    photos.create()
+    photos.wait("what a pod has found", lambda: _annotation(photos, DATABASE, MAJOR) == "pgdata=14")
+    photos.wait("the image for it", lambda: _database_image(photos) == DEFAULT_IMAGES["postgres14"])
+
+    assert node.on_node("sh", "-c", f"cd {folder} && find . -type f -exec sha256sum {{}} + | sort") == files
+
+    _without_its_pods(photos)
+    _strip(photos)
+    node.on_node("sh", "-c", f"echo 17 >{folder}/PG_VERSION")
+    photos.ready()
+    assert photos.download(asset) == photo
+
+
+def _database_image(photos: Photos) -> str:
+    containers = photos.get("StatefulSet", "photos-postgres")["spec"]["template"]["spec"]["containers"]
+    return str(containers[0]["image"])

@@ -17,6 +17,8 @@ from ansible_collections.media.immich.plugins.plugin_utils.spec.references impor
 NAME, NAMESPACE, UID = "photos", "family", "11111111-2222-3333-4444-555555555555"
 PASSWORD = "p" * 32
 MARK, NOTE = "media.rm3l.org/database", "media.rm3l.org/database-claim"
+MAJOR, WRITTEN = "media.rm3l.org/postgres-major", "pgdata=17"
+"""What a claim says of the data that the default image has written."""
 
 
 def a_cr(spec: Mapping[str, Any] | None = None, **metadata: Any) -> dict[str, Any]:
@@ -182,7 +184,7 @@ def an_instance_at_work(
     [database] = mounted.get(f"{NAME}-postgres") or [None]
     libraries = mounted.get(f"{NAME}-server", set()) if database else set()
     uids = {m["metadata"]["name"]: m["metadata"]["uid"] for m in made if m["kind"] == "PersistentVolumeClaim"}
-    marks = {database: {MARK: "known"}} | {
+    marks = {database: {MARK: "known", MAJOR: WRITTEN}} | {
         name: {MARK: "known", NOTE: f"{database}/{uids.get(database)}"} for name in libraries
     }
     return [

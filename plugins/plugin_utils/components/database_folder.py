@@ -39,91 +39,115 @@ GUESSED = "FOLDER_IS_A_GUESS"
 LOOKS = 200
 """How many folders a look enters: each takes a few milliseconds, and disks with all kinds of data have thousands."""
 
-LOOK_COMMAND = [
-    "sh",
-    "-c",
-    f"volume={VOLUME}\n"
-    'folder="${PGDATA:-$volume}"\n'
-    "me=$(id -u) found= closed= entries= number=0 looks=0 more= users= inside= refuse=\n"
-    'holds() { [ -s "$1/PG_VERSION" ] && [ -d "$1/global" ]; }\n'
-    "name() {\n"
-    "  shown=$(printf %s \"${1#./}\" | tr -c 'A-Za-z0-9._/-' '?')\n"
-    "  [ \"${#shown}\" -le 200 ] || shown='?'\n"
-    "}\n"
-    'is_closed() { ! (cd "$1" && ls) >/dev/null; }\n'
-    'refused() { name "$1"; closed="$closed $shown" users="$users $(stat -L -c %u "$1")"; }\n'
-    "look() {\n"
-    '  case "$1" in */lost+found) return ;; esac\n'
-    f'  if [ "$looks" -ge {LOOKS} ]; then more=yes; return; fi\n'
-    "  looks=$((looks + 1))\n"
-    '  if is_closed "$1"; then refused "$1"\n'
-    '  elif holds "$1"; then name "$1"; found="$found $shown"\n'
-    "  fi\n"
-    "}\n"
-    "look_around() {\n"
-    '  if ! cd "$volume"; then closed=. users=$(stat -L -c %u "$volume"); return; fi\n'
-    "  look .\n"
-    "  for top in ./*; do\n"
-    '    if [ ! -e "$top" ] && [ ! -L "$top" ] || [ "$top" = ./lost+found ]; then continue; fi\n'
-    '    if [ "$top" = "./${folder#"$volume"/}" ] && inside=$(ls -A "$top") && [ -z "$inside" ]; then continue; fi\n'
-    '    number=$((number + 1)); [ "$number" -gt 5 ] || { name "$top"; entries="$entries $shown"; }\n'
-    '    if [ ! -d "$top" ] || [ -L "$top" ]; then continue; fi\n'
-    '    if holds .; then ! holds "$top" || look "$top"; continue; fi\n'
-    '    look "$top"\n'
-    '    holds "$top" || for inner in "$top"/*; do\n'
-    '      [ -z "$more" ] || break\n'
-    '      if [ -d "$inner" ] && [ ! -L "$inner" ]; then look "$inner"; fi\n'
-    "    done\n"
-    "  done\n"
-    '  if ! inside=$(ls -A "$folder") && [ -z "$closed" ]; then\n'
-    "    above=$folder\n"
-    '    while [ -n "$above" ] && [ ! -e "$above" ]; do above=${above%/*}; done\n'
-    '    if is_closed "${above:-/}"; then refused "${above#"$volume"/}"; fi\n'
-    "  fi\n"
-    "}\n"
-    "{\n"
-    f'if [ -n "${{{GUESSED}:-}}" ] || [ ! -s "$folder/PG_VERSION" ]; then look_around; fi\n'
-    "set -f\n"  # names are taken literally
-    'if [ -s "$folder/PG_VERSION" ]; then\n'
-    "  state=database users=\n"
-    '  [ -z "$closed$more" ] || refuse=yes\n'
-    "  set -- $found\n"
-    '  if [ "$#" -gt 1 ]; then state=several refuse=yes; fi\n'
-    '  owner=$(stat -L -c %u "$folder")\n'
-    '  if [ "$me" != 0 ] && [ "${owner:-$me}" != "$me" ]; then users=$owner refuse=yes; fi\n'
-    'elif [ -n "$found" ]; then state=elsewhere refuse=yes\n'
-    f'elif [ -n "$closed" ] || {{ [ -n "$more" ] && [ -n "${{{GUESSED}:-}}" ]; }}; then state=unknown refuse=yes\n'
-    "else\n"
-    '  if [ -n "$entries" ]; then state=other; else state=empty; fi\n'
-    '  if [ -n "$inside" ]; then refuse=yes; fi\n'
-    "  postgres=$(id -u postgres)\n"
-    f'  if [ "$me" = {pods.DATABASE_USER["runAsUser"]} ] && [ "${{postgres:-$me}}" != "$me" ]; then\n'
-    "    users=$postgres refuse=yes\n"
-    "  fi\n"
-    "fi\n"
-    "users=$(printf '%s\\n' $users | sort -u)\n"
-    "} 2>/dev/null\n"
-    "some() {\n"
-    "  word=$1 number=0\n"
-    "  shift\n"
-    '  for one; do number=$((number + 1)); [ "$number" -gt 5 ] || echo "$word $one"; done\n'
-    "}\n"
-    "{\n"
-    'echo "$state"\n'
-    "some at $found\n"
-    "some closed $closed\n"
-    "some has $entries\n"
-    "some user $users\n"
-    '[ -z "$more" ] || echo "more folders"\n'
-    "} >/dev/termination-log\n"
-    '[ -z "$refuse" ]\n',
-]
+_PROGRAM = (
+    'major() { printf %s "${1%%[!0-9]*}"; }\n'
+    "program=$(postgres --version)\n"  # postgres (PostgreSQL) 17.6 (Debian 17.6-1.pgdg12+1)
+    'program=$(major "${program#*) }")\n'
+)
+_DATA = (
+    '  data=$(major "$(cat "$folder/PG_VERSION")")\n'
+    '  if [ -n "$data" ] && [ "${program:-$data}" != "$data" ]; then refuse=yes; fi\n'
+)
+_VERSIONS = "some major $data\nsome program $program\n"
+
+
+def _look_command(*, program: str, data: str, versions: str) -> list[str]:
+    """In three places it has something about versions, or nothing."""
+    return [
+        "sh",
+        "-c",
+        f"volume={VOLUME}\n"
+        'folder="${PGDATA:-$volume}"\n'
+        "me=$(id -u) found= closed= entries= number=0 looks=0 more= users= inside= refuse=\n"
+        'holds() { [ -s "$1/PG_VERSION" ] && [ -d "$1/global" ]; }\n'
+        "name() {\n"
+        "  shown=$(printf %s \"${1#./}\" | tr -c 'A-Za-z0-9._/-' '?')\n"
+        "  [ \"${#shown}\" -le 200 ] || shown='?'\n"
+        "}\n"
+        'is_closed() { ! (cd "$1" && ls) >/dev/null; }\n'
+        'refused() { name "$1"; closed="$closed $shown" users="$users $(stat -L -c %u "$1")"; }\n'
+        "look() {\n"
+        '  case "$1" in */lost+found) return ;; esac\n'
+        f'  if [ "$looks" -ge {LOOKS} ]; then more=yes; return; fi\n'
+        "  looks=$((looks + 1))\n"
+        '  if is_closed "$1"; then refused "$1"\n'
+        '  elif holds "$1"; then name "$1"; found="$found $shown"\n'
+        "  fi\n"
+        "}\n"
+        "look_around() {\n"
+        '  if ! cd "$volume"; then closed=. users=$(stat -L -c %u "$volume"); return; fi\n'
+        "  look .\n"
+        "  for top in ./*; do\n"
+        '    if [ ! -e "$top" ] && [ ! -L "$top" ] || [ "$top" = ./lost+found ]; then continue; fi\n'
+        '    if [ "$top" = "./${folder#"$volume"/}" ] && inside=$(ls -A "$top") && [ -z "$inside" ]; then continue; fi\n'
+        '    number=$((number + 1)); [ "$number" -gt 5 ] || { name "$top"; entries="$entries $shown"; }\n'
+        '    if [ ! -d "$top" ] || [ -L "$top" ]; then continue; fi\n'
+        '    if holds .; then ! holds "$top" || look "$top"; continue; fi\n'
+        '    look "$top"\n'
+        '    holds "$top" || for inner in "$top"/*; do\n'
+        '      [ -z "$more" ] || break\n'
+        '      if [ -d "$inner" ] && [ ! -L "$inner" ]; then look "$inner"; fi\n'
+        "    done\n"
+        "  done\n"
+        '  if ! inside=$(ls -A "$folder") && [ -z "$closed" ]; then\n'
+        "    above=$folder\n"
+        '    while [ -n "$above" ] && [ ! -e "$above" ]; do above=${above%/*}; done\n'
+        '    if is_closed "${above:-/}"; then refused "${above#"$volume"/}"; fi\n'
+        "  fi\n"
+        "}\n"
+        "{\n"
+        f'if [ -n "${{{GUESSED}:-}}" ] || [ ! -s "$folder/PG_VERSION" ]; then look_around; fi\n'
+        f"{program}"
+        "set -f\n"  # names are taken literally
+        'if [ -s "$folder/PG_VERSION" ]; then\n'
+        "  state=database users=\n"
+        '  [ -z "$closed$more" ] || refuse=yes\n'
+        "  set -- $found\n"
+        '  if [ "$#" -gt 1 ]; then state=several refuse=yes; fi\n'
+        '  owner=$(stat -L -c %u "$folder")\n'
+        '  if [ "$me" != 0 ] && [ "${owner:-$me}" != "$me" ]; then users=$owner refuse=yes; fi\n'
+        f"{data}"
+        'elif [ -n "$found" ]; then state=elsewhere refuse=yes\n'
+        f'elif [ -n "$closed" ] || {{ [ -n "$more" ] && [ -n "${{{GUESSED}:-}}" ]; }}; then state=unknown refuse=yes\n'
+        "else\n"
+        '  if [ -n "$entries" ]; then state=other; else state=empty; fi\n'
+        '  if [ -n "$inside" ]; then refuse=yes; fi\n'
+        "  postgres=$(id -u postgres)\n"
+        f'  if [ "$me" = {pods.DATABASE_USER["runAsUser"]} ] && [ "${{postgres:-$me}}" != "$me" ]; then\n'
+        "    users=$postgres refuse=yes\n"
+        "  fi\n"
+        "fi\n"
+        "users=$(printf '%s\\n' $users | sort -u)\n"
+        "} 2>/dev/null\n"
+        "some() {\n"
+        "  word=$1 number=0\n"
+        "  shift\n"
+        '  for one; do number=$((number + 1)); [ "$number" -gt 5 ] || echo "$word $one"; done\n'
+        "}\n"
+        "{\n"
+        'echo "$state"\n'
+        "some at $found\n"
+        "some closed $closed\n"
+        "some has $entries\n"
+        "some user $users\n"
+        f"{versions}"
+        '[ -z "$more" ] || echo "more folders"\n'
+        "} >/dev/termination-log\n"
+        '[ -z "$refuse" ]\n',
+    ]
+
+
+LOOK_COMMAND = _look_command(program=_PROGRAM, data=_DATA, versions=_VERSIONS)
 """Reports in the pod's status what is on the volume, and fails if PostgreSQL must not start: it would set up a database
 next to an existing one, or can't use the files.
 
 The first line is one of STATES. Lines `at`, `closed` and `has` name folders of the volume, at most 5 each, because a
-status takes 4096 bytes. `user` says which uid can use it, `more` that there are folders that were not looked into.
-PostgreSQL only runs on files of its own uid, and initdb only in an empty folder."""
+status takes 4096 bytes. `user` says which uid can use it, `more` that there are folders that were not looked into. `major`
+is the major version of the database in PGDATA, `program` that of the image. PostgreSQL only runs on files of its own uid
+and major version, and initdb only in an empty folder."""
+
+LOOK_COMMAND_BEFORE = _look_command(program="", data="", versions="")
+"""As it was before it told versions. A database that has it keeps it, or its pod would be replaced for nothing else."""
 
 STATES = {
     "database": "in PGDATA",
@@ -156,6 +180,14 @@ class Look:
     """Whether PostgreSQL was not started because of that."""
     runs_as: int | None
     """The uid of the pod, if the pod says it."""
+    major: int | None = None
+    """The major version of PostgreSQL that wrote the database in PGDATA, if it told it."""
+    program: int | None = None
+    """That of the pod's image."""
+    folder: str | None = None
+    """Where PGDATA is, as in `Place.folder`."""
+    image: str = ""
+    """The image that would have run."""
 
     @property
     def is_without_database(self) -> bool:
@@ -190,6 +222,9 @@ class Place:
 
 def look_of(pod: Manifest) -> Look | None:
     """What that pod reported, None if it has not looked yet."""
+    looking: dict[str, Any] = next(
+        (c for c in dig(pod, "spec", "initContainers", default=[]) if c.get("name") == LOOK), {}
+    )
     for status in dig(pod, "status", "initContainerStatuses", default=[]):
         if status.get("name") != LOOK:
             continue
@@ -198,7 +233,7 @@ def look_of(pod: Manifest) -> Look | None:
         pairs = [line.split(" ", 1) for line in lines if " " in line]
         of = {
             word: tuple(value for key, value in pairs if key == word)
-            for word in ("at", "closed", "has", "user", "more")
+            for word in ("at", "closed", "has", "user", "more", "major", "program")
         }
         if state.strip() in STATES:
             return Look(
@@ -210,8 +245,16 @@ def look_of(pod: Manifest) -> Look | None:
                 is_cut_short=bool(of["more"]),
                 is_refused=bool(ended.get("exitCode")),
                 runs_as=dig(pod, "spec", "securityContext", "runAsUser"),
+                major=_number(of["major"]),
+                program=_number(of["program"]),
+                folder=next((_folder_at(path) for path in _values(looking, "PGDATA")), None),
+                image=looking.get("image", ""),
             )
     return None
+
+
+def _number(told: tuple[str, ...]) -> int | None:
+    return int(told[0]) if told and told[0].isdigit() else None
 
 
 def choose(part: Part, instance: Instance, cluster: Cluster, claim_name: str) -> Place:
@@ -221,8 +264,9 @@ def choose(part: Part, instance: Instance, cluster: Cluster, claim_name: str) ->
     new claim of ours says it from the start.
     """
     claim = cluster.live(CLAIM, claim_name)
-    look = _look_on(cluster, claim_name)
-    live_folder, live_is_guess = _live(instance, cluster, claim_name)
+    look = look_on(cluster, claim_name)
+    live, live_folder = running_on(instance, cluster, claim_name)
+    live_is_guess = any(_values(container, GUESSED) for container in _containers(live))
     told_by = claim or _template(live_of(instance, cluster))
     noted = dig(told_by, "metadata", "annotations", names.PGDATA_ANNOTATION)
     learned: dict[str, str] = {}
@@ -265,8 +309,7 @@ def remember(instance: Instance, cluster: Cluster, claim_name: str) -> Part:
     """Note on a claim that does not say so where its running database is. Nothing depends on this."""
     part = Part(COMPONENT)
     claim = cluster.live(CLAIM, claim_name)
-    live = live_of(instance, cluster)
-    look, (folder, _is_guess) = _look_on(cluster, claim_name), _live(instance, cluster, claim_name)
+    look, (live, folder) = look_on(cluster, claim_name), running_on(instance, cluster, claim_name)
     is_said = dig(claim, "metadata", "annotations", names.PGDATA_ANNOTATION)
     if claim and not is_said and live and is_ready(live) and folder and look and not look.is_refused:
         annotate(part, claim, {names.PGDATA_ANNOTATION: folder})
@@ -286,8 +329,10 @@ def live_of(instance: Instance, cluster: Cluster) -> Manifest | None:
     return cluster.live("StatefulSet", names.workload_name(instance.name, Component.POSTGRES))
 
 
-def look_container(image: str, settings: Workload, place: Place) -> dict[str, Any]:
-    """The container that looks. It has the database's user, and can't write."""
+def look_container(image: str, settings: Workload, place: Place, live: Manifest | None) -> dict[str, Any]:
+    """The container that looks. It has the database's user, and can't write. `live` is the StatefulSet as it is."""
+    running = next((c for c in _containers(live) if c.get("name") == LOOK), {})
+    is_kept = running.get("command") == LOOK_COMMAND_BEFORE and running.get("image") == image
     env = [pods.variable("PGDATA", place.path)]
     if place.is_guess:
         env.append(pods.variable(GUESSED, "yes"))
@@ -295,29 +340,40 @@ def look_container(image: str, settings: Workload, place: Place) -> dict[str, An
         LOOK,
         image,
         settings,
-        command=LOOK_COMMAND,
+        command=LOOK_COMMAND_BEFORE if is_kept else LOOK_COMMAND,
         env=env,
         volumeMounts=[{"name": "data", "mountPath": VOLUME, "readOnly": True}],
     )
 
 
-def _look_on(cluster: Cluster, claim_name: str) -> Look | None:
+def look_on(cluster: Cluster, claim_name: str) -> Look | None:
     """What the current pod on that claim saw."""
     on_claim = [pod for pod in cluster.pods if claim_name in volumes.claims_of_pods([pod], Component.POSTGRES)]
     on_claim.sort(key=lambda pod: bool(dig(pod, "metadata", "deletionTimestamp")))
     return next((look for pod in on_claim if (look := look_of(pod))), None)
 
 
-def _live(instance: Instance, cluster: Cluster, claim_name: str) -> tuple[str | None, bool]:
-    """(folder, was it a guess) of the StatefulSet on that claim; (None, False) if there is none."""
+def running_on(instance: Instance, cluster: Cluster, claim_name: str) -> tuple[Manifest | None, str | None]:
+    """(the StatefulSet, its folder) if it is on that claim, else (None, None)."""
     live = live_of(instance, cluster)
     if live is None or claim_name not in volumes.mounted_claims(live):
-        return None, False
-    spec = dig(live, "spec", "template", "spec", default={})
-    containers = {entry.get("name"): entry for entry in (*spec.get("initContainers", ()), *spec.get("containers", ()))}
-    path = next(iter(_values(containers.get("postgres"), "PGDATA")), VOLUME)
-    folder = path.removeprefix(VOLUME).strip("/") or TOP
-    return folder, bool(_values(containers.get(LOOK), GUESSED))
+        return None, None
+    running = next((entry for entry in _containers(live) if entry.get("name") == "postgres"), None)
+    return live, _folder_at(next(iter(_values(running, "PGDATA")), VOLUME))
+
+
+def is_looked_at(stateful_set: Manifest) -> bool:
+    """Whether its pods look at their volume; those of other operators don't."""
+    return any(entry.get("name") == LOOK for entry in _containers(stateful_set))
+
+
+def _folder_at(path: str) -> str:
+    return path.removeprefix(VOLUME).strip("/") or TOP
+
+
+def _containers(stateful_set: Manifest | None) -> list[dict[str, Any]]:
+    spec = dig(stateful_set, "spec", "template", "spec", default={})
+    return [*spec.get("initContainers", ()), *spec.get("containers", ())]
 
 
 def _values(container: Mapping[str, Any] | None, name: str) -> list[str]:

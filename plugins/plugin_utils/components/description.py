@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from ..spec import names
@@ -80,6 +80,8 @@ class Description:
     also while the component is blocked."""
     workload: Workload | None = None
     image: Image | None = None
+    older_images: Mapping[str, Image] = field(default_factory=dict)
+    """Images for data that a new major version can't read, by the names under which plans are given them."""
     claim: Claim | None = None
     feeds_server: bool = False
     """Whether the server waits while this is blocked, and keeps it while the server itself is held back."""

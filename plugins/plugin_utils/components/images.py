@@ -7,15 +7,15 @@ from collections.abc import Mapping
 
 from . import registry
 
-DEFAULT_IMAGES = {component: image.default for component, image in registry.images().items()}
+DEFAULT_IMAGES = {name: image.default for name, image in registry.all_images().items()}
 """What config/manager sets as RELATED_IMAGE_* (a test compares them); used as they are where no operator is deployed."""
-IMAGE_VARIABLES = {component: image.variable for component, image in registry.images().items()}
+IMAGE_VARIABLES = {name: image.variable for name, image in registry.all_images().items()}
 
 
 def images_from_environment(environment: Mapping[str, str], *, fall_back: bool = False) -> dict[str, str]:
-    """{component: image} from RELATED_IMAGE_* variables; `fall_back` fills gaps with the images of a deployed operator."""
+    """{component or older image: image} from RELATED_IMAGE_*; `fall_back` fills gaps as in a deployed operator."""
     found = {
-        str(component): environment.get(image.variable) or (image.default if fall_back else "")
-        for component, image in registry.images().items()
+        name: environment.get(image.variable) or (image.default if fall_back else "")
+        for name, image in registry.all_images().items()
     }
-    return {component: image for component, image in found.items() if image}
+    return {name: image for name, image in found.items() if image}

@@ -107,6 +107,8 @@ class Cluster:
     def __init__(self, seen: Mapping[str, Any]) -> None:
         self.has_route_api = bool(dig(seen, "apis", "route"))
         self.is_openshift = bool(seen.get("openshift"))
+        self.now = float(seen.get("now") or 0.0)
+        """Seconds since the epoch, 0 where there is no clock: offline."""
         self.pods: list[Manifest] = list(seen.get("pods") or ())
         self.database_mounted_by: list[str] = list(seen.get("database_mounted_by") or ())
         self._live: dict[tuple[str, str], Manifest] = {}

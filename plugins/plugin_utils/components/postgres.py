@@ -12,9 +12,11 @@ from ..kube.readiness import is_scaled_to_zero
 from ..kube.values import Manifest, dig, without_none
 from ..spec import names
 from ..spec.fields import Persistence
+from ..spec.images import postgres_major
 from ..spec.names import Component
-from . import database_folder, keeping, pods, security, volumes
+from . import database_folder, database_version, keeping, pods, security, volumes
 from .database_folder import Place
+from .database_version import DatabaseVersion
 from .description import Claim, Description, Image, Workload, external, named_after
 from .instance import Cluster, Draft, Instance, Part
 from .reasons import Reason
@@ -66,6 +68,7 @@ def plan(instance: Instance, cluster: Cluster, draft: Draft) -> list[Part]:
     return [
         _database(instance, cluster, draft),
         database_folder.remember(instance, cluster, claim_name(instance)),
+        database_version.remember(instance, cluster, claim_name(instance)),
     ]
 
 
@@ -76,9 +79,8 @@ def _database(instance: Instance, cluster: Cluster, draft: Draft) -> Part:
         part.warns(Reason.SETTING_IGNORED, f"{PATH}.urlSecretRef is not used, because {PATH}.enabled is true")
     if settings.host:
         part.warns(Reason.SETTING_IGNORED, f"{PATH}.host is not used, because {PATH}.enabled is true")
-    image = draft.image(instance, Component.POSTGRES)
     made = _credentials(part, instance, cluster, draft.new_password)
-    if not image or part.is_blocked:
+    if not draft.image(instance, Component.POSTGRES) or part.is_blocked:
         return part
     if settings.persistence.existing_claim:
         path = f"{PATH}.persistence.existingClaim"
@@ -86,10 +88,14 @@ def _database(instance: Instance, cluster: Cluster, draft: Draft) -> Part:
     else:
         _grow_claim(part, instance, cluster)
     place = database_folder.choose(part, instance, cluster, claim_name(instance))
+    data = DatabaseVersion.of(instance, cluster, claim_name(instance), place.folder)
+    image = data.image(part, instance, draft)
+    name = names.workload_name(instance.name, Component.POSTGRES)
+    database_version.tell_of_end_of_life(part, cluster, name, data.major or postgres_major(image or ""))
     claim = cluster.live("PersistentVolumeClaim", claim_name(instance))
     if claim:
-        database_folder.annotate(part, claim, place.learned)
-    if not _replaced_with_other_volumes(part, instance, cluster):
+        database_folder.annotate(part, claim, {**place.learned, **data.learned})
+    if image and not _replaced_with_other_volumes(part, instance, cluster):
         security.tell(part, settings, PATH, pods.database_security(cluster))
         part.apply(_stateful_set(instance, cluster, image, place, made), stage=2)
         live = database_folder.live_of(instance, cluster)
@@ -303,7 +309,9 @@ def _stateful_set(
         instance,
         Component.POSTGRES,
         pod={
-            "initContainers": [database_folder.look_container(image, settings, place)],
+            "initContainers": [
+                database_folder.look_container(image, settings, place, database_folder.live_of(instance, cluster))
+            ],
             "containers": [container],
             "volumes": volume_list,
             "terminationGracePeriodSeconds": 300,  # a checkpoint of a busy database takes a while
@@ -335,9 +343,10 @@ DESCRIPTION = Description(
     ),
     image=Image(
         variable="RELATED_IMAGE_postgres",
-        default="ghcr.io/immich-app/postgres:14-vectorchord0.4.3-pgvectors0.2.0",
+        default="ghcr.io/immich-app/postgres:17-vectorchord0.5.3",
         what="PostgreSQL with the vector extensions that Immich needs",
     ),
+    older_images=database_version.OLDER_IMAGES,
     claim=Claim(
         name=claim_name,
         made=names.database_claim,

@@ -37,6 +37,12 @@ def images() -> dict[Component, Image]:
     return {each.component: each.image for each in shown() if each.image}
 
 
+def all_images() -> dict[str, Image]:
+    """Those of components, and those for data of an older major version."""
+    older = {name: image for each in shown() for name, image in each.older_images.items()}
+    return {**{str(component): image for component, image in images().items()}, **older}
+
+
 def claims() -> dict[Component, Claim]:
     return {each.component: each.claim for each in COMPONENTS if each.claim}
 

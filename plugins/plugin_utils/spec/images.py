@@ -49,5 +49,19 @@ def is_older(one: Version, other: Version) -> bool:
     return bool(one and other) and (*one, *[_LARGEST] * 3)[:3] < (*other, 0, 0)[:3]
 
 
+def postgres_major(image: str) -> int | None:
+    """17 for tags such as `17-vectorchord0.5.3`, `17.6`, `pg17-v1.1.1` and `0.8.1-pg17`, None for what names none.
+
+    Immich runs on 14 and newer; a smaller number at the beginning counts something else.
+    """
+    tag = _tag(image)
+    found = re.search(r"(?:^|[.-])pg([0-9]{2})(?=[.-]|$)", tag) or re.match(r"([0-9]{2})(?=[.-]|$)", tag)
+    return int(found[1]) if found and int(found[1]) >= OLDEST_POSTGRES else None
+
+
+OLDEST_POSTGRES = 14
+"""Source: Immich v3.1.0, `server/src/constants.ts`."""
+
+
 def _tag(image: str) -> str:
     return image.partition("@")[0].rpartition("/")[2].partition(":")[2]

@@ -18,6 +18,8 @@ FORMER_FINALIZER = f"{GROUP}/finalizer"
 
 PGDATA_ANNOTATION = f"{GROUP}/pgdata"
 """On the database's claim: the sub-directory of the volume that holds the data, "." for its top."""
+POSTGRES_MAJOR_ANNOTATION = f"{GROUP}/postgres-major"
+"""On the database's claim: FOLDER=MAJOR, which major version of PostgreSQL wrote the data in that folder of the volume."""
 DATABASE_USER_ANNOTATION = f"{GROUP}/database-user"
 """On the database's claim: the uid that the database runs as, where it is not the usual one."""
 CREDENTIALS_ANNOTATION = f"{GROUP}/credentials"

@@ -116,6 +116,7 @@ def _described(value: Any) -> Any:
 
 
 def _recipes() -> Iterator[Recipe]:
+    # There is none for data of PostgreSQL 14, because Debian has one major version only.
     yield Recipe(
         DEFAULT_IMAGES["postgres"],
         {

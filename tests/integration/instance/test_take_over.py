@@ -171,6 +171,8 @@ def test_a_live_instance_is_taken_over_in_place(former, operated, apart):
     assert volumes(apart) == data
     assert mounts(after) == mounts(before)
     assert environment(after["StatefulSet", "photos-postgres"])["PGDATA"] == "/var/lib/postgresql/data"
+    images = [pod_spec(o["StatefulSet", "photos-postgres"])["containers"][0]["image"] for o in (before, after)]
+    assert images[0] == images[1], "no other major version can read its data"
     assert after["Secret", "photos-postgres-credentials"]["data"] == secret["data"]
     for key in KEPT:
         assert KEEP_ANNOTATIONS.items() <= after[key]["metadata"]["annotations"].items(), key

@@ -61,7 +61,8 @@ def in_archive(path: Path) -> dict[str, tuple[dict[str, Any], list[str]]]:
 def test_there_is_an_image_for_each_that_an_instance_uses_and_one_to_update_to(debian: list[Path]) -> None:
     found = build.ensure(Progress(quiet=True))
 
-    assert set(found) == {*DEFAULT_IMAGES.values(), build.NEXT_SERVER}
+    needed = {image for name, image in DEFAULT_IMAGES.items() if name != "postgres14"}
+    assert set(found) == {*needed, build.NEXT_SERVER}
     [path] = set(found.values())
     assert set(in_archive(path)) == set(found)
 

@@ -36,7 +36,8 @@ MIRRORED = {
     "RELATED_IMAGE_immich": f"{MIRROR}/immich/server:v2.4.1",
     "RELATED_IMAGE_machineLearning": f"{MIRROR}/immich/ml:v2.4.1",
     "RELATED_IMAGE_valkey": f"{MIRROR}/valkey:9-alpine",
-    "RELATED_IMAGE_postgres": f"{MIRROR}/immich/postgres:14-vectorchord0.4.3-pgvectors0.2.0",
+    "RELATED_IMAGE_postgres": f"{MIRROR}/immich/postgres:17-vectorchord0.5.3",
+    "RELATED_IMAGE_postgres14": f"{MIRROR}/immich/postgres:14-vectorchord0.4.3-pgvectors0.2.0",
 }
 REFERRED = [
     a_secret("immich-postgres", password="x", url="postgresql://x"),
@@ -114,7 +115,7 @@ def test_a_component_that_is_off_needs_no_image():
 
 
 def test_a_component_with_an_image_of_its_own_needs_none_of_the_operator():
-    spec = {spec_key(component): {"image": "registry.example.com/mine:1"} for component in DEFAULT_IMAGES}
+    spec = {spec_key(component): {"image": "registry.example.com/mine:1"} for component in WORKLOADS}
 
     assert notices(planned(a_cr(spec), {}), "blocks") == []
 

@@ -101,7 +101,7 @@ def test_postgresql_starts_only_where_it_finds_its_database_or_where_there_is_no
 def test_a_database_in_its_place_starts(look, folder):
     look.database(folder)
 
-    assert look.run(folder) == (STARTS, ["database"])
+    assert look.run(folder) == (STARTS, ["database", "major 14"])
     code, said = look.run(folder, guess=True)
     assert (code, said[:2]) == (STARTS, ["database", f"at {folder}"])
 
@@ -110,7 +110,7 @@ def test_of_two_databases_the_one_that_the_claim_says_starts_and_none_as_a_guess
     look.database(".")
     look.database("pgdata")
 
-    assert look.run("pgdata") == (STARTS, ["database"])
+    assert look.run("pgdata") == (STARTS, ["database", "major 14"])
     code, said = look.run("pgdata", guess=True)
     assert (code, said[:3]) == (REFUSES, ["several", "at .", "at pgdata"])
 
@@ -127,7 +127,7 @@ def test_a_database_of_another_user_is_not_started_and_its_owner_is_named(look):
     look.database("pgdata")
     look.program("stat", "echo 70")
 
-    assert look.run("pgdata") == (REFUSES, ["database", "user 70"])
+    assert look.run("pgdata") == (REFUSES, ["database", "user 70", "major 14"])
 
 
 def test_root_may_start_anybodys_database_because_the_image_sees_to_the_owner(look):
@@ -135,7 +135,47 @@ def test_root_may_start_anybodys_database_because_the_image_sees_to_the_owner(lo
     look.program("stat", "echo 70")
     look.program("id", "echo 0")
 
-    assert look.run("pgdata") == (STARTS, ["database"])
+    assert look.run("pgdata") == (STARTS, ["database", "major 14"])
+
+
+@pytest.mark.parametrize(
+    ("program", "major", "result"),
+    [
+        ("postgres (PostgreSQL) 14.20 (Debian 14.20-1.pgdg12+1)", "14", STARTS),
+        ("postgres (PostgreSQL) 17.6 (Debian 17.6-1.pgdg12+1)", "17", REFUSES),
+        ("postgres (PostgreSQL) 15.4", "15", REFUSES),
+        ("postgres (PostgreSQL) 18beta1", "18", REFUSES),
+    ],
+)
+@pytest.mark.parametrize("folder", [".", "pgdata"])
+def test_data_of_another_major_version_are_not_started_and_both_versions_are_told(look, folder, program, major, result):
+    look.database(folder)
+    look.program("postgres", f"echo '{program}'")
+
+    assert look.run(folder) == (result, ["database", "major 14", f"program {major}"])
+    assert look.run(folder, guess=True)[1][-2:] == ["major 14", f"program {major}"]
+
+
+@pytest.mark.parametrize("script", ["exit 127", "echo nonsense", "true"])
+def test_an_image_that_does_not_tell_its_version_is_left_to_find_out_by_itself(look, script):
+    look.database("pgdata")
+    look.program("postgres", script)
+
+    assert look.run("pgdata") == (STARTS, ["database", "major 14"])
+
+
+def test_a_database_that_does_not_tell_its_version_is_left_to_postgresql(look):
+    look.database("pgdata")
+    (look.volume / "pgdata" / "PG_VERSION").write_text("new\n")
+    look.program("postgres", "echo 'postgres (PostgreSQL) 17.6'")
+
+    assert look.run("pgdata") == (STARTS, ["database", "program 17"])
+
+
+def test_on_an_empty_volume_only_the_program_has_a_version(look):
+    look.program("postgres", "echo 'postgres (PostgreSQL) 17.6'")
+
+    assert look.run("pgdata") == (STARTS, ["empty", "program 17"])
 
 
 def test_a_new_database_is_set_up_as_the_user_that_the_image_has_for_it(look):
@@ -202,7 +242,7 @@ def test_a_claim_that_says_where_is_not_kept_from_its_database_by_a_closed_folde
     (look.volume / "real").mkdir()
     look.program("ls", "exit 2")
 
-    assert look.run("pgdata") == (STARTS, ["database"])
+    assert look.run("pgdata") == (STARTS, ["database", "major 14"])
 
 
 def test_all_owners_of_closed_folders_are_named(look):
@@ -223,7 +263,7 @@ def test_whose_a_database_is_that_a_link_leads_to_is_asked_of_the_database(look)
     (look.volume / "pgdata").symlink_to("real")
     look.program("stat", '[ "$1" = -L ] && echo 999 || echo 0')
 
-    assert look.run("pgdata") == (STARTS, ["database"])
+    assert look.run("pgdata") == (STARTS, ["database", "major 14"])
 
 
 def test_a_disk_with_thousands_of_folders_is_left_after_some_and_is_no_certainty(look):
@@ -241,7 +281,7 @@ def test_a_disk_with_thousands_of_folders_is_left_after_some_and_is_no_certainty
     look.database("zz")
     look.database("pgdata")
     assert look.run("pgdata", guess=True)[0] == REFUSES
-    assert look.run("pgdata") == (STARTS, ["database"])
+    assert look.run("pgdata") == (STARTS, ["database", "major 14"])
 
 
 def test_what_a_look_says_fits_into_a_status(look):

@@ -11,7 +11,17 @@ from ansible_collections.media.immich.plugins.plugin_utils.components.images imp
 from ansible_collections.media.immich.plugins.plugin_utils.passes.planning import plan
 from ansible_collections.media.immich.plugins.plugin_utils.spec.crd import complete, documents
 from ansible_collections.media.immich.plugins.plugin_utils.spec.names import KEEP_ANNOTATIONS
-from support.instances import PASSWORD, annotated, as_live, deletions, environment, found, seen_with, workloads
+from support.instances import (
+    PASSWORD,
+    annotated,
+    as_live,
+    container,
+    deletions,
+    environment,
+    found,
+    seen_with,
+    workloads,
+)
 
 FIXTURES = Path(__file__).resolve().parents[3] / "fixtures"
 OWNER = "00000000-1111-2222-3333-444444444444"
@@ -113,6 +123,14 @@ def test_the_claim_template_of_the_database_stays_as_it_is(taken_over):
     assert after["metadata"] == before["metadata"]
     filled_in_by_the_api_server = {"volumeMode": "Filesystem"}
     assert {**after["spec"], **filled_in_by_the_api_server} == before["spec"]
+
+
+def test_the_database_keeps_its_image_because_a_newer_major_version_can_not_read_its_data(taken_over):
+    result, objects = taken_over
+
+    before, after = live(objects, "StatefulSet", "photos-postgres"), found(result, "StatefulSet", "photos-postgres")
+
+    assert container(after)["image"] == container(before)["image"]
 
 
 def test_the_database_is_looked_for_where_it_is(taken_over):

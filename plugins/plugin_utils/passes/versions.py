@@ -7,6 +7,7 @@ is never held against anybody.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -20,7 +21,7 @@ from ..spec.images import Version, dotted, is_older, known_version
 from ..spec.names import Component, spec_key
 
 REFUSED_BY_IMMICH = frozenset({Reason.VERSION_GOES_BACK, Reason.WAYPOINT_SKIPPED})
-"""If a server with such a notice ends again and again, this is why."""
+"""If a server with such a notice keeps exiting, this is why."""
 
 
 class Waypoint(NamedTuple):
@@ -32,11 +33,18 @@ class Waypoint(NamedTuple):
     why: str
 
 
+WITHOUT_PGVECTO_RS = (3, 0, 0)
+_ONLY_PGVECTO_RS = re.compile(r"(^|/)pgvecto-rs([:@]|$)")
+"""The image that the makers of pgvecto.rs publish. Immich's images with it in their tag have VectorChord too."""
+
 WAYPOINTS = (
-    Waypoint((1, 107, 2), (1, 107, 3), "1.107.2", "which migrates a database that is older than itself"),
-    Waypoint((1, 132, 0), (1, 137, 0), "1.132.3", "because from 1.137 on Immich takes no database from before 1.132"),
+    Waypoint((1, 107, 2), (1, 107, 3), "1.107.2", "the only one that migrates an older database"),
+    Waypoint((1, 132, 0), (1, 137, 0), "1.132.3", "because 1.137 and newer reject a database from before 1.132"),
     Waypoint(
-        (1, 133, 0), (3, 0, 0), "2.7.5", "because only 1.133 to 2.7.5 replace pgvecto.rs, which Immich 3 can't read"
+        (1, 133, 0),
+        WITHOUT_PGVECTO_RS,
+        "2.7.5",
+        "because only 1.133 to 2.7.5 replace pgvecto.rs, which Immich 3 can't read",
     ),
 )
 """Source: Immich v3.1.0, `docs/src/pages/errors.md`, and its pages about an own PostgreSQL. For the second one 1.132.0 to
@@ -53,7 +61,8 @@ def notices(cr: Mapping[str, Any], instance: Instance, cluster: Cluster, images:
         return []
     wanted = _Wanted.of(instance, images, Component.SERVER)
     ran = _ran_last(cr, instance, cluster)
-    found = _about_the_server(cr, instance, cluster, wanted, ran)
+    database = instance.spec.postgres.image or images.get(Component.POSTGRES, "")
+    found = _about_the_server(cr, instance, cluster, wanted, ran, database if instance.spec.postgres.enabled else "")
     held_back = any(notice.effect is Effect.BLOCKS for notice in found)
     if instance.is_enabled(Component.MACHINE_LEARNING):
         learning = _Wanted.of(instance, images, Component.MACHINE_LEARNING)
@@ -91,39 +100,50 @@ def _ran_last(cr: Mapping[str, Any], instance: Instance, cluster: Cluster) -> Ve
 
 
 def _about_the_server(
-    cr: Mapping[str, Any], instance: Instance, cluster: Cluster, wanted: _Wanted, ran: Version
+    cr: Mapping[str, Any], instance: Instance, cluster: Cluster, wanted: _Wanted, ran: Version, database: str
 ) -> list[Notice]:
+    """`database` is the image of the built-in database, "" if that is external."""
     name = names.workload_name(instance.name, Component.SERVER)
     if is_older(wanted.version, ran):
         reason = Reason.VERSION_GOES_BACK
         what = (
-            f"{wanted.field} asks for Immich {dotted(wanted.version)}, and {dotted(ran)} has run on this database. Immich can't "
-            "take a database back to an older version, and does not start on one that a newer version has changed"
+            f"{wanted.field} asks for Immich {dotted(wanted.version)}, but {dotted(ran)} has already run on this database. "
+            "Immich can't downgrade a database, and does not start on one that a newer version has migrated"
+        )
+        remedy = f"Set spec.server.image to Immich {dotted(ran)} or newer; to go back, restore a backup made by the older version"
+    elif _ONLY_PGVECTO_RS.search(database) and _is_at_least(wanted.version, WITHOUT_PGVECTO_RS):
+        reason = Reason.WAYPOINT_SKIPPED
+        what = (
+            f"{wanted.field} asks for Immich {dotted(wanted.version)}, which does not start on the database of image {database}: "
+            "it has pgvecto.rs, and neither VectorChord nor pgvector"
         )
         remedy = (
-            f"Set spec.server.image to Immich {dotted(ran)} or newer; to go back, restore a backup that the older version "
-            "has made"
+            "Set spec.postgres.image to one of the same major version with both, such as "
+            f"{registry.all_images()['postgres14'].default}, and spec.server.image to Immich {WAYPOINTS[-1].via}, which replaces "
+            "pgvecto.rs, first"
         )
     elif missing := list(_missed(wanted.version, ran)):
         reason = Reason.WAYPOINT_SKIPPED
         steps = " and ".join(f"{waypoint.via}, {waypoint.why}" for waypoint in missing)
         what = (
-            f"{wanted.field} asks for Immich {dotted(wanted.version)}, and {dotted(ran)} ran last. Between them Immich has to "
-            f"be started once as {steps}"
+            f"{wanted.field} asks for Immich {dotted(wanted.version)}, but the last version that ran is {dotted(ran)}. In "
+            f"between, Immich has to run once as {steps}"
         )
-        remedy = f"Back up, and set spec.server.image to Immich {missing[0].via} first"
+        remedy = f"Back up, then set spec.server.image to Immich {missing[0].via} first"
     else:
         return []
     version = dotted(wanted.version)
     if dig(cr, "metadata", "annotations", names.CONFIRMED_VERSION_ANNOTATION) == version:
-        message = f"Deployment {name}: {what}. {version} is started all the same, because it is confirmed"
+        message = f"Deployment {name}: {what}. {version} is started anyway, because it is confirmed"
         return [Notice(Component.SERVER, Effect.WARNS, reason, message)]
     confirm = (
-        f"To start it all the same, run `kubectl annotate immich --namespace {instance.namespace} {instance.name} "
+        f"To start {version} anyway, run `kubectl annotate immich --namespace {instance.namespace} {instance.name} "
         f"{names.CONFIRMED_VERSION_ANNOTATION}={version} --overwrite`"
     )
     until = (
-        "Until then the server is left as it is" if cluster.live("Deployment", name) else "Until then it is not started"
+        "Until then the server keeps running as it is"
+        if cluster.live("Deployment", name)
+        else "Until then it is not started"
     )
     message = f"Deployment {name}: {what}. {remedy}. {until}. {confirm}"
     return [Notice(Component.SERVER, Effect.BLOCKS, reason, message)]
@@ -131,9 +151,13 @@ def _about_the_server(
 
 def _missed(wanted: Version, ran: Version) -> Iterator[Waypoint]:
     for waypoint in WAYPOINTS:
-        is_beyond = bool(wanted) and (*wanted, 0, 0)[:3] >= waypoint.beyond
-        if is_older(ran, waypoint.before) and is_beyond:
+        if is_older(ran, waypoint.before) and _is_at_least(wanted, waypoint.beyond):
             yield waypoint
+
+
+def _is_at_least(version: Version, least: Version) -> bool:
+    """Whether that is certain."""
+    return bool(version) and (*version, 0, 0)[:3] >= least
 
 
 def _about_machine_learning(learning: _Wanted, server: _Wanted, stays: Version | None) -> list[Notice]:
@@ -143,13 +167,13 @@ def _about_machine_learning(learning: _Wanted, server: _Wanted, stays: Version |
         return []
     if stays is not None:
         message = (
-            f"machine-learning is left as it is, because the server is: it belongs to Immich {dotted(stays)}, and "
-            f"{learning.field} asks for {dotted(learning.version)}"
+            f"machine-learning is left as it is, because the server is: that is Immich {dotted(stays)}, and {learning.field} "
+            f"asks for {dotted(learning.version)}"
         )
         return [Notice(Component.MACHINE_LEARNING, Effect.BLOCKS, Reason.BLOCKED, message)]
     message = (
-        f"{server.field} asks for Immich {dotted(server.version)}, and {learning.field} for machine learning "
-        f"{dotted(learning.version)}. They belong together: others may misunderstand each other, and from 3.3 on machine "
-        "learning refuses requests that it does not know. Set both to the same version"
+        f"{server.field} asks for Immich {dotted(server.version)}, but {learning.field} for machine learning "
+        f"{dotted(learning.version)}. Versions that differ may misunderstand each other, and from 3.3 on machine learning "
+        "rejects requests that it does not know. Set both to the same version"
     )
     return [Notice(Component.MACHINE_LEARNING, Effect.WARNS, Reason.VERSIONS_DIFFER, message)]

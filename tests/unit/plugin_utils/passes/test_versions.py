@@ -142,7 +142,7 @@ def test_a_default_that_has_moved_away_from_a_named_image_is_told_by_its_variabl
 
     [message] = messages(result)
     assert message.startswith(
-        "spec.server.image asks for Immich 3.1.0, and the operator's default (RELATED_IMAGE_machineLearning) for machine "
+        "spec.server.image asks for Immich 3.1.0, but the operator's default (RELATED_IMAGE_machineLearning) for machine "
         "learning 3.3.1. "
     )
 
@@ -194,10 +194,10 @@ def test_going_back_is_degraded_with_what_to_do_and_how_to_do_it_all_the_same():
 
     assert summary(told)["Degraded"] == ("True", "VersionGoesBack")
     assert condition(told, "ServerReady")["message"] == (
-        "Deployment photos-server: spec.server.image asks for Immich 3.1.0, and 3.3.1 has run on this database. Immich can't "
-        "take a database back to an older version, and does not start on one that a newer version has changed. Set "
-        "spec.server.image to Immich 3.3.1 or newer; to go back, restore a backup that the older version has made. Until then "
-        "the server is left as it is. To start it all the same, run `kubectl annotate immich --namespace family photos "
+        "Deployment photos-server: spec.server.image asks for Immich 3.1.0, but 3.3.1 has already run on this database. "
+        "Immich can't downgrade a database, and does not start on one that a newer version has migrated. Set "
+        "spec.server.image to Immich 3.3.1 or newer; to go back, restore a backup made by the older version. Until then the "
+        "server keeps running as it is. To start 3.1.0 anyway, run `kubectl annotate immich --namespace family photos "
         "media.rm3l.org/confirmed-version=3.1.0 --overwrite`"
     )
     assert [(event["type"], event["reason"]) for event in told["events"]] == [("Warning", "VersionGoesBack")]
@@ -266,7 +266,7 @@ def test_a_confirmed_server_that_immich_does_not_start_says_why():
 
     assert summary(told)["Degraded"] == ("True", "VersionGoesBack")
     message = condition(told, "ServerReady")["message"]
-    assert "does not start on one that a newer version has changed" in message
+    assert "does not start on one that a newer version has migrated" in message
     assert "kubectl logs" in message
 
 
@@ -300,7 +300,7 @@ def test_a_version_that_the_database_has_to_pass_through_is_asked_for_first(ran,
     assert notices(result, "blocks") == [("server", "WaypointSkipped"), ("machine-learning", "Blocked")]
     message = messages(result)[0]
     assert f"set spec.server.image to Immich {first[0]} first" in message
-    steps = message.partition("started once as ")[2]
+    steps = message.partition("run once as ")[2]
     assert [waypoint.via for waypoint in WAYPOINTS if f"{waypoint.via}, " in steps] == first
 
 
@@ -322,6 +322,39 @@ def test_a_version_that_the_database_has_to_pass_through_is_asked_for_first(ran,
 )
 def test_a_way_without_a_waypoint_is_silent(ran, wanted):
     assert messages(plan_for(an_immich(wanted, ran), at_work(ran))) == []
+
+
+PGVECTO_RS = "docker.io/tensorchord/pgvecto-rs:pg14-v0.2.0"
+
+
+def with_database(cr, **settings):
+    return {**cr, "spec": {**cr["spec"], "postgres": {**cr["spec"]["postgres"], **settings}}}
+
+
+@pytest.mark.parametrize("wanted", ["v3.0.0", "v3.3.1", "v3"])
+def test_immich_3_is_not_started_on_an_image_that_has_pgvecto_rs_only(wanted):
+    result = plan_for(with_database(an_immich(wanted, "v2.4.1"), image=PGVECTO_RS), at_work("v2.4.1"))
+
+    assert ("server", "WaypointSkipped") in notices(result, "blocks")
+    message = messages(result)[0]
+    assert f"the database of image {PGVECTO_RS}" in message
+    assert "Immich 2.7.5, which replaces pgvecto.rs, first" in message
+
+
+@pytest.mark.parametrize(
+    ("wanted", "database"),
+    [
+        pytest.param("v2.7.5", {"image": PGVECTO_RS}, id="immich-2"),
+        pytest.param("release", {"image": PGVECTO_RS}, id="nobody-knows"),
+        pytest.param("v3.3.1", {"image": "ghcr.io/immich-app/postgres:14-vectorchord0.4.3-pgvectors0.2.0"}, id="both"),
+        pytest.param("v3.3.1", {"image": "mine/pgvecto-rs-and-more:1"}, id="another-image"),
+        pytest.param("v3.3.1", {"image": PGVECTO_RS, "enabled": False, "host": "db"}, id="not-used"),
+    ],
+)
+def test_what_may_have_another_vector_extension_is_silent(wanted, database):
+    result = plan_for(with_database(an_immich(wanted), **database))
+
+    assert [n for n in result.notices if n.reason == "WaypointSkipped"] == []
 
 
 def test_a_waypoint_can_be_skipped_with_a_confirmation():

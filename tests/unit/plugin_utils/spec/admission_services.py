@@ -41,7 +41,13 @@ VOLUMES = [
     *(
         refused(f"image-of-{component}-{what}", {component: {"image": image}}, (f"spec.{component}.image", say.IMAGE))
         for component in ("server", "machineLearning", "valkey", "postgres")
-        for what, image in (("escape", "a\x1b[2J"), ("two-lines", "a\nb"), ("turned-around", "a\u202eb"))
+        for what, image in (
+            ("escape", "a\x1b[2J"),
+            ("two-lines", "a\nb"),
+            ("turned-around", "a\u202eb"),
+            ("quote", 'a","x":"'),
+            ("command", "a$(id)"),
+        )
     ),
     *(accepted(f"storage-class-{name}", library(storageClass=name)) for name in ("fast", "csi.example.com", "a-1", "")),
     refused("library-size-with-space", library(size="100 Gi"), ("spec.immich.persistence.library.size", say.QUANTITY)),

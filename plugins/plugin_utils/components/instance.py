@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..kube.commands import Given
+from ..kube.ownership import belongs_to, hand_over
 from ..kube.values import Manifest, dig
 from ..spec import names
 from ..spec.fields import Spec, Workload, read
@@ -68,6 +69,20 @@ class Instance:
         """Whether an owner reference of an object in our namespace names this instance, or an earlier one of its name."""
         group = str(owner.get("apiVersion", "")).partition("/")[0]
         return (group, owner.get("kind"), owner.get("name")) == (names.GROUP, names.KIND, self.name)
+
+    def stranger(self, live: Mapping[str, Any] | None) -> str:
+        """What says that an object is somebody else's (`ownership.belongs_to`), "" if nothing does or there is none."""
+        return belongs_to(live, names.labels(self.name, ""), self._is_owner) if live else ""
+
+    def hand_over(self, live: Mapping[str, Any]) -> str:
+        """The command that makes a stranger's object this instance's."""
+        return hand_over(live["kind"], self.namespace, live["metadata"]["name"], names.labels(self.name, ""))
+
+    def _is_owner(self, owner: Mapping[str, Any]) -> bool:
+        """The instance, or its database: with another retention policy, its controller makes one of these own the claim."""
+        database = names.workload_name(self.name, Component.POSTGRES)
+        own = (("StatefulSet", database), ("Pod", f"{database}-0"))
+        return self.is_reference(owner) or owner.get("uid") == self.uid or (owner.get("kind"), owner.get("name")) in own
 
     def may_change(self, live: Mapping[str, Any], component: Component) -> bool:
         """Whether an object has the component's labels and no other controller. Another kind's role may make such one too."""

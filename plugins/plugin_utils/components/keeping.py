@@ -31,10 +31,13 @@ def annotations_for(live: Manifest | None) -> dict[str, str]:
 
 
 def plan(instance: Instance, cluster: Cluster, applied: Container[tuple[str, str]]) -> Part:
-    """Annotate what already exists and is not `applied`, (kind, name), in this pass. Nothing depends on this."""
+    """Annotate what already exists and is not `applied`, (kind, name), in this pass. Nothing depends on this.
+
+    What is somebody else's is left as it is, like what the custom resource names: its owner decides what becomes of it.
+    """
     part = Part(COMPONENT)
     for live in _kept(instance, cluster):
-        if (live["kind"], live["metadata"]["name"]) not in applied:
+        if (live["kind"], live["metadata"]["name"]) not in applied and not instance.stranger(live):
             _annotate(part, live)
     return part
 

@@ -99,7 +99,7 @@ def _database(instance: Instance, cluster: Cluster, draft: Draft) -> Part:
         security.tell(part, settings, PATH, pods.database_security(cluster))
         part.apply(_stateful_set(instance, cluster, image, place, made), stage=2)
         live = database_folder.live_of(instance, cluster)
-        if live:
+        if live and not instance.stranger(live):
             replace_stuck_pods(part, cluster, live)
     part.apply(
         pods.service(
@@ -179,6 +179,7 @@ def _credentials(part: Part, instance: Instance, cluster: Cluster, new_password:
             )
             part.blocks(Reason.CREDENTIALS_LOST, f"Secret {name} has no key password; {remedy}")
         else:
+            _tell_of_stranger(part, instance, secret)
             _remember_credentials(part, instance, cluster, name)
         return {}
     if claim:
@@ -201,6 +202,18 @@ def _credentials(part: Part, instance: Instance, cluster: Cluster, new_password:
     secret["data"] = {key: base64.b64encode(value.encode()).decode() for key, value in content.items()}
     part.create(secret)
     return {name: secret["data"]}
+
+
+def _tell_of_stranger(part: Part, instance: Instance, secret: Manifest | None) -> None:
+    """Report a Secret that is somebody else's. Its password is used, and it is never written to."""
+    if secret and (because := instance.stranger(secret)):
+        name = secret["metadata"]["name"]
+        part.warns(
+            Reason.NOT_ADOPTED,
+            f"Secret {name} is somebody else's ({because}), so its password is used, but the Secret may change or disappear "
+            f"with its owner. If that is meant, name it in {PATH}.passwordSecretRef. To hand it over to this instance, after "
+            f"its former owner has let go of it, run {instance.hand_over(secret)}",
+        )
 
 
 def _claim_with_a_database(instance: Instance, cluster: Cluster) -> str | None:
@@ -229,10 +242,15 @@ def _grow_claim(part: Part, instance: Instance, cluster: Cluster) -> None:
     volumes.check_storage_class(part, cluster, persistence, claim, path=path)
     if claim is None:
         return
+    if instance.stranger(claim):
+        volumes.warn_of_stranger(part, instance, claim, path=path)
+        return
     volumes.warn_of_kept_settings(part, persistence, claim, path=path)
     size = volumes.larger_size(persistence, claim["spec"])
     if size != dig(claim, "spec", "resources", "requests", "storage"):
-        part.merge(claim, {"spec": {"resources": {"requests": {"storage": size}}}})
+        # The uid makes the API server refuse it for a claim that has replaced the one that was read.
+        metadata = {"metadata": {"uid": claim["metadata"].get("uid")}}
+        part.merge(claim, {**metadata, "spec": {"resources": {"requests": {"storage": size}}}})
 
 
 def _live_claim_template(instance: Instance, cluster: Cluster) -> Manifest | None:

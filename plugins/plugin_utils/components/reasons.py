@@ -71,6 +71,7 @@ class Reason(StrEnum):
     VOLUME_NOT_SHARED = "VolumeNotShared"
     NOT_HARDENED = "NotHardened"
     CLAIM_IN_USE = "ClaimInUse"
+    NOT_ADOPTED = "NotAdopted"
     ROUTE_UNAVAILABLE = "RouteUnavailable"
     FIELD_REWRITTEN = "FieldRewritten"
     NOT_SERVED = "NotServed"

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from ..kube.ownership import taken_from
 from ..kube.values import Manifest, dig
 from .instance import Cluster, Part
 
@@ -18,7 +19,8 @@ def apply_deployment(part: Part, cluster: Cluster, deployment: Manifest) -> None
     live = cluster.live("Deployment", deployment["metadata"]["name"])
     if "replicas" not in deployment["spec"] and not _is_scaled(live):
         deployment = {**deployment, "spec": {"replicas": AT_FIRST, **deployment["spec"]}}
-    if live and deployment["spec"]["strategy"]["type"] == "Recreate" and dig(live, "spec", "strategy", "rollingUpdate"):
+    is_recreated = deployment["spec"]["strategy"]["type"] == "Recreate"
+    if live and is_recreated and dig(live, "spec", "strategy", "rollingUpdate") and not taken_from(live, deployment):
         part.merge(live, {"spec": {"strategy": {"type": "Recreate", "rollingUpdate": None}}}, stage=1)
     part.apply(deployment, stage=2)
 

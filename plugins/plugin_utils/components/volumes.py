@@ -68,8 +68,16 @@ def managed_claim(
     path: str,
     owned: bool,
 ) -> None:
-    """Add the claim of a component to its plan; `path` is where its settings are in the custom resource."""
+    """Add the claim of a component to its plan; `path` is where its settings are in the custom resource.
+
+    One of its name that is somebody else's, and has to outlive the instance, is used as it is, like one that the custom
+    resource names. Any other is refused when it is applied.
+    """
     live = cluster.live("PersistentVolumeClaim", name)
+    if live and not owned and instance.stranger(live):
+        warn_of_stranger(part, instance, live, path=path)
+        check_storage_class(part, cluster, persistence, live, path=path)
+        return
     manifest = instance.manifest("v1", "PersistentVolumeClaim", name, part.component, owned=owned)
     if not owned:
         manifest["metadata"]["annotations"] = keeping.annotations_for(live)
@@ -171,6 +179,17 @@ def _said_of_growth(live: Manifest, kind: str) -> tuple[str, float] | None:
                 condition.get("lastTransitionTime")
             ) or 0.0
     return None
+
+
+def warn_of_stranger(part: Part, instance: Instance, live: Manifest, *, path: str) -> None:
+    """Report a claim that is somebody else's, and that is used but not written to."""
+    name = live["metadata"]["name"]
+    part.warns(
+        Reason.NOT_ADOPTED,
+        f"PersistentVolumeClaim {name} is somebody else's ({instance.stranger(live)}), so it is used as it is, and neither "
+        f"labelled nor grown. If that is meant, set {path}.existingClaim to {name}. To hand it over to this instance, after "
+        f"its former owner has let go of it, run {instance.hand_over(live)}",
+    )
 
 
 def mounted_claims(workload: Manifest | None) -> set[str]:

@@ -219,9 +219,10 @@ class ApiObjects:
         )
         return WatchStream(response, ref)
 
-    def apply(self, manifest: Manifest) -> Manifest:
-        """Server-side apply as our field manager, taking over fields that others own."""
-        return self._apply(manifest, self._dry_run)
+    def apply(self, manifest: Manifest, *, force: bool = True) -> Manifest:
+        """Server-side apply as our field manager. `force` takes over fields that others own; without it, each that they
+        have set to another value is a Conflict."""
+        return self._apply(manifest, self._dry_run, force=force)
 
     def would_apply(self, manifest: Manifest) -> Manifest:
         """What `apply` would answer; nothing is stored."""
@@ -274,8 +275,8 @@ class ApiObjects:
             return False
         return True
 
-    def _apply(self, manifest: Manifest, dry_run: Mapping[str, str]) -> Manifest:
-        query = {"fieldManager": self._field_manager, "force": "true", **dry_run}
+    def _apply(self, manifest: Manifest, dry_run: Mapping[str, str], *, force: bool = True) -> Manifest:
+        query = {"fieldManager": self._field_manager, "force": str(force).lower(), **dry_run}
         return self._request("PATCH", ObjectRef.of(manifest), query=query, body=manifest, content_type=APPLY_PATCH)
 
     def _request(self, method: str, ref: ObjectRef, *, subresource: str = "", **options: Any) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from typing import Any, Protocol, TypeAlias
 from .api_error import ApiError, Conflict, Malformed, ObjectRef, TransportError, Unreachable
 from .commands import Given, command
 from .difference import differing_fields, needs_apply, without_nulls
+from .ownership import hand_over, taken_from
 from .refusals import advice
 from .rewritten import is_due, left, marked
 from .values import FIELD_MANAGER, Manifest, dig, merged
@@ -33,22 +34,19 @@ IMMUTABLE = re.compile(
 )
 
 
-MANAGED_BY = "app.kubernetes.io/managed-by"
-
-
 class HeldBack(TransportError):  # noqa: N818 # reads as what is the case
     """An earlier step of the same component failed, so this one was not tried."""
 
 
 class NameTaken(TransportError):  # noqa: N818 # reads as what is the case
-    """There is an object of that name that somebody else created."""
+    """There is an object of that name that is somebody else's."""
 
 
 class Objects(Protocol):
     """Writes to the API server, and the read that settles a race."""
 
     def find(self, ref: ObjectRef) -> Manifest | None: ...
-    def apply(self, manifest: Manifest) -> Manifest: ...
+    def apply(self, manifest: Manifest, *, force: bool = True) -> Manifest: ...
     def would_apply(self, manifest: Manifest) -> Manifest: ...
     def create(self, manifest: Manifest) -> Manifest: ...
     def merge(self, ref: ObjectRef, patch: Mapping[str, Any]) -> Manifest: ...
@@ -123,7 +121,7 @@ def apply_steps(  # noqa: PLR0913 # all but four have defaults
     outcome; Unreachable or Malformed is raised only when no step at all got an answer.
 
     An object that `live` lacks is looked up before it is applied for the first time: what somebody else has made
-    under its name is not overwritten.
+    under its name is not overwritten (`ownership.taken_from`), also when it is made between the look and the write.
 
     `dry_run` says that `objects_for` writes nothing. The API server then judges each step by what is stored and not by
     what the steps before it would have made of that. A refusal of an object that an earlier step changes is taken for
@@ -204,8 +202,8 @@ def _carry_out(
     try:
         if (known is None and verb != "delete") or (before is None and verb == "apply"):
             before = objects_for(ref).find(ref)
-        if known is not None and verb == "apply" and before is not None and _is_somebody_elses(before, subject):
-            raise NameTaken(_taken(ref, before))
+        if known is not None and verb == "apply":
+            _refuse_what_is_taken(ref, before, subject)
         if verb == "apply":
             return _apply(without_nulls(subject), component, partial(objects_for, ref), ref, before, field_manager, now)
         written, changed = _write(step, partial(objects_for, ref), ref, before)
@@ -277,7 +275,7 @@ def _applied(objects: Objects, wanted: Manifest, ref: ObjectRef, before: Manifes
     would be two ports of the same name. If the API server refuses the result, our lists replace the existing ones.
     """
     try:
-        return objects.apply(wanted)
+        return _applied_to_what_was_seen(objects, wanted, ref, before)
     except ApiError as exc:
         if exc.status_code != 422 or before is None or "spec" not in wanted or IMMUTABLE.search(exc.message):
             raise
@@ -288,23 +286,33 @@ def _applied(objects: Objects, wanted: Manifest, ref: ObjectRef, before: Manifes
         return objects.apply(wanted)
 
 
-def _is_somebody_elses(live: Manifest, wanted: Manifest) -> bool:
-    """True for an object that has neither our label nor our owner.
+def _applied_to_what_was_seen(objects: Objects, wanted: Manifest, ref: ObjectRef, before: Manifest | None) -> Manifest:
+    """The object after the apply, which takes nothing over from an object that has come in the meantime.
 
-    A claim that must have no owner (library, database) is adopted: its data is what the instance has to find again.
+    Nothing is forced on one that was not there: each field that somebody else has set by now, such as a label, is a conflict.
+    The uid makes the API server refuse it for one that has replaced the one that was read. Then it is looked at once more.
     """
-    if live.get("kind", wanted["kind"]) == "PersistentVolumeClaim" and not dig(wanted, "metadata", "ownerReferences"):
-        return False
-    ours = {owner.get("uid") for owner in dig(wanted, "metadata", "ownerReferences", default=[])}
-    owners = {owner.get("uid") for owner in dig(live, "metadata", "ownerReferences", default=[])}
-    mark = dig(wanted, "metadata", "labels", MANAGED_BY)
-    return bool(mark) and dig(live, "metadata", "labels", MANAGED_BY) != mark and not ours & owners
+    uid = dig(before, "metadata", "uid")
+    meant = {**wanted, "metadata": {**wanted["metadata"], "uid": uid}} if uid else wanted
+    try:
+        return objects.apply(meant, force=before is not None)
+    except ApiError as exc:
+        is_of_another = exc.status_code == 409 or "metadata.uid" in exc.fields  # which "is immutable": a 422
+        now = objects.find(ref) if is_of_another else None
+        if now is None or dig(now, "metadata", "uid") == uid:
+            raise
+        _refuse_what_is_taken(ref, now, wanted)
+        return objects.apply(wanted)
 
 
-def _taken(ref: ObjectRef, live: Manifest) -> str:
-    manager = dig(live, "metadata", "labels", MANAGED_BY)
-    made_by = f" ({MANAGED_BY}: {manager})" if manager else ""
-    return f"{ref} already exists and was created by somebody else{made_by}; remove it, or give the Immich another name"
+def _refuse_what_is_taken(ref: ObjectRef, live: Manifest | None, wanted: Manifest) -> None:
+    because = taken_from(live, wanted) if live is not None else None
+    if because:
+        to_hand_over = hand_over(ref.kind, ref.namespace, ref.name, wanted["metadata"]["labels"])
+        raise NameTaken(
+            f"{ref} already exists and was created by somebody else ({because}), so it is left as it is; remove it, or give "
+            f"the Immich another name. To hand it over, after its former owner has let go of it, run {to_hand_over}"
+        )
 
 
 def _is_changed(before: Manifest | None, after: Manifest) -> bool:

@@ -60,9 +60,10 @@ class RouteObjects:
         except NotFound:
             return None
 
-    def apply(self, manifest: Manifest) -> Manifest:
-        """Server-side apply as our field manager, taking over fields that others own."""
-        return self._apply(manifest)
+    def apply(self, manifest: Manifest, *, force: bool = True) -> Manifest:
+        """Server-side apply as our field manager. `force` takes over fields that others own; without it, each that they
+        have set to another value is a Conflict."""
+        return self._apply(manifest, force_conflicts=force)
 
     def would_apply(self, manifest: Manifest) -> Manifest:
         """What `apply` would answer; nothing is stored."""

@@ -50,6 +50,7 @@ def notices(instance: Instance, cluster: Cluster, neighbours: Iterable[Mapping[s
     return [
         *_shared(instance, cluster, neighbours),
         *_mounted_by_others(instance, cluster),
+        *_strangers(instance, cluster),
         *_being_deleted(instance, cluster),
     ]
 
@@ -94,6 +95,22 @@ def _mounted_by_others(instance: Instance, cluster: Cluster) -> Iterator[Notice]
         )
 
 
+def _strangers(instance: Instance, cluster: Cluster) -> Iterator[Notice]:
+    """No database is started on a claim that only happens to have the name of ours: there may be another one on it."""
+    claim = postgres.claim_to_start_on(instance, cluster)
+    live = cluster.live("PersistentVolumeClaim", claim) if claim == names.database_claim(instance.name) else None
+    described = registry.claims()[Component.POSTGRES]
+    if live and not described.persistence(instance).existing_claim and (because := instance.stranger(live)):
+        yield Notice(
+            Component.POSTGRES,
+            Effect.BLOCKS,
+            Reason.NOT_ADOPTED,
+            f"PersistentVolumeClaim {claim} is somebody else's ({because}), so no database is started on it. If it holds this "
+            f"instance's database, or may be used for one, set {_path(described)} to {claim}, or run "
+            f"{instance.hand_over(live)}. Else give the Immich another name",
+        )
+
+
 def _being_deleted(instance: Instance, cluster: Cluster) -> Iterator[Notice]:
     """Kubernetes deletes a claim when the last pod that uses it ends, so none of ours may be ended until then."""
     lasting = {component: claim for component, claim in registry.claims().items() if claim.outlives}
@@ -122,7 +139,7 @@ def _being_deleted(instance: Instance, cluster: Cluster) -> Iterator[Notice]:
                     Reason.CLAIM_BEING_DELETED,
                     f"PersistentVolumeClaim {claim} is being deleted, and its data is lost when the last pod that uses it "
                     f"ends, so {kind} {name} is left as it is. {keep}To continue without it, run {scale}",
-                    retry=claim not in {wanted, *own},  # the loop watches those
+                    retry=claim not in {wanted, *own} or bool(instance.stranger(live)),  # the loop watches the others
                 )
 
 

@@ -72,7 +72,8 @@ def test_the_database_claim_is_grown_directly(held, asked, result):
     )
 
     grown = [(step["target"]["name"], step["patch"]) for step in plan.steps if step["verb"] == "merge"]
-    patch = {"spec": {"resources": {"requests": {"storage": result}}}}
+    uid = f"uid-of-{DATABASE}"  # refused for a claim that has replaced the one that was read
+    patch = {"metadata": {"uid": uid}, "spec": {"resources": {"requests": {"storage": result}}}}
     assert grown == ([] if result == held else [(DATABASE, patch)])
 
 

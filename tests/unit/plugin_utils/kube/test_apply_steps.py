@@ -27,6 +27,7 @@ class Recorder:
         self.errors = errors or {}
         self.stored = {item["metadata"]["name"]: item for item in stored}
         self.calls: list[tuple[str, str]] = []
+        self.forced: list[bool] = []
 
     def _note(self, verb: str, name: str) -> None:
         self.calls.append((verb, name))
@@ -40,8 +41,9 @@ class Recorder:
         self._note("find", ref.name)
         return self.stored.get(ref.name)
 
-    def apply(self, manifest: Manifest) -> Manifest:
+    def apply(self, manifest: Manifest, *, force: bool = True) -> Manifest:
         self._note("apply", manifest["metadata"]["name"])
+        self.forced.append(force)
         return {**manifest, "metadata": {**manifest["metadata"], "resourceVersion": "2"}}
 
     create = would_apply = apply
@@ -208,6 +210,72 @@ def test_a_claim_without_owner_is_taken_on_because_its_data_is_what_the_instance
     assert recorder.writes() == [("apply", "x")]
 
 
+class Overtaken(Recorder):
+    """Somebody makes, or replaces, an object between the look and the write; the API server then refuses what is not meant
+    for that one: an apply without force, or with the uid of another."""
+
+    def __init__(self, arrives: Manifest, stored: Iterable[Manifest] = ()) -> None:
+        super().__init__(stored=stored)
+        self.arrives = arrives
+
+    def apply(self, manifest: Manifest, *, force: bool = True) -> Manifest:
+        self.stored[self.arrives["metadata"]["name"]] = self.arrives
+        uid = manifest["metadata"].get("uid")
+        if not force:
+            raise Conflict(409, "Conflict", "conflicts with somebody", subject="ConfigMap n/x")
+        if uid and uid != self.arrives["metadata"].get("uid"):
+            told = "metadata.uid: Invalid value: field is immutable"
+            raise ApiError(422, "Invalid", told, subject="ConfigMap n/x", fields=("metadata.uid",))
+        return super().apply(manifest, force=force)
+
+
+def with_uid(manifest: Manifest, uid: str) -> Manifest:
+    return {**manifest, "metadata": {**manifest["metadata"], "uid": uid}}
+
+
+THEIRS = with_uid(marked(config_map("x", a="theirs"), "Helm"), "theirs")
+
+
+@pytest.mark.parametrize(
+    "seen", [[], [with_uid(marked(config_map("x", a="old"), "immich-operator"), "ours")]], ids=["made", "replaced"]
+)
+def test_what_somebody_makes_between_the_look_and_the_write_is_not_overwritten(seen: list[Manifest]) -> None:
+    recorder = Overtaken(THEIRS, stored=seen)
+    wanted = marked(config_map("x", a="ours"), "immich-operator", "our-cr")
+
+    [outcome] = run([{"verb": "apply", "component": "c", "object": wanted}], recorder, seen)
+
+    assert recorder.writes() == []
+    assert "was created by somebody else (its label app.kubernetes.io/managed-by is Helm)" in str(outcome.error)
+
+
+def test_a_claim_without_marks_that_is_made_between_the_look_and_the_write_is_taken_on() -> None:
+    claim = {"kind": "PersistentVolumeClaim"}
+    recorder = Overtaken(with_uid({**config_map("x", a="theirs"), **claim}, "theirs"))
+    wanted = {**marked(config_map("x", a="ours"), "immich-operator"), **claim}
+
+    [outcome] = run([{"verb": "apply", "component": "c", "object": wanted}], recorder, [])
+
+    assert recorder.writes() == [("apply", "x")]
+    assert outcome.error is None
+
+
+def test_only_what_was_not_there_is_applied_without_force() -> None:
+    there = with_uid(marked(config_map("x", a="old"), "immich-operator"), "ours")
+    recorder = Recorder(stored=[there])
+    steps = [
+        {"verb": "apply", "component": "c", "object": marked(config_map(name, a="ours"), "immich-operator", "our-cr")}
+        for name in ("x", "new")
+    ]
+
+    run(steps, recorder, [there])
+
+    assert dict(zip([name for _unused, name in recorder.writes()], recorder.forced, strict=True)) == {
+        "x": True,
+        "new": False,
+    }
+
+
 def test_what_a_component_still_runs_with_is_not_cleaned_up_when_it_could_not_be_changed() -> None:
     recorder = Recorder({"server": ApiError(422, "Invalid", "limit", subject="Deployment n/server")})
     clean_up = step("delete", "queues", stage=3, component="valkey", after="server")
@@ -221,11 +289,11 @@ def test_what_a_component_still_runs_with_is_not_cleaned_up_when_it_could_not_be
 class Clash(Recorder):
     """Refuses an apply until the list has been replaced."""
 
-    def apply(self, manifest: Manifest) -> Manifest:
+    def apply(self, manifest: Manifest, *, force: bool = True) -> Manifest:
         if ("merge", manifest["metadata"]["name"]) not in self.calls:
             self.calls.append(("refused", manifest["metadata"]["name"]))
             raise ApiError(422, "Invalid", 'ports[1].name: Duplicate value: "http"', subject="Service n/x")
-        return super().apply(manifest)
+        return super().apply(manifest, force=force)
 
 
 def test_where_items_of_others_clash_with_ours_the_lists_are_replaced() -> None:
@@ -347,7 +415,7 @@ def test_check_mode_takes_a_step_for_possible_that_an_earlier_one_prepares() -> 
     steps = [step("merge", "x", patch={"data": {"a": "c"}}), step("apply", "x", stage=1), step("apply", "y", stage=1)]
     recorder = Recorder({"y": refusal}, stored=[config_map("x", a="old"), config_map("y", a="old")])
 
-    def refuse(manifest: Manifest) -> Manifest:
+    def refuse(manifest: Manifest, *, force: bool = True) -> Manifest:
         raise refusal
 
     def carried_out(*, dry_run: bool) -> list[tuple[bool, bool]]:
@@ -418,7 +486,7 @@ class TestInParts:
         old = config_map("x", a="old")
         recorder = Recorder(stored=[old])
 
-        def refuse(manifest: Manifest) -> Manifest:
+        def refuse(manifest: Manifest, *, force: bool = True) -> Manifest:
             raise refusal
 
         recorder.apply = refuse  # type: ignore[method-assign]

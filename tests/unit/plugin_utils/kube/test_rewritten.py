@@ -35,7 +35,7 @@ class Policy:
     def find(self, _ref: ObjectRef) -> Manifest | None:
         return self.live
 
-    def apply(self, manifest: Manifest) -> Manifest:
+    def apply(self, manifest: Manifest, *, force: bool = True) -> Manifest:  # noqa: ARG002
         self.writes += 1
         annotations = manifest["metadata"].get("annotations", {})
         metadata = {"f:annotations": record(annotations)} if annotations else {}

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Volumes and passwords that have the names of ours and belong to somebody else are used as they are, or not at all."""
+
+import pytest
+
+from support.instances import (
+    a_claim,
+    a_cr,
+    a_secret,
+    an_instance_at_work,
+    condition,
+    found,
+    has,
+    notices,
+    plan_for,
+    report_for,
+    without,
+)
+
+LIBRARY, DATABASE, CREDENTIALS = "photos-library", "data-photos-postgres-0", "photos-postgres-credentials"
+MANAGED_BY, INSTANCE = "app.kubernetes.io/managed-by", "app.kubernetes.io/instance"
+HELM = {MANAGED_BY: "Helm"}
+CONTROLLED = [{"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "old", "uid": "u", "controller": True}]
+SECRET_OF_THE_USER = {"passwordSecretRef": {"name": "db", "key": "p"}}
+
+strangers = pytest.mark.parametrize(
+    "metadata",
+    [
+        pytest.param({"labels": HELM}, id="of-helm"),
+        pytest.param({"labels": {INSTANCE: "an-argo-application"}}, id="of-an-argo-application"),
+        pytest.param({"ownerReferences": CONTROLLED}, id="controlled"),
+    ],
+)
+
+
+def touched(plan, name):
+    """What the plan does to an object: [(verb, what is written)]."""
+    return [
+        (step["verb"], step.get("object") or step.get("patch"))
+        for step in plan.steps
+        if name in (step.get("object", {}).get("metadata", {}).get("name"), step.get("target", {}).get("name"))
+    ]
+
+
+def with_metadata(objects, name, **metadata):
+    """The objects, one of them with these metadata in place of its own labels and owners."""
+    return [
+        {**o, "metadata": {**o["metadata"], "labels": {}, **metadata}} if o["metadata"]["name"] == name else o
+        for o in objects
+    ]
+
+
+@strangers
+def test_a_library_of_somebody_else_is_mounted_and_neither_relabelled_nor_grown(metadata):
+    cr = a_cr({"immich": {"persistence": {"library": {"size": "50Gi"}}}})
+
+    plan = plan_for(cr, [a_claim(LIBRARY, **metadata)])
+
+    assert touched(plan, LIBRARY) == []
+    volumes = found(plan, "Deployment", "photos-server")["spec"]["template"]["spec"]["volumes"]
+    assert {"name": "library", "persistentVolumeClaim": {"claimName": LIBRARY}} in volumes
+    [message] = [notice.message for notice in plan.notices if notice.reason == "NotAdopted"]
+    assert message.startswith(f"PersistentVolumeClaim {LIBRARY} is somebody else's (")
+    assert "existingClaim to photos-library" in message
+    assert f"kubectl label persistentvolumeclaim {LIBRARY} --namespace family --overwrite" in message
+
+
+@pytest.mark.parametrize("labels", [None, {}, {"team": "family"}], ids=["none", "empty", "of-no-manager"])
+def test_a_library_that_nobody_has_marked_is_adopted(labels):
+    cr = a_cr({"immich": {"persistence": {"library": {"size": "50Gi"}}}})
+
+    plan = plan_for(cr, [a_claim(LIBRARY, **({"labels": labels} if labels is not None else {}))])
+
+    claim = found(plan, "PersistentVolumeClaim", LIBRARY)
+    assert claim["spec"]["resources"]["requests"]["storage"] == "50Gi"
+    assert notices(plan, "warns") == []
+
+
+@strangers
+def test_a_running_instance_goes_on_with_a_library_that_somebody_has_marked(metadata):
+    cr = a_cr()
+    live = an_instance_at_work(cr)
+
+    plan = plan_for(cr, with_metadata(live, LIBRARY, **metadata))
+
+    server, before = (found(p, "Deployment", "photos-server") for p in (plan, plan_for(cr, live)))
+    assert server == before
+    assert touched(plan, LIBRARY) == []
+    assert notices(plan, "blocks") == []
+
+
+@strangers
+def test_no_database_is_started_on_a_claim_of_somebody_else_that_has_the_name_of_ours(metadata):
+    cr = a_cr({"postgres": SECRET_OF_THE_USER})
+    there = [a_secret("db", p="x"), a_claim(DATABASE, **metadata)]
+
+    plan, told = plan_for(cr, there), condition(report_for(cr, there), "PostgresReady")
+
+    assert touched(plan, DATABASE) == []
+    assert not has(plan, "StatefulSet", "photos-postgres")
+    assert not has(plan, "Deployment", "photos-server")
+    assert (told["status"], told["reason"]) == ("False", "NotAdopted")
+    assert f"set spec.postgres.persistence.existingClaim to {DATABASE}" in told["message"]
+    assert f"kubectl label persistentvolumeclaim {DATABASE} --namespace family --overwrite" in told["message"]
+
+
+def test_a_database_claim_of_somebody_else_is_used_once_it_is_named():
+    cr = a_cr({"postgres": {**SECRET_OF_THE_USER, "persistence": {"existingClaim": DATABASE}}})
+
+    plan = plan_for(cr, [a_secret("db", p="x"), a_claim(DATABASE, labels=HELM)])
+
+    assert notices(plan, "blocks") == []
+    assert has(plan, "StatefulSet", "photos-postgres")
+
+
+@strangers
+def test_a_database_that_runs_goes_on_when_somebody_marks_its_claim_which_is_then_not_grown(metadata):
+    cr = a_cr({"postgres": {"persistence": {"size": "50Gi"}}})
+    live = an_instance_at_work(cr)
+
+    plan = plan_for(cr, with_metadata(live, DATABASE, **metadata))
+
+    assert notices(plan, "blocks") == []
+    assert found(plan, "StatefulSet", "photos-postgres") == found(plan_for(cr, live), "StatefulSet", "photos-postgres")
+    assert [verb for verb, written in touched(plan, DATABASE) if "spec" in written] == []
+    assert [message.split(" is ")[0] for message in warnings(plan)] == [f"PersistentVolumeClaim {DATABASE}"]
+
+
+@pytest.mark.parametrize("owner", [("StatefulSet", "photos-postgres"), ("Pod", "photos-postgres-0")])
+def test_a_claim_that_the_database_itself_owns_by_a_retention_policy_is_ours(owner):
+    cr = a_cr()
+    kind, name = owner
+    owners = [{"apiVersion": "v1", "kind": kind, "name": name, "uid": "u", "controller": True}]
+
+    plan = plan_for(cr, with_metadata(an_instance_at_work(cr), DATABASE, ownerReferences=owners))
+
+    assert warnings(plan) == []
+
+
+@strangers
+def test_a_password_of_somebody_else_is_used_and_its_secret_never_written(metadata):
+    cr = a_cr()
+    secret = a_secret(CREDENTIALS, password="theirs")
+    there = [{**secret, "metadata": {**secret["metadata"], **metadata}}]
+
+    plan = plan_for(cr, there)
+
+    assert touched(plan, CREDENTIALS) == []
+    assert has(plan, "StatefulSet", "photos-postgres")
+    [message] = warnings(plan)
+    assert message.startswith(f"Secret {CREDENTIALS} is somebody else's (")
+    assert "name it in spec.postgres.passwordSecretRef" in message
+
+
+def test_a_secret_that_nobody_has_marked_is_the_instances_as_after_a_recovery():
+    there = [a_secret(CREDENTIALS, password="known"), a_claim(DATABASE)]
+
+    plan = plan_for(a_cr(), there)
+
+    assert [verb for verb, _unused in touched(plan, CREDENTIALS)] == ["merge"]
+    assert warnings(plan) == []
+    assert notices(plan, "blocks") == []
+
+
+def test_the_strategy_of_a_deployment_that_somebody_else_controls_is_not_patched():
+    cr = a_cr()
+    [server] = [
+        o for o in an_instance_at_work(cr) if (o["kind"], o["metadata"]["name"]) == ("Deployment", "photos-server")
+    ]
+    rest = without(an_instance_at_work(cr), "Deployment", "photos-server")
+    rolling = {**server["spec"], "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1}}}
+    theirs = {**server, "metadata": {**server["metadata"], "ownerReferences": CONTROLLED}, "spec": rolling}
+
+    plan = plan_for(cr, [*rest, theirs])
+
+    assert [verb for verb, _unused in touched(plan, "photos-server") if verb != "apply"] == []
+
+
+def warnings(plan):
+    return [notice.message for notice in plan.notices if notice.effect == "warns"]

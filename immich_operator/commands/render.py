@@ -28,7 +28,7 @@ ADVICE_FOR_TABS = ". A tab can't indent YAML: use blanks"
 
 LEFT_OUT = """\
 # Secret {name}
-#   is left out: the operator creates it once, with a random password, and never again. --with-credentials writes one.
+#   is left out: the operator creates it once, with random content, and never again. --with-credentials writes one.
 """
 
 
@@ -46,7 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--route", action="store_true", help="render for a cluster with OpenShift's Route API")
     parser.add_argument(
-        "--with-credentials", action="store_true", help="include the database credentials, with a new random password"
+        "--with-credentials",
+        action="store_true",
+        help="include what the operator creates at random: credentials and keys",
     )
 
 

@@ -51,6 +51,10 @@ options:
       after:
         description: A component; the step is skipped if one of that component's steps of a lower stage failed.
         type: str
+      alone:
+        description: A step with V(create) fails if somebody else makes the object at the same time, with other content.
+        type: bool
+        default: false
       section:
         description: The section by which O(section) selects the step.
         type: str

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from ..kube.values import checksum, dig, is_deeper, merged
+from ..kube.values import dig, is_deeper, merged
 from ..spec import names
 from ..spec.images import release_of
 from ..spec.immich_settings import OPERATOR, Finding, check_settings, converted
@@ -63,7 +63,7 @@ def planned(instance: Instance, draft: Draft) -> ConfigFile | None:
     manifest = part.steps[0]["object"]
     content = manifest["data"][names.CONFIG_FILE]
     text = base64.b64decode(content).decode() if manifest["kind"] == "Secret" else content
-    return ConfigFile(manifest["kind"], name, checksum(f"{instance.namespace}/{instance.name}", text))
+    return ConfigFile(manifest["kind"], name, draft.checksums.of(text))
 
 
 def _file(instance: Instance, cluster: Cluster, draft: Draft) -> Part:
@@ -223,7 +223,8 @@ DESCRIPTION = Description(
     title="Settings",
     plan=plan,
     feeds_server=True,
-    removable=tuple(
-        Removable(kind=kind, name=names.config_object, is_wanted=_is_kind(kind)) for kind in ("ConfigMap", "Secret")
+    removable=(
+        *(Removable(kind=kind, name=names.config_object, is_wanted=_is_kind(kind)) for kind in ("ConfigMap", "Secret")),
+        Removable(kind="Secret", name=names.checksum_key, is_wanted=lambda _instance, _cluster, _draft: True),
     ),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..kube.commands import Given
 from ..kube.ownership import belongs_to, hand_over
@@ -14,6 +14,9 @@ from ..spec import names
 from ..spec.fields import Spec, Workload, read
 from ..spec.names import Component
 from .reasons import Effect, Notice, Reason
+
+if TYPE_CHECKING:
+    from .checksums import Checksums
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,8 +163,10 @@ class Part:
     def apply(self, manifest: Manifest, *, stage: int = 0) -> None:
         self.steps.append({"verb": "apply", "component": str(self.component), "stage": stage, "object": manifest})
 
-    def create(self, manifest: Manifest, *, stage: int = 0) -> None:
-        self.steps.append({"verb": "create", "component": str(self.component), "stage": stage, "object": manifest})
+    def create(self, manifest: Manifest, *, stage: int = 0, alone: bool = False) -> None:
+        """Create an object that is not there. `alone`: one that somebody else makes at the same time is a failure."""
+        step = {"verb": "create", "component": str(self.component), "stage": stage, "object": manifest}
+        self.steps.append({**step, "alone": True} if alone else step)
 
     def merge(self, target: Manifest, patch: Mapping[str, Any], *, stage: int = 0) -> None:
         """Merge-patch a live object, for the few changes that server-side apply can't make."""
@@ -213,6 +218,8 @@ class Draft:
     """For a database that neither has a password nor data."""
     blocked: Container[str]
     """The components that are blocked for other reasons than their own plan finds: an invalid spec, a claim in danger."""
+    checksums: Checksums
+    """Of what pods use."""
     parts: list[Part] = field(default_factory=list)
 
     def image(self, instance: Instance, component: Component) -> str | None:

@@ -50,7 +50,8 @@ def plan(instance: Instance, cluster: Cluster, draft: Draft) -> list[Part]:
     users = environment.given(cluster, settings, PATH)
     environment.check(part, instance, Component.MACHINE_LEARNING, users, CACHE_ENVIRONMENT)
     pinned = environment.pinned(instance, settings, Component.MACHINE_LEARNING, users)
-    deployment = _deployment(instance, cluster, image, claim, pinned, recreate=not is_shared)
+    used = checksum_of_used(draft.checksums, cluster, used_by_environment(settings))
+    deployment = _deployment(instance, image, claim, pinned, used, recreate=not is_shared)
     count = number_of_pods(cluster, deployment)
     if not is_shared and count is not None and count > 1:
         part.warns(
@@ -61,7 +62,7 @@ def plan(instance: Instance, cluster: Cluster, draft: Draft) -> list[Part]:
         )
     security.tell(part, settings, PATH, {})
     environment.check_references(part, cluster, settings, PATH, deployment)
-    apply_deployment(part, cluster, deployment)
+    apply_deployment(part, cluster, draft.checksums.without_a_roll(cluster, deployment))
     part.apply(pods.service(instance, Component.MACHINE_LEARNING, [("http", PORT)]))
     return [part]
 
@@ -76,10 +77,10 @@ def claim_name(instance: Instance) -> str | None:
 
 def _deployment(
     instance: Instance,
-    cluster: Cluster,
     image: str,
     claim: str | None,
     pinned: list[dict[str, Any]],
+    used: str | None,
     *,
     recreate: bool,
 ) -> dict[str, Any]:
@@ -95,12 +96,11 @@ def _deployment(
         **pods.http_probes("/ping"),
     )
     source = {"persistentVolumeClaim": {"claimName": claim}} if claim else {"emptyDir": {}}
-    checksums = {names.SECRETS_CHECKSUM_ANNOTATION: checksum_of_used(instance, cluster, used_by_environment(settings))}
     template = pods.pod_template(
         instance,
         Component.MACHINE_LEARNING,
         pod={"containers": [container], "volumes": [{"name": "cache", **source}]},
-        checksums=without_none(checksums),
+        checksums=without_none({names.SECRETS_CHECKSUM_ANNOTATION: used}),
     )
     return pods.deployment(
         instance, Component.MACHINE_LEARNING, template, replicas=settings.replicas, recreate=recreate

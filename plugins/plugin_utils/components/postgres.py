@@ -15,6 +15,7 @@ from ..spec.fields import Persistence
 from ..spec.images import postgres_major
 from ..spec.names import Component
 from . import database_folder, database_version, keeping, pods, security, volumes
+from .checksums import Checksums
 from .database_folder import Place
 from .database_version import DatabaseVersion
 from .description import Claim, Description, Image, Workload, external, named_after
@@ -97,7 +98,8 @@ def _database(instance: Instance, cluster: Cluster, draft: Draft) -> Part:
         database_folder.annotate(part, claim, {**place.learned, **data.learned})
     if image and not _replaced_with_other_volumes(part, instance, cluster):
         security.tell(part, settings, PATH, pods.database_security(cluster))
-        part.apply(_stateful_set(instance, cluster, image, place, made), stage=2)
+        stateful_set = _stateful_set(instance, cluster, image, place, draft.checksums, made)
+        part.apply(draft.checksums.without_a_roll(cluster, stateful_set), stage=2)
         live = database_folder.live_of(instance, cluster)
         if live and not instance.stranger(live):
             replace_stuck_pods(part, cluster, live)
@@ -288,7 +290,12 @@ def _replaced_with_other_volumes(part: Part, instance: Instance, cluster: Cluste
 
 
 def _stateful_set(
-    instance: Instance, cluster: Cluster, image: str, place: Place, made: Mapping[str, Mapping[str, str]]
+    instance: Instance,
+    cluster: Cluster,
+    image: str,
+    place: Place,
+    sums: Checksums,
+    made: Mapping[str, Mapping[str, str]],
 ) -> Manifest:
     settings = instance.spec.postgres
     secret, key = password_reference(instance)
@@ -321,7 +328,7 @@ def _stateful_set(
     if existing:
         volume_list.insert(0, {"name": "data", "persistentVolumeClaim": {"claimName": existing}})
     checksums = {
-        names.SECRETS_CHECKSUM_ANNOTATION: checksum_of_used(instance, cluster, [Used("Secret", secret, key)], made)
+        names.SECRETS_CHECKSUM_ANNOTATION: checksum_of_used(sums, cluster, [Used("Secret", secret, key)], made)
     }
     template = pods.pod_template(
         instance,

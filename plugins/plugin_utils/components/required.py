@@ -7,13 +7,15 @@ import base64
 import binascii
 import codecs
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..kube.values import checksum
 from ..spec.fields import ImmichWorkload, SecretKey
 from ..spec.references import env_references
 from .instance import Cluster, Instance, Part
 from .reasons import Reason
+
+if TYPE_CHECKING:
+    from .checksums import Checksums
 
 
 def secret_text(
@@ -131,7 +133,7 @@ def used_by_environment(settings: ImmichWorkload) -> list[Used]:
 
 
 def checksum_of_used(
-    instance: Instance, cluster: Cluster, used: Iterable[Used], made: Mapping[str, Mapping[str, str]] | None = None
+    checksums: Checksums, cluster: Cluster, used: Iterable[Used], made: Mapping[str, Mapping[str, str]] | None = None
 ) -> str | None:
     """A checksum over the values that pods take from Secrets and ConfigMaps, None if there are none.
 
@@ -143,4 +145,4 @@ def checksum_of_used(
         written = (made or {}).get(name) if kind == "Secret" else None
         data = written or (cluster.live(kind, name) or {}).get("data") or {}
         content[f"{kind}/{name}/{key or '*'}"] = data if key is None else data.get(key)
-    return checksum(f"{instance.namespace}/{instance.name}", content) if content else None
+    return checksums.of(content) if content else None

@@ -45,7 +45,7 @@ def _workload(instance: Instance, cluster: Cluster, draft: Draft) -> Part:
     environment.check(part, instance, Component.SERVER, users, _own_environment(instance, config))
     ids = library_user.security(part, instance, cluster, library.claim_name(instance))
     security.tell(part, settings, PATH, ids)
-    checksums = _checksums(instance, cluster, config, draft.written_secrets())
+    checksums = _checksums(instance, cluster, config, draft)
     deployment = _deployment(instance, image, config, users, ids, checksums, recreate=not is_shared)
     count = number_of_pods(cluster, deployment)
     if not is_shared and count is not None and count > 1:
@@ -56,7 +56,7 @@ def _workload(instance: Instance, cluster: Cluster, draft: Draft) -> Part:
             f"node. Use a ReadWriteMany claim in {library.PATH}, or one replica",
         )
     environment.check_references(part, cluster, settings, PATH, deployment)
-    apply_deployment(part, cluster, deployment)
+    apply_deployment(part, cluster, draft.checksums.without_a_roll(cluster, deployment))
     part.apply(pods.service(instance, Component.SERVER, [("http", PORT), *_metrics_ports(instance)]))
     return part
 
@@ -139,16 +139,10 @@ def _used_secrets(instance: Instance) -> list[Used]:
     ]
 
 
-def _checksums(
-    instance: Instance, cluster: Cluster, config: ConfigFile, made: Mapping[str, Mapping[str, str]]
-) -> dict[str, str]:
+def _checksums(instance: Instance, cluster: Cluster, config: ConfigFile, draft: Draft) -> dict[str, str]:
     """The annotations that change with what the pods use."""
-    return without_none(
-        {
-            names.CONFIG_CHECKSUM_ANNOTATION: config.checksum,
-            names.SECRETS_CHECKSUM_ANNOTATION: checksum_of_used(instance, cluster, _used_secrets(instance), made),
-        }
-    )
+    used = checksum_of_used(draft.checksums, cluster, _used_secrets(instance), draft.written_secrets())
+    return without_none({names.CONFIG_CHECKSUM_ANNOTATION: config.checksum, names.SECRETS_CHECKSUM_ANNOTATION: used})
 
 
 def _deployment(

@@ -261,6 +261,8 @@ def _write(
         except Conflict:
             if (theirs := objects().find(ref)) is None:
                 raise
+            if step.get("alone"):
+                raise NameTaken(f"{ref} was made by somebody else in the meantime; the next pass reads it") from None
             return theirs, False
     if step["verb"] == "merge":
         after = objects().merge(ref, step["patch"])

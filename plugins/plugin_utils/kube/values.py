@@ -171,8 +171,7 @@ def quantity(text: str | int | float) -> Decimal:
 def checksum(salt: str, content: Iterable[str] | Mapping[str, Any] | str) -> str:
     """Sixteen hexadecimal digits that change with the content.
 
-    They end up in pod annotations, which more people can read than Secrets. Keyed with the instance's name, so that a
-    table of common passwords made for one place is useless in another.
+    Whoever knows the salt can try contents until one fits. components/checksums.py makes one that few people know.
     """
     text = content if isinstance(content, str) else json.dumps(content, sort_keys=True)
     return hmac.new(salt.encode(), text.encode(), hashlib.sha256).hexdigest()[:16]

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..components import configuration
 from ..components.instance import Instance
-from ..spec.references import NAMES, references
+from ..spec.references import MADE_ONCE, references
 from .planning import Plan, plan
 
 
@@ -26,7 +26,7 @@ def offline_plan(cr: Mapping[str, Any], *, images: Mapping[str, str], password: 
     for used in configuration.used_secrets(instance):
         text = f"<key {used.key} of Secret {used.name}>"
         secrets.setdefault(used.name, {})[used.key or ""] = base64.b64encode(text.encode()).decode()
-    ours = {name_of(instance.name) for functions in NAMES.values() for name_of in functions}
+    ours = {name_of(instance.name) for functions in MADE_ONCE.values() for name_of in functions}
     seen = {
         "apis": {"route": route},
         "objects": [],

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from ..components import keeping, registry, volumes
+from ..components import checksums, keeping, registry, volumes
 from ..components.instance import Cluster, Draft, Instance, Part, identity
 from ..components.reasons import Effect, Notice, Reason
 from ..kube.commands import Given, command
@@ -85,12 +85,15 @@ def plan(cr: Mapping[str, Any], *, seen: Mapping[str, Any], images: Mapping[str,
     dangers = claims.notices(instance, cluster, neighbours)
     notices += dangers
     notices += versions.notices(cr, instance, cluster, images)
-    draft = Draft(images=images, new_password=new_password, blocked=blocked_components(notices))
+    key, made = checksums.plan(instance, cluster, new_password)
+    draft = Draft(
+        images=images, new_password=new_password, blocked=blocked_components(notices), checksums=made, parts=[key]
+    )
     _plan_components(instance, cluster, draft, claims.used_by_others(neighbours))
     notices += [notice for part in draft.parts for notice in part.notices]
     blocked = blocked_components(notices)
     steps = [
-        with_common_metadata(step, instance, cluster)
+        checksums.held_back_without_key(with_common_metadata(step, instance, cluster))
         for part in draft.parts
         for step in part.steps
         if part.component not in blocked or _is_safe_when_blocked(step, cluster)

@@ -11,7 +11,7 @@ from ..components.instance import Cluster, Instance, identity
 from ..kube.values import Manifest, dig
 from ..spec import names
 from ..spec.names import Component
-from ..spec.references import NAMES
+from ..spec.references import MADE_ONCE, NAMES
 from .planning import CLEAN_UP_STAGE, State
 from .sections import Section, in_sections
 
@@ -30,10 +30,11 @@ def removal(cr: Mapping[str, Any], *, seen: Mapping[str, Any]) -> dict[str, Any]
     instance = Instance.from_cr(live_cr or cr)
     objects = {(item["kind"], item["metadata"]["name"]): item for item in seen.get("objects") or ()}
     references = {(item["kind"], item["name"]) for item in seen.get("references") or () if item.get("object")}
+    always = {(kind, name_of(instance.name)) for kind, functions in MADE_ONCE.items() for name_of in functions}
     removable = {
         key: component
         for key, component in _names_of_ours(instance.name).items()
-        if key in objects and key not in references  # a claim that the custom resource names is the user's
+        if key in objects and key not in references - always  # a claim that the custom resource names is the user's
     }
     removed = {key: objects[key] for key, component in removable.items() if _is_of(instance, objects[key], component)}
     left = {

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Any
 
-from ..components import database_folder, exposure, keeping, registry
+from ..components import checksums, database_folder, exposure, keeping, registry
 from ..kube.values import dig
 from ..spec import names
 from ..spec.names import Component
@@ -20,6 +20,7 @@ class Section(StrEnum):
     """Those that belong to no component. The others have the names of their components."""
 
     KEPT = "kept"  # makes the data outlive the instance
+    CHECKSUM_KEY = "checksum-key"
     CUSTOM_RESOURCE = "custom-resource"
     INGRESS = "ingress"
     CLEAN_UP = "clean-up"
@@ -39,6 +40,8 @@ def section_of(step: Mapping[str, Any]) -> str:
         return str(Section.INGRESS)
     if component == keeping.COMPONENT:
         return str(Section.KEPT)
+    if component == checksums.COMPONENT:
+        return str(Section.CHECKSUM_KEY)
     if component in (pairing.COMPONENT, database_folder.COMPONENT):
         return str(Component.POSTGRES)
     return str(component if component in registry.names() else Section.CLEAN_UP)

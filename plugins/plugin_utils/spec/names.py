@@ -141,6 +141,11 @@ def database_credentials(instance: str) -> str:
     return f"{instance}-postgres-credentials"
 
 
+def checksum_key(instance: str) -> str:
+    """Holds the key of the checksums on pod templates, which more people can read than Secrets."""
+    return f"{instance}-checksum-key"
+
+
 def valkey_credentials(instance: str) -> str:
     """Holds a password that the custom resource gives in plain text, so that no pod template shows it."""
     return f"{instance}-valkey-credentials"

@@ -20,11 +20,14 @@ NAMES: dict[str, tuple[Callable[[str], str], ...]] = {
 """Objects of an Immich whose data outlives it. One of such a name may be there without the labels that `observe`
 lists by, and must be neither overlooked nor replaced."""
 
+MADE_ONCE: dict[str, tuple[Callable[[str], str], ...]] = {**NAMES, "Secret": (*NAMES["Secret"], names.checksum_key)}
+"""These, and what must not be made again for other reasons."""
+
 
 def references(cr: Mapping[str, Any]) -> list[dict[str, str]]:
     """[{"apiVersion", "kind", "name"}, ...] of all that `observe` has to read by name, each once, in a fixed order."""
     instance, own = cr["metadata"]["name"], cr.get("kind") or names.KIND
-    always = NAMES if own == names.KIND else {}
+    always = MADE_ONCE if own == names.KIND else {}
     wanted: dict[tuple[str, str], None] = {
         (kind, name_of(instance)): None for kind, functions in always.items() for name_of in functions
     }

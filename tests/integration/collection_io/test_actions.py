@@ -152,8 +152,8 @@ def test_observe_reads_an_instance_in_at_most_eleven_requests(
 ) -> None:
     cr = instance(namespace, server={"podAnnotations": {"note": "{{ 7*7 }} and {% raw %}"}})
     cluster.api.create(cr)
-    for name in ("photos-postgres-credentials", "photos-library", "data-photos-postgres-0"):
-        kind_of = "Secret" if "credentials" in name else "PersistentVolumeClaim"
+    for name in ("photos-checksum-key", "photos-postgres-credentials", "photos-library", "data-photos-postgres-0"):
+        kind_of = "Secret" if name.endswith(("key", "credentials")) else "PersistentVolumeClaim"
         spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
         cluster.api.create(manifest("v1", kind_of, namespace, name, **({"spec": spec} if kind_of != "Secret" else {})))
     cluster.api.create(
@@ -170,6 +170,7 @@ def test_observe_reads_an_instance_in_at_most_eleven_requests(
     assert (seen["deleting"], seen["apis"], seen["openshift"]) == (False, {"immich": True, "route": False}, False)
     names = {(item["apiVersion"], item["kind"], item["metadata"]["name"]) for item in seen["objects"]}
     assert names == {
+        ("v1", "Secret", "photos-checksum-key"),
         ("v1", "Secret", "photos-postgres-credentials"),
         ("v1", "PersistentVolumeClaim", "photos-library"),
         ("v1", "PersistentVolumeClaim", "data-photos-postgres-0"),

@@ -50,14 +50,16 @@ def test_the_same_file_gives_the_same_text(render):
     assert render(MINIMAL) == render(MINIMAL)
 
 
-def test_the_credentials_are_left_out_with_a_word_unless_asked_for(render):
+def test_what_is_made_at_random_is_left_out_with_a_word_unless_asked_for(render):
     _, without, _ = render(MINIMAL)
     _, included, _ = render(MINIMAL, "--with-credentials")
 
-    assert ("Secret", "photos-postgres-credentials") not in names(without)
-    assert "# Secret photos-postgres-credentials" in without
-    [secret] = [item for item in documents(included) if item and item["kind"] == "Secret"]
-    assert len(base64.b64decode(secret["data"]["password"])) == 32
+    secrets = {i["metadata"]["name"]: i["data"] for i in documents(included) if i and i["kind"] == "Secret"}
+    assert secrets.keys() == {"photos-postgres-credentials", "photos-checksum-key"}
+    for name in secrets:
+        assert ("Secret", name) not in names(without)
+        assert f"# Secret {name}" in without
+    assert len(base64.b64decode(secrets["photos-postgres-credentials"]["password"])) == 32
 
 
 def test_a_value_that_only_a_secret_knows_is_shown_as_where_it_comes_from(render):

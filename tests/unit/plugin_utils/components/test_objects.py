@@ -24,6 +24,7 @@ EVERYTHING = {
     "valkey": {"persistence": {"enabled": True}},
 }
 OWNED = [
+    ("Secret", "photos-checksum-key"),
     ("ConfigMap", "photos-immich-config"),
     ("StatefulSet", "photos-postgres"),
     ("Service", "photos-postgres"),

@@ -260,6 +260,20 @@ def test_a_claim_without_marks_that_is_made_between_the_look_and_the_write_is_ta
     assert outcome.error is None
 
 
+@pytest.mark.parametrize("alone", [False, True], ids=["may-be-another-ones", "has-to-be-ours"])
+def test_a_create_that_comes_second_leaves_the_first_and_fails_where_it_has_to_be_ours(alone: bool) -> None:
+    recorder = Recorder({"x": Conflict(409, "Conflict", "conflicts with somebody", subject="ConfigMap n/x")}, [THEIRS])
+    steps = [
+        {**step("create", "x"), "alone": alone, "component": "key"},
+        step("apply", "waits", stage=2, after="key"),
+    ]
+
+    created, waits = run(steps, recorder, [])
+
+    assert ("made by somebody else in the meantime" in str(created.error)) is alone
+    assert (waits.error is not None) is alone
+
+
 def test_only_what_was_not_there_is_applied_without_force() -> None:
     there = with_uid(marked(config_map("x", a="old"), "immich-operator"), "ours")
     recorder = Recorder(stored=[there])

@@ -62,13 +62,13 @@ def section_of(task: dict[str, Any]) -> str:
 
 
 def test_a_play_applies_each_component_in_a_task_of_its_own_and_the_server_after_those_that_it_needs() -> None:
-    kept, resource, *components, server, ingress, clean_up = [
+    kept, key, resource, *components, server, ingress, clean_up = [
         section_of(task) for task in tasks_of_a_play() if "media.immich.apply" in task
     ]
 
     assert sorted([*components, server]) == sorted(registry.names())
     assert server == "server"
-    assert [kept, resource, ingress, clean_up] == list(Section)
+    assert [kept, key, resource, ingress, clean_up] == list(Section)
 
 
 def test_each_component_has_the_tag_of_its_name_and_what_is_no_components_runs_whatever_tags_are_chosen() -> None:
@@ -78,6 +78,7 @@ def test_each_component_has_the_tag_of_its_name_and_what_is_no_components_runs_w
     of_their_own = {*registry.names(), Section.CUSTOM_RESOURCE, Section.INGRESS}
     assert {section for section, tag in tags.items() if tag == section} == of_their_own
     assert tags["clean-up"] == "always", "it looks itself at what was chosen"
+    assert set(tags["checksum-key"]) == {"postgres", "machine-learning", "server"}, "those whose pods have checksums"
     assert set(others) == {"always"}
 
 

@@ -29,6 +29,7 @@ def test_the_objects_of_a_component_are_in_its_section_but_for_ingress_and_route
     assert found["PersistentVolumeClaim", "photos-library"] == "library"
     assert found["ConfigMap", "photos-immich-config"] == "config"
     assert found["Secret", "photos-postgres-credentials"] == "postgres"
+    assert found["Secret", "photos-checksum-key"] == "checksum-key"
     assert found["Service", "photos-valkey"] == "valkey"
     assert found["Deployment", "photos-machine-learning"] == "machine-learning"
     assert found["Service", "photos-server"] == found["Deployment", "photos-server"] == "server"

@@ -16,6 +16,7 @@ from support.instances import a_cr
 WATCHES = Path(__file__).resolve().parents[4] / "watches.yaml"
 ALWAYS = [
     ("Secret", "photos-postgres-credentials"),
+    ("Secret", "photos-checksum-key"),
     ("PersistentVolumeClaim", "photos-library"),
     ("PersistentVolumeClaim", "data-photos-postgres-0"),
 ]
@@ -34,7 +35,7 @@ def nested(path, value):
     return {"metadata": {"name": "photos"}, **result}
 
 
-def test_what_outlives_an_instance_is_always_read_by_name():
+def test_what_outlives_an_instance_or_must_not_be_made_twice_is_always_read_by_name():
     assert named(a_cr()) == ALWAYS
 
 

@@ -72,6 +72,7 @@ class Reason(StrEnum):
     NOT_HARDENED = "NotHardened"
     CLAIM_IN_USE = "ClaimInUse"
     NOT_ADOPTED = "NotAdopted"
+    PODS_NOT_OURS = "PodsNotOurs"
     ROUTE_UNAVAILABLE = "RouteUnavailable"
     FIELD_REWRITTEN = "FieldRewritten"
     NOT_SERVED = "NotServed"

@@ -20,7 +20,7 @@ from ..kube.values import Manifest
 from ..spec import names
 from ..spec.names import Component
 from ..spec.references import references
-from . import claims, cluster_events
+from . import claims, cluster_events, own_pods
 
 __all__ = ["observe", "who_is"]
 
@@ -56,7 +56,9 @@ def observe(
     cr: Mapping[str, Any], api: Reader, *, in_parallel: InParallel, now: float, is_current: bool = False
 ) -> dict[str, Any]:
     """{"cr", "deleting", "apis", "openshift", "objects", "pods", "references", "neighbours", "refusals", "events", "now",
-    "database_mounted_by"}; `now` is in seconds since the epoch.
+    "database_mounted_by", "pods_of_others"}; `now` is in seconds since the epoch.
+
+    `pods` are the instance's own; of others with its labels `own_pods.divided` tells.
 
     Two rounds of requests: what needs no knowledge, then kinds that only some clusters serve, the references that the
     first round has not brought, and Events of a StatefulSet that lacks pods. A third one reads Events of pods and claims
@@ -75,14 +77,19 @@ def observe(
     def listing(row: KnownKind) -> Callable[[], list[Manifest]]:
         return partial(api.list, ObjectRef(row.api_version, row.kind, namespace=namespace), selector=selector)
 
+    # However many pods have the labels, never more than a page of others is in memory.
+    of_pods = {"keep": partial(own_pods.as_needed, name)} if is_immich else {}
     instances, groups, pods, *owned = in_parallel(
         [
             partial(api.list, who._replace(name=""), keep=partial(_in_short, name)),
             api.api_groups,
-            listing(POD),
+            partial(listing(POD), **of_pods),
             *map(listing, kinds.OWNED),
         ]
     )
+    others: dict[str, Any] = {}
+    if is_immich:
+        pods, others = own_pods.divided(name, pods)
     # A list is as fresh as a GET, and any neighbour may name a claim of this instance: so the list is what is needed.
     stored = (one for one in instances if one["metadata"]["name"] == name)
     live_cr = _as_given(cr) if is_current else next(stored, None)
@@ -118,6 +125,7 @@ def observe(
         "openshift": "security.openshift.io" in groups,
         "objects": [*objects, *(item for items in optional for item in items)],
         "pods": pods,
+        "pods_of_others": others,
         "references": [
             {**reference, **answers.get(key, {"object": live.get(key), "forbidden": False})}
             for reference in wanted

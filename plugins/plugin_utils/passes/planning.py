@@ -16,7 +16,7 @@ from ..kube.values import Manifest, dig, plain, text
 from ..spec import names
 from ..spec.checks import check
 from ..spec.names import Component, spec_key
-from . import claims, common_metadata, doubtful_settings, pairing, versions
+from . import claims, common_metadata, doubtful_settings, own_pods, pairing, versions
 from .common_metadata import with_common_metadata
 from .sections import Section, in_sections, section_of
 
@@ -81,6 +81,7 @@ def plan(cr: Mapping[str, Any], *, seen: Mapping[str, Any], images: Mapping[str,
         return Plan(cr, State.DELETING, in_sections(first))
     notices = [*_problems(cr), *_missing_images(instance, images), *_missing_pull_secrets(instance, cluster)]
     notices += [*common_metadata.notices(instance), *doubtful_settings.notices(cr, instance)]
+    notices += own_pods.notices(seen.get("pods_of_others") or {})
     neighbours = seen.get("neighbours") or ()
     dangers = claims.notices(instance, cluster, neighbours)
     notices += dangers

@@ -512,6 +512,7 @@ def _versions(
         for manifest in (*live.values(), *pods)
         if _carries_labels_of(instance, manifest)
     }
+    versions |= dig(seen, "pods_of_others", "versions", default={})
     references = {
         f"{reference['kind']}/{reference['name']}": dig(
             live.get((reference["kind"], reference["name"])), "metadata", "resourceVersion"

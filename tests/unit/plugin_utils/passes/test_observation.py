@@ -247,15 +247,17 @@ def test_a_claim_that_is_mounted_is_read_although_another_one_is_named_now() -> 
 
 
 def a_slow_pod(name: str = "server-x", component: str = "server", *, age_s: int = 60, **fields: Any) -> dict[str, Any]:
-    """A pod that was made so long before NOW and is not ready."""
+    """A pod of a Deployment that was made so long before NOW and is not ready."""
     made_at = datetime.fromtimestamp(NOW - age_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    labels = {**OURS, "app.kubernetes.io/component": component}
+    labels = {**OURS, "app.kubernetes.io/component": component, "pod-template-hash": "5d9f"}
+    owner = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": f"photos-{component}-5d9f", "controller": True}
     metadata = {
         "name": name,
         "namespace": "family",
         "uid": f"uid-{name}",
         "labels": labels,
         "creationTimestamp": made_at,
+        "ownerReferences": [owner],
     }
     return {"kind": "Pod", "metadata": {**metadata, **fields.pop("metadata", {})}, "spec": {}, "status": fields}
 
@@ -301,7 +303,7 @@ def test_events_of_a_pod_are_not_read(healthy: Cluster, pod: dict[str, Any]) -> 
 
 
 def test_however_many_pods_there_are_few_are_looked_at_and_some_of_each_component(healthy: Cluster) -> None:
-    components = ("server", "machine-learning", "valkey", "postgres")
+    components = ("server", "machine-learning", "valkey")
     healthy.objects += [
         a_slow_pod(f"{component}-{n:02}", component, age_s=60 + n) for component in components for n in range(20)
     ]
@@ -374,7 +376,7 @@ def test_values_of_secrets_are_not_in_what_is_kept_of_what_programs_and_controll
 
 def test_a_value_of_a_secret_that_is_a_word_of_a_status_changes_no_decision(healthy: Cluster) -> None:
     looked = {"name": "look-at-volume", "state": {"terminated": {"exitCode": 1, "message": "database\nat pgdata"}}}
-    pod = a_slow_pod(component="postgres")
+    pod = a_slow_pod("photos-postgres-0", "postgres", metadata={"ownerReferences": []})
     pod["status"] = {"phase": "Running", "initContainerStatuses": [looked], "conditions": ready("Unknown")}
     healthy.objects = [*healthy.objects, pod, a_secret("words", a="database", b="pgdata", c="Running", d="Unknown")]
 

@@ -31,11 +31,7 @@ def as_needed(instance: str, pod: Manifest) -> Manifest:
     labels = {key: value for key, value in (metadata.get("labels") or {}).items() if key in (*_selector(), HASH)}
     short = {key: metadata[key] for key in ("name", "namespace", "resourceVersion") if key in metadata}
     owners = [_controller(pod)] if _controller(pod) else []
-    return {
-        "apiVersion": pod["apiVersion"],
-        "kind": pod["kind"],
-        "metadata": {**short, "labels": labels, "ownerReferences": owners},
-    }
+    return {"metadata": {**short, "labels": labels, "ownerReferences": owners}}
 
 
 def divided(instance: str, pods: Iterable[Manifest]) -> tuple[list[Manifest], dict[str, Any]]:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""docs/reference/conformance.md names only tests and fields that exist, and every row names something."""
+"""docs/reference/conformance.md and docs/explanation/security-model.md name only tests and fields that exist, and every row
+names something."""
 
 from __future__ import annotations
 
@@ -17,6 +18,7 @@ from hack.docs import fields
 from hack.docs.blocks import DOCS, ROOT
 
 PAGE = DOCS / "reference" / "conformance.md"
+SECURITY = DOCS / "explanation" / "security-model.md"
 TESTS = ROOT / "tests"
 
 _TEST = re.compile(r"`([\w/]+\.py)::(\w+)`")
@@ -45,6 +47,14 @@ status.ready status.serverReady status.machineLearningReady status.valkeyReady s
 """Each field in a table or example of the README that is implemented."""
 
 
+def attacks() -> list[tuple[str, str]]:
+    """(attack, what shows what happens) of every row of the tables of attacks."""
+    tables = SECURITY.read_text(encoding="utf-8").split("| Attack | What happens | Shown by |\n|---|---|---|\n")[1:]
+    lines = [line for table in tables for line in table.partition("\n\n")[0].splitlines()]
+    cells = [re.split(r"(?<!\\)\|", line.strip("|")) for line in lines]
+    return [(attack.strip(), shown) for attack, _happens, shown in cells]
+
+
 def rows() -> list[tuple[str, str]]:
     """(what is said, what shows it) of every table row."""
     found = []
@@ -56,7 +66,7 @@ def rows() -> list[tuple[str, str]]:
 
 
 def named_tests() -> list[tuple[str, str]]:
-    return sorted({match for _, shown in rows() for match in _TEST.findall(shown)})
+    return sorted({match for _, shown in (*rows(), *attacks()) for match in _TEST.findall(shown)})
 
 
 @pytest.mark.parametrize(
@@ -70,6 +80,11 @@ def test_every_statement_names_a_test_or_says_what_holds() -> None:
     silent = [said for said, shown in rows() if not _TEST.search(shown) and len(shown.split()) < 4]
 
     assert silent == []
+
+
+@pytest.mark.parametrize(("attack", "shown"), attacks())
+def test_every_attack_names_a_test(attack: str, shown: str) -> None:
+    assert _TEST.search(shown), attack
 
 
 @pytest.mark.parametrize("field", sorted({name for said, _ in rows() for name in _FIELD.findall(said)}))

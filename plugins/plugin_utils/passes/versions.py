@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from ..components import registry
 from ..components.instance import Cluster, Instance
 from ..components.reasons import Effect, Notice, Reason
+from ..kube.commands import command
 from ..kube.readiness import is_ready
 from ..kube.values import dig
 from ..spec import names
@@ -136,9 +137,9 @@ def _about_the_server(
     if dig(cr, "metadata", "annotations", names.CONFIRMED_VERSION_ANNOTATION) == version:
         message = f"Deployment {name}: {what}. {version} is started anyway, because it is confirmed"
         return [Notice(Component.SERVER, Effect.WARNS, reason, message)]
-    confirm = (
-        f"To start {version} anyway, run `kubectl annotate immich --namespace {instance.namespace} {instance.name} "
-        f"{names.CONFIRMED_VERSION_ANNOTATION}={version} --overwrite`"
+    annotation = f"{names.CONFIRMED_VERSION_ANNOTATION}={version}"
+    confirm = f"To start {version} anyway, run " + command(
+        "kubectl", "annotate", "immich", "--namespace", instance.namespace, instance.name, annotation, "--overwrite"
     )
     until = (
         "Until then the server keeps running as it is"

@@ -7,7 +7,7 @@ import functools
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
+from ansible_collections.media.immich.plugins.plugin_utils.spec.crd import documents
 
 __all__ = ["FIRST", "SAMPLES", "Source", "all_of_them"]
 
@@ -16,7 +16,6 @@ ROOT = HERE.parents[1]
 SAMPLES = ROOT / "config" / "samples"
 FIRST = "Immich"
 """The kind that the operator is named after; lists and pages begin with it."""
-LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # many times faster where PyYAML has libyaml
 
 
 class Source(NamedTuple):
@@ -66,10 +65,11 @@ def all_of_them() -> tuple[Source, ...]:
 
     Raises:
         ValueError: two sources describe the same kind; one lacks a part.
+        yaml.YAMLError: one is not YAML, or has a key twice, of which the last would count in silence.
     """
     found: dict[str, Source] = {}
     for file in sorted(HERE.glob("*.yaml")):
-        content = yaml.load(file.read_text(encoding="utf-8"), Loader=LOADER)  # noqa: S506 - safe
+        [content] = documents(file.read_text(encoding="utf-8"))
         if lacking := {"resource", "schema"} - content.keys():
             raise ValueError(f"{file.name} lacks {' and '.join(sorted(lacking))}; immich.yaml is an example")
         source = Source(file, content["resource"], content.get("shared", {}), content["schema"])

@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from ansible_collections.media.immich.plugins.plugin_utils.spec import crd
-from hack.crd import generate
+from hack.crd import generate, sources
 
 
 def own_fields(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
@@ -110,3 +112,13 @@ def test_what_stands_beside_use_wins_over_what_is_used() -> None:
     field = expander.expand({"use": "port", "default": 5432}, "")
 
     assert field == {"type": "integer", "minimum": 1, "default": 5432}
+
+
+def test_a_source_that_has_a_key_twice_is_refused_as_the_last_one_would_count_in_silence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "toy.yaml").write_text("resource: {}\nschema: {type: object}\nschema: {}\n", encoding="utf-8")
+    monkeypatch.setattr(sources, "HERE", tmp_path)
+
+    with pytest.raises(yaml.YAMLError, match="the key schema is there twice"):
+        sources.all_of_them.__wrapped__()

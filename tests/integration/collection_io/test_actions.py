@@ -508,7 +508,8 @@ def test_status_is_written_once_with_its_event_and_report(
         ("create", "events", ""),
     ]
     [posted] = cluster.api.list("Event", namespace)
-    assert (posted["type"], posted["reason"], len(posted["message"])) == ("Warning", "Waiting", 1024)
+    length = len(posted["message"].encode())
+    assert (posted["type"], posted["reason"], length) == ("Warning", "Waiting", 1024)
     assert posted["involvedObject"]["uid"] == cr["metadata"]["uid"]
     assert posted["reportingComponent"] == posted["source"]["component"] == "immich-operator"
 

@@ -148,7 +148,8 @@ def test_an_answer_that_no_api_server_gives_fails_the_task_without_its_content(s
 
     told = output_of_a_play(server, tmp_path)
 
-    assert "media.immich.observe: KeyError in " in told
+    # ansible-core 2.18 hides all of a task with no_log
+    assert "media.immich.observe: KeyError in " in told or "the output has been hidden" in told
     assert MAIL not in told
 
 
@@ -166,7 +167,8 @@ def test_no_output_of_a_play_shows_what_a_webhook_quotes_of_secrets(
         "photos-valkey-credentials",
         "photos-immich-config",
     }
-    assert 'admission webhook "quotes.example" denied the request' in told
+    plain = told.replace('\\"', '"')  # ansible-core 2.18 prints results as JSON
+    assert 'admission webhook "quotes.example" denied the request' in plain
     assert "its text is withheld" in told
     found = [password for password in {MAIL, QUEUES, *server.passwords()} if password in told]
     assert found == []

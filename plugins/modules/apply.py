@@ -49,8 +49,9 @@ options:
         type: int
         default: 0
       after:
-        description: A component; the step is skipped if one of that component's steps of a lower stage failed.
-        type: str
+        description: Components; the step is skipped if a step of one of them failed that has a lower stage.
+        type: list
+        elements: str
       alone:
         description: A step with V(create) fails if somebody else makes the object at the same time, with other content.
         type: bool

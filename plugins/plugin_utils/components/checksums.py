@@ -88,7 +88,7 @@ def held_back_without_key(step: Mapping[str, Any]) -> dict[str, Any]:
     """The step of a workload with a checksum, so that it waits until the key is stored: with another one, the pods would be
     replaced again in the next pass."""
     annotations = dig(step, "object", "spec", "template", "metadata", "annotations", default={})
-    return {**step, "after": COMPONENT} if any(key in annotations for key in ANNOTATIONS) else dict(step)
+    return {**step, "after": [COMPONENT]} if any(key in annotations for key in ANNOTATIONS) else dict(step)
 
 
 def _text(encoded: Any) -> str | None:

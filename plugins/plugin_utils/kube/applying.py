@@ -101,6 +101,8 @@ def misuse(steps: Sequence[Any]) -> str | None:
             return f"{where}.patch must be a mapping"
         if not isinstance(step.get("stage", 0), int):
             return f"{where}.stage must be a number"
+        if not isinstance(step.get("after", []), list):
+            return f"{where}.after must be a list of components"
     return None
 
 
@@ -151,7 +153,8 @@ def apply_steps(  # noqa: PLR0913 # all but four have defaults
         }
         positions = []
         for position, step in enumerate(steps):
-            cause = failed.get(str(step.get("component"))) or failed.get(str(step.get("after")))
+            needed = [str(step.get("component")), *step.get("after", ())]
+            cause = next((failed[component] for component in needed if component in failed), None)
             if step.get("stage", 0) == stage and cause:
                 outcomes[position] = _held_back(step, cause)
             elif step.get("stage", 0) == stage:

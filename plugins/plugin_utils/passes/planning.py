@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from ..components import checksums, keeping, registry, volumes
+from ..components import checksums, keeping, library, registry, volumes
 from ..components.instance import Cluster, Draft, Instance, Part, identity
 from ..components.reasons import Effect, Notice, Reason
 from ..kube.commands import Given, command
@@ -94,7 +94,7 @@ def plan(cr: Mapping[str, Any], *, seen: Mapping[str, Any], images: Mapping[str,
     notices += [notice for part in draft.parts for notice in part.notices]
     blocked = blocked_components(notices)
     steps = [
-        checksums.held_back_without_key(with_common_metadata(step, instance, cluster))
+        _after_what_it_needs(with_common_metadata(step, instance, cluster), instance, cluster)
         for part in draft.parts
         for step in part.steps
         if part.component not in blocked or _is_safe_when_blocked(step, cluster)
@@ -176,6 +176,20 @@ def _missing_pull_secrets(instance: Instance, cluster: Cluster) -> list[Notice]:
     ]
 
 
+def _after_what_it_needs(step: Mapping[str, Any], instance: Instance, cluster: Cluster) -> dict[str, Any]:
+    """The step, so that pods wait for the key of their checksums, and the server's for what it runs with.
+
+    What the server would find under the name of a Service or ConfigMap that was refused is somebody else's. Of a library
+    that is there, a refusal is one of its growth, without which the server goes on.
+    """
+    held = checksums.held_back_without_key(step)
+    if held["component"] != Component.SERVER or not held["stage"]:
+        return held
+    has_library = cluster.live("PersistentVolumeClaim", library.claim_name(instance))
+    needed = registry.feed_server() - ({library.COMPONENT} if has_library else set())
+    return {**held, "after": [*held.get("after", ()), *sorted(needed)]}
+
+
 def _is_safe_when_blocked(step: Mapping[str, Any], cluster: Cluster) -> bool:
     """Volumes are maintained whatever blocks their component. A deleted one must not be created again, empty."""
     if dig(step, "object", "kind") != "PersistentVolumeClaim":
@@ -198,7 +212,7 @@ def _without_former_finalizer(cr: Mapping[str, Any]) -> list[dict[str, Any]]:
     version = dig(cr, "metadata", "resourceVersion")  # refused if somebody else has changed the list in the meantime
     part.merge(dict(cr), {"metadata": {"finalizers": rest, "resourceVersion": version}})
     # After the last finalizer a custom resource that is being deleted is gone, with everything that it owns.
-    return [{**step, "after": keeping.COMPONENT} for step in part.steps]
+    return [{**step, "after": [keeping.COMPONENT]} for step in part.steps]
 
 
 def _unwanted(
@@ -235,7 +249,7 @@ def _clean_up(live: Manifest, component: Component) -> dict[str, Any]:
         "verb": "delete",
         "component": str(component),
         "stage": CLEAN_UP_STAGE,
-        "after": str(Component.SERVER),  # which runs with it until it has been changed
+        "after": [str(Component.SERVER)],  # which runs with it until it has been changed
         "target": identity(live),
     }
     needs = dict.fromkeys([section_of(step), str(Component.SERVER)])

@@ -52,7 +52,7 @@ def removal(cr: Mapping[str, Any], *, seen: Mapping[str, Any]) -> dict[str, Any]
             "verb": "delete",
             "component": dig(target, "metadata", "labels", "app.kubernetes.io/component", default=""),
             "stage": stage,
-            "after": keeping.COMPONENT,
+            "after": [keeping.COMPONENT],
             "target": identity(target),
         }
         for target, stage in targets

@@ -87,6 +87,44 @@ def test_no_object_of_somebody_else_is_changed_and_the_status_names_its_owner(
     assert not instances.condition("Ready") or instances.condition("Ready")["status"] == "False"
 
 
+@pytest.mark.parametrize(
+    ("kind", "name", "content"),
+    [
+        pytest.param("Service", "photos-postgres", {"spec": {"ports": [{"port": 5432}]}}, id="database"),
+        pytest.param("Service", "photos-valkey", {"spec": {"ports": [{"port": 6379}]}}, id="queues"),
+        pytest.param("ConfigMap", "photos-immich-config", {"data": {"immich-config.yaml": "x: 1"}}, id="settings"),
+    ],
+)
+def test_no_server_is_started_with_what_somebody_else_has_put_where_it_looks(instances, kind, name, content):
+    make(instances, "v1", "Secret", CREDENTIALS, {"data": {"password": base64.b64encode(b"theirs").decode()}})
+    make(instances, "v1", kind, name, content)
+
+    instances.create()
+
+    told = instances.wait_condition("ServerReady", "ApplyFailed")["message"]
+    assert f"Deployment {instances.namespace}/photos-server: left as it is, because {kind}" in told
+    assert instances.get("Deployment", "photos-server") is None
+
+    instances.api.delete(kind, name, instances.namespace)
+
+    instances.wait_ready()
+
+
+def test_a_server_that_runs_is_not_changed_while_somebody_else_has_the_address_of_its_database(instances):
+    instances.create()
+    instances.wait_ready()
+    pods, before = instances.pod_uids(), instances.get("Deployment", "photos-server")["spec"]["template"]
+    theirs = {"metadata": {"labels": HELM, "ownerReferences": None}}
+
+    instances.api.merge_patch("Service", "photos-postgres", instances.namespace, theirs)
+    instances.change({"server": {"env": [{"name": "A", "value": "b"}]}})
+
+    told = instances.wait_condition("ServerReady", "ApplyFailed")["message"]
+    assert f"Deployment {instances.namespace}/photos-server: left as it is, because Service" in told
+    assert instances.get("Deployment", "photos-server")["spec"]["template"] == before
+    assert instances.pod_uids() == pods
+
+
 def test_what_was_handed_over_by_the_command_in_the_status_is_taken_over(instances):
     make(instances, "v1", "ConfigMap", "photos-immich-config", {"data": {"theirs": "x"}})
     instances.create()

@@ -99,4 +99,4 @@ def test_owners_come_off_before_the_finalizer_that_holds_up_a_deletion():
     assert list(keeping(plan)) == ["photos-postgres-credentials"]
     [finalizer] = [step for step in plan.steps if step["component"] != "keeping"]
     assert finalizer["stage"] > -1
-    assert finalizer["after"] == "keeping", "a finalizer stays where the owners could not be taken off"
+    assert finalizer["after"] == ["keeping"], "a finalizer stays where the owners could not be taken off"

@@ -3,6 +3,8 @@
 
 import pytest
 
+from ansible_collections.media.immich.plugins.plugin_utils.kube.api_error import ApiError
+from ansible_collections.media.immich.plugins.plugin_utils.kube.applying import apply_steps
 from support.instances import (
     a_claim,
     a_cr,
@@ -160,6 +162,66 @@ def test_a_secret_that_nobody_has_marked_is_the_instances_as_after_a_recovery():
     assert [verb for verb, _unused in touched(plan, CREDENTIALS)] == ["merge"]
     assert warnings(plan) == []
     assert notices(plan, "blocks") == []
+
+
+class Stored:
+    """An API server that has these objects, refuses one of these names with 403, and notes what it was sent."""
+
+    def __init__(self, objects, refused=()):
+        self.objects = {(o["kind"], o["metadata"]["name"]): o for o in objects}
+        self.refused = refused
+        self.written = []
+
+    def find(self, ref):
+        return self.objects.get((ref.kind, ref.name))
+
+    def apply(self, manifest, **_how):
+        name = manifest["metadata"]["name"]
+        if name in self.refused:
+            raise ApiError(403, "Forbidden", "only dynamically provisioned pvc can be resized", subject=name)
+        self.written.append((manifest["kind"], name))
+        return {**manifest, "metadata": {**manifest["metadata"], "resourceVersion": "2"}}
+
+    create = apply
+
+
+def written(cr, seen, stored):
+    """What a pass writes that has seen some of what is stored: Services and ConfigMaps are looked up when they are applied."""
+    steps = plan_for(cr, seen).as_dict()["steps"]
+    apply_steps(steps, seen, objects_for=lambda _: stored, in_parallel=lambda work: [each() for each in work])
+    return stored.written
+
+
+@pytest.mark.parametrize(
+    "theirs",
+    [
+        pytest.param({"apiVersion": "v1", "kind": "Service", "name": "photos-postgres"}, id="address-of-a-database"),
+        pytest.param({"apiVersion": "v1", "kind": "Service", "name": "photos-valkey"}, id="address-of-queues"),
+        pytest.param({"apiVersion": "v1", "kind": "ConfigMap", "name": "photos-immich-config"}, id="settings"),
+    ],
+)
+@pytest.mark.parametrize("is_running", [False, True], ids=["new", "changed"])
+def test_no_server_is_started_or_replaced_with_what_somebody_else_has_put_where_it_looks(theirs, is_running):
+    metadata = {"name": theirs["name"], "namespace": "family", "uid": "theirs", "labels": {**HELM, INSTANCE: "photos"}}
+    there = {"apiVersion": "v1", "kind": theirs["kind"], "metadata": metadata}
+    secret = a_secret(CREDENTIALS, password="theirs")
+    secret["metadata"]["labels"] = HELM
+    seen = without(an_instance_at_work(a_cr()), theirs["kind"], theirs["name"]) if is_running else [secret]
+
+    sent = written(a_cr({"server": {"env": [{"name": "A", "value": "b"}]}}), seen, Stored([there]))
+
+    assert ("Deployment", "photos-server") not in sent
+    assert ("Deployment", "photos-machine-learning") in sent or is_running
+
+
+def test_a_library_that_may_not_grow_keeps_no_server_from_a_change():
+    cr = a_cr(
+        {"immich": {"persistence": {"library": {"size": "50Gi"}}}, "server": {"env": [{"name": "A", "value": "b"}]}}
+    )
+
+    sent = written(cr, an_instance_at_work(a_cr()), Stored([], refused=[LIBRARY]))
+
+    assert ("Deployment", "photos-server") in sent
 
 
 def test_the_strategy_of_a_deployment_that_somebody_else_controls_is_not_patched():

@@ -265,7 +265,7 @@ def test_a_create_that_comes_second_leaves_the_first_and_fails_where_it_has_to_b
     recorder = Recorder({"x": Conflict(409, "Conflict", "conflicts with somebody", subject="ConfigMap n/x")}, [THEIRS])
     steps = [
         {**step("create", "x"), "alone": alone, "component": "key"},
-        step("apply", "waits", stage=2, after="key"),
+        step("apply", "waits", stage=2, after=["other", "key"]),
     ]
 
     created, waits = run(steps, recorder, [])
@@ -292,7 +292,7 @@ def test_only_what_was_not_there_is_applied_without_force() -> None:
 
 def test_what_a_component_still_runs_with_is_not_cleaned_up_when_it_could_not_be_changed() -> None:
     recorder = Recorder({"server": ApiError(422, "Invalid", "limit", subject="Deployment n/server")})
-    clean_up = step("delete", "queues", stage=3, component="valkey", after="server")
+    clean_up = step("delete", "queues", stage=3, component="valkey", after=["server"])
 
     outcomes = run([step("apply", "server", component="server", stage=2), clean_up], recorder, [])
 
@@ -401,6 +401,7 @@ def test_a_refusal_says_what_to_do(kind: str, status_code: int, reason: str, mes
         pytest.param([step("apply", "")], "steps[0].object must have apiVersion, kind and a name", id="no-name"),
         pytest.param([step("merge", "x")], "steps[0].patch must be a mapping", id="no-patch"),
         pytest.param([step("apply", "x", stage="1")], "steps[0].stage must be a number", id="stage"),
+        pytest.param([step("apply", "x", after="c")], "steps[0].after must be a list of components", id="after"),
     ],
 )
 def test_steps_that_make_no_sense_are_named_before_anything_is_sent(steps: list[Any], message: str | None) -> None:
@@ -476,7 +477,7 @@ class TestInParts:
         steps = [
             step("apply", "bad", component="server"),
             step("apply", "beside", component="server"),
-            step("delete", "old", component="valkey", after="server", stage=3),
+            step("delete", "old", component="valkey", after=["server"], stage=3),
             step("apply", "good", component="postgres", stage=2),
         ]
 

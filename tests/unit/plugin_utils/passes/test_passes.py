@@ -105,7 +105,7 @@ def test_a_custom_resource_goes_only_after_what_is_to_outlive_it_has_lost_its_ow
     result = plan_for(a_cr(finalizers=[FORMER]))
 
     [step] = [step for step in result.steps if step.get("target", {}).get("kind") == "Immich"]
-    assert step["after"] == keeping.COMPONENT
+    assert step["after"] == [keeping.COMPONENT]
 
 
 def test_a_file_that_no_cluster_knows_has_no_finalizer_to_take_off():

@@ -65,7 +65,7 @@ def test_what_stays_loses_an_owner_that_goes_before_that_goes():
 
     assert (first["verb"], first["target"]["name"]) == ("merge", "photos-postgres-credentials")
     assert first["patch"]["metadata"]["ownerReferences"] is None
-    assert all(step["after"] == first["component"] for step in rest), "none goes if that was refused"
+    assert all(step["after"] == [first["component"]] for step in rest), "none goes if that was refused"
 
 
 def test_without_a_custom_resource_the_rest_is_removed_all_the_same():

@@ -260,7 +260,7 @@ def test_what_is_switched_off_goes_last_and_not_before_the_server_has_been_chang
     steps = plan_for(a_cr({"machineLearning": {"enabled": False}, "server": {"image": "other"}}), live).steps
 
     gone = [step for step in steps if step["verb"] == "delete"]
-    assert {step["after"] for step in gone} == {"server"}
+    assert {tuple(step["after"]) for step in gone} == {("server",)}
     assert min(step["stage"] for step in gone) > max(step["stage"] for step in steps if step not in gone)
 
 

@@ -77,6 +77,10 @@ class Instance:
         """What says that an object is somebody else's (`ownership.belongs_to`), "" if nothing does or there is none."""
         return belongs_to(live, names.labels(self.name, ""), self._is_owner) if live else ""
 
+    def controlled_by_another(self, live: Mapping[str, Any]) -> bool:
+        """Whether it is somebody else's whatever its labels are, and whatever we have written on it."""
+        return bool(belongs_to(live, {}, self._is_owner))
+
     def hand_over(self, live: Mapping[str, Any]) -> str:
         """The command that makes a stranger's object this instance's."""
         return hand_over(live["kind"], self.namespace, live["metadata"]["name"], names.labels(self.name, ""))

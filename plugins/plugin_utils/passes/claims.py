@@ -14,6 +14,7 @@ from ..kube.commands import Given, command
 from ..kube.values import dig, values_at
 from ..spec import names
 from ..spec.names import Component
+from . import pairing
 
 RETAIN = '{"spec":{"persistentVolumeReclaimPolicy":"Retain"}}'
 
@@ -96,10 +97,15 @@ def _mounted_by_others(instance: Instance, cluster: Cluster) -> Iterator[Notice]
 
 
 def _strangers(instance: Instance, cluster: Cluster) -> Iterator[Notice]:
-    """No database is started on a claim that only happens to have the name of ours: there may be another one on it."""
+    """No database is started on a claim that only happens to have the name of ours: there may be another one on it.
+
+    One on which ours has run is known, unless another controller has it now.
+    """
     claim = postgres.claim_to_start_on(instance, cluster)
     live = cluster.live("PersistentVolumeClaim", claim) if claim == names.database_claim(instance.name) else None
     described = registry.claims()[Component.POSTGRES]
+    if live and pairing.is_known(instance, cluster) and not instance.controlled_by_another(live):
+        return
     if live and not described.persistence(instance).existing_claim and (because := instance.stranger(live)):
         yield Notice(
             Component.POSTGRES,

@@ -63,6 +63,13 @@ def plan(instance: Instance, cluster: Cluster, shared: Container[str]) -> Part:
     return part
 
 
+def is_known(instance: Instance, cluster: Cluster) -> bool:
+    """Whether we have written on the two claims that the one holds the library's database. Labels say less: other tools
+    change them, also on what outlives the instance."""
+    photos, database = _Library.of(instance, cluster), _Database.of(instance, cluster)
+    return photos.mark is not None and (database.mark == photos.mark or database.note == photos.note)
+
+
 class Verdict(Enum):
     FITS = auto()
     """The claim holds the library's database, as far as anybody knows."""

@@ -106,6 +106,62 @@ def test_no_database_is_started_on_a_claim_of_somebody_else_that_has_the_name_of
     assert f"kubectl label persistentvolumeclaim {DATABASE} --namespace family --overwrite" in told["message"]
 
 
+def what_outlives(live, metadata):
+    """The objects that are left when the Immich has been deleted, with the labels that somebody has put on them."""
+    kept = [o for o in live if o["metadata"]["name"] in (LIBRARY, DATABASE, CREDENTIALS)]
+    for name in (LIBRARY, DATABASE, CREDENTIALS):
+        kept = with_metadata(kept, name, **metadata)
+    return kept
+
+
+def without_mark(objects, claim):
+    return [
+        {**o, "metadata": {**o["metadata"], "annotations": {}}} if o["metadata"]["name"] == claim else o
+        for o in objects
+    ]
+
+
+relabelled = pytest.mark.parametrize(
+    "metadata", [{"labels": HELM}, {"labels": {INSTANCE: "an-argo-application"}}], ids=["of-helm", "of-argo"]
+)
+
+
+@relabelled
+@pytest.mark.parametrize("mark", ["on-both", "noted-only"])
+def test_the_database_of_an_immich_that_is_created_again_is_known_whatever_its_labels(metadata, mark):
+    kept = what_outlives(an_instance_at_work(a_cr()), metadata)
+
+    plan = plan_for(a_cr(uid="new"), kept if mark == "on-both" else without_mark(kept, DATABASE))
+
+    assert notices(plan, "blocks") == []
+    assert has(plan, "StatefulSet", "photos-postgres")
+    assert has(plan, "Deployment", "photos-server")
+    assert not has(plan, "Secret", CREDENTIALS)
+
+
+@relabelled
+def test_a_database_that_was_scaled_to_zero_comes_back_whatever_the_labels_of_its_claim(metadata):
+    live = with_metadata(an_instance_at_work(a_cr()), DATABASE, **metadata)
+    scaled = [{**o, "spec": {**o["spec"], "replicas": 0}} if o["kind"] == "StatefulSet" else o for o in live]
+
+    assert found(plan_for(a_cr(), scaled), "StatefulSet", "photos-postgres")["spec"]["replicas"] == 1
+
+
+def test_a_database_with_our_mark_that_another_controller_keeps_is_not_started():
+    kept = with_metadata(what_outlives(an_instance_at_work(a_cr()), {}), DATABASE, ownerReferences=CONTROLLED)
+
+    assert ("postgres", "NotAdopted") in notices(plan_for(a_cr(uid="new"), kept), "blocks")
+
+
+def test_a_claim_with_the_mark_of_another_library_is_no_proof():
+    kept = what_outlives(an_instance_at_work(a_cr()), {"labels": HELM})
+    other = {"labels": HELM, "annotations": {"media.rm3l.org/database": "another"}, "uid": "another"}
+
+    plan = plan_for(a_cr(uid="new"), with_metadata(kept, DATABASE, **other))
+
+    assert ("postgres", "NotAdopted") in notices(plan, "blocks")
+
+
 def test_a_database_claim_of_somebody_else_is_used_once_it_is_named():
     cr = a_cr({"postgres": {**SECRET_OF_THE_USER, "persistence": {"existingClaim": DATABASE}}})
 

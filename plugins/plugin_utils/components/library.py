@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+from ..kube.values import dig
 from ..spec import names
 from ..spec.fields import Persistence
 from ..spec.names import Component
 from . import volumes
 from .description import Claim, Description
 from .instance import Cluster, Draft, Instance, Part
+from .reasons import Reason
 
 COMPONENT = Component("library")
 PATH = "spec.immich.persistence.library"
@@ -32,10 +34,33 @@ def plan(instance: Instance, cluster: Cluster, _draft: Draft) -> list[Part]:
     settings = persistence(instance)
     if settings.existing_claim:
         volumes.check_existing_claim(part, instance, cluster, settings.existing_claim, path=f"{PATH}.existingClaim")
-    else:
+    elif not _is_left_alone(part, instance, cluster):
         name = names.library_claim(instance.name)
         volumes.managed_claim(part, instance, cluster, name, settings, path=PATH, owned=False)
     return [part]
+
+
+def _is_left_alone(part: Part, instance: Instance, cluster: Cluster) -> bool:
+    """Whether a claim that only happens to have the name of ours keeps the server from starting.
+
+    Beside a full library an empty database looks like a new instance, and its nightly dumps push out the good ones. One
+    that the server runs with goes on, and one that our mark says is a database's gets no other: passes/pairing.py
+    """
+    live = cluster.live("PersistentVolumeClaim", names.library_claim(instance.name))
+    server = cluster.live("Deployment", names.workload_name(instance.name, Component.SERVER))
+    because = instance.stranger(live)
+    if not live or not because or dig(live, "metadata", "annotations", names.DATABASE_ANNOTATION):
+        return False
+    name = live["metadata"]["name"]
+    if name in volumes.mounted_claims(server):
+        return False
+    part.blocks(
+        Reason.NOT_ADOPTED,
+        f"PersistentVolumeClaim {name} is somebody else's ({because}), so no server is started with it. If it is this "
+        f"instance's library, set {PATH}.existingClaim to {name}, or run {instance.hand_over(live)}. The database has to be "
+        "the one of these photos. Else give the Immich another name",
+    )
+    return True
 
 
 DESCRIPTION = Description(

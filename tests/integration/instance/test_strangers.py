@@ -139,12 +139,31 @@ def test_what_was_handed_over_by_the_command_in_the_status_is_taken_over(instanc
     assert "immich-config.yaml" in live["data"]
 
 
-def test_the_library_of_a_helm_release_is_used_and_neither_relabelled_nor_grown(instances):
+def test_no_server_is_started_with_the_library_of_a_helm_release_until_it_is_handed_over(instances):
     before = make(instances, "v1", "PersistentVolumeClaim", LIBRARY, {"spec": CLAIM})
 
     instances.create({"immich": {"persistence": {"library": {"size": "50Gi"}}}})
 
+    told = instances.wait_condition("ServerReady", "NotAdopted")["message"]
+    assert f"PersistentVolumeClaim {LIBRARY} is somebody else's (its label {MANAGED_BY} is Helm)" in told
+    assert instances.get("Deployment", "photos-server") is None
+    assert stored(instances.get("PersistentVolumeClaim", LIBRARY)) == stored(before)
+
+    command = told.split("run `")[1].split("`")[0]
+    instances.cluster.kubectl(*shlex.split(command)[1:])
+
     instances.wait_ready()
+    assert size(instances, LIBRARY) == "50Gi"
+
+
+def test_a_library_that_somebody_marks_is_used_on_and_not_grown(instances):
+    instances.create()
+    instances.wait_ready()
+    theirs = {"metadata": {"labels": HELM, "annotations": {KEPT_BY_US: None}}}
+    before = instances.api.merge_patch("PersistentVolumeClaim", LIBRARY, instances.namespace, theirs)
+
+    instances.change({"immich": {"persistence": {"library": {"size": "50Gi"}}}})
+
     warning = instances.wait_condition("Warning", "NotAdopted")["message"]
     assert f"PersistentVolumeClaim {LIBRARY} is somebody else's (its label {MANAGED_BY} is Helm)" in warning
     now = instances.get("PersistentVolumeClaim", LIBRARY)
@@ -153,6 +172,7 @@ def test_the_library_of_a_helm_release_is_used_and_neither_relabelled_nor_grown(
     assert KEPT_BY_US not in now["metadata"]["annotations"]
     volumes = pod_spec(instances.get("Deployment", "photos-server"))["volumes"]
     assert {"name": "library", "persistentVolumeClaim": {"claimName": LIBRARY}} in volumes
+    instances.wait_ready()
     pods = instances.pod_uids()
 
     command = warning.split("run `")[1].split("`")[0]
@@ -250,9 +270,9 @@ def test_our_labels_on_what_another_controller_keeps_are_not_believed(instances)
 
     instances.create({"immich": {"persistence": {"library": {"size": "50Gi"}}}})
 
-    told = instances.wait_condition("ServerReady", "ApplyFailed")["message"]
-    assert "ConfigMap theirs controls it" in told
-    assert LIBRARY in instances.wait_condition("Warning", "NotAdopted")["message"]
+    told = instances.wait_condition("ServerReady", "NotAdopted")["message"]
+    assert f"PersistentVolumeClaim {LIBRARY} is somebody else's (ConfigMap theirs controls it)" in told
+    assert f"ConfigMap {instances.namespace}/photos-immich-config already" in instances.condition("Degraded")["message"]
     assert stored(instances.get("ConfigMap", "photos-immich-config")) == stored(config)
     assert stored(instances.get("PersistentVolumeClaim", LIBRARY)) == stored(library)
 

@@ -23,6 +23,7 @@ LIBRARY, DATABASE, CREDENTIALS = "photos-library", "data-photos-postgres-0", "ph
 MANAGED_BY, INSTANCE = "app.kubernetes.io/managed-by", "app.kubernetes.io/instance"
 HELM = {MANAGED_BY: "Helm"}
 CONTROLLED = [{"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "old", "uid": "u", "controller": True}]
+ELSEWHERE = {"enabled": False, "host": "db.example.com", "passwordSecretRef": {"name": "db", "key": "p"}}
 SECRET_OF_THE_USER = {"passwordSecretRef": {"name": "db", "key": "p"}}
 
 strangers = pytest.mark.parametrize(
@@ -53,12 +54,39 @@ def with_metadata(objects, name, **metadata):
 
 
 @strangers
-def test_a_library_of_somebody_else_is_mounted_and_neither_relabelled_nor_grown(metadata):
-    cr = a_cr({"immich": {"persistence": {"library": {"size": "50Gi"}}}})
+@pytest.mark.parametrize("spec", [{}, {"postgres": ELSEWHERE}], ids=["new-database", "database-elsewhere"])
+def test_no_server_is_started_beside_a_library_of_somebody_else_whose_dumps_it_would_replace(metadata, spec):
+    there = [a_claim(LIBRARY, **metadata), a_secret("db", p="x")]
 
-    plan = plan_for(cr, [a_claim(LIBRARY, **metadata)])
+    plan, told = plan_for(a_cr(spec), there), condition(report_for(a_cr(spec), there), "ServerReady")
 
+    assert not has(plan, "Deployment", "photos-server")
     assert touched(plan, LIBRARY) == []
+    assert (told["status"], told["reason"]) == ("False", "NotAdopted")
+    assert f"set spec.immich.persistence.library.existingClaim to {LIBRARY}" in told["message"]
+    assert f"kubectl label persistentvolumeclaim {LIBRARY} --namespace family --overwrite" in told["message"]
+    assert notices(plan, "warns") == []
+
+
+def test_a_library_of_somebody_else_is_used_once_it_is_named():
+    cr = a_cr({"immich": {"persistence": {"library": {"existingClaim": LIBRARY}}}})
+
+    plan = plan_for(cr, [a_claim(LIBRARY, labels=HELM)])
+
+    assert notices(plan, "blocks") == notices(plan, "warns") == []
+    assert has(plan, "Deployment", "photos-server")
+
+
+@strangers
+def test_a_library_of_somebody_else_that_the_server_uses_is_neither_relabelled_nor_grown(metadata):
+    cr = a_cr({"immich": {"persistence": {"library": {"size": "50Gi"}}}})
+    live = with_metadata(an_instance_at_work(a_cr()), LIBRARY, **metadata)
+
+    plan = plan_for(cr, without_mark(live, LIBRARY))
+
+    assert [
+        verb for verb, written in touched(plan, LIBRARY) if verb != "merge" or "labels" in written["metadata"]
+    ] == []
     volumes = found(plan, "Deployment", "photos-server")["spec"]["template"]["spec"]["volumes"]
     assert {"name": "library", "persistentVolumeClaim": {"claimName": LIBRARY}} in volumes
     [message] = [notice.message for notice in plan.notices if notice.reason == "NotAdopted"]

@@ -79,8 +79,10 @@ def plan(instance: Instance, cluster: Cluster, new_password: str) -> tuple[Part,
     part = Part(COMPONENT)
     if live is None:
         part.create(secret, alone=True)
-    elif not held or instance.stranger(live):
-        part.apply(secret)  # refused if it is somebody else's
+    elif not held or instance.stranger(live) or not instance.owns(live):
+        # Refused if it is somebody else's, or has an earlier Immich of the name as its controller: then it is about to be
+        # collected, and pods with its key would be replaced when the next one is made.
+        part.apply(secret)
     return part, Checksums(instance, key)
 
 

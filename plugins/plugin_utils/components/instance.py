@@ -104,8 +104,12 @@ class Instance:
 
         Each pass makes that so of all that is wanted. Where the custom resource is not stored, the labels have to do.
         """
+        return self.may_change(live, component) and self.owns(live)
+
+    def owns(self, live: Mapping[str, Any]) -> bool:
+        """Whether the custom resource itself is among the owners; where it is not stored, nothing can say so."""
         owners = dig(live, "metadata", "ownerReferences", default=[])
-        return self.may_change(live, component) and (not self.uid or any(owner["uid"] == self.uid for owner in owners))
+        return not self.uid or any(owner["uid"] == self.uid for owner in owners)
 
     def manifest(self, api_version: str, kind: str, name: str, component: str, *, owned: bool = True) -> Manifest:
         """The frame of an object: type, name, labels and, unless its data has to outlive the instance, the owner."""

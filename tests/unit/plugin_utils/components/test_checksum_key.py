@@ -230,6 +230,40 @@ class TestAKeyThatIsNotOurs:
         assert len(base64.b64decode(found(plan, "Secret", KEY)["data"]["key"])) == 64
 
 
+class TestTheKeyOfAnInstanceThatIsCreatedAgain:
+    def key_of_the_former(self, **metadata):
+        [key] = [o for o in an_instance_at_work(a_cr()) if o["metadata"]["name"] == KEY]
+        return {**key, "metadata": {**key["metadata"], **metadata}}
+
+    @pytest.mark.parametrize(
+        "metadata", [pytest.param({}, id="not-collected-yet"), pytest.param({"ownerReferences": []}, id="orphaned")]
+    )
+    def test_is_applied_as_it_is_so_that_pods_wait_until_it_is_gone_or_the_instances(self, metadata):
+        """A second controller is refused: the garbage collector is about to take the Secret, and its key, away."""
+        former = self.key_of_the_former(**metadata)
+
+        plan = plan_for(a_cr(uid="new"), [former]).as_dict()
+
+        [step] = [s for s in plan["steps"] if s.get("object", {}).get("metadata", {}).get("name") == KEY]
+        assert step["verb"] == "apply"
+        assert step["object"]["data"] == former["data"]
+        assert [owner["uid"] for owner in step["object"]["metadata"]["ownerReferences"]] == ["new"]
+        waiting = {s["object"]["metadata"]["name"] for s in plan["steps"] if step["component"] in s.get("after", ())}
+        assert waiting == {f"{NAME}-server", f"{NAME}-postgres"}
+
+    def test_is_written_once(self):
+        former = self.key_of_the_former(ownerReferences=[])
+        made = as_live(plan_for(a_cr(uid="new"), [former]))
+
+        assert not has(plan_for(a_cr(uid="new"), made), "Secret", KEY)
+
+    def test_needs_no_owner_where_the_custom_resource_is_only_a_file(self):
+        cr = a_cr()
+        del cr["metadata"]["uid"]
+
+        assert not has(plan_for(cr, [self.key_of_the_former(ownerReferences=[])]), "Secret", KEY)
+
+
 def test_the_key_goes_with_the_instance_and_with_no_edit():
     cr = a_cr()
 

@@ -18,12 +18,15 @@ from typing import Any
 from ..kube.difference import differing_fields
 from ..kube.values import Manifest, checksum, dig
 from ..spec import names
+from ..spec.names import Component
 from . import configuration
 from .instance import Cluster, Instance, Part
+from .reasons import Reason
 
 COMPONENT = "checksums"
 """The component, otherwise unused, of the step that stores the key. Workloads with a checksum wait for it."""
 KEY = "key"
+WITH_CHECKSUMS = (Component.SERVER, Component.POSTGRES, Component.MACHINE_LEARNING)
 ANNOTATIONS = (names.CONFIG_CHECKSUM_ANNOTATION, names.SECRETS_CHECKSUM_ANNOTATION)
 
 
@@ -77,13 +80,27 @@ def plan(instance: Instance, cluster: Cluster, new_password: str) -> tuple[Part,
     secret["type"] = "Opaque"
     secret["data"] = {KEY: base64.b64encode(key.encode()).decode()}
     part = Part(COMPONENT)
-    if live is None:
+    if cluster.is_known_missing("Secret", name):
         part.create(secret, alone=True)
+    elif live is None:
+        _wait(part, instance, name)
     elif not held or instance.stranger(live) or not instance.owns(live):
         # Refused if it is somebody else's, or has an earlier Immich of the name as its controller: then it is about to be
         # collected, and pods with its key would be replaced when the next one is made.
         part.apply(secret)
     return part, Checksums(instance, key)
+
+
+def _wait(part: Part, instance: Instance, name: str) -> None:
+    """What may have a checksum stays as it is while its key is not known."""
+    for component in filter(instance.is_enabled, WITH_CHECKSUMS):
+        part.blocks(
+            Reason.READ_FAILED,
+            f"Secret {name} may not be read, so {component} is left as it is: with another key its pods would be replaced. "
+            f"Allow the operator to get Secrets in namespace {instance.namespace}",
+            component=component,
+            retry=True,  # roles are not watched
+        )
 
 
 def held_back_without_key(step: Mapping[str, Any]) -> dict[str, Any]:

@@ -230,6 +230,21 @@ class TestAKeyThatIsNotOurs:
         assert len(base64.b64decode(found(plan, "Secret", KEY)["data"]["key"])) == 64
 
 
+def test_a_key_that_may_not_be_read_is_not_made_again_and_the_status_says_so():
+    cr, live = a_cr(), without(an_instance_at_work(a_cr()), "Secret", KEY)
+    seen = seen_with(cr, live)
+    for reference in seen["references"]:
+        reference["forbidden"] = reference["name"] == KEY
+
+    made = plan(cr, seen=seen, images=DEFAULT_IMAGES, new_password=PASSWORD)
+
+    assert not has(made, "Secret", KEY)
+    assert {w["metadata"]["name"] for w in workloads(made)} == {f"{NAME}-valkey"}
+    told = {(str(n.component), n.reason, n.retry) for n in made.notices if n.effect == "blocks"}
+    assert told == {(c, "ReadFailed", True) for c in ("server", "postgres", "machine-learning")}
+    assert all(f"Secret {KEY}" in n.message for n in made.notices if n.effect == "blocks")
+
+
 class TestTheKeyOfAnInstanceThatIsCreatedAgain:
     def key_of_the_former(self, **metadata):
         [key] = [o for o in an_instance_at_work(a_cr()) if o["metadata"]["name"] == KEY]

@@ -277,13 +277,14 @@ def _claim_template(instance: Instance, cluster: Cluster, place: Place) -> Manif
 def _replaced_with_other_volumes(part: Part, instance: Instance, cluster: Cluster) -> bool:
     """Delete a StatefulSet whose claim template has to be added or removed; the pass that this causes creates it again.
 
-    Kubernetes does not allow the template of a live one to change. Claims and their data stay.
+    Kubernetes does not allow the template of a live one to change. Claims and their data stay. The labels are enough, because
+    without a change of its volumes it would be applied, which gives it its owner.
     """
     live = database_folder.live_of(instance, cluster)
     existing = instance.spec.postgres.persistence.existing_claim
     if live is None or bool(_live_claim_template(instance, cluster)) != bool(existing):
         return False
-    if not instance.may_remove(live, Component.POSTGRES):
+    if not instance.may_change(live, Component.POSTGRES):
         return False  # then the API server refuses the apply, and the error says what to do
     part.delete(live, stage=2)
     return True

@@ -29,6 +29,8 @@ InParallel: TypeAlias = Callable[[Iterable[Callable[[], Any]]], list[Any]]
 VERBS = {"apply": "object", "create": "object", "merge": "target", "delete": "target"}
 """What a step does, and the key under which it names its object."""
 
+WITH_DATA = ("PersistentVolumeClaim", "StatefulSet")
+
 IMMUTABLE = re.compile(
     r"immutable|may not be changed|cannot be changed|updates to \w+ spec for fields other than", re.IGNORECASE
 )
@@ -296,6 +298,7 @@ def _applied_to_what_was_seen(objects: Objects, wanted: Manifest, ref: ObjectRef
 
     Nothing is forced on one that was not there: each field that somebody else has set by now, such as a label, is a conflict.
     The uid makes the API server refuse it for one that has replaced the one that was read. Then it is looked at once more.
+    If there is none, it is made again, unless it has data or makes volume claims: what became of these, the next pass judges.
     """
     uid = dig(before, "metadata", "uid")
     meant = {**wanted, "metadata": {**wanted["metadata"], "uid": uid}} if uid else wanted
@@ -304,6 +307,8 @@ def _applied_to_what_was_seen(objects: Objects, wanted: Manifest, ref: ObjectRef
     except ApiError as exc:
         is_of_another = exc.status_code == 409 or "metadata.uid" in exc.fields  # which "is immutable": a 422
         now = objects.find(ref) if is_of_another else None
+        if is_of_another and uid and now is None and ref.kind not in WITH_DATA:
+            return objects.apply(wanted, force=False)
         if now is None or dig(now, "metadata", "uid") == uid:
             raise
         _refuse_what_is_taken(ref, now, wanted)

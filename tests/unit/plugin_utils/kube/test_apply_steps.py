@@ -249,6 +249,36 @@ def test_what_somebody_makes_between_the_look_and_the_write_is_not_overwritten(s
     assert "was created by somebody else (its label app.kubernetes.io/managed-by is Helm)" in str(outcome.error)
 
 
+class Removed(Recorder):
+    """Somebody removes an object between the look and the write; the API server then refuses what means that one."""
+
+    def apply(self, manifest: Manifest, *, force: bool = True) -> Manifest:
+        if manifest["metadata"].get("uid"):
+            told = "uid mismatch: the provided object specified uid ours, and no existing object was found"
+            raise Conflict(409, "Conflict", told, subject="ConfigMap n/x")
+        return super().apply(manifest, force=force)
+
+
+@pytest.mark.parametrize(
+    ("kind", "is_made"),
+    [
+        pytest.param("ConfigMap", True, id="any-object"),
+        pytest.param("PersistentVolumeClaim", False, id="a-claim-whose-data-is-gone"),
+        pytest.param("StatefulSet", False, id="a-database-whose-claim-may-be-gone-too"),
+    ],
+)
+def test_what_is_removed_between_the_look_and_the_write_is_made_again_but_for_volumes(kind: str, is_made: bool) -> None:
+    seen = {**with_uid(marked(config_map("x", a="old"), "immich-operator"), "ours"), "kind": kind}
+    wanted = {**marked(config_map("x", a="ours"), "immich-operator", "our-cr"), "kind": kind}
+    recorder = Removed()
+
+    [outcome] = run([{"verb": "apply", "component": "c", "object": wanted}], recorder, [seen])
+
+    assert recorder.writes() == ([("apply", "x")] if is_made else [])
+    assert recorder.forced == ([False] if is_made else []), "somebody may make one just now"
+    assert (outcome.error is None) is is_made
+
+
 def test_a_claim_without_marks_that_is_made_between_the_look_and_the_write_is_taken_on() -> None:
     claim = {"kind": "PersistentVolumeClaim"}
     recorder = Overtaken(with_uid({**config_map("x", a="theirs"), **claim}, "theirs"))

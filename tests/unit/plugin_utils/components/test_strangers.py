@@ -224,6 +224,21 @@ def test_a_claim_that_the_database_itself_owns_by_a_retention_policy_is_ours(own
 
 
 @strangers
+def test_on_claims_of_somebody_else_that_it_runs_with_an_instance_notes_only_what_belongs_together(metadata):
+    live = an_instance_at_work(a_cr())
+    for claim in (LIBRARY, DATABASE):
+        live = without_mark(with_metadata(live, claim, **metadata), claim)
+
+    plan = plan_for(a_cr({"postgres": {"persistence": {"size": "50Gi"}}}), live)
+
+    for claim in (LIBRARY, DATABASE):
+        assert touched(plan, claim)
+        for verb, patch in touched(plan, claim):
+            assert (verb, patch.keys(), patch["metadata"].keys()) == ("merge", {"metadata"}, {"uid", "annotations"})
+            assert all(key.startswith("media.rm3l.org/") for key in patch["metadata"]["annotations"])
+
+
+@strangers
 def test_a_password_of_somebody_else_is_used_and_its_secret_never_written(metadata):
     cr = a_cr()
     secret = a_secret(CREDENTIALS, password="theirs")

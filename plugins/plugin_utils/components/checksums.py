@@ -48,6 +48,9 @@ class Checksums:
         """The workload, with the checksums of its live pods if an earlier version has made these, without a key, of the same
         content. As soon as anything replaces the pods, they get ours.
 
+        But for what only takes something out of the pods, such as a variable: what is live and not wanted may be of anybody,
+        so it is no difference here, and the pods that this makes get ours with the next change.
+
         Where admission rewrites fields, a difference does not say that pods are replaced: then it waits for other content.
         """
         live = cluster.live(workload["kind"], workload["metadata"]["name"])

@@ -187,6 +187,18 @@ class TestPodsOfAnEarlierVersion:
 
         assert rolled(live, plan_for(a_cr(spec), live)) == set()
 
+    def test_keep_them_when_a_variable_is_only_taken_out_and_get_keyed_ones_with_the_next_change(self):
+        spec = {"server": {"env": [{"name": "A", "value": "b"}]}}
+        live = former(an_instance_at_work(a_cr(spec)))
+        before = pod_template(next(o for o in live if o["metadata"]["name"] == f"{NAME}-server" and "spec" in o
+                                   and "template" in o["spec"]))["metadata"]["annotations"]  # fmt: skip
+
+        removed, changed = (plan_for(a_cr(s), live) for s in ({}, {"server": {"env": [{"name": "A", "value": "c"}]}}))
+
+        assert rolled(live, removed) == rolled(live, changed) == {f"{NAME}-server"}
+        assert checksums(removed)[f"{NAME}-server"] == before
+        assert not set(checksums(changed)[f"{NAME}-server"].values()) & set(before.values())
+
     def test_get_keyed_ones_with_another_password(self):
         live = former(an_instance_at_work(a_cr()))
         changed = a_secret(f"{NAME}-postgres-credentials", password="another", username="immich", database="immich")

@@ -9,7 +9,7 @@ after a restored snapshot for example, a pod's look tells the version, and the o
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -58,6 +58,8 @@ class DatabaseVersion:
     """What its pod found in the folder of the data."""
     is_certain: bool
     """Whether there are data of that version. An image that has never run, for a typing error in its tag, wrote none."""
+    has_run: bool
+    """Whether the image of `live` has run on the data, as far as anybody knows."""
 
     @classmethod
     def of(cls, instance: Instance, cluster: Cluster, claim: str, folder: str) -> DatabaseVersion:
@@ -70,8 +72,9 @@ class DatabaseVersion:
         look = look if look and look.folder == folder else None
         by_tag = postgres_major(_image_of(live)) if live_folder == folder else None
         told = (look and look.major) or _noted(cluster, claim, folder)
-        has_run = live is not None and _has_run(cluster.live(database_folder.CLAIM, claim), live)
-        return cls(claim, told or by_tag, live, look, is_certain=bool(told or has_run))
+        was_up = live is not None and _was_up(cluster.live(database_folder.CLAIM, claim), live)
+        has_run = live is not None and _has_run(live, cluster.pods, look, was_up=was_up)
+        return cls(claim, told or by_tag, live, look, is_certain=bool(told or was_up), has_run=has_run)
 
     @property
     def learned(self) -> dict[str, str]:
@@ -109,8 +112,7 @@ class DatabaseVersion:
         ours, runs = draft.images.get(Component.POSTGRES, ""), _image_of(self.live)
         wanted, running = postgres_major(ours), postgres_major(runs)
         if self.major is None:
-            is_kept = running or (wanted and self.live and is_ready(self.live))
-            return runs if is_kept else ours
+            return runs if running or (wanted and self.has_run) else ours
         if wanted == self.major:
             return ours
         older = draft.images.get(f"postgres{self.major}", "")
@@ -177,10 +179,32 @@ def _noted(cluster: Cluster, claim_name: str, folder: str) -> int | None:
     return int(note[2]) if note and note[1] == folder else None
 
 
-def _has_run(claim: Manifest | None, live: Manifest) -> bool:
+def _was_up(claim: Manifest | None, live: Manifest) -> bool:
     """Whether a database has been up: it is, or the claim has the mark of one, or an operator without looks has made it."""
     is_marked = bool(dig(claim, "metadata", "annotations", names.DATABASE_ANNOTATION))
     return is_ready(live) or is_marked or not database_folder.is_looked_at(live)
+
+
+def _has_run(live: Manifest, pods: Iterable[Manifest], look: Look | None, *, was_up: bool) -> bool:
+    """Whether the image of a StatefulSet has run on the data. That a pod is not ready just now says nothing about it.
+
+    In the middle of a rollout an image may be new, but not another operator's whose pods only get a look: unless it can't be
+    pulled, for a typing error, it stays.
+    """
+    image, status = _image_of(live), live.get("status") or {}
+    if status.get("currentRevision") != status.get("updateRevision"):
+        return not any(_lacks(pod, image) for pod in pods)
+    return was_up or bool(look and look.image == image and look.program and not look.is_refused)
+
+
+def _lacks(pod: Manifest, image: str) -> bool:
+    """Whether a pod waits for that image in vain."""
+    statuses = [
+        *dig(pod, "status", "initContainerStatuses", default=[]),
+        *dig(pod, "status", "containerStatuses", default=[]),
+    ]
+    reasons = [str(dig(entry, "state", "waiting", "reason")) for entry in statuses if entry.get("image") == image]
+    return any("Image" in reason for reason in reasons)
 
 
 def _image_of(stateful_set: Manifest | None) -> str:

@@ -210,6 +210,39 @@ def test_a_database_that_is_ready_is_not_given_an_image_that_may_be_of_another_m
     assert image_in(planned(running(runs), postgres=operators)) == image
 
 
+@pytest.mark.parametrize("runs", [OTHER_DIGEST, "mine/postgres:latest"])
+@pytest.mark.parametrize("look", [LOOK_COMMAND, LOOK_COMMAND_BEFORE], ids=["looks", "tells-no-versions"])
+def test_a_database_that_is_not_ready_for_a_while_keeps_its_image_of_unknown_version(runs, look):
+    assert image_in(planned(running(runs, is_ready=False, look=look))) == runs
+
+
+def test_so_does_one_whose_pod_has_looked_and_is_about_to_start():
+    live = never_up(running(OTHER_DIGEST, is_ready=False))
+    starting = looked("empty", "program 16", image=OTHER_DIGEST, refused=False)
+
+    assert image_in(planned(live, pods=[starting])) == OTHER_DIGEST
+
+
+def rolling(objects):
+    """The same before the StatefulSet has replaced its pod by one of its newest template."""
+    return with_status(objects, "StatefulSet", "photos-postgres", readyReplicas=0, updateRevision="b")
+
+
+@pytest.mark.parametrize("marked", [lambda objects: objects, never_up], ids=["marked", "no-mark-yet"])
+def test_so_does_one_that_is_taken_over_while_its_pod_is_replaced_by_one_that_looks(marked):
+    assert image_in(planned(rolling(marked(running(OTHER_DIGEST))))) == OTHER_DIGEST
+
+
+def test_an_image_that_cannot_be_pulled_is_no_image_that_has_run_unless_it_has_been_rolled_out():
+    typo = "typo.example.com/pg:latest"
+    pod = looked(image=typo)
+    waiting = {"state": {"waiting": {"reason": "ImagePullBackOff"}}}
+    pod["status"] = {"initContainerStatuses": [{"name": "look-at-volume", "image": typo, **waiting}]}
+
+    assert image_in(planned(rolling(running(typo)), pods=[pod])) == OF_17
+    assert image_in(planned(running(typo, is_ready=False), pods=[pod])) == typo, "its registry may be down"
+
+
 def test_an_image_that_never_worked_can_be_corrected():
     right = f"{POSTGRES}:16-vectorchord0.5.3"
     for typo in ("typo.example.com/pg:latest", f"{POSTGRES}:15-vectorchord9"):

@@ -22,7 +22,7 @@ from ..spec.names import Component
 from . import database_folder, volumes
 from .database_folder import Look
 from .description import Image
-from .instance import Cluster, Draft, Instance, Part
+from .instance import Cluster, Instance, Part
 from .reasons import Reason
 
 OLDER_IMAGES: Mapping[str, Image] = MappingProxyType(
@@ -83,10 +83,13 @@ class DatabaseVersion:
             return {}
         return {names.POSTGRES_MAJOR_ANNOTATION: f"{self.look.folder}={self.look.major}"}
 
-    def image(self, part: Part, instance: Instance, draft: Draft) -> str | None:
-        """The image to run; None after saying that there is none for these data."""
+    def image(self, part: Part, instance: Instance, images: Mapping[str, str]) -> str | None:
+        """The image to run; None after saying that there is none for these data.
+
+        `images` is {component: image}, and has the older images too.
+        """
         own = instance.spec.postgres.image
-        image = self._users(part, own) if own else self._operators(part, draft)
+        image = self._users(part, own) if own else self._operators(part, images)
         if image and self._was_refused(image):
             part.explains(
                 Reason.POSTGRES_MAJOR_DIFFERS,
@@ -107,15 +110,15 @@ class DatabaseVersion:
         )
         return None
 
-    def _operators(self, part: Part, draft: Draft) -> str | None:
+    def _operators(self, part: Part, images: Mapping[str, str]) -> str | None:
         """The operator's image for new volumes and for its own major version; what runs, or an older image, for others."""
-        ours, runs = draft.images.get(Component.POSTGRES, ""), _image_of(self.live)
+        ours, runs = images.get(Component.POSTGRES, ""), _image_of(self.live)
         wanted, running = postgres_major(ours), postgres_major(runs)
         if self.major is None:
             return runs if running or (wanted and self.has_run) else ours
         if wanted == self.major:
             return ours
-        older = draft.images.get(f"postgres{self.major}", "")
+        older = images.get(f"postgres{self.major}", "")
         if runs and (running == self.major or runs == older):
             return runs
         if wanted is None and not self._was_refused(ours):

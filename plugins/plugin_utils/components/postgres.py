@@ -90,7 +90,7 @@ def _database(instance: Instance, cluster: Cluster, draft: Draft) -> Part:
         _grow_claim(part, instance, cluster)
     place = database_folder.choose(part, instance, cluster, claim_name(instance))
     data = DatabaseVersion.of(instance, cluster, claim_name(instance), place.folder)
-    image = data.image(part, instance, draft)
+    image = data.image(part, instance, draft.images)
     name = names.workload_name(instance.name, Component.POSTGRES)
     database_version.tell_of_end_of_life(part, cluster, name, data.major or postgres_major(image or ""))
     claim = cluster.live("PersistentVolumeClaim", claim_name(instance))
@@ -146,6 +146,14 @@ def used_by_server(instance: Instance) -> Used:
 def claim_name(instance: Instance) -> str:
     """The claim that holds the database."""
     return instance.spec.postgres.persistence.existing_claim or names.database_claim(instance.name)
+
+
+def image_to_run(instance: Instance, cluster: Cluster, images: Mapping[str, str]) -> str | None:
+    """The image that the built-in database is going to run, None if none fits its data; `images` is {component: image}."""
+    unsaid = Part(Component.POSTGRES)  # the plan of the component says it
+    name = claim_name(instance)
+    place = database_folder.choose(unsaid, instance, cluster, name)
+    return DatabaseVersion.of(instance, cluster, name, place.folder).image(unsaid, instance, images)
 
 
 def claim_to_start_on(instance: Instance, cluster: Cluster) -> str | None:

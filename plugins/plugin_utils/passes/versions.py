@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from ..components import registry
+from ..components import postgres, registry
 from ..components.instance import Cluster, Instance
 from ..components.reasons import Effect, Notice, Reason
 from ..kube.commands import command
@@ -62,13 +62,20 @@ def notices(cr: Mapping[str, Any], instance: Instance, cluster: Cluster, images:
         return []
     wanted = _Wanted.of(instance, images, Component.SERVER)
     ran = _ran_last(cr, instance, cluster)
-    database = instance.spec.postgres.image or images.get(Component.POSTGRES, "")
-    found = _about_the_server(cr, instance, cluster, wanted, ran, database if instance.spec.postgres.enabled else "")
+    found = _about_the_server(cr, instance, cluster, wanted, ran, _database(instance, cluster, images))
     held_back = any(notice.effect is Effect.BLOCKS for notice in found)
     if instance.is_enabled(Component.MACHINE_LEARNING):
         learning = _Wanted.of(instance, images, Component.MACHINE_LEARNING)
         found += _about_machine_learning(learning, wanted, ran if held_back else None)
     return found
+
+
+def _database(instance: Instance, cluster: Cluster, images: Mapping[str, str]) -> str:
+    """The image of the built-in database, which may be that of its data; "" for an external one."""
+    if not instance.spec.postgres.enabled:
+        return ""
+    configured = instance.spec.postgres.image or images.get(Component.POSTGRES, "")
+    return postgres.image_to_run(instance, cluster, images) or configured
 
 
 class _Wanted(NamedTuple):

@@ -8,10 +8,12 @@ from ansible_collections.media.immich.plugins.plugin_utils.passes.planning impor
 from ansible_collections.media.immich.plugins.plugin_utils.passes.versions import WAYPOINTS
 from ansible_collections.media.immich.plugins.plugin_utils.spec.images import is_older, known_version
 from support.instances import (
+    MAJOR,
     PASSWORD,
     a_cr,
     a_pod,
     an_instance_at_work,
+    annotated,
     condition,
     container,
     found,
@@ -340,6 +342,27 @@ def test_immich_3_is_not_started_on_an_image_that_has_pgvecto_rs_only(wanted):
     message = messages(result)[0]
     assert f"the database of image {PGVECTO_RS}" in message
     assert "Immich 2.7.5, which replaces pgvecto.rs, first" in message
+
+
+@pytest.mark.parametrize("ran", ["v2.4.1", None], ids=["immich-2-ran", "nothing-known"])
+def test_nor_is_it_on_one_that_only_the_database_has_and_nobody_names(ran):
+    live = [
+        annotated(m, {MAJOR: "pgdata=14"}) if m["metadata"]["name"] == "data-photos-postgres-0" else m
+        for m in an_instance_at_work(with_database(an_immich("v2.4.1"), image=PGVECTO_RS))
+    ]
+    live = with_status(live, "Deployment", "photos-server", readyReplicas=0)
+
+    result = plan_for(an_immich("v3.3.1", ran), live)
+
+    assert container(found(result, "StatefulSet", "photos-postgres"))["image"] == PGVECTO_RS
+    assert ("server", "WaypointSkipped") in notices(result, "blocks")
+    assert f"the database of image {PGVECTO_RS}" in messages(result)[0]
+
+
+def test_an_image_with_pgvecto_rs_only_that_is_being_replaced_by_one_with_both_is_silent():
+    live = an_instance_at_work(with_database(an_immich("v2.4.1"), image="docker.io/tensorchord/pgvecto-rs:pg17-v0.4.0"))
+
+    assert messages(plan_for(an_immich("v3.3.1", "v2.4.1"), live)) == []
 
 
 @pytest.mark.parametrize(

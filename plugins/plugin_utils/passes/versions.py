@@ -35,8 +35,8 @@ class Waypoint(NamedTuple):
 
 
 WITHOUT_PGVECTO_RS = (3, 0, 0)
-_ONLY_PGVECTO_RS = re.compile(r"(^|/)pgvecto-rs([:@]|$)")
-"""The image that the makers of pgvecto.rs publish. Immich's images with it in their tag have VectorChord too."""
+_ONLY_PGVECTO_RS = re.compile(r"(^|/)pgvecto-rs([:@](?!.*(vectorchord|vchord))|$)")
+"""The image that the makers of pgvecto.rs publish. Immich's images with it in their tag have VectorChord too, and say so."""
 
 WAYPOINTS = (
     Waypoint((1, 107, 2), (1, 107, 3), "1.107.2", "the only one that migrates an older database"),
@@ -119,7 +119,7 @@ def _about_the_server(
             "Immich can't downgrade a database, and does not start on one that a newer version has migrated"
         )
         remedy = f"Set spec.server.image to Immich {dotted(ran)} or newer; to go back, restore a backup made by the older version"
-    elif _ONLY_PGVECTO_RS.search(database) and _is_at_least(wanted.version, WITHOUT_PGVECTO_RS):
+    elif _is_stranded_on(database, wanted.version, ran):
         reason = Reason.WAYPOINT_SKIPPED
         what = (
             f"{wanted.field} asks for Immich {dotted(wanted.version)}, which does not start on the database of image {database}: "
@@ -155,6 +155,12 @@ def _about_the_server(
     )
     message = f"Deployment {name}: {what}. {remedy}. {until}. {confirm}"
     return [Notice(Component.SERVER, Effect.BLOCKS, reason, message)]
+
+
+def _is_stranded_on(database: str, wanted: Version, ran: Version) -> bool:
+    """Whether Immich 3 would find pgvecto.rs only. Where an Immich 3 has run, there is more, whatever the image is called."""
+    is_crossing = _is_at_least(wanted, WITHOUT_PGVECTO_RS) and not _is_at_least(ran, WITHOUT_PGVECTO_RS)
+    return is_crossing and bool(_ONLY_PGVECTO_RS.search(database))
 
 
 def _missed(wanted: Version, ran: Version) -> Iterator[Waypoint]:

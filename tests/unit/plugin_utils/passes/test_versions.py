@@ -359,6 +359,16 @@ def test_nor_is_it_on_one_that_only_the_database_has_and_nobody_names(ran):
     assert f"the database of image {PGVECTO_RS}" in messages(result)[0]
 
 
+@pytest.mark.parametrize("wanted", ["v3.1.0", "v3.3.1"])
+def test_an_immich_3_that_runs_shows_that_the_image_has_more_than_its_name_says(wanted):
+    image = f"mine/pgvecto-rs@sha256:{DIGEST}"
+
+    result = plan_for(with_database(an_immich(wanted, "v3.1.0"), image=image), at_work("v3.1.0"))
+
+    assert notices(result, "blocks") == []
+    assert has(result, "Deployment", "photos-server")
+
+
 def test_an_image_with_pgvecto_rs_only_that_is_being_replaced_by_one_with_both_is_silent():
     live = an_instance_at_work(with_database(an_immich("v2.4.1"), image="docker.io/tensorchord/pgvecto-rs:pg17-v0.4.0"))
 
@@ -371,6 +381,8 @@ def test_an_image_with_pgvecto_rs_only_that_is_being_replaced_by_one_with_both_i
         pytest.param("v2.7.5", {"image": PGVECTO_RS}, id="immich-2"),
         pytest.param("release", {"image": PGVECTO_RS}, id="nobody-knows"),
         pytest.param("v3.3.1", {"image": "ghcr.io/immich-app/postgres:14-vectorchord0.4.3-pgvectors0.2.0"}, id="both"),
+        pytest.param("v3.3.1", {"image": "mine/pgvecto-rs:14-vectorchord0.4.3-pgvectors0.2.0"}, id="both-in-a-mirror"),
+        pytest.param("v3.3.1", {"image": f"mine/pgvecto-rs:pg14-vchord0.4.3@sha256:{DIGEST}"}, id="both-for-short"),
         pytest.param("v3.3.1", {"image": "mine/pgvecto-rs-and-more:1"}, id="another-image"),
         pytest.param("v3.3.1", {"image": PGVECTO_RS, "enabled": False, "host": "db"}, id="not-used"),
     ],

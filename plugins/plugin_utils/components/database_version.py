@@ -122,7 +122,7 @@ class DatabaseVersion:
         if runs and (running == self.major or runs == older):
             return runs
         if wanted is None and not self._was_refused(ours):
-            return ours
+            return older if self._is_meant(older) and runs != ours else ours
         if wanted and runs and running is None and not self._was_refused(runs):
             return runs
         if not older:
@@ -134,6 +134,11 @@ class DatabaseVersion:
                 f"can't read. {self._remedy}{or_set}",
             )
         return older or None
+
+    def _is_meant(self, older: str) -> bool:
+        """Whether the operator was given that image for data of this major version. The default may be out of its reach."""
+        described = OLDER_IMAGES.get(f"postgres{self.major}")
+        return bool(older) and described is not None and older != described.default
 
     def _was_refused(self, image: str) -> bool:
         """Whether a pod found that this image is of another major version than the data."""

@@ -250,6 +250,28 @@ def test_an_image_that_never_worked_can_be_corrected():
     assert image_in(planned(never_up(running("typo.example.com/pg:latest", is_ready=False)))) == OF_17
 
 
+NEW_14 = f"mirror.example.com/pg14@sha256:{'2' * 64}"
+
+
+@pytest.mark.parametrize("is_ready", [True, False], ids=["ready", "not-ready"])
+def test_where_all_images_are_digests_data_of_14_go_to_the_new_image_of_14(is_ready):
+    live = running(OTHER_DIGEST, note="pgdata=14", is_ready=is_ready)
+
+    assert image_in(planned(live, postgres=DIGEST, postgres14=NEW_14)) == NEW_14
+    assert image_in(planned(restored("pgdata=14"), postgres=DIGEST, postgres14=NEW_14)) == NEW_14
+
+
+@pytest.mark.parametrize(
+    ("runs", "older"),
+    [
+        pytest.param(DIGEST, NEW_14, id="it-runs-on-the-operators"),
+        pytest.param(OTHER_DIGEST, OF_14, id="the-older-one-is-only-the-default"),
+    ],
+)
+def test_an_operators_digest_of_14_goes_on_being_the_image_of_such_data(runs, older):
+    assert image_in(planned(running(runs, note="pgdata=14"), postgres=DIGEST, postgres14=older)) == DIGEST
+
+
 def test_while_a_database_is_taken_over_a_default_of_another_version_is_not_taken():
     """Its pod is being replaced by one that looks, and no claim has a mark yet."""
     assert image_in(planned(never_up(running(OF_14, is_ready=False)))) == OF_14

@@ -15,7 +15,7 @@ from ..components import postgres, registry
 from ..components.instance import Cluster, Instance
 from ..components.reasons import Effect, Notice, Reason
 from ..kube.commands import command
-from ..kube.readiness import is_ready
+from ..kube.readiness import is_ready, is_scaled_to_zero
 from ..kube.values import dig
 from ..spec import names
 from ..spec.images import Version, dotted, is_older, known_version
@@ -101,7 +101,7 @@ def _ran_last(cr: Mapping[str, Any], instance: Instance, cluster: Cluster) -> Ve
     if image := dig(cr, "status", "images", "server"):
         return known_version(image)
     live = cluster.live("Deployment", names.workload_name(instance.name, Component.SERVER))
-    if live is None or not is_ready(live):
+    if live is None or is_scaled_to_zero(live) or not is_ready(live):
         return ()
     containers = dig(live, "spec", "template", "spec", "containers", default=[])
     return known_version(next((str(entry.get("image")) for entry in containers if entry["name"] == "server"), ""))

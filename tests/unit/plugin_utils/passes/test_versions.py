@@ -243,6 +243,14 @@ def test_without_a_status_what_a_ready_server_runs_is_what_ran():
     assert messages(plan_for(an_immich("v3.3.1"), starting)) == [], "a tag that was never there may be corrected"
 
 
+def test_a_server_without_pods_has_not_run_its_image():
+    spec = images(f"{SERVER}:v3.3.1", f"{LEARNING}:v3.3.1")
+    spec["server"]["replicas"] = 0
+    stopped = an_instance_at_work(a_cr(spec))
+
+    assert messages(plan_for(an_immich("v3.1.0"), stopped)) == []
+
+
 def test_a_confirmed_version_is_started_and_stays_a_warning_until_it_runs():
     cr = an_immich("v3.1.0", "v3.3.1", annotations={CONFIRMED: "3.1.0"})
 

@@ -17,7 +17,7 @@ from ..kube.readiness import is_ready
 from ..kube.timestamps import seconds_of
 from ..kube.values import Manifest, dig
 from ..spec import names
-from ..spec.images import postgres_major
+from ..spec.images import is_postgres_major, postgres_major
 from ..spec.names import Component
 from . import database_folder, volumes
 from .database_folder import Look
@@ -58,6 +58,8 @@ class DatabaseVersion:
     """What its pod found in the folder of the data."""
     is_certain: bool
     """Whether there are data of that version. An image that has never run, for a typing error in its tag, wrote none."""
+    is_noted: bool
+    """Whether the claim says the version, and no pod has looked."""
     has_run: bool
     """Whether the image of `live` has run on the data, as far as anybody knows."""
 
@@ -71,10 +73,19 @@ class DatabaseVersion:
         look = database_folder.look_on(cluster, claim)
         look = look if look and look.folder == folder else None
         by_tag = postgres_major(_image_of(live)) if live_folder == folder else None
-        told = (look and look.major) or _noted(cluster, claim, folder)
+        seen, noted = look and look.major, _noted(cluster, claim, folder)
+        told = seen or noted
         was_up = live is not None and _was_up(cluster.live(database_folder.CLAIM, claim), live)
         has_run = live is not None and _has_run(live, cluster.pods, look, was_up=was_up)
-        return cls(claim, told or by_tag, live, look, is_certain=bool(told or was_up), has_run=has_run)
+        return cls(
+            claim,
+            told or by_tag,
+            live,
+            look,
+            is_certain=bool(told or was_up),
+            is_noted=bool(noted and not seen),
+            has_run=has_run,
+        )
 
     @property
     def learned(self) -> dict[str, str]:
@@ -89,7 +100,7 @@ class DatabaseVersion:
         `images` is {component: image}, and has the older images too.
         """
         own = instance.spec.postgres.image
-        image = self._users(part, own) if own else self._operators(part, images)
+        image = self._users(part, instance, own) if own else self._operators(part, instance, images)
         if image and self._was_refused(image):
             part.explains(
                 Reason.POSTGRES_MAJOR_DIFFERS,
@@ -98,7 +109,7 @@ class DatabaseVersion:
             )
         return image
 
-    def _users(self, part: Part, image: str) -> str | None:
+    def _users(self, part: Part, instance: Instance, image: str) -> str | None:
         wanted = postgres_major(image)
         if not (wanted and self.major and self.is_certain) or wanted == self.major:
             return image  # if it is of another version all the same, the pod's look finds out
@@ -106,11 +117,11 @@ class DatabaseVersion:
         part.blocks(
             Reason.POSTGRES_MAJOR_DIFFERS,
             f"spec.postgres.image names PostgreSQL {wanted}, and PersistentVolumeClaim {self.claim} holds data of PostgreSQL "
-            f"{self.major}, which no other major version can read. {self._remedy}. {until}",
+            f"{self.major}, which no other major version can read. {self._remedy}. {until}{self._doubt(instance)}",
         )
         return None
 
-    def _operators(self, part: Part, images: Mapping[str, str]) -> str | None:
+    def _operators(self, part: Part, instance: Instance, images: Mapping[str, str]) -> str | None:
         """The operator's image for new volumes and for its own major version; what runs, or an older image, for others."""
         ours, runs = images.get(Component.POSTGRES, ""), _image_of(self.live)
         wanted, running = postgres_major(ours), postgres_major(runs)
@@ -131,7 +142,7 @@ class DatabaseVersion:
             part.blocks(
                 Reason.POSTGRES_MAJOR_DIFFERS,
                 f"PersistentVolumeClaim {self.claim} holds data of PostgreSQL {self.major}, which the operator's image {ours} "
-                f"can't read. {self._remedy}{or_set}",
+                f"can't read. {self._remedy}{or_set}{self._doubt(instance)}",
             )
         return older or None
 
@@ -152,6 +163,16 @@ class DatabaseVersion:
         return (
             f"Set spec.postgres.image to an image of PostgreSQL {self.major} with the extension VectorChord; to change the major "
             "version, dump the database and restore the dump on a new volume"
+        )
+
+    def _doubt(self, instance: Instance) -> str:
+        """How to remove a note that may be wrong. A pod looks before PostgreSQL starts, whatever the claim says."""
+        if not self.is_noted:
+            return ""
+        key = names.POSTGRES_MAJOR_ANNOTATION
+        return (
+            f". If the data are not of PostgreSQL {self.major}, because somebody has emptied the volume for example, remove the "
+            f"annotation that says so: {volumes.annotate_command(instance, self.claim, f'{key}-')}"
         )
 
 
@@ -181,10 +202,10 @@ def remember(instance: Instance, cluster: Cluster, claim_name: str) -> Part:
 
 
 def _noted(cluster: Cluster, claim_name: str, folder: str) -> int | None:
-    """What the claim says about the data in that folder."""
+    """What the claim says about the data in that folder, if it can be true: a date in a tag was once taken for a version."""
     claim = cluster.live(database_folder.CLAIM, claim_name)
     note = _NOTE.fullmatch(str(dig(claim, "metadata", "annotations", names.POSTGRES_MAJOR_ANNOTATION, default="")))
-    return int(note[2]) if note and note[1] == folder else None
+    return int(note[2]) if note and note[1] == folder and is_postgres_major(int(note[2])) else None
 
 
 def _was_up(claim: Manifest | None, live: Manifest) -> bool:

@@ -52,15 +52,23 @@ def is_older(one: Version, other: Version) -> bool:
 def postgres_major(image: str) -> int | None:
     """17 for tags such as `17-vectorchord0.5.3`, `17.6`, `pg17-v1.1.1` and `0.8.1-pg17`, None for what names none.
 
-    Immich runs on 14 and newer; a smaller number at the beginning counts something else.
+    A number that no release of PostgreSQL has counts something else, such as the year and the month in `25.11.2`.
     """
     tag = _tag(image)
     found = re.search(r"(?:^|[.-])pg([0-9]{2})(?=[.-]|$)", tag) or re.match(r"([0-9]{2})(?=[.-]|$)", tag)
-    return int(found[1]) if found and int(found[1]) >= OLDEST_POSTGRES else None
+    return int(found[1]) if found and is_postgres_major(int(found[1])) else None
+
+
+def is_postgres_major(number: int) -> bool:
+    """Whether a version that Immich runs on may have that number."""
+    return OLDEST_POSTGRES <= number <= NEWEST_POSTGRES
 
 
 OLDEST_POSTGRES = 14
 """Source: Immich v3.1.0, `server/src/constants.ts`."""
+
+NEWEST_POSTGRES = 20
+"""Two more than the newest release; there is one a year."""
 
 
 def _tag(image: str) -> str:

@@ -14,7 +14,7 @@ from ansible_collections.media.immich.plugins.plugin_utils.components.database_f
 from ansible_collections.media.immich.plugins.plugin_utils.components.database_version import END_OF_LIFE
 from ansible_collections.media.immich.plugins.plugin_utils.components.images import DEFAULT_IMAGES
 from ansible_collections.media.immich.plugins.plugin_utils.passes.planning import plan
-from ansible_collections.media.immich.plugins.plugin_utils.spec.images import postgres_major
+from ansible_collections.media.immich.plugins.plugin_utils.spec.images import NEWEST_POSTGRES, postgres_major
 from support.instances import (
     MAJOR,
     PASSWORD,
@@ -39,6 +39,7 @@ POSTGRES = "ghcr.io/immich-app/postgres"
 OF_14, OF_17 = f"{POSTGRES}:14-vectorchord0.4.3-pgvectors0.2.0", f"{POSTGRES}:17-vectorchord0.5.3"
 DIGEST = f"{POSTGRES}@sha256:{'0' * 64}"
 OTHER_DIGEST = f"mirror.example.com/pg@sha256:{'1' * 64}"
+REMOVE = f"kubectl annotate persistentvolumeclaim --namespace family {CLAIM} media.rm3l.org/postgres-major-"
 CREDENTIALS = a_secret("photos-postgres-credentials", password="x", username="immich", database="immich")
 
 
@@ -140,6 +141,11 @@ def blocked(plan):
         ("mine/postgres:3", None),
         ("mine/postgres:12", None),
         ("mine/postgres:2026-11-29", None),
+        ("mine/postgres:20-vectorchord9", 20),
+        ("mine/postgres:25.11.2", None),
+        ("mine/postgres:24.04", None),
+        ("mine/postgres:22.04-vectorchord", None),
+        ("mine/postgres:0.5-pg22", None),
         ("mine/postgres:171", None),
         ("mine/postgres:17a", None),
         ("mine/postgres:latest", None),
@@ -151,6 +157,10 @@ def blocked(plan):
 )
 def test_the_tag_tells_the_major_version_of_postgresql_or_none(image, major):
     assert postgres_major(image) == major
+
+
+def test_two_versions_that_are_not_released_yet_are_taken_for_versions():
+    assert max(END_OF_LIFE) + 2 == NEWEST_POSTGRES
 
 
 # ---- Which image
@@ -313,7 +323,7 @@ def test_what_the_claim_says_of_another_folder_says_nothing():
     assert image_in(planned([claim, credentials])) == OF_17
 
 
-@pytest.mark.parametrize("note", ["", "17", "pgdata", "pgdata=", "pgdata=x", "pgdata=1777"])
+@pytest.mark.parametrize("note", ["", "17", "pgdata", "pgdata=", "pgdata=x", "pgdata=1777", "pgdata=25", "pgdata=9"])
 def test_a_note_that_says_nothing_is_no_note(note):
     assert image_in(planned(restored(note))) == OF_17
 
@@ -328,12 +338,37 @@ def test_a_new_major_version_on_old_data_leaves_database_and_server_as_they_are(
     assert not has(result, "StatefulSet", "photos-postgres")
     assert not has(result, "Deployment", "photos-server")
     assert not [step for step in result.steps if step["verb"] == "delete"]
+    doubt = (
+        ". If the data are not of PostgreSQL 14, because somebody has emptied the volume for example, remove the annotation "
+        f"that says so: `{REMOVE}`"
+    )
     assert blocked(result) == [
         f"spec.postgres.image names PostgreSQL 17, and PersistentVolumeClaim {CLAIM} holds data of PostgreSQL 14, which no "
         "other major version can read. Set spec.postgres.image to an image of PostgreSQL 14 with the extension VectorChord; "
         "to change the major version, dump the database and restore the dump on a new volume. Until then the database keeps "
-        "running as it is"
+        f"running as it is{doubt if note else ''}"
     ]
+
+
+@pytest.mark.parametrize("spec", [own(OF_17), {}], ids=["of-the-resource", "of-the-operator"])
+def test_what_only_the_claim_says_comes_with_the_command_that_makes_it_unsaid(spec):
+    [message] = blocked(planned(restored("pgdata=16"), spec=spec))
+
+    assert message.endswith(
+        ". If the data are not of PostgreSQL 16, because somebody has emptied the volume for example, remove the annotation "
+        f"that says so: `{REMOVE}`"
+    )
+    assert blocked(planned(restored(), spec=spec)) == []
+
+
+def test_what_a_pod_has_seen_comes_without_it():
+    live = running(OF_17, note="pgdata=16", is_ready=False)
+
+    [message] = blocked(
+        planned(live, pods=[looked("database", "major 16", "program 17", image=OF_17)], postgres14=None)
+    )
+
+    assert "media.rm3l.org/postgres-major" not in message
 
 
 def test_such_an_image_is_degraded_and_an_event_while_all_goes_on():

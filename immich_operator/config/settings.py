@@ -20,6 +20,9 @@ from immich_operator.config.cpu import usable_cpus
 from immich_operator.config.options import LONGEST_NUMBER, MAX_VERBOSITY
 from immich_operator.errors import SettingsError
 
+LONGEST_LEASE_S: Final = (
+    3600.0  # that a record is believed; whoever may write Leases could lock all operators out for ever
+)
 WITHOUT_EFFECT: Final = (
     "leader-elect-resource-lock",
     "zap-devel",
@@ -354,7 +357,7 @@ class Settings:
         env="OPERATOR_LEASE_DURATION",
         parse=durations.parse,
         section="Leader election",
-        help="A silent leader is replaced after this time.",
+        help="A silent leader is replaced after this time, at most 1h.",
     )
     leader_elect_renew_deadline: float = setting(
         "10s",
@@ -492,6 +495,11 @@ def _checked(settings: Settings) -> Settings:
         raise SettingsError(
             "leader election needs lease duration > renew deadline > 1.2 x retry period > 0; "
             f"given are {durations.text(lease)}, {durations.text(renew)}, {durations.text(retry)}"
+        )
+    if settings.leader_elect and lease > LONGEST_LEASE_S:
+        raise SettingsError(
+            f"--leader-elect-lease-duration must not be longer than {durations.text(LONGEST_LEASE_S)}, after which other "
+            f"operators take a silent leader's place; given is {durations.text(lease)}"
         )
     if settings.settle_time > settings.settle_time_max:
         raise SettingsError("--settle-time must not be longer than --settle-time-max")

@@ -18,15 +18,13 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from immich_operator.config.settings import LONGEST_LEASE_S
 from immich_operator.errors import Conflict, LeaseLostError, TransportError
 from immich_operator.kube.client import ApiObjects, ObjectRef, named
 from immich_operator.kube.resources import Manifest, mapping
 
 LEASE: Final = named("Lease")
 JITTER: Final = 1.2  # client-go's JitterFactor of the retry period while waiting
-LONGEST_LEASE_S: Final = (
-    3600.0  # that a record is believed; whoever may write Leases could lock all operators out for ever
-)
 MAX_TRANSITIONS: Final = 2**31 - 1  # the API server takes no more
 MIN_TIMEOUT_S: Final = 0.5  # the last attempt before the deadline gets at least this long
 

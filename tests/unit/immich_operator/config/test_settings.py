@@ -15,6 +15,7 @@ from immich_operator.cli import main
 from immich_operator.config import watches
 from immich_operator.config.settings import Settings, add_arguments, resolve, without_effect
 from immich_operator.errors import SettingsError
+from immich_operator.process.election import Sighting, may_take
 
 ROOT = Path(__file__).parents[4]
 
@@ -66,6 +67,10 @@ def test_flags_are_understood_in_all_their_spellings(argv, field, value):
         (["--max-concurrent-reconciles=-1"], "--max-concurrent-reconciles: '-1' is not a whole number"),
         (["--metrics-bind-address=8443"], "--metrics-bind-address: '8443' is not an address"),
         (["--leader-elect", "--leader-elect-renew-deadline=20s"], "leader election needs lease duration > renew"),
+        (
+            ["--leader-elect", "--leader-elect-lease-duration=61m"],
+            "--leader-elect-lease-duration must not be longer than 1h",
+        ),
         (["--settle-time=2s"], "--settle-time must not be longer than --settle-time-max"),
         (["--play-timeout=0s"], "--play-timeout must be longer than 0s"),
         (["--watch-namespace=a,B_c"], "--watch-namespace: 'B_c' can't be the name of a namespace: lower case"),
@@ -78,6 +83,14 @@ def test_a_value_that_cannot_be_used_names_its_flag(argv, message):
         settings(*argv)
 
     assert message in str(caught.value)
+
+
+def test_the_longest_lease_is_as_long_as_other_operators_believe_one():
+    longest = settings("--leader-elect", "--leader-elect-lease-duration=1h").leader_elect_lease_duration
+    record = {"holderIdentity": "another", "leaseDurationSeconds": longest}
+
+    assert not may_take(Sighting(record, 0.0), "me", longest)
+    assert may_take(Sighting(record, 0.0), "me", longest + 1)
 
 
 @pytest.mark.parametrize("flag", ["--metrics-secure", "--metrics-require-rbac"])

@@ -23,6 +23,16 @@ def is_ready(workload: Manifest) -> bool:
     return not is_stateful or status.get("currentRevision") == status.get("updateRevision")
 
 
+def is_rolled_out(deployment: Manifest) -> bool:
+    """True if all pods of its newest template have once been available, as its controller says. They need not be now."""
+    if dig(deployment, "status", "observedGeneration", default=0) < dig(
+        deployment, "metadata", "generation", default=0
+    ):
+        return False
+    conditions = dig(deployment, "status", "conditions", default=[])
+    return any((c.get("type"), c.get("reason")) == ("Progressing", "NewReplicaSetAvailable") for c in conditions)
+
+
 def is_scaled_to_zero(workload: Manifest) -> bool:
     return bool(dig(workload, "spec", "replicas", default=1) == 0)
 

@@ -15,7 +15,7 @@ from ..components import postgres, registry
 from ..components.instance import Cluster, Instance
 from ..components.reasons import Effect, Notice, Reason
 from ..kube.commands import command
-from ..kube.readiness import is_ready, is_scaled_to_zero
+from ..kube.readiness import is_ready, is_rolled_out, is_scaled_to_zero
 from ..kube.values import dig
 from ..spec import names
 from ..spec.images import Version, dotted, is_older, known_version
@@ -96,12 +96,15 @@ class _Wanted(NamedTuple):
 def _ran_last(cr: Mapping[str, Any], instance: Instance, cluster: Cluster) -> Version:
     """The version of the server that runs, or ran last, () if that is not known.
 
-    The status knows it. An instance that another operator has made has none yet: then it is what its server runs.
+    The status knows it: its version is still there when the server is switched off. An instance that another operator has
+    made has none yet: then it is what its server runs, or was rolled out to run.
     """
     if image := dig(cr, "status", "images", "server"):
         return known_version(image)
+    if version := known_version(f":v{dig(cr, 'status', 'version', default='')}"):
+        return version
     live = cluster.live("Deployment", names.workload_name(instance.name, Component.SERVER))
-    if live is None or is_scaled_to_zero(live) or not is_ready(live):
+    if live is None or is_scaled_to_zero(live) or not (is_ready(live) or is_rolled_out(live)):
         return ()
     containers = dig(live, "spec", "template", "spec", "containers", default=[])
     return known_version(next((str(entry.get("image")) for entry in containers if entry["name"] == "server"), ""))

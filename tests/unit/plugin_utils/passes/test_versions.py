@@ -243,6 +243,35 @@ def test_without_a_status_what_a_ready_server_runs_is_what_ran():
     assert messages(plan_for(an_immich("v3.3.1"), starting)) == [], "a tag that was never there may be corrected"
 
 
+@pytest.mark.parametrize(
+    ("reason", "generation", "held_back"),
+    [
+        pytest.param("NewReplicaSetAvailable", 1, True, id="it-was-up"),
+        pytest.param("NewReplicaSetAvailable", 2, False, id="its-image-is-newer"),
+        pytest.param("ReplicaSetUpdated", 1, False, id="it-was-never-up"),
+        pytest.param("ProgressDeadlineExceeded", 1, False, id="it-never-came-up"),
+    ],
+)
+def test_without_a_status_what_a_server_was_rolled_out_with_is_what_ran(reason, generation, held_back):
+    progressing = {"type": "Progressing", "status": "True", "reason": reason}
+    unready = {"readyReplicas": 0, "observedGeneration": 1, "conditions": [progressing]}
+    objects = with_status(at_work("v3.4.0"), "Deployment", "photos-server", **unready)
+    for manifest in objects:
+        if manifest["metadata"]["name"] == "photos-server" and manifest["kind"] == "Deployment":
+            manifest["metadata"] = {**manifest["metadata"], "generation": generation}
+
+    blocked = notices(plan_for(an_immich("v3.3.1"), objects), "blocks")
+
+    assert (("server", "VersionGoesBack") in blocked) is held_back
+
+
+@pytest.mark.parametrize(("version", "held_back"), [("3.4.0", True), ("3.3.1", False), ("", False)])
+def test_a_server_that_was_switched_off_ran_the_version_that_the_status_still_has(version, held_back):
+    cr = {**an_immich("v3.3.1"), "status": {"images": {"server": None}, "version": version}}
+
+    assert (("server", "VersionGoesBack") in notices(plan_for(cr), "blocks")) is held_back
+
+
 def test_a_server_without_pods_has_not_run_its_image():
     spec = images(f"{SERVER}:v3.3.1", f"{LEARNING}:v3.3.1")
     spec["server"]["replicas"] = 0

@@ -144,10 +144,11 @@ def _about_the_server(
     else:
         return []
     version = dotted(wanted.version)
-    if dig(cr, "metadata", "annotations", names.CONFIRMED_VERSION_ANNOTATION) == version:
+    confirmed = f"{dotted(ran)}-to-{version}" if ran else version
+    if dig(cr, "metadata", "annotations", names.CONFIRMED_VERSION_ANNOTATION) == confirmed:
         message = f"Deployment {name}: {what}. {version} is started anyway, because it is confirmed"
         return [Notice(Component.SERVER, Effect.WARNS, reason, message)]
-    annotation = f"{names.CONFIRMED_VERSION_ANNOTATION}={version}"
+    annotation = f"{names.CONFIRMED_VERSION_ANNOTATION}={confirmed}"
     confirm = f"To start {version} anyway, run " + command(
         "kubectl", "annotate", "immich", "--namespace", instance.namespace, instance.name, annotation, "--overwrite"
     )

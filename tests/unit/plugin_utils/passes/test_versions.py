@@ -201,7 +201,7 @@ def test_going_back_is_degraded_with_what_to_do_and_how_to_do_it_all_the_same():
         "Immich can't downgrade a database, and does not start on one that a newer version has migrated. Set "
         "spec.server.image to Immich 3.3.1 or newer; to go back, restore a backup made by the older version. Until then the "
         "server keeps running as it is. To start 3.1.0 anyway, run `kubectl annotate immich --namespace family photos "
-        "media.rm3l.org/confirmed-version=3.1.0 --overwrite`"
+        "media.rm3l.org/confirmed-version=3.3.1-to-3.1.0 --overwrite`"
     )
     assert [(event["type"], event["reason"]) for event in told["events"]] == [("Warning", "VersionGoesBack")]
 
@@ -281,7 +281,7 @@ def test_a_server_without_pods_has_not_run_its_image():
 
 
 def test_a_confirmed_version_is_started_and_stays_a_warning_until_it_runs():
-    cr = an_immich("v3.1.0", "v3.3.1", annotations={CONFIRMED: "3.1.0"})
+    cr = an_immich("v3.1.0", "v3.3.1", annotations={CONFIRMED: "3.3.1-to-3.1.0"})
 
     result = plan_for(cr, at_work("v3.3.1"))
 
@@ -291,15 +291,17 @@ def test_a_confirmed_version_is_started_and_stays_a_warning_until_it_runs():
     assert notices(result, "warns") == [("server", "VersionGoesBack")]
 
 
-@pytest.mark.parametrize("confirmed", ["3.2.0", "yes", "", "v3.1.0"])
-def test_the_confirmation_of_another_version_confirms_nothing(confirmed):
+@pytest.mark.parametrize(
+    "confirmed", ["3.3.1-to-3.2.0", "3.2.0-to-3.1.0", "3.1.0-to-3.3.1", "3.1.0", "yes", "", "v3.3.1-to-v3.1.0"]
+)
+def test_the_confirmation_of_another_step_confirms_nothing(confirmed):
     cr = an_immich("v3.1.0", "v3.3.1", annotations={CONFIRMED: confirmed})
 
     assert ("server", "VersionGoesBack") in notices(plan_for(cr, at_work("v3.3.1")), "blocks")
 
 
 def test_a_confirmed_server_that_immich_does_not_start_says_why():
-    cr = an_immich("v3.1.0", "v3.3.1", annotations={CONFIRMED: "3.1.0"})
+    cr = an_immich("v3.1.0", "v3.3.1", annotations={CONFIRMED: "3.3.1-to-3.1.0"})
     objects = with_status(at_work("v3.1.0"), "Deployment", "photos-server", readyReplicas=0, availableReplicas=0)
 
     told = report_for(cr, objects, pods=[crashing()])
@@ -431,13 +433,20 @@ def test_what_may_have_another_vector_extension_is_silent(wanted, database):
 
 
 def test_a_waypoint_can_be_skipped_with_a_confirmation():
-    cr = an_immich("v3.3.1", "v1.131.3", annotations={CONFIRMED: "3.3.1"})
+    cr = an_immich("v3.3.1", "v1.131.3", annotations={CONFIRMED: "1.131.3-to-3.3.1"})
 
     result = plan_for(cr, at_work("v1.131.3"))
 
     assert notices(result, "blocks") == []
     assert ("server", "WaypointSkipped") in notices(result, "warns")
     assert container(found(result, "Deployment", "photos-server"))["image"] == f"{SERVER}:v3.3.1"
+
+
+def test_where_nobody_knows_what_ran_the_version_alone_is_confirmed():
+    cr = with_database(an_immich("v3.3.1", annotations={CONFIRMED: "3.3.1"}), image=PGVECTO_RS)
+
+    assert notices(plan_for(cr), "blocks") == []
+    assert ("server", "WaypointSkipped") in notices(plan_for(cr), "warns")
 
 
 def test_a_server_that_is_switched_off_goes_nowhere():

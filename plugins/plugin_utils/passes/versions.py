@@ -16,7 +16,7 @@ from ..components.instance import Cluster, Instance
 from ..components.reasons import Effect, Notice, Reason
 from ..kube.commands import command
 from ..kube.readiness import is_ready, is_rolled_out, is_scaled_to_zero
-from ..kube.values import dig
+from ..kube.values import Manifest, dig
 from ..spec import names
 from ..spec.images import Version, dotted, is_older, known_version
 from ..spec.names import Component, spec_key
@@ -66,7 +66,14 @@ def notices(cr: Mapping[str, Any], instance: Instance, cluster: Cluster, images:
     held_back = any(notice.effect is Effect.BLOCKS for notice in found)
     if instance.is_enabled(Component.MACHINE_LEARNING):
         learning = _Wanted.of(instance, images, Component.MACHINE_LEARNING)
-        found += _about_machine_learning(learning, wanted, ran if held_back else None)
+        runs = cluster.live("Deployment", names.workload_name(instance.name, Component.MACHINE_LEARNING))
+        if held_back and not ran and _image_in(runs, "machine-learning") != learning.image:
+            message = (
+                f"machine-learning is left as it is, because the server is; {learning.field} asks for {learning.image}"
+            )
+            found.append(Notice(Component.MACHINE_LEARNING, Effect.BLOCKS, Reason.BLOCKED, message))
+        else:
+            found += _about_machine_learning(learning, wanted, ran if held_back else None)
     return found
 
 
@@ -106,8 +113,12 @@ def _ran_last(cr: Mapping[str, Any], instance: Instance, cluster: Cluster) -> Ve
     live = cluster.live("Deployment", names.workload_name(instance.name, Component.SERVER))
     if live is None or is_scaled_to_zero(live) or not (is_ready(live) or is_rolled_out(live)):
         return ()
-    containers = dig(live, "spec", "template", "spec", "containers", default=[])
-    return known_version(next((str(entry.get("image")) for entry in containers if entry["name"] == "server"), ""))
+    return known_version(_image_in(live, "server"))
+
+
+def _image_in(deployment: Manifest | None, container: str) -> str:
+    containers = dig(deployment, "spec", "template", "spec", "containers", default=[])
+    return next((str(entry.get("image")) for entry in containers if entry["name"] == container), "")
 
 
 def _about_the_server(

@@ -442,6 +442,18 @@ def test_a_waypoint_can_be_skipped_with_a_confirmation():
     assert container(found(result, "Deployment", "photos-server"))["image"] == f"{SERVER}:v3.3.1"
 
 
+def test_machine_learning_stays_with_a_held_back_server_of_which_nobody_knows_what_it_runs():
+    live = an_instance_at_work(an_immich("release", learning="v2.4.1"))
+
+    moved = plan_for(with_database(an_immich("v3.3.1", "release"), image=PGVECTO_RS), live)
+    kept = plan_for(with_database(an_immich("v3.3.1", "release", learning="v2.4.1"), image=PGVECTO_RS), live)
+
+    assert ("machine-learning", "Blocked") in notices(moved, "blocks")
+    assert not has(moved, "Deployment", "photos-machine-learning")
+    assert ("server", "WaypointSkipped") in notices(kept, "blocks")
+    assert has(kept, "Deployment", "photos-machine-learning"), "nothing about it has changed"
+
+
 def test_where_nobody_knows_what_ran_the_version_alone_is_confirmed():
     cr = with_database(an_immich("v3.3.1", annotations={CONFIRMED: "3.3.1"}), image=PGVECTO_RS)
 

@@ -159,17 +159,30 @@ def _about_the_server(
     if dig(cr, "metadata", "annotations", names.CONFIRMED_VERSION_ANNOTATION) == confirmed:
         message = f"Deployment {name}: {what}. {version} is started anyway, because it is confirmed"
         return [Notice(Component.SERVER, Effect.WARNS, reason, message)]
-    annotation = f"{names.CONFIRMED_VERSION_ANNOTATION}={confirmed}"
-    confirm = f"To start {version} anyway, run " + command(
-        "kubectl", "annotate", "immich", "--namespace", instance.namespace, instance.name, annotation, "--overwrite"
-    )
     until = (
         "Until then the server keeps running as it is"
         if cluster.live("Deployment", name)
         else "Until then it is not started"
     )
-    message = f"Deployment {name}: {what}. {remedy}. {until}. {confirm}"
+    message = f"Deployment {name}: {what}. {remedy}. {until}. To start {version} anyway, {_how_to_confirm(instance, confirmed)}"
     return [Notice(Component.SERVER, Effect.BLOCKS, reason, message)]
+
+
+def _how_to_confirm(instance: Instance, confirmed: str) -> str:
+    """For people. A custom resource that is in a file only, because no cluster stores it, has no uid."""
+    key = names.CONFIRMED_VERSION_ANNOTATION
+    if not instance.uid:
+        return f'add `{key}: "{confirmed}"` to metadata.annotations in the file of the custom resource'
+    return "run " + command(
+        "kubectl",
+        "annotate",
+        "immich",
+        "--namespace",
+        instance.namespace,
+        instance.name,
+        f"{key}={confirmed}",
+        "--overwrite",
+    )
 
 
 def _is_stranded_on(database: str, wanted: Version, ran: Version) -> bool:

@@ -454,6 +454,18 @@ def test_machine_learning_stays_with_a_held_back_server_of_which_nobody_knows_wh
     assert has(kept, "Deployment", "photos-machine-learning"), "nothing about it has changed"
 
 
+def test_a_custom_resource_that_is_only_a_file_is_confirmed_in_the_file():
+    cr = an_immich("v3.1.0")
+    del cr["metadata"]["uid"]
+
+    [held_back] = [notice.message for notice in plan_for(cr, at_work("v3.3.1")).notices if notice.component == "server"]
+    assert held_back.endswith(
+        f'To start 3.1.0 anyway, add `{CONFIRMED}: "3.3.1-to-3.1.0"` to metadata.annotations in the file of the custom resource'
+    )
+    cr["metadata"]["annotations"] = {CONFIRMED: "3.3.1-to-3.1.0"}
+    assert notices(plan_for(cr, at_work("v3.3.1")), "blocks") == []
+
+
 def test_where_nobody_knows_what_ran_the_version_alone_is_confirmed():
     cr = with_database(an_immich("v3.3.1", annotations={CONFIRMED: "3.3.1"}), image=PGVECTO_RS)
 

@@ -38,6 +38,8 @@ WITHOUT_PGVECTO_RS = (3, 0, 0)
 _ONLY_PGVECTO_RS = re.compile(r"(^|/)pgvecto-rs([:@](?!.*(vectorchord|vchord))|$)")
 """The image that the makers of pgvecto.rs publish. Immich's images with it in their tag have VectorChord too, and say so."""
 
+_FIRST_YEAR = 1000
+
 WAYPOINTS = (
     Waypoint((1, 107, 2), (1, 107, 3), "1.107.2", "the only one that migrates an older database"),
     Waypoint((1, 132, 0), (1, 137, 0), "1.132.3", "because 1.137 and newer reject a database from before 1.132"),
@@ -97,7 +99,7 @@ class _Wanted(NamedTuple):
         image = own or images.get(component) or ""
         path = f"spec.{spec_key(component)}.image"
         variable = registry.images()[component].variable
-        return cls(image, known_version(image), path if own else f"the operator's default ({variable})")
+        return cls(image, _compared(image), path if own else f"the operator's default ({variable})")
 
 
 def _ran_last(cr: Mapping[str, Any], instance: Instance, cluster: Cluster) -> Version:
@@ -107,13 +109,19 @@ def _ran_last(cr: Mapping[str, Any], instance: Instance, cluster: Cluster) -> Ve
     made has none yet: then it is what its server runs, or was rolled out to run.
     """
     if image := dig(cr, "status", "images", "server"):
-        return known_version(image)
-    if version := known_version(f":v{dig(cr, 'status', 'version', default='')}"):
+        return _compared(image)
+    if version := _compared(f":v{dig(cr, 'status', 'version', default='')}"):
         return version
     live = cluster.live("Deployment", names.workload_name(instance.name, Component.SERVER))
     if live is None or is_scaled_to_zero(live) or not (is_ready(live) or is_rolled_out(live)):
         return ()
-    return known_version(_image_in(live, "server"))
+    return _compared(_image_in(live, "server"))
+
+
+def _compared(image: str) -> Version:
+    """What the tag says, () for a fork that counts years: that says nothing of Immich."""
+    version = known_version(image)
+    return version if version[:1] < (_FIRST_YEAR,) else ()
 
 
 def _image_in(deployment: Manifest | None, container: str) -> str:
@@ -144,7 +152,7 @@ def _about_the_server(
             f"{registry.all_images()['postgres14'].default}, and spec.server.image to Immich {WAYPOINTS[-1].via}, which replaces "
             "pgvecto.rs, first"
         )
-    elif missing := list(_missed(wanted.version, ran)):
+    elif missing := list(_missed(wanted.version, ran, has_pgvector=_has_pgvector(instance))):
         reason = Reason.WAYPOINT_SKIPPED
         steps = " and ".join(f"{waypoint.via}, {waypoint.why}" for waypoint in missing)
         what = (
@@ -191,10 +199,18 @@ def _is_stranded_on(database: str, wanted: Version, ran: Version) -> bool:
     return is_crossing and bool(_ONLY_PGVECTO_RS.search(database))
 
 
-def _missed(wanted: Version, ran: Version) -> Iterator[Waypoint]:
+def _missed(wanted: Version, ran: Version, *, has_pgvector: bool) -> Iterator[Waypoint]:
     for waypoint in WAYPOINTS:
-        if is_older(ran, waypoint.before) and _is_at_least(wanted, waypoint.beyond):
+        is_about_pgvecto_rs = waypoint.beyond == WITHOUT_PGVECTO_RS
+        is_crossed = is_older(ran, waypoint.before) and _is_at_least(wanted, waypoint.beyond)
+        if is_crossed and not (is_about_pgvecto_rs and has_pgvector):
             yield waypoint
+
+
+def _has_pgvector(instance: Instance) -> bool:
+    """Whether Immich is told that an external database has pgvector, which Immich 3 reads as well."""
+    variables = {entry["name"]: entry.get("value") for entry in instance.spec.server.env}
+    return not instance.spec.postgres.enabled and variables.get("DB_VECTOR_EXTENSION") == "pgvector"
 
 
 def _is_at_least(version: Version, least: Version) -> bool:

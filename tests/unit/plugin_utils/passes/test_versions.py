@@ -12,6 +12,7 @@ from support.instances import (
     PASSWORD,
     a_cr,
     a_pod,
+    a_secret,
     an_instance_at_work,
     annotated,
     condition,
@@ -216,6 +217,9 @@ def test_going_back_is_degraded_with_what_to_do_and_how_to_do_it_all_the_same():
         pytest.param("release", "v3.1.0", id="what-ran-is-not-known"),
         pytest.param(None, "v3.1.0", id="nothing-ran"),
         pytest.param("v3.3.1", "v3.3", id="less-precise"),
+        pytest.param("2026.11.1", "v3.3.1", id="from-a-fork-that-counts-years"),
+        pytest.param("v2.7.5", "v2026.11.1", id="to-a-fork-that-counts-years"),
+        pytest.param("v1.131.3", "2026.11.1", id="to-such-a-fork-from-before-a-waypoint"),
     ],
 )
 def test_what_does_not_go_back_for_sure_is_silent(ran, wanted):
@@ -430,6 +434,35 @@ def test_what_may_have_another_vector_extension_is_silent(wanted, database):
     result = plan_for(with_database(an_immich(wanted), **database))
 
     assert [n for n in result.notices if n.reason == "WaypointSkipped"] == []
+
+
+@pytest.mark.parametrize(
+    ("extension", "external", "first"),
+    [
+        ("pgvector", True, None),
+        ("vectorchord", True, "2.7.5"),
+        ("pgvecto.rs", True, "2.7.5"),
+        ("pgvector", False, "2.7.5"),
+    ],
+)
+def test_a_database_that_always_had_pgvector_needs_no_way_out_of_pgvecto_rs(extension, external, first):
+    cr = an_immich("v3.3.1", "v1.132.3")
+    cr["spec"]["server"]["env"] = [{"name": "DB_VECTOR_EXTENSION", "value": extension}]
+    if external:
+        cr = with_database(cr, enabled=False, host="db", passwordSecretRef={"name": "db", "key": "pw"})
+
+    skipped = [n.message for n in plan_for(cr, [a_secret("db", pw="x")]).notices if n.reason == "WaypointSkipped"]
+
+    assert [f"Immich {first} first" in message for message in skipped] == ([True] if first else [])
+
+
+def test_a_database_with_pgvector_still_passes_through_the_other_versions():
+    cr = an_immich("v3.3.1", "v1.131.3")
+    cr["spec"]["server"]["env"] = [{"name": "DB_VECTOR_EXTENSION", "value": "pgvector"}]
+    cr = with_database(cr, enabled=False, host="db", passwordSecretRef={"name": "db", "key": "pw"})
+
+    [message] = [n.message for n in plan_for(cr, [a_secret("db", pw="x")]).notices if n.reason == "WaypointSkipped"]
+    assert "Immich 1.132.3 first" in message
 
 
 def test_a_waypoint_can_be_skipped_with_a_confirmation():

@@ -126,7 +126,7 @@ class DatabaseVersion:
         ours, runs = images.get(Component.POSTGRES, ""), _image_of(self.live)
         wanted, running = postgres_major(ours), postgres_major(runs)
         if self.major is None:
-            return runs if running or (wanted and self.has_run) else ours
+            return runs if running or (runs and wanted and self.has_run) else ours
         if wanted == self.major:
             return ours
         older = images.get(f"postgres{self.major}", "")

@@ -32,7 +32,7 @@ from immich_operator.kube.client import FIELD_MANAGER, ApiObjects, ObjectRef, na
 from immich_operator.kube.resources import Manifest, NamespacedName, mapping
 from immich_operator.passes.settled import Digest, Settled
 
-__all__ = ["Memory", "program_digest", "seal"]
+__all__ = ["Memory", "keyed", "program_digest", "seal"]
 
 SAVE_S: Final = 30.0
 """How often it is written while it changes. Each entry that a crash loses costs a play."""
@@ -111,7 +111,7 @@ class Memory:
             )
             return None
         program, settled = sealed
-        if program != self._program:
+        if program != keyed(self._key or b"", self._program):
             return None
         for controller, digests in _parsed(settled).items():
             if controller in self._settled:
@@ -135,8 +135,9 @@ class Memory:
     def _write(self, content: str) -> None:
         try:
             key = self._key or self._new_key()
-            data = {"program": self._program, "settled": content}
-            self._put(self._ref, {"data": {**data, "seal": seal(key, self._ref, self._program, content)}})
+            program = keyed(key, self._program)
+            data = {"program": program, "settled": content, "seal": seal(key, self._ref, program, content)}
+            self._put(self._ref, {"data": data})
         except TransportError as exc:
             if self._told != str(exc):  # once, though it is tried again and again
                 self._told = str(exc)
@@ -224,8 +225,12 @@ def _code_of(watch: Watch) -> Iterator[Path]:
 
 def seal(key: bytes, ref: ObjectRef, program: str, settled: str) -> str:
     """What only the holder of the key can make of a content, for the one object that has it."""
-    whole = json.dumps([ref.namespace, ref.name, program, settled])
-    return hmac.new(key, whole.encode(), hashlib.sha256).hexdigest()
+    return keyed(key, json.dumps([ref.namespace, ref.name, program, settled]))
+
+
+def keyed(key: bytes, text: str) -> str:
+    """A digest of which nobody without the key can tell what it is of: the environment may hold a proxy's password."""
+    return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
 
 
 def _key_of(secret: Manifest | None) -> bytes | None:

@@ -20,7 +20,7 @@ from immich_operator.config.watches import Watch
 from immich_operator.kube.client import ObjectRef
 from immich_operator.kube.resources import Kind, NamespacedName
 from immich_operator.passes.settled import Digest
-from immich_operator.process.memory import MAX_BYTES, Memory, program_digest, seal
+from immich_operator.process.memory import MAX_BYTES, Memory, keyed, program_digest, seal
 
 D1, D2 = Digest("1" * 24, 1_000_000), Digest("2" * 24, 1_000_001)
 MAIN, OTHER = NamespacedName("family", "main"), NamespacedName("family", "other")
@@ -87,6 +87,9 @@ class Server:
     def delete(self, ref: ObjectRef) -> bool:
         return self.objects.pop(ref, None) is not None
 
+    def key(self) -> bytes:
+        return base64.b64decode(self.objects[SECRET]["data"]["key"])
+
 
 def a_memory(server: Server, known: Known, program: str = "p1") -> Memory:
     return Memory(
@@ -127,8 +130,15 @@ def test_another_program_knows_nothing_and_takes_over(server, caplog):
     a_leader(server, successor, program="p2").save()
 
     assert successor.known == {}
-    assert (server.data["program"], server.data["settled"]) == ("p2", "{}")
+    assert (server.data["program"], server.data["settled"]) == (keyed(server.key(), "p2"), "{}")
     assert caplog.text == "", "an upgrade is nothing to be told"
+
+
+def test_the_config_map_tells_nothing_of_the_environment_to_those_who_try_values(server):
+    a_leader(server, Known(main=D1), program="digest-of-a-guess").save()
+
+    assert "digest-of-a-guess" not in json.dumps(server.data)
+    assert server.data["program"] != keyed(b"", "digest-of-a-guess")
 
 
 def test_a_leader_that_ends_while_it_reads_leaves_the_digests_of_the_last_one(server):
@@ -349,8 +359,8 @@ def test_a_write_that_keeps_failing_is_one_line(server, caplog):
 def test_what_cannot_be_understood_is_nothing_even_with_the_right_seal(server, text):
     memory = a_leader(server, Known(main=D1))
     memory.save()
-    key = base64.b64decode(server.objects[SECRET]["data"]["key"])
-    server.data = {"program": "p1", "settled": text, "seal": seal(key, CONFIG_MAP, "p1", str(text))}
+    program = keyed(server.key(), "p1")
+    server.data = {"program": program, "settled": text, "seal": seal(server.key(), CONFIG_MAP, program, str(text))}
     known = Known()
 
     a_memory(server, known).load()
@@ -368,7 +378,8 @@ JSON = st.recursive(
 def test_whatever_stands_there_what_is_taken_of_it_has_the_form_of_a_digest(text):
     server, known = Server(), Known()
     server.objects[SECRET] = {"data": {"key": base64.b64encode(b"k" * 32).decode()}}
-    server.data = {"program": "p1", "settled": text, "seal": seal(b"k" * 32, CONFIG_MAP, "p1", text)}
+    program = keyed(server.key(), "p1")
+    server.data = {"program": program, "settled": text, "seal": seal(server.key(), CONFIG_MAP, program, text)}
 
     a_memory(server, known).load()
 

@@ -39,8 +39,10 @@ def test_everything_can_be_switched_off_and_on_again_without_losing_data(instanc
 
     instances.change(OFF)
     instances.wait(
-        "only data and the configuration left",
-        lambda: set(instances.owned()) <= {*DATA, ("ConfigMap", "photos-immich-config")},
+        "only data, the key of the checksums and the configuration left",
+        lambda: (
+            set(instances.owned()) <= {*DATA, ("Secret", "photos-checksum-key"), ("ConfigMap", "photos-immich-config")}
+        ),
     )
     cr = instances.wait_ready()
 

@@ -71,7 +71,7 @@ def test_the_operator_runs_from_the_wheel_alone_as_far_as_a_cluster(operator_env
 
     assert status == 1
     assert str(installed_collection(operator_environment) / "crds") in said
-    assert "none: Invalid kube-config file" in said, "it looks for a cluster, and lacks nothing else"
+    assert "API server in none: there is no such file" in said, "it looks for a cluster, and lacks nothing else"
 
 
 def test_the_operator_finds_role_and_kinds_beside_the_installed_watches_file(operator_environment: Environment) -> None:

@@ -30,6 +30,7 @@ class Reader(Protocol):
 
     def api_groups(self) -> dict[str, list[str]]: ...
     def find(self, ref: ObjectRef) -> Manifest | None: ...
+
     def list(
         self,
         ref: ObjectRef,

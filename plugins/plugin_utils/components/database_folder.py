@@ -245,16 +245,12 @@ def look_of(pod: Manifest) -> Look | None:
                 is_cut_short=bool(of["more"]),
                 is_refused=bool(ended.get("exitCode")),
                 runs_as=dig(pod, "spec", "securityContext", "runAsUser"),
-                major=_number(of["major"]),
-                program=_number(of["program"]),
+                major=whole_number("".join(of["major"][:1])),
+                program=whole_number("".join(of["program"][:1])),
                 folder=next((_folder_at(path) for path in _values(looking, "PGDATA")), None),
                 image=looking.get("image", ""),
             )
     return None
-
-
-def _number(told: tuple[str, ...]) -> int | None:
-    return int(told[0]) if told and told[0].isdigit() else None
 
 
 def choose(part: Part, instance: Instance, cluster: Cluster, claim_name: str) -> Place:

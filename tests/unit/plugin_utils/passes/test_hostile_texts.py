@@ -118,7 +118,8 @@ def test_a_number_that_is_none_in_a_status_or_an_annotation_is_passed_over(numbe
         annotated(o, annotations) if o["kind"] == "PersistentVolumeClaim" else o for o in an_instance_at_work(a_cr())
     ]
 
-    plan = plan_for(a_cr(), work, pods=[a_database_pod("database", f"user {number}")])
+    told = [f"{word} {number}" for word in ("user", "major", "program")]
+    plan = plan_for(a_cr(), work, pods=[a_database_pod("database", *told)])
 
     users = [
         step["object"]["spec"]["template"]["spec"].get("securityContext", {}).get("runAsUser")

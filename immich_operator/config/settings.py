@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +18,7 @@ from immich_operator.config import durations
 from immich_operator.config.cpu import usable_cpus
 from immich_operator.config.options import LONGEST_NUMBER, MAX_VERBOSITY
 from immich_operator.errors import SettingsError
+from immich_operator.kube.resources import may_be_namespace
 
 LONGEST_LEASE_S: Final = (
     3600.0  # that a record is believed; whoever may write Leases could lock all operators out for ever
@@ -31,7 +31,6 @@ WITHOUT_EFFECT: Final = (
 )
 """Flags of `ansible-operator run` that are accepted, so that a Deployment made for it starts, and ignored."""
 MAX_DEFAULT_WORKERS: Final = 4
-_DNS_LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _TRUE: Final = {"1", "t", "true", "yes", "on"}
 _FALSE: Final = {"0", "f", "false", "no", "off"}
 
@@ -106,7 +105,7 @@ def _address(text: str) -> tuple[str, int] | None:
 def _namespaces(text: str) -> tuple[str, ...]:
     names = tuple(name for part in text.split(",") if (name := part.strip()))
     for name in names:
-        if not _DNS_LABEL.fullmatch(name):
+        if not may_be_namespace(name):
             raise ValueError(
                 f"{name!r} can't be the name of a namespace: lower case letters, digits and -, at most 63; several are "
                 "separated by commas, and none means all"

@@ -7,6 +7,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple, TypeAlias
 
+from immich_operator.kube.texts import is_name
+
 Manifest: TypeAlias = dict[str, Any]  # Any: an object as the API server sends it
 
 
@@ -37,7 +39,6 @@ class NamespacedName(NamedTuple):
 
 
 _LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-_DNS_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _UID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 LONGEST_NAME: Final = 253
 
@@ -50,14 +51,19 @@ def ref_of(obj: object) -> NamespacedName | None:
     """
     metadata = mapping(mapping(obj).get("metadata"))
     name, namespace, uid = metadata.get("name"), metadata.get("namespace") or "", metadata.get("uid")
-    is_usable = _is_segment(name) and (namespace == "" or _matches(_LABEL, namespace))
+    is_usable = _is_segment(name) and (namespace == "" or may_be_namespace(namespace))
     is_usable = is_usable and (uid is None or _matches(_UID, uid))
     return NamespacedName(str(namespace), str(name)) if is_usable else None
 
 
 def may_be_custom_resource(ref: NamespacedName) -> bool:
     """Whether a custom resource may have that name: a DNS subdomain, as of most kinds (apiextensions-apiserver)."""
-    return len(ref.name) <= LONGEST_NAME and _matches(_DNS_NAME, ref.name)
+    return is_name(ref.name)
+
+
+def may_be_namespace(name: object) -> bool:
+    """Whether a namespace may have that name: a label of DNS."""
+    return _matches(_LABEL, name)
 
 
 def _is_segment(name: object) -> bool:

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # the same files, by the name under which mypy reads them
     from plugins.plugin_utils.kube.bounded_yaml import TooLarge, check, read_text
+    from plugins.plugin_utils.kube.commands import is_name
     from plugins.plugin_utils.kube.values import fitted, visible
 else:
     from ansible_collections.media.immich.plugins.plugin_utils.kube.bounded_yaml import TooLarge, check, read_text
+    from ansible_collections.media.immich.plugins.plugin_utils.kube.commands import is_name
     from ansible_collections.media.immich.plugins.plugin_utils.kube.values import fitted, visible
 
-__all__ = ["TooLarge", "check", "fitted", "read_text", "visible"]
+__all__ = ["TooLarge", "check", "fitted", "is_name", "read_text", "visible"]

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..components.instance import Cluster, Instance
 from ..components.reasons import Effect, Notice, Reason
+from ..kube.commands import is_name
 from ..kube.values import Manifest
 from ..spec import names
 from ..spec.names import Component
@@ -58,13 +59,12 @@ def _common(instance: Instance) -> tuple[dict[str, str], dict[str, str]]:
 
 
 _NAME = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
-_PREFIX = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 
 
 def _is_key(key: str) -> bool:
     """As k8s.io/apimachinery `IsQualifiedName`. One that is none would keep each object from being written."""
     prefix, slash, name = key.rpartition("/")
-    return bool(_NAME.fullmatch(name)) and (not slash or (len(prefix) <= 253 and bool(_PREFIX.fullmatch(prefix))))
+    return bool(_NAME.fullmatch(name)) and (not slash or is_name(prefix))
 
 
 def _is_reserved(key: str) -> bool:

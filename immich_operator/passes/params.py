@@ -9,9 +9,9 @@ from typing import Any, Final
 
 from immich_operator.errors import ParameterError
 from immich_operator.kube.resources import Kind, Manifest, mapping, may_be_custom_resource, metadata_of, ref_of
+from immich_operator.kube.texts import DEEPEST
 
 RESERVED_KEYS: Final = "__ansible"
-DEEPEST: Final = 100
 SHOWN_PATH: Final = 200  # characters
 _DIGIT_RUN: Final = re.compile(r"([A-Za-z])([0-9]+)([A-Za-z][0-9]+)")
 _WORDS: Final = ("HTTP", "URL", "IP")

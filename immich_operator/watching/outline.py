@@ -17,9 +17,8 @@ from typing import Any, Final
 from immich_operator.config.options import PREFIX
 from immich_operator.config.watches import Watch, names_at
 from immich_operator.kube.resources import Manifest, annotations_of, labels_of, mapping, metadata_of
+from immich_operator.kube.texts import DEEPEST
 
-DEEPEST: Final = 100
-"""Levels of mappings and lists in a resource."""
 LARGEST: Final = 512 * 1024
 """Characters of a resource. kubectl's annotation, which is not counted, holds half as many."""
 MOST_NAMES: Final = 1_000

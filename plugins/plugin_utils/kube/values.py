@@ -131,6 +131,10 @@ def _visible(character: str) -> str:
     return character if is_shown and not _INVISIBLE.match(character) else character.encode("unicode_escape").decode()
 
 
+DEEPEST = 100
+"""Levels of a custom resource: more than any schema has, and few enough for what works by recursion."""
+
+
 def is_deeper(value: Any, levels: int) -> bool:
     """Whether mappings and lists are nested deeper than that. Without recursion, whose limit such values may exceed."""
     layer = [value]

@@ -12,15 +12,13 @@ import yaml
 
 from ..kube import bounded_yaml, schema
 from ..kube.problems import Problem
-from ..kube.values import cut, is_deeper
+from ..kube.values import DEEPEST, cut, is_deeper
 from . import checks
 from .custom_kinds import CUSTOM_KINDS
 from .names import API_VERSION, KIND
 
 __all__ = ["API_VERSION", "KIND", "KINDS", "complete", "definition", "documents", "open_api_schema"]
 
-DEEPEST = 100
-"""Levels of a custom resource: more than the schema has, and few enough for what works by recursion."""
 KINDS = {row.kind: row for row in CUSTOM_KINDS}
 """Our kinds by their names."""
 _FOLDER = Path(__file__).resolve().parents[3] / "crds"

@@ -15,10 +15,10 @@ from immich_operator.config.options import PREFIX, Bounds, options_of
 from immich_operator.config.watches import Finalizer, Reference, Watch
 from immich_operator.kube.label_selectors import Selector
 from immich_operator.kube.resources import Kind, Manifest, NamespacedName
+from immich_operator.kube.texts import DEEPEST
 from immich_operator.passes.conditions import REFUSED, without_refusal
 from immich_operator.watching.cache import Change
 from immich_operator.watching.outline import (
-    DEEPEST,
     LARGEST,
     MOST_NAMES,
     UNFIT,

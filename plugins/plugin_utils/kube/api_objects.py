@@ -18,7 +18,7 @@ from .watch_stream import WatchStream
 if TYPE_CHECKING:
     from .transport import Transport
 
-__all__ = ["ApiObjects", "Listing"]
+__all__ = ["ApiObjects", "Page"]
 
 APPLY_PATCH = "application/apply-patch+yaml"
 MERGE_PATCH = "application/merge-patch+json"
@@ -44,8 +44,8 @@ def _whole(obj: Manifest) -> Manifest:
     return obj
 
 
-class Listing(NamedTuple):
-    """All objects of a list, each with apiVersion and kind, and the version to watch from."""
+class Page(NamedTuple):
+    """The objects of a page, each with apiVersion and kind, and the version to watch from."""
 
     items: list[Manifest]
     resource_version: str
@@ -108,47 +108,32 @@ class ApiObjects:
     ) -> list[Manifest]:
         """All objects of the kind in the namespace of `ref` that match a label selector and a field selector, or with a
         `limit` the first so many; none when there is no such kind. `keep` gives what is wanted of each, so that never more
-        than a page of whole ones is in memory."""
-        try:
-            return self.listing(ref, selector=selector, fields=fields, limit=limit, keep=keep).items
-        except NotFound:
-            return []
+        than a page of whole ones is in memory.
 
-    def listing(
-        self,
-        ref: ObjectRef,
-        *,
-        selector: str = "",
-        fields: str = "",
-        metadata_only: bool = False,
-        limit: int = 0,
-        keep: Callable[[Manifest], Manifest] = _whole,
-    ) -> Listing:
-        """As `list`, with the version to watch from; NotFound when there is no such kind.
-
-        It is read in pages until it is whole or has as many items as `limit` says. The items of a list carry neither
-        apiVersion nor kind; they are filled in. A server that ignores the tokens of pages sends the same items again; each
-        is there once. What has no name is left as it is.
+        A server that ignores the tokens of pages sends the same items again; each is there once. What has no name is left as
+        it is.
         """
         items: dict[object, Any] = {}
-        version = ""
-        pages = self.pages(ref, selector=selector, fields=fields, metadata_only=metadata_only, limit=limit)
-        for number, page in enumerate(pages, start=1):
-            if keep is _whole and number > MOST_WHOLE_PAGES:
-                labels = f" with the labels {selector}" if selector else ""
-                what = f"there are more or larger objects{labels} than can be looked at; remove those that nobody needs"
-                raise ApiError(413, "TooManyObjects", what, subject=str(ref))
-            version = page.resource_version
-            named = ((_identity(item), item) for item in page.items)
-            items.update((identity, keep(item)) if identity else (object(), item) for identity, item in named)
-            if limit and (len(items) >= limit or number == MOST_WHOLE_PAGES):
-                break
-        return Listing(list(items.values())[: limit or None], version)
+        try:
+            for number, page in enumerate(self.pages(ref, selector=selector, fields=fields, limit=limit), start=1):
+                if keep is _whole and number > MOST_WHOLE_PAGES:
+                    labels = f" with the labels {selector}" if selector else ""
+                    what = f"there are more or larger objects{labels} than can be looked at; remove those that nobody needs"
+                    raise ApiError(413, "TooManyObjects", what, subject=str(ref))
+                named = ((_identity(item), item) for item in page.items)
+                items.update((identity, keep(item)) if identity else (object(), item) for identity, item in named)
+                if limit and (len(items) >= limit or number == MOST_WHOLE_PAGES):
+                    break
+        except NotFound:
+            return []
+        return list(items.values())[: limit or None]
 
     def pages(
         self, ref: ObjectRef, *, selector: str = "", fields: str = "", metadata_only: bool = False, limit: int = 0
-    ) -> Iterator[Listing]:
-        """As `listing`, page by page, so that no more has to be in memory; with a `limit` none is larger than that.
+    ) -> Iterator[Page]:
+        """As `list`, page by page, so that no more has to be in memory, with the version to watch from; NotFound when there is
+        no such kind. With a `limit` no page is larger than that. The items of a list carry neither apiVersion nor kind; they
+        are filled in.
 
         A page of more than PAGE_BYTES is asked for again with fewer objects, and the next ones grow again: how large objects
         are is up to those who may write them.
@@ -173,7 +158,7 @@ class ApiObjects:
             if not isinstance(metadata, dict) or not isinstance(found, list | None):
                 raise Malformed(f"{ref}: the answer is not a list")
             identities = [_identity(item) for item in found or ()]
-            yield Listing(
+            yield Page(
                 [
                     {"apiVersion": ref.api_version, "kind": ref.kind, **item} if identity else item
                     for identity, item in zip(identities, found or (), strict=True)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.media.immich.plugins.plugin_utils.kube.api_error import refusal
-from ansible_collections.media.immich.plugins.plugin_utils.kube.api_objects import Listing
+from ansible_collections.media.immich.plugins.plugin_utils.kube.api_objects import Page
 from ansible_collections.media.immich.plugins.plugin_utils.kube.resource_paths import Resource
 from immich_operator.errors import Gone, Malformed, TransportError, Unreachable
 from immich_operator.kube.client import ObjectRef
@@ -87,15 +87,15 @@ class Script:
     def forget(self, _api_version: str, _kind: str) -> None:
         self.calls.append("forget")
 
-    def pages(self, _ref: ObjectRef, **_: Any) -> Iterator[Listing]:
+    def pages(self, _ref: ObjectRef, **_: Any) -> Iterator[Page]:
         """A page for each object."""
         self.calls.append("list")
         answer = self._next("list")
         if answer and isinstance(answer[0], Exception):
             raise answer[0]
         objects, version = answer or ([], "0")
-        yield from (Listing([obj], version) for obj in objects)
-        yield Listing([], version)
+        yield from (Page([obj], version) for obj in objects)
+        yield Page([], version)
 
     def watch(self, _ref: ObjectRef, *, resource_version: str, **_: Any) -> Stream:
         self.calls.append(f"watch {resource_version}")

@@ -106,11 +106,11 @@ def test_the_version_to_watch_from_is_that_of_the_last_page() -> None:
     }
     server = Raw(lambda token: pages[token])
 
-    found = ApiObjects(server).listing(SECRETS, selector="a=b", metadata_only=True)  # type: ignore[arg-type]
+    first, last = ApiObjects(server).pages(SECRETS, selector="a=b", metadata_only=True)  # type: ignore[arg-type]
 
-    assert [item["metadata"]["name"] for item in found.items] == ["a", "b"]
-    assert found.items[0]["kind"] == "Secret", "which a list does not say of its items"
-    assert found.resource_version == "6"
+    assert [item["metadata"]["name"] for item in (*first.items, *last.items)] == ["a", "b"]
+    assert first.items[0]["kind"] == "Secret", "which a list does not say of its items"
+    assert last.resource_version == "6"
     assert [query["labelSelector"] for query, _ in server.asked] == ["a=b"] * 2
     assert all("as=PartialObjectMetadataList;g=meta.k8s.io;v=v1" in accept for _, accept in server.asked)
 
@@ -118,13 +118,13 @@ def test_the_version_to_watch_from_is_that_of_the_last_page() -> None:
 @pytest.mark.parametrize("page", [{}, {"metadata": None, "items": []}, {"metadata": {}, "items": {}}])
 def test_an_answer_that_is_no_list_is_an_error_of_ours(page: dict[str, Any]) -> None:
     with pytest.raises(Malformed, match="Secret default: the answer is not a list"):
-        ApiObjects(Raw(lambda _: page)).listing(SECRETS)  # type: ignore[arg-type]
+        ApiObjects(Raw(lambda _: page)).list(SECRETS)  # type: ignore[arg-type]
 
 
 def test_what_has_no_name_is_left_as_it_is() -> None:
     page = {"metadata": {}, "items": ["nonsense", {"metadata": None}, {"metadata": None}]}
 
-    assert ApiObjects(Raw(lambda _: page)).listing(SECRETS).items == page["items"]  # type: ignore[arg-type]
+    assert ApiObjects(Raw(lambda _: page)).list(SECRETS) == page["items"]  # type: ignore[arg-type]
 
 
 def test_a_list_that_never_ends_is_an_error_that_names_it() -> None:
@@ -243,9 +243,9 @@ def test_a_page_that_is_larger_than_is_read_is_asked_for_in_smaller_ones() -> No
             following = {None: "t1", "t1": None}[token]
             return {"metadata": {"continue": following}, "items": [{"metadata": {"name": f"a{token}"}}]}
 
-    found = ApiObjects(Large(lambda _: {})).listing(SECRETS)  # type: ignore[arg-type]
+    found = ApiObjects(Large(lambda _: {})).list(SECRETS)  # type: ignore[arg-type]
 
-    assert [item["metadata"]["name"] for item in found.items] == ["aNone", "at1"]
+    assert [item["metadata"]["name"] for item in found] == ["aNone", "at1"]
     assert [query["limit"] for query in asked] == ["500", "125", "31", "7", "1", "2"]
 
 
@@ -254,7 +254,7 @@ def test_one_object_that_is_larger_than_is_read_is_an_error() -> None:
         raise TooLarge("Secret default: too large")
 
     with pytest.raises(TooLarge):
-        ApiObjects(Raw(refuse)).listing(SECRETS)  # type: ignore[arg-type]
+        ApiObjects(Raw(refuse)).list(SECRETS)  # type: ignore[arg-type]
 
 
 def test_of_a_list_with_a_limit_no_more_pages_are_read_than_it_takes() -> None:

@@ -316,6 +316,16 @@ class Instances:
             if manifest["metadata"].get("labels", {}).get("app.kubernetes.io/instance") == name
         }
 
+    def let_the_database_find(self, message: str) -> None:
+        """Make the present pod of the database one that has looked at its volume and did not let PostgreSQL start."""
+        pod = self.wait("the pod of the database", lambda: next(iter(self.pods("postgres")), None))
+        ended = {"terminated": {"exitCode": 1, "reason": "Error", "message": message}}
+        said = {"name": "look-at-volume", "image": "x", "imageID": "x", "ready": False, "restartCount": 1,
+                "state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": ended}  # fmt: skip
+        conditions = [{"type": kind, "status": "False"} for kind in ("Ready", "ContainersReady", "Initialized")]
+        status = {"status": {"phase": "Pending", "initContainerStatuses": [said], "conditions": conditions}}
+        self.api.merge_patch("Pod", pod["metadata"]["name"], self.namespace, status, subresource="status")
+
     def pods(self, component: str, name: str = "photos") -> list[dict[str, Any]]:
         """The pods of a component that are not on their way out."""
         labels = f"app.kubernetes.io/instance={name},app.kubernetes.io/component={component}"

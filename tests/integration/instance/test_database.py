@@ -151,17 +151,6 @@ TOP = "/var/lib/postgresql/data"
 FOLDER = "media.rm3l.org/pgdata"
 
 
-def looked(instances, message):
-    """Make the present pod of the database one that has looked at its volume and did not let PostgreSQL start."""
-    pod = instances.wait("the pod of the database", lambda: next(iter(instances.pods("postgres")), None))
-    ended = {"terminated": {"exitCode": 1, "reason": "Error", "message": message}}
-    said = {"name": "look-at-volume", "image": "x", "imageID": "x", "ready": False, "restartCount": 1,
-            "state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": ended}  # fmt: skip
-    conditions = [{"type": kind, "status": "False"} for kind in ("Ready", "ContainersReady", "Initialized")]
-    status = {"status": {"phase": "Pending", "initContainerStatuses": [said], "conditions": conditions}}
-    instances.api.merge_patch("Pod", pod["metadata"]["name"], instances.namespace, status, subresource="status")
-
-
 def claims_without_annotations(instances):
     """Both claims put back from snapshots by a tool that drops annotations, and the password."""
     instances.secret(CREDENTIALS, password="secret", username="immich", database="immich")
@@ -180,7 +169,7 @@ def test_a_database_that_came_back_without_annotations_is_started_where_its_pod_
     assert data_directory(instances) == f"{TOP}/pgdata"
     before = instances.pod_uids()
 
-    looked(instances, "elsewhere\nat 18/docker\nhas 18\n")
+    instances.let_the_database_find("elsewhere\nat 18/docker\nhas 18\n")
 
     instances.wait("the database where it is", lambda: data_directory(instances) == f"{TOP}/18/docker")
     instances.wait_rolled(before, "postgres")
@@ -195,7 +184,7 @@ def test_of_two_databases_on_a_volume_none_is_started_until_somebody_says_which(
     instances.wait_ready()
     before = instances.pod_uids()
 
-    looked(instances, "several\nat .\nat pgdata\n")
+    instances.let_the_database_find("several\nat .\nat pgdata\n")
 
     told = instances.wait_condition("PostgresReady", "VolumeUnclear")
     assert "holds several databases, in the top of its volume and its folder pgdata" in told["message"]

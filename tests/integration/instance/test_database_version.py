@@ -19,17 +19,6 @@ def note_on(instances, claim=CLAIM):
     return instances.get("PersistentVolumeClaim", claim)["metadata"].get("annotations", {}).get(NOTE)
 
 
-def found_by_the_pod(instances, message):
-    """Make the present pod of the database one that has looked at its volume and did not let PostgreSQL start."""
-    pod = instances.wait("the pod of the database", lambda: next(iter(instances.pods("postgres")), None))
-    ended = {"terminated": {"exitCode": 1, "reason": "Error", "message": message}}
-    said = {"name": "look-at-volume", "image": "x", "imageID": "x", "ready": False, "restartCount": 1,
-            "state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": ended}  # fmt: skip
-    conditions = [{"type": kind, "status": "False"} for kind in ("Ready", "ContainersReady", "Initialized")]
-    status = {"status": {"phase": "Pending", "initContainerStatuses": [said], "conditions": conditions}}
-    instances.api.merge_patch("Pod", pod["metadata"]["name"], instances.namespace, status, subresource="status")
-
-
 def test_an_operator_with_a_newer_default_replaces_no_database_and_starts_new_ones_on_it(operated, apart):
     operated(RELATED_IMAGE_postgres=OF_14)
     apart.create()
@@ -68,7 +57,7 @@ def test_old_data_without_a_note_are_found_by_the_pod_and_get_the_older_image(in
     assert image_of(instances) == OF_17
     before = instances.pod_uids()
 
-    found_by_the_pod(instances, "database\nat pgdata\nmajor 14\nprogram 17\n")
+    instances.let_the_database_find("database\nat pgdata\nmajor 14\nprogram 17\n")
 
     instances.wait("the older image", lambda: image_of(instances) == OF_14)
     instances.wait_rolled(before, "postgres")

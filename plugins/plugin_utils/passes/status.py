@@ -116,6 +116,10 @@ def report(plan: Mapping[str, Any], outcome: Mapping[str, Any], seen: Mapping[st
         for component in workloads
         for condition in [view.component_condition(component)]
     }
+    if components[
+        Component.SERVER
+    ].is_true:  # what was doubted runs; the status that the plan looked at did not say so yet
+        notices = [n for n in notices if n.effect is not Effect.WARNS or n.reason not in REFUSED_BY_IMMICH]
     notices += [*view.warnings_of_exposure(), *view.warnings_of_growth()]
     errors = [result["error"] for result in results if result.get("error")]
     conditions = [*_summary(components, notices, errors), *components.values()]

@@ -316,6 +316,14 @@ def test_a_confirmed_server_that_immich_does_not_start_says_why():
     assert "kubectl logs" in message
 
 
+def test_the_pass_that_finds_a_confirmed_version_ready_no_longer_warns_of_it():
+    cr = an_immich("v3.1.0", "v3.3.1", annotations={CONFIRMED: "3.3.1-to-3.1.0"})
+    starting = with_status(at_work("v3.1.0"), "Deployment", "photos-server", readyReplicas=0, availableReplicas=0)
+
+    assert condition(report_for(cr, starting), "Warning")["reason"] == "VersionGoesBack"
+    assert condition(report_for(cr, at_work("v3.1.0")), "Warning")["reason"] == "NoWarnings"
+
+
 def test_a_server_that_ends_again_and_again_without_such_a_reason_is_only_that():
     cr = an_immich("v3.3.1", "v3.1.0")
     objects = with_status(at_work("v3.3.1"), "Deployment", "photos-server", readyReplicas=0, availableReplicas=0)

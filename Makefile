@@ -83,6 +83,10 @@ flaky: $(READY) ## Run unit, integration and e2e tests five times, twice under o
 e2e: $(READY) ## Run the end-to-end tests: the deployed operator on a node that runs containers (needs root)
 	pytest tests/e2e $(ARGS)
 
+.PHONY: chaos
+chaos: $(READY) ## Try faults of the API server and of the operator at random moments; ARGS="--seed 2 --share 0.1"
+	pytest tests/chaos $(ARGS)
+
 .PHONY: molecule
 molecule: $(READY) ## Test the role with Molecule against the cluster of the current context, in the namespace molecule-immich
 	molecule test $(ARGS)

@@ -11,6 +11,7 @@ from ..kube.values import dig
 from ..spec import names
 from ..spec.names import Component
 from . import pods, security, volumes
+from .beside import removable
 from .description import Claim, Description, Image, Removable, Workload, external, named_after
 from .instance import Cluster, Draft, Instance, Part
 from .reasons import Reason
@@ -180,5 +181,6 @@ DESCRIPTION = Description(
     removable=(
         *named_after(Component.VALKEY, "Deployment", "Service"),
         Removable(kind="Secret", name=names.valkey_credentials, is_wanted=_wants_credentials),
+        *removable(Component.VALKEY),
     ),
 )

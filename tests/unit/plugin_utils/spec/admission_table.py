@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from tests.unit.plugin_utils.spec.admission_access import ACCESS
 from tests.unit.plugin_utils.spec.admission_pods import COMPONENTS, ENVIRONMENT, NAMES, SHAPES
 from tests.unit.plugin_utils.spec.admission_services import DATABASE, VALKEY, VOLUMES
 from tests.unit.plugin_utils.spec.admission_settings import CONFIGURATION, INGRESS, TAKEN_OVER
@@ -19,6 +20,7 @@ CASES = [
     *VOLUMES,
     *DATABASE,
     *VALKEY,
+    *ACCESS,
     *INGRESS,
     *CONFIGURATION,
     *TAKEN_OVER,

@@ -11,7 +11,7 @@ from ..spec import names
 from ..spec.fields import SecretKey
 from ..spec.images import IMMICH
 from ..spec.names import Component
-from . import configuration, environment, exposure, library, library_user, pods, postgres, security, valkey
+from . import configuration, environment, exposure, library, library_user, pods, postgres, security, valkey_access
 from .configuration import ConfigFile
 from .description import Description, Image, Workload, named_after, switched_off
 from .environment import Given
@@ -42,11 +42,11 @@ def _workload(instance: Instance, cluster: Cluster, draft: Draft) -> Part:
     is_shared = library.is_shared(instance, cluster)
     check_environment(part, instance, cluster, settings, PATH)
     users = environment.given(cluster, settings, PATH)
-    environment.check(part, instance, Component.SERVER, users, _own_environment(instance, config))
+    environment.check(part, instance, Component.SERVER, users, _own_environment(instance, cluster, config))
     ids = library_user.security(part, instance, cluster, library.claim_name(instance))
     security.tell(part, settings, PATH, ids)
     checksums = _checksums(instance, cluster, config, draft)
-    deployment = _deployment(instance, image, config, users, ids, checksums, recreate=not is_shared)
+    deployment = _deployment(instance, cluster, image, config, users, ids, checksums, recreate=not is_shared)
     count = number_of_pods(cluster, deployment)
     if not is_shared and count is not None and count > 1:
         part.warns(
@@ -77,8 +77,8 @@ def _metrics_ports(instance: Instance) -> list[tuple[str, int]]:
     return METRICS_PORTS if instance.spec.immich.metrics.enabled else []
 
 
-def _own_environment(instance: Instance, config: ConfigFile) -> list[dict[str, Any]]:
-    env = [*valkey.server_environment(instance), *postgres.server_environment(instance)]
+def _own_environment(instance: Instance, cluster: Cluster, config: ConfigFile) -> list[dict[str, Any]]:
+    env = [*valkey_access.server_environment(instance, cluster), *postgres.server_environment(instance)]
     if config.kind != "None":
         env.append(pods.variable("IMMICH_CONFIG_FILE", f"/config/{names.CONFIG_FILE}"))
     else:
@@ -116,7 +116,7 @@ def _waiters(
     does if the user's variables point to a place that is not known here, or that is in a Secret.
     """
     settings = instance.spec.server
-    there, values = {entry["name"] for entry in env}, plain_values(env)
+    values = plain_values(env)
     wanted = (
         ("postgres", "DB_HOSTNAME", "DB_PORT", DATABASE_ELSEWHERE),
         ("valkey", "REDIS_HOSTNAME", "REDIS_PORT", QUEUES_ELSEWHERE),
@@ -124,14 +124,14 @@ def _waiters(
     return [
         pods.wait_container(target, image, settings, values[host], values[port])
         for target, host, port, elsewhere in wanted
-        if not any(name in there or name in users for name in elsewhere)
+        if not any(name in users for name in elsewhere)
         and all(values.get(name) and "$(" not in values[name] for name in (host, port))
     ]
 
 
-def _used_secrets(instance: Instance) -> list[Used]:
+def _used_secrets(instance: Instance, cluster: Cluster) -> list[Used]:
     """What the server's environment comes from. The Secrets in the configuration file are in its own checksum."""
-    queue_password = valkey.used_by_server(instance)
+    queue_password = valkey_access.used_by_server(instance, cluster)
     return [
         postgres.used_by_server(instance),
         *([queue_password] if queue_password else []),
@@ -141,12 +141,13 @@ def _used_secrets(instance: Instance) -> list[Used]:
 
 def _checksums(instance: Instance, cluster: Cluster, config: ConfigFile, draft: Draft) -> dict[str, str]:
     """The annotations that change with what the pods use."""
-    used = checksum_of_used(draft.checksums, cluster, _used_secrets(instance), draft.written_secrets())
+    used = checksum_of_used(draft.checksums, cluster, _used_secrets(instance, cluster), draft.written_secrets())
     return without_none({names.CONFIG_CHECKSUM_ANNOTATION: config.checksum, names.SECRETS_CHECKSUM_ANNOTATION: used})
 
 
-def _deployment(
+def _deployment(  # noqa: PLR0913 # each is another thing that the pods consist of
     instance: Instance,
+    cluster: Cluster,
     image: str,
     config: ConfigFile,
     users: Mapping[str, Given],
@@ -156,7 +157,10 @@ def _deployment(
     recreate: bool,
 ) -> dict[str, Any]:
     settings = instance.spec.server
-    own = [*_own_environment(instance, config), *environment.pinned(instance, settings, Component.SERVER, users)]
+    own = [
+        *_own_environment(instance, cluster, config),
+        *environment.pinned(instance, settings, Component.SERVER, users),
+    ]
     env = pods.environment(own, settings.env)
     mounts = [{"name": "library", "mountPath": "/data"}]
     volumes: list[dict[str, Any]] = [

@@ -176,9 +176,13 @@ def _service_host(spec: Mapping[str, Any], name: str) -> Iterator[Problem]:
 
 
 def _valkey(spec: Mapping[str, Any]) -> Iterator[Problem]:
+    valkey = _mapping(spec, "valkey")
+    if "sentinel" in valkey and not _list(_mapping(valkey, "sentinel"), "hosts"):
+        path = "spec.valkey.sentinel.hosts"
+        yield Problem(path, "sentinels are found at their hosts", f"Give at least one in {path}")
     if _enabled(spec, "valkey"):
         return
-    if not _mapping(spec, "valkey").get("host"):
+    if not valkey.get("host") and "sentinel" not in valkey:
         remedy = "Set spec.valkey.host, or set spec.valkey.enabled to true"
         yield Problem("spec.valkey.host", "an external Valkey needs a host", remedy)
     yield from _service_host(spec, "valkey")

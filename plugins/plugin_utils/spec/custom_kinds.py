@@ -28,6 +28,8 @@ REFERS: dict[str, dict[str, list[str]]] = {
             "spec.machineLearning.env[].valueFrom.secretKeyRef.name",
             "spec.machineLearning.envFrom[].secretRef.name",
             "spec.valkey.passwordSecretRef.name",
+            "spec.valkey.tls.caSecretRef.name",
+            "spec.valkey.sentinel.passwordSecretRef.name",
             "spec.postgres.passwordSecretRef.name",
             "spec.postgres.urlSecretRef.name",
         ],

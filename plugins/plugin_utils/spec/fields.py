@@ -144,6 +144,30 @@ class MachineLearning(ImmichWorkload):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class ValkeyTLS:
+    enabled: bool = False
+    ca_secret_ref: SecretKey | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class SentinelHost:
+    host: str = ""
+    port: int = 26379
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Sentinel:
+    master_name: str = ""
+    hosts: Sequence[SentinelHost] = ()
+    password_secret_ref: SecretKey | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class ValkeyAuth:
+    enabled: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Valkey(Workload):
     persistence: QueuePersistence = field(default_factory=QueuePersistence)
     host: str = ""
@@ -151,6 +175,10 @@ class Valkey(Workload):
     db_index: int = 0
     password: str = ""
     password_secret_ref: SecretKey | None = None
+    username: str = ""
+    tls: ValkeyTLS = field(default_factory=ValkeyTLS)
+    sentinel: Sentinel | None = None
+    auth: ValkeyAuth = field(default_factory=ValkeyAuth)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)

@@ -12,6 +12,7 @@ from ..kube.ownership import belongs_to, hand_over
 from ..kube.values import Manifest, dig
 from ..spec import names
 from ..spec.fields import Spec, Workload, read
+from ..spec.images import with_variant
 from ..spec.names import Component
 from .reasons import Effect, Notice, Reason
 
@@ -231,7 +232,9 @@ class Draft:
     parts: list[Part] = field(default_factory=list)
 
     def image(self, instance: Instance, component: Component) -> str | None:
-        return instance.settings(component).image or self.images.get(component)
+        image = instance.settings(component).image or self.images.get(component)
+        is_accelerated = component == Component.MACHINE_LEARNING
+        return with_variant(image, instance.spec.machine_learning.acceleration) if image and is_accelerated else image
 
     def written_secrets(self) -> dict[str, Mapping[str, str]]:
         """{name: {key: base64}} of the Secrets that the plan writes so far."""

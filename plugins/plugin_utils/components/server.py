@@ -11,7 +11,18 @@ from ..spec import names
 from ..spec.fields import SecretKey
 from ..spec.images import IMMICH
 from ..spec.names import Component
-from . import configuration, environment, exposure, library, library_user, pods, postgres, security, valkey_access
+from . import (
+    acceleration,
+    configuration,
+    environment,
+    exposure,
+    library,
+    library_user,
+    pods,
+    postgres,
+    security,
+    valkey_access,
+)
 from .configuration import ConfigFile
 from .description import Description, Image, Workload, named_after, switched_off
 from .environment import Given
@@ -156,9 +167,10 @@ def _deployment(  # noqa: PLR0913 # each is another thing that the pods consist 
     *,
     recreate: bool,
 ) -> dict[str, Any]:
-    settings = instance.spec.server
+    settings = acceleration.with_card(instance.spec.server, instance.spec.server.gpu)
     own = [
         *_own_environment(instance, cluster, config),
+        *acceleration.without_cards(settings.gpu, users),
         *environment.pinned(instance, settings, Component.SERVER, users),
     ]
     env = pods.environment(own, settings.env)

@@ -50,6 +50,7 @@ _LONGEST_HOST = 253
 """Of longer ones the schema tells."""
 _COMPARED = ("cpu", "memory", "ephemeral-storage")
 """Of all others the API server wants requests that are equal to the limits."""
+_OF_ARM = ("armnn", "rknn")
 _SOURCES = ("configMapKeyRef", "fieldRef", "fileKeyRef", "resourceFieldRef", "secretKeyRef")
 
 
@@ -60,6 +61,7 @@ def check(cr: Mapping[str, Any]) -> list[Problem]:
         *_name(cr, spec),
         *_environment(spec),
         *_resources(spec),
+        *_acceleration(spec),
         *_ingress(spec),
         *_valkey(spec),
         *_postgres(spec),
@@ -135,6 +137,16 @@ def _resources(spec: Mapping[str, Any]) -> Iterator[Problem]:
                 "a container can't request more than its limit",
                 "Lower the value in requests, or raise that in limits",
             )
+
+
+def _acceleration(spec: Mapping[str, Any]) -> Iterator[Problem]:
+    component = _mapping(spec, "machineLearning")
+    chosen = component.get("acceleration", "none")
+    architecture = _mapping(component, "nodeSelector").get("kubernetes.io/arch")
+    if architecture and chosen != "none" and (chosen in _OF_ARM) != (architecture == "arm64"):
+        path = "spec.machineLearning.acceleration"
+        what = "cuda, openvino and rocm are there for nodes with amd64, armnn and rknn for those with arm64"
+        yield Problem(path, what, f"Change {path} or the node selector")
 
 
 def _ingress(spec: Mapping[str, Any]) -> Iterator[Problem]:

@@ -83,6 +83,12 @@ class ImmichWorkload(Workload):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class GPU:
+    device_plugin: str = ""
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class IngressPath:
     path: str = "/"
     path_type: str = "Prefix"
@@ -133,12 +139,15 @@ class Route:
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Server(ImmichWorkload):
+    gpu: GPU = field(default_factory=GPU)
     ingress: Ingress = field(default_factory=Ingress)
     route: Route = field(default_factory=Route)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class MachineLearning(ImmichWorkload):
+    acceleration: str = "none"
+    gpu: GPU = field(default_factory=GPU)
     persistence: CachePersistence = field(default_factory=CachePersistence)
     url: str = ""
 
@@ -193,6 +202,11 @@ class Postgres(Workload):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Transcoding:
+    acceleration: str = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Metrics:
     enabled: bool = False
 
@@ -220,6 +234,7 @@ class Spec:
     immich: Immich = field(default_factory=Immich)
     server: Server = field(default_factory=Server)
     machine_learning: MachineLearning = field(default_factory=MachineLearning)
+    transcoding: Transcoding = field(default_factory=Transcoding)
     valkey: Valkey = field(default_factory=Valkey)
     postgres: Postgres = field(default_factory=Postgres)
 

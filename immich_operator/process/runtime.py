@@ -136,7 +136,10 @@ class Operator:
 
     def readiness(self) -> list[str]:
         """Why this process is not ready; a standby operator is ready when its caches are."""
-        return ["shutting down"] if self.stop.is_set() else self._informers.problems()
+        if self.stop.is_set():
+            return ["shutting down"]
+        unable = dict.fromkeys(controller.unable for controller in self._controllers.values() if controller.unable)
+        return [*self._informers.problems(), *(f"no pass can be run: {why}" for why in unable)]
 
     def liveness(self) -> list[str]:
         """Why this process should be restarted."""

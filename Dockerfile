@@ -1,6 +1,6 @@
 # The operator with its own runtime. Built from the lock files, for any uid of group 0, for a read-only root.
 # Upstream's runtime with the same collection: Dockerfile.ansible-operator.
-ARG PYTHON_IMAGE=docker.io/library/python:3.13-slim-trixie
+ARG PYTHON_IMAGE=docker.io/library/python:3.13-slim-trixie@sha256:9d2e5553305c7c7b0097999bb17187c69b921ccd6bc9d40e4bb5ebe652c00285
 
 FROM ${PYTHON_IMAGE} AS build
 RUN apt-get update \

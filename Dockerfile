@@ -25,7 +25,7 @@ COPY . .
 RUN /opt/build/bin/hatchling build --target wheel --directory /tmp/dist \
     && python -m pip --python /opt/immich-operator install --no-deps --no-index --no-compile /tmp/dist/*.whl \
     && python hack/image/slim.py /opt/immich-operator \
-    && /opt/immich-operator/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/immich-operator/lib \
+    && PYTHONHASHSEED=0 /opt/immich-operator/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/immich-operator/lib \
     && cd /opt/immich-operator \
     && ln -s lib/python3*/site-packages/ansible_collections/media/immich collection
 

@@ -132,7 +132,8 @@ class Cluster:
     """
 
     def __init__(self, seen: Mapping[str, Any]) -> None:
-        self.has_route_api = bool(dig(seen, "apis", "route"))
+        self._apis: Mapping[str, bool] = seen.get("apis") or {}
+        self.has_route_api = self.serves("Route")
         self.is_openshift = bool(seen.get("openshift"))
         self.now = float(seen.get("now") or 0.0)
         """Seconds since the epoch, 0 where there is no clock: offline."""
@@ -148,6 +149,15 @@ class Cluster:
                 self._live[key] = reference["object"]
         for manifest in seen.get("objects") or ():
             self._live[manifest["kind"], manifest["metadata"]["name"]] = manifest
+        self._looked_up = {(found["kind"], found["name"]): found for found in seen.get("looked_up") or ()}
+
+    def serves(self, kind: str) -> bool:
+        """Whether the cluster has that kind, of those that not every cluster has."""
+        return bool(self._apis.get(kind.lower()))
+
+    def looked_up(self, kind: str, name: str) -> Mapping[str, Any] | None:
+        """{"object", "forbidden"} of what `passes.lookups` has asked for; None where nobody has."""
+        return self._looked_up.get((kind, name))
 
     def live(self, kind: str, name: str) -> Manifest | None:
         return self._live.get((kind, name))

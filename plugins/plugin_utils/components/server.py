@@ -13,16 +13,21 @@ from ..spec.images import IMMICH
 from ..spec.names import Component
 from . import (
     acceleration,
+    autoscaling,
     configuration,
     environment,
     exposure,
+    http_route,
     library,
     library_user,
     pods,
     postgres,
+    rollout,
     security,
+    server_service,
     valkey_access,
 )
+from .beside import removable
 from .configuration import ConfigFile
 from .description import Description, Image, Workload, named_after, switched_off
 from .environment import Given
@@ -30,7 +35,6 @@ from .expansion import plain_values
 from .instance import Cluster, Draft, Instance, Part
 from .reasons import Reason
 from .required import Used, check_database_url, check_environment, checksum_of_used, require, used_by_environment
-from .rollout import apply_deployment, number_of_pods
 
 PATH = "spec.server"
 PORT = 2283
@@ -57,18 +61,21 @@ def _workload(instance: Instance, cluster: Cluster, draft: Draft) -> Part:
     ids = library_user.security(part, instance, cluster, library.claim_name(instance))
     security.tell(part, settings, PATH, ids)
     checksums = _checksums(instance, cluster, config, draft)
-    deployment = _deployment(instance, cluster, image, config, users, ids, checksums, recreate=not is_shared)
-    count = number_of_pods(cluster, deployment)
-    if not is_shared and count is not None and count > 1:
+    recreate = rollout.is_recreated(part, PATH, settings, None if is_shared else library.claim_name(instance))
+    deployment = _deployment(instance, cluster, image, config, users, ids, checksums, recreate=recreate)
+    count = autoscaling.at_most(settings, rollout.number_of_pods(cluster, deployment))
+    if not is_shared and count > 1:
         part.warns(
             Reason.VOLUME_NOT_SHARED,
-            f"Deployment {names.workload_name(instance.name, part.component)} has {count} replicas, but "
+            f"Deployment {names.workload_name(instance.name, part.component)} "
+            f"{'may get' if settings.autoscaling.enabled else 'has'} {count} replicas, but "
             f"PersistentVolumeClaim {library.claim_name(instance)} is not ReadWriteMany: all replicas have to fit on one "
             f"node. Use a ReadWriteMany claim in {library.PATH}, or one replica",
         )
     environment.check_references(part, cluster, settings, PATH, deployment)
-    apply_deployment(part, cluster, draft.checksums.without_a_roll(cluster, deployment))
-    part.apply(pods.service(instance, Component.SERVER, [("http", PORT), *_metrics_ports(instance)]))
+    deployment = draft.checksums.without_a_roll(cluster, deployment)
+    rollout.apply_deployment(part, cluster, deployment, autoscaled_from=autoscaling.at_first(settings))
+    server_service.apply(part, instance, cluster, _metrics_ports(instance))
     return part
 
 
@@ -213,7 +220,9 @@ def _deployment(  # noqa: PLR0913 # each is another thing that the pods consist 
         ids=ids,
         checksums=checksums,
     )
-    return pods.deployment(instance, Component.SERVER, template, replicas=settings.replicas, recreate=recreate)
+    autoscaling.keep_to_one_architecture(template, instance, settings)
+    replicas = autoscaling.replicas(settings)
+    return pods.deployment(instance, Component.SERVER, template, replicas=replicas, recreate=recreate)
 
 
 DESCRIPTION = Description(
@@ -235,5 +244,7 @@ DESCRIPTION = Description(
         *named_after(Component.SERVER, "Deployment", "Service"),
         *named_after(Component.SERVER, "Ingress", is_wanted=exposure.wants_ingress),
         *named_after(Component.SERVER, "Route", is_wanted=exposure.wants_route),
+        *named_after(Component.SERVER, http_route.KIND, is_wanted=http_route.is_wanted),
+        *removable(Component.SERVER),
     ),
 )

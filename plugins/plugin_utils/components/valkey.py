@@ -13,6 +13,7 @@ from ..kube.values import dig
 from ..spec import names
 from ..spec.names import Component
 from . import pods, security, valkey_access, volumes
+from .beside import removable
 from .description import Claim, Description, Image, Removable, Workload, external, named_after
 from .instance import Cluster, Draft, Instance, Part
 from .reasons import Reason
@@ -181,5 +182,6 @@ DESCRIPTION = Description(
     removable=(
         *named_after(Component.VALKEY, "Deployment", "Service"),
         Removable(kind="Secret", name=names.valkey_credentials, is_wanted=_wants_credentials),
+        *removable(Component.VALKEY),
     ),
 )

@@ -16,6 +16,7 @@ from typing import Any
 from ..kube.problems import Problem
 from ..kube.quantities import quantity_value
 from . import variables
+from .access_checks import access_problems
 from .fields import ImmichWorkload, Spec, read
 from .names import component_of, spec_key
 
@@ -65,6 +66,7 @@ def check(cr: Mapping[str, Any]) -> list[Problem]:
         *_ingress(spec),
         *_valkey(spec),
         *_postgres(spec),
+        *access_problems(spec),
     ]
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from tests.unit.plugin_utils.spec.admission_access import ACCESS
 from tests.unit.plugin_utils.spec.admission_pods import ACCELERATION, COMPONENTS, ENVIRONMENT, NAMES, SHAPES
 from tests.unit.plugin_utils.spec.admission_services import DATABASE, VALKEY, VOLUMES
 from tests.unit.plugin_utils.spec.admission_settings import CONFIGURATION, INGRESS, TAKEN_OVER
@@ -20,6 +21,7 @@ CASES = [
     *VOLUMES,
     *DATABASE,
     *VALKEY,
+    *ACCESS,
     *INGRESS,
     *CONFIGURATION,
     *TAKEN_OVER,

@@ -11,7 +11,7 @@ from ..spec import names
 from ..spec.fields import SecretKey
 from ..spec.images import IMMICH
 from ..spec.names import Component
-from . import configuration, environment, exposure, library, library_user, pods, postgres, security, valkey
+from . import configuration, environment, exposure, library, library_user, pods, postgres, security, storage, valkey
 from .configuration import ConfigFile
 from .description import Description, Image, Workload, named_after, switched_off
 from .environment import Given
@@ -20,6 +20,7 @@ from .instance import Cluster, Draft, Instance, Part
 from .reasons import Reason
 from .required import Used, check_database_url, check_environment, checksum_of_used, require, used_by_environment
 from .rollout import apply_deployment, number_of_pods
+from .storage import Storage
 
 PATH = "spec.server"
 PORT = 2283
@@ -39,16 +40,16 @@ def _workload(instance: Instance, cluster: Cluster, draft: Draft) -> Part:
     _check_database_secret(part, instance, cluster)
     if not image or part.is_blocked:
         return part
-    is_shared = library.is_shared(instance, cluster)
     check_environment(part, instance, cluster, settings, PATH)
     users = environment.given(cluster, settings, PATH)
     environment.check(part, instance, Component.SERVER, users, _own_environment(instance, config))
     ids = library_user.security(part, instance, cluster, library.claim_name(instance))
     security.tell(part, settings, PATH, ids)
     checksums = _checksums(instance, cluster, config, draft)
-    deployment = _deployment(instance, image, config, users, ids, checksums, recreate=not is_shared)
+    kept = storage.plan(part, instance, cluster, draft)
+    deployment = _deployment(instance, image, config, users, ids, checksums, kept)
     count = number_of_pods(cluster, deployment)
-    if not is_shared and count is not None and count > 1:
+    if not kept.is_shared and count is not None and count > 1:
         part.warns(
             Reason.VOLUME_NOT_SHARED,
             f"Deployment {names.workload_name(instance.name, part.component)} has {count} replicas, but "
@@ -152,18 +153,14 @@ def _deployment(
     users: Mapping[str, Given],
     ids: Mapping[str, int],
     checksums: Mapping[str, str],
-    *,
-    recreate: bool,
+    kept: Storage,
 ) -> dict[str, Any]:
     settings = instance.spec.server
     own = [*_own_environment(instance, config), *environment.pinned(instance, settings, Component.SERVER, users)]
     env = pods.environment(own, settings.env)
-    mounts = [{"name": "library", "mountPath": "/data"}]
-    volumes: list[dict[str, Any]] = [
-        {"name": "library", "persistentVolumeClaim": {"claimName": library.claim_name(instance)}}
-    ]
+    mounts, volumes = list(kept.mounts), list(kept.volumes)
     if config.kind != "None":
-        mounts.append({"name": "config", "mountPath": "/config", "readOnly": True})  # type: ignore[dict-item]
+        mounts.append({"name": "config", "mountPath": "/config", "readOnly": True})
         source = (
             {"configMap": {"name": config.name}}
             if config.kind == "ConfigMap"
@@ -188,7 +185,7 @@ def _deployment(
         Component.SERVER,
         pod={
             "initContainers": [
-                *library_user.look_container(image, settings, mounts, users),
+                *kept.containers_before(image, settings, users),
                 *_waiters(instance, image, env, users),
             ],
             "containers": [container],
@@ -197,7 +194,9 @@ def _deployment(
         ids=ids,
         checksums=checksums,
     )
-    return pods.deployment(instance, Component.SERVER, template, replicas=settings.replicas, recreate=recreate)
+    replicas, recreate = settings.replicas, not kept.is_shared
+    deployment = pods.deployment(instance, Component.SERVER, template, replicas=replicas, recreate=recreate)
+    return kept.noted_on(deployment)
 
 
 DESCRIPTION = Description(

@@ -15,7 +15,7 @@ from typing import Any
 
 from ..kube.problems import Problem
 from ..kube.quantities import quantity_value
-from . import variables
+from . import external_libraries, variables
 from .fields import ImmichWorkload, Spec, read
 from .names import component_of, spec_key
 
@@ -60,6 +60,7 @@ def check(cr: Mapping[str, Any]) -> list[Problem]:
         *_name(cr, spec),
         *_environment(spec),
         *_resources(spec),
+        *external_libraries.problems(spec),
         *_ingress(spec),
         *_valkey(spec),
         *_postgres(spec),

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from tests.unit.plugin_utils.spec.admission_libraries import LIBRARIES
 from tests.unit.plugin_utils.spec.admission_pods import COMPONENTS, ENVIRONMENT, NAMES, SHAPES
 from tests.unit.plugin_utils.spec.admission_services import DATABASE, VALKEY, VOLUMES
 from tests.unit.plugin_utils.spec.admission_settings import CONFIGURATION, INGRESS, TAKEN_OVER
@@ -17,6 +18,7 @@ CASES = [
     *ENVIRONMENT,
     *VARIABLES,
     *VOLUMES,
+    *LIBRARIES,
     *DATABASE,
     *VALKEY,
     *INGRESS,

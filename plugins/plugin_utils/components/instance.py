@@ -239,6 +239,8 @@ class Draft:
     """The components that are blocked for other reasons than their own plan finds: an invalid spec, a claim in danger."""
     checksums: Checksums
     """Of what pods use."""
+    shared_claims: Container[str] = ()
+    """The claims that other instances use too."""
     parts: list[Part] = field(default_factory=list)
 
     def image(self, instance: Instance, component: Component) -> str | None:

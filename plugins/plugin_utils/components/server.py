@@ -25,6 +25,7 @@ from . import (
     rollout,
     security,
     server_service,
+    storage,
     valkey_access,
 )
 from .beside import removable
@@ -35,6 +36,7 @@ from .expansion import plain_values
 from .instance import Cluster, Draft, Instance, Part
 from .reasons import Reason
 from .required import Used, check_database_url, check_environment, checksum_of_used, require, used_by_environment
+from .storage import Storage
 
 PATH = "spec.server"
 PORT = 2283
@@ -54,17 +56,17 @@ def _workload(instance: Instance, cluster: Cluster, draft: Draft) -> Part:
     _check_database_secret(part, instance, cluster)
     if not image or part.is_blocked:
         return part
-    is_shared = library.is_shared(instance, cluster)
     check_environment(part, instance, cluster, settings, PATH)
     users = environment.given(cluster, settings, PATH)
     environment.check(part, instance, Component.SERVER, users, _own_environment(instance, cluster, config))
     ids = library_user.security(part, instance, cluster, library.claim_name(instance))
     security.tell(part, settings, PATH, ids)
     checksums = _checksums(instance, cluster, config, draft)
-    recreate = rollout.is_recreated(part, PATH, settings, None if is_shared else library.claim_name(instance))
-    deployment = _deployment(instance, cluster, image, config, users, ids, checksums, recreate=recreate)
+    kept = storage.plan(part, instance, cluster, draft)
+    recreate = rollout.is_recreated(part, PATH, settings, None if kept.is_shared else kept.claim)
+    deployment = _deployment(instance, cluster, image, config, users, ids, checksums, kept, recreate=recreate)
     count = autoscaling.at_most(settings, rollout.number_of_pods(cluster, deployment))
-    if not is_shared and count > 1:
+    if not kept.is_shared and count > 1:
         part.warns(
             Reason.VOLUME_NOT_SHARED,
             f"Deployment {names.workload_name(instance.name, part.component)} "
@@ -163,7 +165,7 @@ def _checksums(instance: Instance, cluster: Cluster, config: ConfigFile, draft: 
     return without_none({names.CONFIG_CHECKSUM_ANNOTATION: config.checksum, names.SECRETS_CHECKSUM_ANNOTATION: used})
 
 
-def _deployment(  # noqa: PLR0913 # each is another thing that the pods consist of
+def _deployment(  # noqa: PLR0913, PLR0917 # each is another thing that the pods consist of
     instance: Instance,
     cluster: Cluster,
     image: str,
@@ -171,6 +173,7 @@ def _deployment(  # noqa: PLR0913 # each is another thing that the pods consist 
     users: Mapping[str, Given],
     ids: Mapping[str, int],
     checksums: Mapping[str, str],
+    kept: Storage,
     *,
     recreate: bool,
 ) -> dict[str, Any]:
@@ -181,12 +184,9 @@ def _deployment(  # noqa: PLR0913 # each is another thing that the pods consist 
         *environment.pinned(instance, settings, Component.SERVER, users),
     ]
     env = pods.environment(own, settings.env)
-    mounts = [{"name": "library", "mountPath": "/data"}]
-    volumes: list[dict[str, Any]] = [
-        {"name": "library", "persistentVolumeClaim": {"claimName": library.claim_name(instance)}}
-    ]
+    mounts, volumes = list(kept.mounts), list(kept.volumes)
     if config.kind != "None":
-        mounts.append({"name": "config", "mountPath": "/config", "readOnly": True})  # type: ignore[dict-item]
+        mounts.append({"name": "config", "mountPath": "/config", "readOnly": True})
         source = (
             {"configMap": {"name": config.name}}
             if config.kind == "ConfigMap"
@@ -211,7 +211,7 @@ def _deployment(  # noqa: PLR0913 # each is another thing that the pods consist 
         Component.SERVER,
         pod={
             "initContainers": [
-                *library_user.look_container(image, settings, mounts, users),
+                *kept.containers_before(image, settings, users),
                 *_waiters(instance, image, env, users),
             ],
             "containers": [container],
@@ -222,7 +222,7 @@ def _deployment(  # noqa: PLR0913 # each is another thing that the pods consist 
     )
     autoscaling.keep_to_one_architecture(template, instance, settings)
     replicas = autoscaling.replicas(settings)
-    return pods.deployment(instance, Component.SERVER, template, replicas=replicas, recreate=recreate)
+    return kept.noted_on(pods.deployment(instance, Component.SERVER, template, replicas=replicas, recreate=recreate))
 
 
 DESCRIPTION = Description(

@@ -15,7 +15,7 @@ from typing import Any
 
 from ..kube.problems import Problem
 from ..kube.quantities import quantity_value
-from . import variables
+from . import external_libraries, variables
 from .access_checks import access_problems
 from .fields import ImmichWorkload, Spec, read
 from .names import component_of, spec_key
@@ -63,6 +63,7 @@ def check(cr: Mapping[str, Any]) -> list[Problem]:
         *_environment(spec),
         *_resources(spec),
         *_acceleration(spec),
+        *external_libraries.problems(spec),
         *_ingress(spec),
         *_valkey(spec),
         *_postgres(spec),

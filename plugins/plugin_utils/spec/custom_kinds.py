@@ -35,6 +35,7 @@ REFERS: dict[str, dict[str, list[str]]] = {
         ],
         "PersistentVolumeClaim": [
             "spec.immich.persistence.library.existingClaim",
+            "spec.immich.externalLibraries[].existingClaim",
             "spec.machineLearning.persistence.existingClaim",
             "spec.valkey.persistence.existingClaim",
             "spec.postgres.persistence.existingClaim",

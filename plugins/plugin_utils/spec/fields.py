@@ -286,6 +286,30 @@ class ImmichPersistence:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class NfsSource:
+    server: str = ""
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class HostPathSource:
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class ExternalLibrary:
+    name: str = ""
+    mount_path: str = ""
+    """"": below /mnt/external, see `external_libraries.place`."""
+    read_only: bool = True
+    existing_claim: str = ""
+    nfs: NfsSource | None = None
+    csi: Opaque = field(default_factory=dict)
+    host_path: HostPathSource | None = None
+    allow_empty: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Immich:
     """Settings of the installation as a whole."""
 
@@ -293,6 +317,8 @@ class Immich:
     persistence: ImmichPersistence = field(default_factory=ImmichPersistence)
     configuration: Opaque = field(default_factory=dict)
     configuration_kind: str = "ConfigMap"
+    external_libraries: Sequence[ExternalLibrary] = ()
+    confirm_removed_libraries: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)

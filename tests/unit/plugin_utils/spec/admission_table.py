@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from tests.unit.plugin_utils.spec.admission_access import ACCESS
+from tests.unit.plugin_utils.spec.admission_libraries import LIBRARIES
 from tests.unit.plugin_utils.spec.admission_pods import ACCELERATION, COMPONENTS, ENVIRONMENT, NAMES, SHAPES
 from tests.unit.plugin_utils.spec.admission_services import DATABASE, VALKEY, VOLUMES
 from tests.unit.plugin_utils.spec.admission_settings import CONFIGURATION, INGRESS, TAKEN_OVER
@@ -19,6 +20,7 @@ CASES = [
     *ENVIRONMENT,
     *VARIABLES,
     *VOLUMES,
+    *LIBRARIES,
     *DATABASE,
     *VALKEY,
     *ACCESS,

@@ -12,6 +12,7 @@ from ..kube.ownership import belongs_to, hand_over
 from ..kube.values import Manifest, dig
 from ..spec import names
 from ..spec.fields import Spec, Workload, read
+from ..spec.images import with_variant
 from ..spec.names import Component
 from .reasons import Effect, Notice, Reason
 
@@ -239,10 +240,14 @@ class Draft:
     """The components that are blocked for other reasons than their own plan finds: an invalid spec, a claim in danger."""
     checksums: Checksums
     """Of what pods use."""
+    shared_claims: Container[str] = ()
+    """The claims that other instances use too."""
     parts: list[Part] = field(default_factory=list)
 
     def image(self, instance: Instance, component: Component) -> str | None:
-        return instance.settings(component).image or self.images.get(component)
+        image = instance.settings(component).image or self.images.get(component)
+        is_accelerated = component == Component.MACHINE_LEARNING
+        return with_variant(image, instance.spec.machine_learning.acceleration) if image and is_accelerated else image
 
     def written_secrets(self) -> dict[str, Mapping[str, str]]:
         """{name: {key: base64}} of the Secrets that the plan writes so far."""

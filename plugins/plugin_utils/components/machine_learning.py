@@ -9,7 +9,7 @@ from ..kube.values import without_none
 from ..spec import names
 from ..spec.images import IMMICH
 from ..spec.names import Component
-from . import autoscaling, environment, pods, rollout, security, volumes
+from . import acceleration, autoscaling, environment, pods, rollout, security, volumes
 from .beside import removable
 from .description import Claim, Description, Image, Workload, named_after, switched_off
 from .instance import Cluster, Draft, Instance, Part
@@ -39,6 +39,7 @@ def plan(instance: Instance, cluster: Cluster, draft: Draft) -> list[Part]:
     image = draft.image(instance, Component.MACHINE_LEARNING)
     if not image:
         return [part]
+    acceleration.tell_of_image(part, image, settings.acceleration, PATH)
     persistence = settings.persistence
     claim = claim_name(instance)
     if claim and persistence.existing_claim:
@@ -49,7 +50,10 @@ def plan(instance: Instance, cluster: Cluster, draft: Draft) -> list[Part]:
     check_environment(part, instance, cluster, settings, PATH)
     users = environment.given(cluster, settings, PATH)
     environment.check(part, instance, Component.MACHINE_LEARNING, users, CACHE_ENVIRONMENT)
-    pinned = environment.pinned(instance, settings, Component.MACHINE_LEARNING, users)
+    pinned = [
+        *acceleration.without_cards(settings.gpu, users),
+        *environment.pinned(instance, settings, Component.MACHINE_LEARNING, users),
+    ]
     used = checksum_of_used(draft.checksums, cluster, used_by_environment(settings))
     recreate = rollout.is_recreated(part, PATH, settings, None if is_shared else claim)
     deployment = _deployment(instance, image, claim, pinned, used, recreate=recreate)
@@ -87,7 +91,7 @@ def _deployment(
     *,
     recreate: bool,
 ) -> dict[str, Any]:
-    settings = instance.spec.machine_learning
+    settings = acceleration.with_card(instance.spec.machine_learning, instance.spec.machine_learning.gpu)
     container = pods.container(
         "machine-learning",
         image,

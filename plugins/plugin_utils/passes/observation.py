@@ -181,7 +181,7 @@ def _without_values(hidden: Redaction, item: Manifest) -> Manifest:
 def _quiet(hidden: Redaction, value: Any) -> Any:
     if isinstance(value, list):
         return [_quiet(hidden, entry) for entry in value]
-    if not isinstance(value, Mapping) or value.get("name") in (names.LOOK_AT_LIBRARY, names.LOOK_AT_VOLUME):
+    if not isinstance(value, Mapping) or value.get("name") in names.LOOKS:
         return value  # decisions rest on what those containers say, and they say nothing but names of folders
     return {
         key: hidden.text(entry) if key == "message" and isinstance(entry, str) else _quiet(hidden, entry)

@@ -44,6 +44,8 @@ MORE_TO_READ = frozenset(
         Reason.NODE_LOST,
         Reason.CREDENTIALS_LOST,
         Reason.DATABASE_LOST,
+        Reason.LIBRARY_MISSING,
+        Reason.LIBRARY_IN_USE,
         Reason.VOLUME_UNCLEAR,
         Reason.CLAIM_BEING_DELETED,
         Reason.VOLUME_LOST,

@@ -108,6 +108,12 @@ class ImmichWorkload(Workload):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class GPU:
+    device_plugin: str = ""
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class IngressPath:
     path: str = "/"
     path_type: str = "Prefix"
@@ -200,6 +206,7 @@ class Service:
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Server(ImmichWorkload):
+    gpu: GPU = field(default_factory=GPU)
     service: Service = field(default_factory=Service)
     ingress: Ingress = field(default_factory=Ingress)
     http_route: HTTPRoute = field(default_factory=HTTPRoute)
@@ -208,8 +215,34 @@ class Server(ImmichWorkload):
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class MachineLearning(ImmichWorkload):
+    acceleration: str = "none"
+    gpu: GPU = field(default_factory=GPU)
     persistence: CachePersistence = field(default_factory=CachePersistence)
     url: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class ValkeyTLS:
+    enabled: bool = False
+    ca_secret_ref: SecretKey | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class SentinelHost:
+    host: str = ""
+    port: int = 26379
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Sentinel:
+    master_name: str = ""
+    hosts: Sequence[SentinelHost] = ()
+    password_secret_ref: SecretKey | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class ValkeyAuth:
+    enabled: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -220,6 +253,10 @@ class Valkey(Workload):
     db_index: int = 0
     password: str = ""
     password_secret_ref: SecretKey | None = None
+    username: str = ""
+    tls: ValkeyTLS = field(default_factory=ValkeyTLS)
+    sentinel: Sentinel | None = None
+    auth: ValkeyAuth = field(default_factory=ValkeyAuth)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -234,6 +271,11 @@ class Postgres(Workload):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Transcoding:
+    acceleration: str = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Metrics:
     enabled: bool = False
 
@@ -244,6 +286,30 @@ class ImmichPersistence:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class NfsSource:
+    server: str = ""
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class HostPathSource:
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class ExternalLibrary:
+    name: str = ""
+    mount_path: str = ""
+    """"": below /mnt/external, see `external_libraries.place`."""
+    read_only: bool = True
+    existing_claim: str = ""
+    nfs: NfsSource | None = None
+    csi: Opaque = field(default_factory=dict)
+    host_path: HostPathSource | None = None
+    allow_empty: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Immich:
     """Settings of the installation as a whole."""
 
@@ -251,6 +317,8 @@ class Immich:
     persistence: ImmichPersistence = field(default_factory=ImmichPersistence)
     configuration: Opaque = field(default_factory=dict)
     configuration_kind: str = "ConfigMap"
+    external_libraries: Sequence[ExternalLibrary] = ()
+    confirm_removed_libraries: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -280,6 +348,7 @@ class Spec:
     immich: Immich = field(default_factory=Immich)
     server: Server = field(default_factory=Server)
     machine_learning: MachineLearning = field(default_factory=MachineLearning)
+    transcoding: Transcoding = field(default_factory=Transcoding)
     valkey: Valkey = field(default_factory=Valkey)
     postgres: Postgres = field(default_factory=Postgres)
 

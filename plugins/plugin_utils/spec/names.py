@@ -32,6 +32,8 @@ DATABASE_POD_ANNOTATION = f"{GROUP}/database-pod"
 """On the library's claim: the uid of the pod that set up the database on an empty volume, if that was seen."""
 LIBRARY_USER_ANNOTATION = f"{GROUP}/library-user"
 """On the library's claim: UID:GID that the server runs as, where the files are not root's."""
+EXTERNAL_LIBRARIES_ANNOTATION = f"{GROUP}/external-libraries"
+"""On the library's claim and the server's Deployment: the external libraries that Immich knows files in, as JSON."""
 CONFIRMED_VERSION_ANNOTATION = f"{GROUP}/confirmed-version"
 """On the custom resource: the version of Immich that is to be started although the operator would hold it back."""
 CONFIG_CHECKSUM_ANNOTATION = f"{GROUP}/config-checksum"
@@ -54,8 +56,13 @@ KEEP_ANNOTATIONS = {
 
 LOOK_AT_LIBRARY = "look-at-library"
 """The container that says in the status of the server's pod which folders of the library it may not use."""
+LOOK_AT_EXTERNAL_LIBRARIES = "look-at-external-libraries"
+"""The container without which no server starts: it says in the status of the pod which external libraries are empty or
+not there. Nothing that a user sets may take it away, or replace it."""
 LOOK_AT_VOLUME = "look-at-volume"
 """The container that says in the status of the database's pod what is on its volume."""
+LOOKS = (LOOK_AT_LIBRARY, LOOK_AT_EXTERNAL_LIBRARIES, LOOK_AT_VOLUME)
+"""The containers whose last words decide or explain something."""
 
 CONFIG_FILE = "immich-config.yaml"
 

@@ -173,8 +173,8 @@ def test_a_play_that_hangs_in_a_system_call_is_ended_told_and_holds_up_no_other(
     (role / "main.yml").write_text(yaml.safe_dump([read]))
     good = place.folder / "good"
     good.write_text("good")
-    running = place.operator("--play-timeout=3s", watches=[watched], entries=watches(role=str(role.parent)))
-    tried = times(10)
+    running = place.operator("--play-timeout=10s", watches=[watched], entries=watches(role=str(role.parent)))
+    tried = times(6)
     for number in range(tried):
         place.cluster.api.create(a_widget(f"hanging-{number}", watched, {"file": str(hangs)}))
     place.cluster.api.create(a_widget("well", watched, {"file": str(good)}))

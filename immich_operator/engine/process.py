@@ -16,6 +16,7 @@ from ansible_runner.config.runner import RunnerConfig
 from ansible_runner.exceptions import AnsibleRunnerException
 from ansible_runner.runner import Runner
 
+from immich_operator.engine import limits
 from immich_operator.engine.base import Play, PlayResult, Status
 from immich_operator.engine.outcome import Outcome
 from immich_operator.engine.processes import kill_play
@@ -49,8 +50,9 @@ POLL_S = 0.05
 class ProcessEngine:
     """Runs each play in a new interpreter: half a second before the first task, and no state between plays."""
 
-    def __init__(self, *, base_dir: Path, roles: Sequence[Path] = ()) -> None:
+    def __init__(self, *, base_dir: Path, roles: Sequence[Path] = (), memory: int = 0) -> None:
         self._base_dir = base_dir
+        self._memory = memory
         self._roles = tuple(roles)
 
     def run(self, play: Play, cancel: threading.Event) -> PlayResult:
@@ -59,6 +61,7 @@ class ProcessEngine:
         outcome = Outcome()
         try:
             with prepared(play, self._base_dir, self._roles) as config:
+                config.command = [*limits.bounded_command(self._memory), *config.command]
                 runner = _runner(config, outcome)
                 with _watched(runner, play.timeout_s, cancel):
                     runner.run()

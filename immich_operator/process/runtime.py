@@ -402,7 +402,14 @@ def _engine(settings: Settings, watches: tuple[Watch, ...], run_dir: Path, worke
     roles = [watch.role for watch in watches if watch.role is not None]
     kind = cast("Literal['fork', 'process']", settings.engine)
     try:
-        return make_engine(kind, base_dir=run_dir / "engine", workers=workers, preload_roles=roles, log=log)
+        return make_engine(
+            kind,
+            base_dir=run_dir / "engine",
+            workers=workers,
+            preload_roles=roles,
+            log=log,
+            memory=settings.play_memory,
+        )
     except OSError as exc:
         if exc.errno not in UNUSABLE:
             raise

@@ -36,6 +36,7 @@ STAGES = (
     _make("matrix"),
     _make("packaging"),
     _make("process-engine"),
+    _make("fuzz"),
     _make("docs-test"),
     _make("docs"),
 )

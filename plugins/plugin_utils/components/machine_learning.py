@@ -9,7 +9,7 @@ from ..kube.values import without_none
 from ..spec import names
 from ..spec.images import IMMICH
 from ..spec.names import Component
-from . import environment, pods, security, volumes
+from . import environment, pod_fields, pods, security, volumes
 from .description import Claim, Description, Image, Workload, named_after, switched_off
 from .instance import Cluster, Draft, Instance, Part
 from .reasons import Reason
@@ -47,10 +47,11 @@ def plan(instance: Instance, cluster: Cluster, draft: Draft) -> list[Part]:
         volumes.managed_claim(part, instance, cluster, claim, persistence, path=f"{PATH}.persistence", owned=True)
     is_shared = claim is None or volumes.is_shared(volumes.access_modes(cluster, claim, persistence))
     check_environment(part, instance, cluster, settings, PATH)
+    pod_fields.check(part, instance, cluster, settings, PATH)
     users = environment.given(cluster, settings, PATH)
     environment.check(part, instance, Component.MACHINE_LEARNING, users, CACHE_ENVIRONMENT)
     pinned = environment.pinned(instance, settings, Component.MACHINE_LEARNING, users)
-    used = checksum_of_used(draft.checksums, cluster, used_by_environment(settings))
+    used = checksum_of_used(draft.checksums, cluster, [*used_by_environment(settings), *pod_fields.used(settings)])
     deployment = _deployment(instance, image, claim, pinned, used, recreate=not is_shared)
     count = number_of_pods(cluster, deployment)
     if not is_shared and count is not None and count > 1:

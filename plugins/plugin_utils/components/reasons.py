@@ -70,6 +70,7 @@ class Reason(StrEnum):
     VOLUME_NOT_CHANGED = "VolumeNotChanged"
     VOLUME_NOT_SHARED = "VolumeNotShared"
     NOT_HARDENED = "NotHardened"
+    SAFEGUARD_REMOVED = "SafeguardRemoved"
     CLAIM_IN_USE = "ClaimInUse"
     NOT_ADOPTED = "NotAdopted"
     PODS_NOT_OURS = "PodsNotOurs"

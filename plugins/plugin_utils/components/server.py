@@ -11,7 +11,18 @@ from ..spec import names
 from ..spec.fields import SecretKey
 from ..spec.images import IMMICH
 from ..spec.names import Component
-from . import configuration, environment, exposure, library, library_user, pods, postgres, security, valkey
+from . import (
+    configuration,
+    environment,
+    exposure,
+    library,
+    library_user,
+    pod_fields,
+    pods,
+    postgres,
+    security,
+    valkey,
+)
 from .configuration import ConfigFile
 from .description import Description, Image, Workload, named_after, switched_off
 from .environment import Given
@@ -41,6 +52,7 @@ def _workload(instance: Instance, cluster: Cluster, draft: Draft) -> Part:
         return part
     is_shared = library.is_shared(instance, cluster)
     check_environment(part, instance, cluster, settings, PATH)
+    pod_fields.check(part, instance, cluster, settings, PATH)
     users = environment.given(cluster, settings, PATH)
     environment.check(part, instance, Component.SERVER, users, _own_environment(instance, config))
     ids = library_user.security(part, instance, cluster, library.claim_name(instance))
@@ -136,6 +148,7 @@ def _used_secrets(instance: Instance) -> list[Used]:
         postgres.used_by_server(instance),
         *([queue_password] if queue_password else []),
         *used_by_environment(instance.spec.server),
+        *pod_fields.used(instance.spec.server),
     ]
 
 

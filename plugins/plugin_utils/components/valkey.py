@@ -7,14 +7,14 @@ import base64
 import re
 from typing import Any
 
-from ..kube.values import dig
+from ..kube.values import dig, without_none
 from ..spec import names
 from ..spec.names import Component
-from . import pods, security, volumes
+from . import pod_fields, pods, security, volumes
 from .description import Claim, Description, Image, Removable, Workload, external, named_after
 from .instance import Cluster, Draft, Instance, Part
 from .reasons import Reason
-from .required import Used, require
+from .required import Used, checksum_of_used, require
 from .rollout import apply_deployment
 
 PATH = "spec.valkey"
@@ -58,7 +58,9 @@ def plan(instance: Instance, cluster: Cluster, draft: Draft) -> list[Part]:
             f"{PATH}.podSecurityContext, with runAsUser for example, to harden it",
         )
     security.tell(part, settings, PATH, pods.database_security(cluster))
-    apply_deployment(part, cluster, _deployment(instance, cluster, image))
+    pod_fields.check(part, instance, cluster, settings, PATH)
+    used = checksum_of_used(draft.checksums, cluster, pod_fields.used(settings))
+    apply_deployment(part, cluster, _deployment(instance, cluster, image, used))
     part.apply(pods.service(instance, Component.VALKEY, [("redis", PORT)]))
     return [part]
 
@@ -135,7 +137,7 @@ def _plan_external(part: Part, instance: Instance, cluster: Cluster) -> None:
         part.apply(secret)
 
 
-def _deployment(instance: Instance, cluster: Cluster, image: str) -> dict[str, Any]:
+def _deployment(instance: Instance, cluster: Cluster, image: str, used: str | None) -> dict[str, Any]:
     settings, claim = instance.spec.valkey, claim_name(instance)
     container = pods.container(
         "valkey",
@@ -157,6 +159,7 @@ def _deployment(instance: Instance, cluster: Cluster, image: str) -> dict[str, A
         Component.VALKEY,
         pod={"containers": [container], "volumes": [{"name": "data", **source}]},
         ids={} if keeps_user else pods.database_security(cluster),
+        checksums=without_none({names.SECRETS_CHECKSUM_ANNOTATION: used}),
     )
     return pods.deployment(instance, Component.VALKEY, template, replicas=1, recreate=True)
 

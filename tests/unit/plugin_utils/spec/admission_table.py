@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from tests.unit.plugin_utils.spec.admission_pod_fields import POD_FIELDS
 from tests.unit.plugin_utils.spec.admission_pods import COMPONENTS, ENVIRONMENT, NAMES, SHAPES
 from tests.unit.plugin_utils.spec.admission_services import DATABASE, VALKEY, VOLUMES
 from tests.unit.plugin_utils.spec.admission_settings import CONFIGURATION, INGRESS, TAKEN_OVER
@@ -15,6 +16,7 @@ CASES = [
     *SHAPES,
     *COMPONENTS,
     *ENVIRONMENT,
+    *POD_FIELDS,
     *VARIABLES,
     *VOLUMES,
     *DATABASE,

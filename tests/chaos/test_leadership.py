@@ -90,7 +90,7 @@ def test_of_two_operators_never_two_write(place: Place, chance, times: TimesOf, 
     watched = place.namespaces(3)
     bustle = Bustle(place.cluster, watched, chance, each=4)
     mark = place.cluster.audit.mark()
-    faults = [FAULTS[number % len(FAULTS)] for number in range(max(times(25), len(FAULTS)))]
+    faults = [FAULTS[number % len(FAULTS)] for number in range(times(25))]
     chance.shuffle(faults)
     with watched_passwords(place.cluster) as passwords, ExitStack() as stack:
         candidates = Candidates(place, stack, watched)

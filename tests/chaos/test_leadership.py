@@ -92,7 +92,7 @@ def test_of_two_operators_never_two_write(place: Place, chance, times: TimesOf, 
     mark = place.cluster.audit.mark()
     faults = [FAULTS[number % len(FAULTS)] for number in range(times(25))]
     chance.shuffle(faults)
-    with watched_passwords(place.cluster) as passwords, ExitStack() as stack:
+    with watched_passwords(place.cluster, watched) as passwords, ExitStack() as stack:
         candidates = Candidates(place, stack, watched)
         leader = candidates.make()
         leader.wait_leading()

@@ -31,7 +31,7 @@ def main(argv: Sequence[str]) -> int:
     [folder] = argv
     with tempfile.TemporaryDirectory() as scratch:
         program = Path(sys.executable).parent / "ansible-galaxy"
-        command = [program, "collection", "build", "--output-path", scratch]
+        command = [str(program), "collection", "build", "--output-path", scratch]
         # Ansible starts with UTF-8 only
         env = {**os.environ, "LC_ALL": "C.UTF-8"}
         subprocess.run(command, cwd=ROOT, env=env, check=True, stdout=sys.stderr)
@@ -47,7 +47,9 @@ def normalized(archive: bytes, epoch: int) -> bytes:
     """The same archive of a collection, with sorted lists and entries, all of them of the time `epoch`."""
     with tarfile.open(fileobj=io.BytesIO(archive)) as source:
         entries = {info.name: info for info in source.getmembers()}
-        contents = {name: file.read() for name, info in entries.items() if info.isfile() and (file := source.extractfile(info))}
+        contents = {
+            name: file.read() for name, info in entries.items() if info.isfile() and (file := source.extractfile(info))
+        }
     files = json.loads(contents["FILES.json"])
     files["files"].sort(key=lambda entry: entry["name"])
     contents["FILES.json"] = _json(files)

@@ -89,7 +89,9 @@ def manifest_of(archive: Path) -> dict[str, object]:
 
 
 def test_wheel_and_source_archive_are_the_same_byte_for_byte(trees: list[Path]) -> None:
-    one, other = build(trees, sys.executable, "-m", "build", "--sdist", "--wheel", "--no-isolation", "--outdir", "built")
+    one, other = build(
+        trees, sys.executable, "-m", "build", "--sdist", "--wheel", "--no-isolation", "--outdir", "built"
+    )
 
     assert digests(one) == digests(other)
     assert sorted(name.rpartition(".")[2] for name in digests(one)) == ["gz", "whl"]

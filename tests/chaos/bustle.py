@@ -196,12 +196,19 @@ class Passwords:
     def run(self) -> None:
         """Until `end`."""
         while not self._stop.is_set():
-            for event, secret in self._api.watch("Secret", since=self._version, timeout=WATCH_S):
-                self._version = secret["metadata"]["resourceVersion"]
-                if secret["metadata"]["name"].endswith("-postgres-credentials"):
-                    self._look(event, secret)
-                if self._stop.is_set():
-                    return
+            try:
+                self._follow()
+            except ApiError as error:
+                if error.status == 410:  # something was missed
+                    raise
+
+    def _follow(self) -> None:
+        for event, secret in self._api.watch("Secret", since=self._version, timeout=WATCH_S):
+            self._version = secret["metadata"]["resourceVersion"]
+            if secret["metadata"]["name"].endswith("-postgres-credentials"):
+                self._look(event, secret)
+            if self._stop.is_set():
+                return
 
     def end(self) -> None:
         self._stop.set()

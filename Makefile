@@ -161,6 +161,10 @@ build: $(READY) ## Build wheel, sdist and collection into dist/; the same files 
 	python -m build --sdist --wheel --outdir dist
 	python hack/collection.py dist
 
+.PHONY: sbom
+sbom: $(READY) ## Write dist/sbom.*.json, the parts of the runtime, and with ROOT, an unpacked image, those of the image
+	python -m hack.sbom --output dist $(if $(ROOT),--root "$(ROOT)")
+
 .PHONY: docker-build
 docker-build: ## Build the operator's image as IMG
 	$(CONTAINER_TOOL) build --tag $(IMG) .

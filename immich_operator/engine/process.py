@@ -27,6 +27,22 @@ __all__ = ["KILLED_RC", "ProcessEngine", "marker_of", "not_run", "result_of", "s
 KILLED_RC = 254
 """What ansible-runner reports for a play that it ended itself."""
 
+_FULL = "the volume of --run-dir is full: free space on it, or give it a larger one"
+_TOO_MANY = "the operator may open no more files: raise the limit of its process, see `ulimit -n`"
+_NO_PROCESS = (
+    "no more processes may be started: raise the limit of the pod (podPidsLimit), or lower --max-concurrent-reconciles"
+)
+REMEDIES = {
+    errno.ENOSPC: _FULL,
+    errno.EDQUOT: _FULL,
+    errno.EROFS: "the volume of --run-dir is read-only: give the operator one that it may write to",
+    errno.EMFILE: _TOO_MANY,
+    errno.ENFILE: _TOO_MANY,
+    errno.EAGAIN: _NO_PROCESS,
+    errno.ENOMEM: "the operator has too little memory: raise the limit of its pod",
+}
+"""What to do about errors of this machine, by their number."""
+
 POLL_S = 0.05
 """How late a cancel may be noticed: events of `threading` cannot be waited for together with a deadline of another."""
 
@@ -79,10 +95,16 @@ def status_of(runner: Runner) -> Status:
 
 def not_run(play: Play, problem: Exception, duration_s: float) -> PlayResult:
     """The result of a play that could not be prepared or whose artifacts could not be written."""
-    full = isinstance(problem, OSError) and problem.errno in (errno.ENOSPC, errno.EDQUOT)
-    remedy = "; the volume of --run-dir is full: free space on it, or give it a larger one" if full else ""
-    failure = f"play {play.ident} could not be run: {problem}{remedy}"
-    return PlayResult(status="error", rc=None, failures=(failure,), duration_s=duration_s)
+    number = problem.errno if isinstance(problem, OSError) else None
+    remedy = f"; {REMEDIES[number]}" if number in REMEDIES else ""
+    why = problem.strerror if isinstance(problem, OSError) and problem.strerror else type(problem).__name__
+    return PlayResult(
+        status="error",
+        rc=None,
+        failures=(f"play {play.ident} could not be run: {problem}{remedy}",),
+        duration_s=duration_s,
+        problem=f"{why}{remedy}",
+    )
 
 
 def result_of(runner: Runner, outcome: Outcome, duration_s: float) -> PlayResult:
@@ -116,10 +138,19 @@ def _watched(runner: Runner, timeout_s: float, cancel: threading.Event) -> Itera
     watcher = threading.Thread(target=watch, name=f"watch play {runner.config.ident}", daemon=True)
     nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
     runner.config.input_fd = nothing
-    watcher.start()
     try:
+        _start(watcher)
         yield
     finally:
         ended.set()
-        watcher.join()
+        if watcher.ident is not None:  # it was started
+            watcher.join()
         os.close(nothing)
+
+
+def _start(thread: threading.Thread) -> None:
+    """Raises OSError when the machine has none left, as where a process cannot be started."""
+    try:
+        thread.start()
+    except RuntimeError as exc:
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN)) from exc

@@ -67,12 +67,12 @@ process-engine: $(READY) ## Run the tests whose result may depend on the engine 
 	IMMICH_TEST_ENGINE=process pytest $(BOTH_ENGINES) $(ARGS)
 
 .PHONY: matrix
-matrix: $(READY) ## Run what depends on the versions of Python and ansible-core with others than those in .venv; PAIRS=3.13:2.20
+matrix: $(READY) ## Run what depends on the versions of Python, ansible-core and the Kubernetes client with others than those in .venv; PAIRS=3.13:2.20
 	bash hack/matrix.sh $(PAIRS) -- $(ARGS)
 
 .PHONY: matrix-full
 matrix-full: $(READY) ## Run all unit and integration tests with each supported ansible-core, and with both engines (hours)
-	bash hack/matrix.sh --all 3.11:2.18 3.11:locked 3.13:2.20 3.13:locked -- $(ARGS)
+	bash hack/matrix.sh --all 3.11:2.18 3.11:locked 3.13:2.20 3.13:locked 3.11:locked:33 -- $(ARGS)
 	IMMICH_TEST_ENGINE=process pytest tests/integration/instance tests/integration/operator $(ARGS)
 
 .PHONY: flaky

@@ -88,6 +88,7 @@ def begin(handed: Handed, *, keep: Collection[int], lessons: socket.socket, pare
         if request is None:
             os._exit(CRASHED_RC)
         set_up(request)
+        os.nice(request.get("nice", 0))
         terminal = _Terminal(io.FileIO(output, "w"), encoding="utf-8", errors="replace", write_through=False)
         sys.stdout = sys.stderr = terminal
         random.seed()

@@ -16,7 +16,7 @@ from ansible_runner.config.runner import RunnerConfig
 from ansible_runner.exceptions import AnsibleRunnerException
 from ansible_runner.runner import Runner
 
-from immich_operator.engine.base import Play, PlayResult, Status
+from immich_operator.engine.base import YIELDING, Play, PlayResult, Status
 from immich_operator.engine.outcome import Outcome
 from immich_operator.engine.processes import kill_play
 from immich_operator.engine.workspace import prepared
@@ -43,6 +43,8 @@ class ProcessEngine:
         outcome = Outcome()
         try:
             with prepared(play, self._base_dir, self._roles) as config:
+                if play.yields:
+                    config.command = ["nice", "-n", str(YIELDING), *config.command]
                 runner = _runner(config, outcome)
                 with _watched(runner, play.timeout_s, cancel):
                     runner.run()

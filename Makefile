@@ -87,6 +87,10 @@ e2e: $(READY) ## Run the end-to-end tests: the deployed operator on a node that 
 chaos: $(READY) ## Try faults of the API server and of the operator at random moments; ARGS="--seed 2 --share 0.1"
 	pytest tests/chaos $(ARGS)
 
+.PHONY: soak
+soak: $(READY) ## Change many instances for half an hour, and one beside a noisy namespace; ARGS="--instances 60 --minutes 2 --noisy 12"
+	pytest tests/soak $(ARGS)
+
 .PHONY: molecule
 molecule: $(READY) ## Test the role with Molecule against the cluster of the current context, in the namespace molecule-immich
 	molecule test $(ARGS)

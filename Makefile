@@ -157,9 +157,9 @@ run: $(READY) ## Run the operator on this machine
 ##@ Build
 
 .PHONY: build
-build: $(READY) ## Build the wheel and the collection into dist/
-	python -m build --wheel --outdir dist
-	ansible-galaxy collection build --force --output-path dist
+build: $(READY) ## Build wheel, sdist and collection into dist/; the same files make the same archives
+	python -m build --sdist --wheel --outdir dist
+	python hack/collection.py dist
 
 .PHONY: docker-build
 docker-build: ## Build the operator's image as IMG

@@ -68,9 +68,11 @@ def _run(args: argparse.Namespace) -> int:
     # imported here, so that `--help` and `version` are quick
     import prometheus_client  # noqa: PLC0415
 
+    from immich_operator.engine.limits import dump_no_core  # noqa: PLC0415
     from immich_operator.process import runtime  # noqa: PLC0415
 
     chosen = settings.resolve(args, os.environ)
+    dump_no_core()
     # nobody needs a second series per counter
     prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
     log = logs.set_up(chosen.log_level, chosen.log_format)

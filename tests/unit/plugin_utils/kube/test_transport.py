@@ -32,6 +32,7 @@ from ansible_collections.media.immich.plugins.plugin_utils.kube.api_error import
     Malformed,
     Misconfigured,
     NotFound,
+    NotLeading,
     ObjectRef,
     TooLarge,
     Unreachable,
@@ -55,6 +56,7 @@ class Scripted(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.script: list[tuple[int, dict[str, str], bytes] | None] = []
         self.requests: list[tuple[str, str, dict[str, str]]] = []
+        self.bodies: list[bytes] = []
         self.connections: set[Any] = set()
 
     def handle_error(self, *_: Any) -> None:
@@ -72,7 +74,7 @@ class Handler(BaseHTTPRequestHandler):
         server = self.server
         assert isinstance(server, Scripted)
         server.connections.add(self.client_address)
-        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        server.bodies.append(self.rfile.read(int(self.headers.get("Content-Length", 0))))
         server.requests.append((self.command, self.path, {key.lower(): value for key, value in self.headers.items()}))
         step = server.script.pop(0) if server.script else (200, {}, b"{}")
         if step is CUT:
@@ -128,6 +130,39 @@ def test_what_can_be_repeated_without_harm_is_repeated(
 
     assert transport.request(method, "/api") == {}
     assert len(server.requests) == requests
+
+
+@pytest.mark.parametrize("method", ["PATCH", "POST", "PUT", "DELETE"])
+def test_no_write_is_sent_without_a_permit_and_reads_are(method: str, server: Scripted, transport: Transport) -> None:
+    transport._why_no_writes = lambda: "another leads"
+
+    with pytest.raises(NotLeading, match="ns/photos: not written: another leads"):
+        transport.request(method, "/api", subject=ObjectRef("v1", "Secret", "photos", "ns"), body={})
+
+    assert transport.request("GET", "/api") == {}
+    assert [request[0] for request in server.requests] == ["GET"]
+
+
+def test_a_write_is_not_repeated_once_the_permit_has_ended(server: Scripted, transport: Transport) -> None:
+    server.script = [BUSY]
+    transport._why_no_writes = lambda: "another leads" if server.requests else ""
+
+    with pytest.raises(NotLeading):
+        transport.request("PATCH", "/api", body={})
+
+    assert len(server.requests) == 1
+
+
+def test_a_process_that_stood_still_while_it_sent_a_write_does_not_finish_it(
+    server: Scripted, transport: Transport
+) -> None:
+    answers = iter(["", "another leads"])
+    transport._why_no_writes = lambda: next(answers)
+
+    with pytest.raises(NotLeading):
+        transport.request("PATCH", "/api", body={"data": {"key": "value"}})
+
+    assert [body for body in server.bodies if body] == []
 
 
 @pytest.mark.parametrize("fault", [pytest.param(BUSY, id="busy"), pytest.param(CUT, id="cut")])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Many instances under many changes: `make soak`. The same seed makes the same changes in the same order."""
+"""Many instances under many changes: `make soak`. What the random numbers choose depends on what has taken effect, too."""
 
 from __future__ import annotations
 
@@ -20,6 +20,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add("--minutes", type=float, default=30.0, help="how long they are changed (default: 30)")
     add("--seed", type=int, default=1, help="which random changes (default: 1)")
     add("--noisy", type=int, default=50, help="how many instances the noisy namespace has (default: 50)")
+    add(
+        "--times",
+        type=float,
+        default=2.0,
+        help="how many times as long a change beside the noisy namespace may take (default: 2)",
+    )
     add("--pairs", type=int, default=15, help="times that a change is measured alone and beside others (default: 15)")
 
 

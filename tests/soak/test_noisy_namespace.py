@@ -25,9 +25,8 @@ NOISY, QUIET = "soak-noisy", "soak-quiet"
 LARGE, MISSING = 2, 2
 """Of the noisy instances: with settings of `LARGE_BYTES`, and with a Secret that is not there."""
 LARGE_BYTES = 400 * 1024
-PAUSE_S = 0.1
+PAUSE_S = 0.5
 """After each round of noisy changes. The programs that make changes need the machine too, and are not measured."""
-LESS_THAN = 2.0
 WITHIN_S = 600.0
 
 
@@ -118,7 +117,7 @@ def test_a_noisy_namespace_delays_another_one_by_less_than_twice(
             say(f"{change} {title}: median of {pairs} {_median(some, 'whole'):.2f} s, of that until the play asks "
                 f"{_median(some, 'before'):.2f} s, waiting for the API server {_median(some, 'asked'):.2f} s")  # fmt: skip
         say(f"{change}: {ratios[change]:.2f} times as long beside a noisy namespace")
-    assert max(ratios.values()) < LESS_THAN
+    assert max(ratios.values()) < request.config.getoption("times")
 
 
 def _quieten(bed: Bed) -> None:

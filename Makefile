@@ -91,6 +91,10 @@ chaos: $(READY) ## Try faults of the API server and of the operator at random mo
 fuzz: $(READY) ## Try custom resources and other input made at random; ARGS="--examples 200000 --seed 2" for some hours
 	pytest tests/fuzz $(ARGS)
 
+.PHONY: soak
+soak: $(READY) ## Change many instances for half an hour, and one beside a noisy namespace; ARGS="--instances 60 --minutes 2 --noisy 12"
+	pytest tests/soak $(ARGS)
+
 .PHONY: molecule
 molecule: $(READY) ## Test the role with Molecule against the cluster of the current context, in the namespace molecule-immich
 	molecule test $(ARGS)

@@ -98,6 +98,7 @@ class Operator:
             user_agent=USER_AGENT,
             attempts=1,  # each watch and pass has its own back-off, and the Lease a deadline
             on_answer=self._metrics.requests(self._server),
+            renew=connection.renew,
         )
         self._objects = ApiObjects(self._transport)
         queue_metrics = self._metrics.queue("passes")

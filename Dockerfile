@@ -1,6 +1,6 @@
 # The operator with its own runtime. Built from the lock files, for any uid of group 0, for a read-only root.
 # Upstream's runtime with the same collection: Dockerfile.ansible-operator.
-ARG PYTHON_IMAGE=docker.io/library/python:3.13-slim-trixie
+ARG PYTHON_IMAGE=docker.io/library/python:3.13-slim-trixie@sha256:9d2e5553305c7c7b0097999bb17187c69b921ccd6bc9d40e4bb5ebe652c00285
 
 FROM ${PYTHON_IMAGE} AS build
 RUN apt-get update \
@@ -25,7 +25,7 @@ COPY . .
 RUN /opt/build/bin/hatchling build --target wheel --directory /tmp/dist \
     && python -m pip --python /opt/immich-operator install --no-deps --no-index --no-compile /tmp/dist/*.whl \
     && python hack/image/slim.py /opt/immich-operator \
-    && /opt/immich-operator/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/immich-operator/lib \
+    && PYTHONHASHSEED=0 /opt/immich-operator/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/immich-operator/lib \
     && cd /opt/immich-operator \
     && ln -s lib/python3*/site-packages/ansible_collections/media/immich collection
 

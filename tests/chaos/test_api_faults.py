@@ -448,7 +448,7 @@ PATIENT_LEASE = ("--leader-elect-lease-duration=60s", "--leader-elect-renew-dead
 """For machines that are busy with other tests."""
 
 
-@pytest.mark.skipif(not CLOCK.exists(), reason="a clock that jumps needs Debian's package libfaketime")
+@pytest.mark.skipif(not CLOCK, reason="a clock that jumps needs Debian's package libfaketime")
 def test_a_clock_that_jumps_by_hours_and_days_changes_nothing(
     begin: Begin, chance: random.Random, times: TimesOf, ledger: Ledger, tmp_path: Path
 ) -> None:

@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from http.client import IncompleteRead
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlencode
 
@@ -477,4 +478,6 @@ def _root_cause(exc: BaseException) -> str:
         return exc.verify_message
     if isinstance(exc, OSError) and exc.strerror:
         return exc.strerror
+    if isinstance(exc, ValueError | IncompleteRead):  # ValueError: of what should be the length of the next part
+        return "the answer ended too early"
     return in_one_line(f"{type(exc).__name__} {exc}", 200)

@@ -52,7 +52,7 @@ def plan(instance: Instance, cluster: Cluster, draft: Draft) -> list[Part]:
     environment.check(part, instance, Component.MACHINE_LEARNING, users, CACHE_ENVIRONMENT)
     pinned = environment.pinned(instance, settings, Component.MACHINE_LEARNING, users)
     used = checksum_of_used(draft.checksums, cluster, [*used_by_environment(settings), *pod_fields.used(settings)])
-    deployment = _deployment(instance, image, claim, pinned, used, recreate=not is_shared)
+    deployment = _deployment(part, instance, image, claim, pinned, used, recreate=not is_shared)
     count = number_of_pods(cluster, deployment)
     if not is_shared and count is not None and count > 1:
         part.warns(
@@ -77,6 +77,7 @@ def claim_name(instance: Instance) -> str | None:
 
 
 def _deployment(
+    part: Part,
     instance: Instance,
     image: str,
     claim: str | None,
@@ -100,6 +101,7 @@ def _deployment(
     template = pods.pod_template(
         instance,
         Component.MACHINE_LEARNING,
+        part,
         pod={"containers": [container], "volumes": [{"name": "cache", **source}]},
         checksums=without_none({names.SECRETS_CHECKSUM_ANNOTATION: used}),
     )

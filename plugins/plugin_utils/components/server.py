@@ -58,7 +58,10 @@ def _workload(instance: Instance, cluster: Cluster, draft: Draft) -> Part:
     ids = library_user.security(part, instance, cluster, library.claim_name(instance))
     security.tell(part, settings, PATH, ids)
     checksums = _checksums(instance, cluster, config, draft)
-    deployment = _deployment(instance, image, config, users, ids, checksums, recreate=not is_shared)
+    template = _template(part, instance, image, config, users, ids, checksums)
+    deployment = pods.deployment(
+        instance, Component.SERVER, template, replicas=settings.replicas, recreate=not is_shared
+    )
     count = number_of_pods(cluster, deployment)
     if not is_shared and count is not None and count > 1:
         part.warns(
@@ -158,15 +161,14 @@ def _checksums(instance: Instance, cluster: Cluster, config: ConfigFile, draft: 
     return without_none({names.CONFIG_CHECKSUM_ANNOTATION: config.checksum, names.SECRETS_CHECKSUM_ANNOTATION: used})
 
 
-def _deployment(
+def _template(
+    part: Part,
     instance: Instance,
     image: str,
     config: ConfigFile,
     users: Mapping[str, Given],
     ids: Mapping[str, int],
     checksums: Mapping[str, str],
-    *,
-    recreate: bool,
 ) -> dict[str, Any]:
     settings = instance.spec.server
     own = [*_own_environment(instance, config), *environment.pinned(instance, settings, Component.SERVER, users)]
@@ -196,9 +198,10 @@ def _deployment(
         volumeMounts=mounts,
         **(pods.http_probes("/api/server/ping") if _runs_the_api(users) else {}),
     )
-    template = pods.pod_template(
+    return pods.pod_template(
         instance,
         Component.SERVER,
+        part,
         pod={
             "initContainers": [
                 *library_user.look_container(image, settings, mounts, users),
@@ -210,7 +213,6 @@ def _deployment(
         ids=ids,
         checksums=checksums,
     )
-    return pods.deployment(instance, Component.SERVER, template, replicas=settings.replicas, recreate=recreate)
 
 
 DESCRIPTION = Description(

@@ -60,7 +60,7 @@ def plan(instance: Instance, cluster: Cluster, draft: Draft) -> list[Part]:
     security.tell(part, settings, PATH, pods.database_security(cluster))
     pod_fields.check(part, instance, cluster, settings, PATH)
     used = checksum_of_used(draft.checksums, cluster, pod_fields.used(settings))
-    apply_deployment(part, cluster, _deployment(instance, cluster, image, used))
+    apply_deployment(part, cluster, _deployment(part, instance, cluster, image, used))
     part.apply(pods.service(instance, Component.VALKEY, [("redis", PORT)]))
     return [part]
 
@@ -137,7 +137,7 @@ def _plan_external(part: Part, instance: Instance, cluster: Cluster) -> None:
         part.apply(secret)
 
 
-def _deployment(instance: Instance, cluster: Cluster, image: str, used: str | None) -> dict[str, Any]:
+def _deployment(part: Part, instance: Instance, cluster: Cluster, image: str, used: str | None) -> dict[str, Any]:
     settings, claim = instance.spec.valkey, claim_name(instance)
     container = pods.container(
         "valkey",
@@ -157,6 +157,7 @@ def _deployment(instance: Instance, cluster: Cluster, image: str, used: str | No
     template = pods.pod_template(
         instance,
         Component.VALKEY,
+        part,
         pod={"containers": [container], "volumes": [{"name": "data", **source}]},
         ids={} if keeps_user else pods.database_security(cluster),
         checksums=without_none({names.SECRETS_CHECKSUM_ANNOTATION: used}),

@@ -194,7 +194,7 @@ def _deployment(
         ids=ids,
         checksums=checksums,
     )
-    replicas, recreate = settings.replicas, not kept.is_shared
+    replicas, recreate = kept.replicas(settings.replicas), not kept.is_shared or kept.waits_for_pods
     deployment = pods.deployment(instance, Component.SERVER, template, replicas=replicas, recreate=recreate)
     return kept.noted_on(deployment)
 

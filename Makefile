@@ -87,6 +87,10 @@ e2e: $(READY) ## Run the end-to-end tests: the deployed operator on a node that 
 chaos: $(READY) ## Try faults of the API server and of the operator at random moments; ARGS="--seed 2 --share 0.1"
 	pytest tests/chaos $(ARGS)
 
+.PHONY: fuzz
+fuzz: $(READY) ## Try custom resources and other input made at random; ARGS="--examples 200000 --seed 2" for some hours
+	pytest tests/fuzz $(ARGS)
+
 .PHONY: molecule
 molecule: $(READY) ## Test the role with Molecule against the cluster of the current context, in the namespace molecule-immich
 	molecule test $(ARGS)
@@ -153,9 +157,13 @@ run: $(READY) ## Run the operator on this machine
 ##@ Build
 
 .PHONY: build
-build: $(READY) ## Build the wheel and the collection into dist/
-	python -m build --wheel --outdir dist
-	ansible-galaxy collection build --force --output-path dist
+build: $(READY) ## Build wheel, sdist and collection into dist/; the same files make the same archives
+	python -m build --sdist --wheel --outdir dist
+	python hack/collection.py dist
+
+.PHONY: sbom
+sbom: $(READY) ## Write dist/sbom.*.json, the parts of the runtime, and with ROOT, an unpacked image, those of the image
+	python -m hack.sbom --output dist $(if $(ROOT),--root "$(ROOT)")
 
 .PHONY: docker-build
 docker-build: ## Build the operator's image as IMG

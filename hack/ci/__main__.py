@@ -15,8 +15,8 @@ from localcluster.programs import PROGRAMS
 SLOWEST = 25
 
 
-def _make(target: str) -> Stage:
-    return Stage(target, ("make", "--no-print-directory", target))
+def _make(target: str, arguments: str = "") -> Stage:
+    return Stage(target, ("make", "--no-print-directory", target, *([f"ARGS={arguments}"] if arguments else ())))
 
 
 SET_UP = (
@@ -36,6 +36,8 @@ STAGES = (
     _make("matrix"),
     _make("packaging"),
     _make("process-engine"),
+    _make("chaos", "--share 0.1"),
+    _make("fuzz"),
     _make("docs-test"),
     _make("docs"),
 )

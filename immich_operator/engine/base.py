@@ -67,6 +67,8 @@ class PlayResult:
     report: Mapping[str, Any] = field(default_factory=dict)
     """The `report` mappings of successful tasks: lists joined, mappings merged, the last one of other values."""
     duration_s: float = 0.0
+    problem: str = ""
+    """Why it could not be run on this machine, with what to do; the same words as long as it is the same trouble."""
 
     def ok(self) -> bool:
         """True if the play finished and nothing failed."""

@@ -62,7 +62,8 @@ class Storage:
 
     def noted_on(self, deployment: Manifest) -> Manifest:
         """The Deployment, on which stands what its pods mount. That replaces no pods."""
-        annotations = {**self.folders.note, **self.external.note}
+        notes = {**self.folders.note, **self.external.note}
+        annotations = {**(deployment["metadata"].get("annotations") or {}), **notes} if notes else {}
         metadata = {**deployment["metadata"], **({"annotations": annotations} if annotations else {})}
         return {**deployment, "metadata": metadata}
 

@@ -4,6 +4,7 @@
 TransportError
   Misconfigured   the connection's settings are unusable; no request was sent
   Unreachable     no answer: name, port, TLS or time; or credentials that cannot be read now
+    NotLeading    a write that was not sent, because another operator may lead by now
   Malformed       an answer that is not an API server's
     TooLarge      one that is larger than is read
   ApiError        an answer that says no
@@ -34,6 +35,7 @@ __all__ = [
     "Malformed",
     "Misconfigured",
     "NotFound",
+    "NotLeading",
     "ObjectRef",
     "TooLarge",
     "TransportError",
@@ -91,6 +93,10 @@ class Misconfigured(TransportError):  # noqa: N818 # reads as what is the case
 
 class Unreachable(TransportError):  # noqa: N818 # reads as what is the case
     """The API server gave no answer."""
+
+
+class NotLeading(Unreachable):
+    """This process is a part of an operator that may not write any more; see `permit`."""
 
 
 class Malformed(TransportError):  # noqa: N818 # reads as what is the case

@@ -10,10 +10,11 @@ from __future__ import annotations
 import json
 import operator
 import os
+import re
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlencode
@@ -28,9 +29,20 @@ except ImportError as exc:  # for `connect` to raise: what fails while Ansible l
 else:
     _lacking = None
 
-from .api_error import ApiError, Malformed, ObjectRef, TooLarge, Unreachable, refusal, status_of, without_credentials
+from .api_error import (
+    ApiError,
+    Malformed,
+    NotLeading,
+    ObjectRef,
+    TooLarge,
+    Unreachable,
+    refusal,
+    status_of,
+    without_credentials,
+)
 from .connection_settings import ConnectionSettings
 from .decoding import decoded
+from .permit import permit_of
 from .redaction import Redaction
 from .values import in_one_line, whole_number
 
@@ -65,6 +77,23 @@ def _unheard(_method: str, _code: str) -> None:
     return
 
 
+_NOT_PLAIN = re.compile("[\x7f-\uffff]")
+
+
+def written(body: Any) -> bytes:
+    r"""The JSON of a value, as YAML reads it too: by its rules the API server reads an apply.
+
+    They allow few characters to stand as they are and no \ud83d\udcf7, with which JSON may write a camera: that is the
+    character itself.
+    """
+    text = json.dumps(body, separators=(",", ":"), ensure_ascii=False)
+    return _NOT_PLAIN.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode()
+
+
+def _permitted() -> str:
+    return ""
+
+
 class Transport:
     """Requests to one API server. Safe to use from several threads; `close` it, or use it in a `with`."""
 
@@ -76,11 +105,13 @@ class Transport:
         *,
         attempts: int = ATTEMPTS,
         on_answer: Callable[[str, str], None] = _unheard,
+        why_no_writes: Callable[[], str] = _permitted,
     ) -> None:
         """`configuration` is a kubernetes.client.Configuration, `pool` the urllib3 pool manager made from it.
 
         `attempts`: how often a request is sent at most, see `retrying`. `on_answer(method, status code)` is called for
-        each that was sent, with the code "<error>" if no answer came.
+        each that was sent, with the code "<error>" if no answer came. `why_no_writes` is asked before each write is sent,
+        and again when all but its body is: one that stood still in between sends nothing that counts.
         """
         self.configuration = configuration
         self.pool = pool
@@ -88,6 +119,7 @@ class Transport:
         self.server = without_credentials(str(configuration.host))
         self._attempts = attempts
         self._on_answer = on_answer
+        self._why_no_writes = why_no_writes
         self._hidden = Redaction()
         self._learning = threading.Lock()
         self._credentials = threading.Lock()
@@ -132,10 +164,12 @@ class Transport:
             with self._learning:
                 self._hidden.learn_named(body)
             headers["Content-Type"] = content_type
-            payload = json.dumps(body, separators=(",", ":")).encode()
+            payload = written(body)
+            headers["Content-Length"] = str(len(payload))
 
         def send() -> tuple[int, str, Mapping[str, str], bytes]:
-            answer = self._send(method, url, subject or path, headers, read_s, body=payload, preload_content=False)
+            sent = None if payload is None else self._permitted_parts(payload, subject or path)
+            answer = self._send(method, url, subject or path, headers, read_s, body=sent, preload_content=False)
             data = self._body(answer, subject or path, read_s, most_bytes)
             return answer.status, answer.reason or "", answer.headers, data
 
@@ -195,11 +229,13 @@ class Transport:
         Retried if that is harmless: reads always; our writes other than POST too (an apply, a merge and a delete that
         names the uid end in the same state when sent twice); a POST only if it was never accepted (no connection, or
         429, which is answered before the request is handled). A failed TLS handshake is retried as well: between
-        OpenSSL and Go, one in about ten thousand fails for no lasting reason.
+        OpenSSL and Go, one in about ten thousand fails for no lasting reason. No attempt at a write begins without a permit.
         """
         budget_s = RETRY_BUDGET_S
         for attempt in range(1, self._attempts + 1):
             delay_s = FIRST_DELAY_S * 2 ** (attempt - 1)
+            if method != "GET":
+                self._refuse_without_permit(subject)
             try:
                 status, phrase, headers, body = send()
             except (HTTPError, OSError) as exc:  # OSError: a file of the connection's settings no longer exists
@@ -225,6 +261,14 @@ class Transport:
             if self._closed.wait(delay_s):
                 break
         raise Unreachable(f"{subject}: the connection to {self.server} was closed while waiting to retry")
+
+    def _refuse_without_permit(self, subject: ObjectRef | str) -> None:
+        if why := self._why_no_writes():
+            raise NotLeading(f"{subject}: not written: {why}")
+
+    def _permitted_parts(self, payload: bytes, subject: ObjectRef | str) -> Iterator[bytes]:
+        self._refuse_without_permit(subject)
+        yield payload
 
     def _body(self, answer: Any, subject: ObjectRef | str, read_s: float, most_bytes: int | None = None) -> bytes:
         """All of an answer, if it is no larger than allowed and does not come in drops."""
@@ -314,7 +358,7 @@ def connect(settings: ConnectionSettings, environment: Mapping[str, str]) -> Tra
     from .client_pool import configured_pool  # noqa: PLC0415 # a quarter of a second that only connecting is worth
 
     configuration, pool = configured_pool(settings, environment, connections=PARALLEL)
-    return Transport(configuration, pool)
+    return Transport(configuration, pool, why_no_writes=permit_of(environment))
 
 
 class _Kept(NamedTuple):

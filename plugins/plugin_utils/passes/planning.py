@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from ..components import checksums, keeping, library, registry, volumes
+from ..components import beside, checksums, keeping, library, registry, volumes
 from ..components.instance import Cluster, Draft, Instance, Part, identity
 from ..components.reasons import Effect, Notice, Reason
 from ..kube.commands import Given, command
@@ -130,6 +130,8 @@ def _plan_components(instance: Instance, cluster: Cluster, draft: Draft) -> None
             draft.parts.append(paired)
         if not (is_paired and paired.is_blocked):
             draft.parts += described.plan(instance, cluster, draft)
+        if described.workload:
+            draft.parts += beside.plan(instance, cluster, described.component)
     applied = {
         (step["object"]["kind"], step["object"]["metadata"]["name"])
         for part in draft.parts

@@ -42,6 +42,9 @@ CONFIG_CHECKSUM_ANNOTATION = f"{GROUP}/config-checksum"
 SECRETS_CHECKSUM_ANNOTATION = f"{GROUP}/secrets-checksum"
 """On pod templates: change when the file or the Secrets that the pods use change, so that the pods are replaced."""
 
+AUTOSCALED_ANNOTATION = f"{GROUP}/autoscaled"
+"""On a Deployment whose number of pods an autoscaler of ours chooses, or chose last, and nobody has said another since."""
+
 REWRITTEN_ANNOTATION = rewritten.ANNOTATION
 """On an object of which admission rewrites fields: the checksum of what was applied."""
 
@@ -124,7 +127,7 @@ def selector(instance: str, component: str) -> dict[str, str]:
 
 
 def workload_name(instance: str, component: str) -> str:
-    """The name of a component's Deployment or StatefulSet, Service, Ingress and Route."""
+    """The name of all that is made for a component's pods: Deployment or StatefulSet, Service, Ingress and the like."""
     return f"{instance}-{component}"
 
 

@@ -19,6 +19,8 @@ from urllib.parse import quote
 
 import pytest
 import yaml
+from hypothesis import example, given
+from hypothesis import strategies as st
 from kubernetes.config import ConfigException
 from urllib3 import Timeout
 from urllib3.exceptions import ReadTimeoutError, SSLError
@@ -32,6 +34,7 @@ from ansible_collections.media.immich.plugins.plugin_utils.kube.api_error import
     Malformed,
     Misconfigured,
     NotFound,
+    NotLeading,
     ObjectRef,
     TooLarge,
     Unreachable,
@@ -55,6 +58,7 @@ class Scripted(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.script: list[tuple[int, dict[str, str], bytes] | None] = []
         self.requests: list[tuple[str, str, dict[str, str]]] = []
+        self.bodies: list[bytes] = []
         self.connections: set[Any] = set()
 
     def handle_error(self, *_: Any) -> None:
@@ -72,7 +76,7 @@ class Handler(BaseHTTPRequestHandler):
         server = self.server
         assert isinstance(server, Scripted)
         server.connections.add(self.client_address)
-        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        server.bodies.append(self.rfile.read(int(self.headers.get("Content-Length", 0))))
         server.requests.append((self.command, self.path, {key.lower(): value for key, value in self.headers.items()}))
         step = server.script.pop(0) if server.script else (200, {}, b"{}")
         if step is CUT:
@@ -128,6 +132,39 @@ def test_what_can_be_repeated_without_harm_is_repeated(
 
     assert transport.request(method, "/api") == {}
     assert len(server.requests) == requests
+
+
+@pytest.mark.parametrize("method", ["PATCH", "POST", "PUT", "DELETE"])
+def test_no_write_is_sent_without_a_permit_and_reads_are(method: str, server: Scripted, transport: Transport) -> None:
+    transport._why_no_writes = lambda: "another leads"
+
+    with pytest.raises(NotLeading, match="ns/photos: not written: another leads"):
+        transport.request(method, "/api", subject=ObjectRef("v1", "Secret", "photos", "ns"), body={})
+
+    assert transport.request("GET", "/api") == {}
+    assert [request[0] for request in server.requests] == ["GET"]
+
+
+def test_a_write_is_not_repeated_once_the_permit_has_ended(server: Scripted, transport: Transport) -> None:
+    server.script = [BUSY]
+    transport._why_no_writes = lambda: "another leads" if server.requests else ""
+
+    with pytest.raises(NotLeading):
+        transport.request("PATCH", "/api", body={})
+
+    assert len(server.requests) == 1
+
+
+def test_a_process_that_stood_still_while_it_sent_a_write_does_not_finish_it(
+    server: Scripted, transport: Transport
+) -> None:
+    answers = iter(["", "another leads"])
+    transport._why_no_writes = lambda: next(answers)
+
+    with pytest.raises(NotLeading):
+        transport.request("PATCH", "/api", body={"data": {"key": "value"}})
+
+    assert [body for body in server.bodies if body] == []
 
 
 @pytest.mark.parametrize("fault", [pytest.param(BUSY, id="busy"), pytest.param(CUT, id="cut")])
@@ -309,6 +346,18 @@ def test_requests_say_who_we_are(server: Scripted, transport: Transport) -> None
     assert headers["user-agent"] == f"immich-operator/{COLLECTION_VERSION} (pass)"
     assert headers["authorization"] == "Bearer s3cr3t-token"
     assert headers["content-type"] == "application/x"
+
+
+@given(texts=st.dictionaries(st.text(), st.text(), min_size=1))
+@example(
+    texts={"loginPageMessage": "📷 ours", "control": "\x00\x1b\x7f\x85\u2028\ufeff\uffff", "written": "\\ud83d\\udcf7"}
+)
+def test_a_body_is_json_that_yaml_reads_too_whatever_characters_are_in_it(texts: dict[str, str]) -> None:
+    """The API server reads server-side apply as YAML, and refuses the surrogates by which JSON may write an emoji."""
+    body = module.written(texts)
+
+    assert json.loads(body) == texts
+    assert yaml.load(body.decode(), yaml.CSafeLoader) == texts
 
 
 def test_requests_run_in_parallel_and_answer_in_order(transport: Transport) -> None:

@@ -91,6 +91,10 @@ chaos: $(READY) ## Try faults of the API server and of the operator at random mo
 soak: $(READY) ## Change many instances for half an hour, and one beside a noisy namespace; ARGS="--instances 60 --minutes 2 --noisy 12"
 	pytest tests/soak $(ARGS)
 
+.PHONY: fuzz
+fuzz: $(READY) ## Try custom resources and other input made at random; ARGS="--examples 200000 --seed 2" for some hours
+	pytest tests/fuzz $(ARGS)
+
 .PHONY: molecule
 molecule: $(READY) ## Test the role with Molecule against the cluster of the current context, in the namespace molecule-immich
 	molecule test $(ARGS)
@@ -160,6 +164,10 @@ run: $(READY) ## Run the operator on this machine
 build: $(READY) ## Build wheel, sdist and collection into dist/; the same files make the same archives
 	python -m build --sdist --wheel --outdir dist
 	python hack/collection.py dist
+
+.PHONY: sbom
+sbom: $(READY) ## Write dist/sbom.*.json, the parts of the runtime, and with ROOT, an unpacked image, those of the image
+	python -m hack.sbom --output dist $(if $(ROOT),--root "$(ROOT)")
 
 .PHONY: docker-build
 docker-build: ## Build the operator's image as IMG

@@ -38,6 +38,7 @@ STAGES = (
     _make("packaging"),
     _make("process-engine"),
     _make("chaos", "--share 0.1"),
+    _make("fuzz"),
     _make("docs-test"),
     _make("docs"),
 )

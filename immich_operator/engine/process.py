@@ -140,10 +140,19 @@ def _watched(runner: Runner, timeout_s: float, cancel: threading.Event) -> Itera
     watcher = threading.Thread(target=watch, name=f"watch play {runner.config.ident}", daemon=True)
     nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
     runner.config.input_fd = nothing
-    watcher.start()
     try:
+        _start(watcher)
         yield
     finally:
         ended.set()
-        watcher.join()
+        if watcher.ident is not None:  # it was started
+            watcher.join()
         os.close(nothing)
+
+
+def _start(thread: threading.Thread) -> None:
+    """Raises OSError when the machine has none left, as where a process cannot be started."""
+    try:
+        thread.start()
+    except RuntimeError as exc:
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN)) from exc

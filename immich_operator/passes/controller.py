@@ -184,13 +184,12 @@ class Controller:
         """A play that never began, or was ended, has told nobody: an Event does, once for the same trouble in a row."""
         self.unable = result.problem
         why = _without_report(result)
-        if why == self._unreported.get(ref, ""):
-            return
-        self._unreported[ref] = why
-        if why and not self.watch.manage_status:
-            self._status.warn(cr, UNREPORTED_REASON, f"{why}. What it is about is tried again until it succeeds")
-        elif not why:
-            del self._unreported[ref]
+        if not why:
+            self._unreported.pop(ref, None)
+        elif why != self._unreported.get(ref) and not self.watch.manage_status:
+            message = f"{why}. What it is about is tried again until it succeeds"
+            if self._status.warn(cr, UNREPORTED_REASON, message):
+                self._unreported[ref] = why
 
     def _put_off(self, item: Item[Key], wait_s: float, queue: Requeue, fields: Mapping[str, Any]) -> Outcome:
         """Its plays come too fast; the first time in a row is told."""

@@ -23,7 +23,7 @@ Where = tuple[str, str]
 VARIABLE = "ROUND"
 """Set in the server's pods by each edit, so that they tell which edit they are of."""
 DRIFTS = ("no Service", "no Deployment", "other image", "no replicas")
-WATCH_S = 20.0
+WATCH_S = 3.0
 END_S = 400.0
 """Kept free for the end of a busy run: only a failing test takes as long."""
 
@@ -183,7 +183,8 @@ def _cache(name: str) -> tuple[str, str]:
 class Passwords:
     """What a watch of all Secrets tells of the generated passwords of databases."""
 
-    def __init__(self, api: Api) -> None:
+    def __init__(self, api: Api, namespaces: Sequence[str]) -> None:
+        self._namespaces = frozenset(namespaces)  # others may be on their way out, with all Secrets
         self.changes: list[str] = []
         """A line for each Secret that was replaced, emptied or changed; without values."""
         self.count = 0
@@ -207,6 +208,8 @@ class Passwords:
 
     def _look(self, event: str, secret: Mapping[str, Any]) -> None:
         where = (secret["metadata"]["namespace"], secret["metadata"]["name"])
+        if where[0] not in self._namespaces:
+            return
         seen = (secret["metadata"]["uid"], secret.get("data"))
         if event == "DELETED":
             self.changes.append(f"{where} was deleted")
@@ -220,13 +223,15 @@ class Passwords:
 
 
 @contextmanager
-def watched_passwords(cluster: Cluster) -> Iterator[Passwords]:
-    """Watch all of the cluster's generated passwords meanwhile; each has to stay what it was at first."""
-    passwords = Passwords(Api(cluster.kubeconfig))
+def watched_passwords(cluster: Cluster, namespaces: Sequence[str]) -> Iterator[Passwords]:
+    """Watch all generated passwords in the namespaces meanwhile; each has to stay what it was at first."""
+    passwords = Passwords(Api(cluster.kubeconfig), namespaces)
     thread = threading.Thread(target=passwords.run, name="watch passwords", daemon=True)
     thread.start()
     try:
         yield passwords
     finally:
+        was_alive = thread.is_alive()
         passwords.end()
-        assert thread.is_alive(), "the watch of the passwords has ended early"
+        thread.join()
+    assert was_alive, "the watch of the passwords has ended early"

@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import resource
 import subprocess
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +20,7 @@ CGROUPS = Path("/sys/fs/cgroup")
 CLOCK = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
 """Of Debian's package libfaketime, if it is installed."""
 BLOCK = bytes(4096)
+FILL_AGAIN_S = 0.01
 
 
 @contextmanager
@@ -35,15 +36,27 @@ def small_disk(folder: Path, mebibytes: int) -> Iterator[Path]:
 
 @contextmanager
 def full(disk: Path) -> Iterator[None]:
-    """Nothing more can be written to the disk."""
-    filler = disk / "filler"
+    """Somebody else writes to the disk until it is full, and takes at once what becomes free."""
+    ended, filled = threading.Event(), threading.Event()
+
+    def fill() -> None:
+        with (disk / "filler").open("wb", buffering=0) as file:
+            while not ended.is_set():
+                try:
+                    file.write(BLOCK)
+                except OSError:
+                    filled.set()
+                    ended.wait(FILL_AGAIN_S)
+
+    filler = threading.Thread(target=fill, name="fill the disk")
+    filler.start()
     try:
-        with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
-            while file.write(BLOCK):
-                pass
+        assert filled.wait(60)
         yield
     finally:
-        filler.unlink()
+        ended.set()
+        filler.join()
+        (disk / "filler").unlink()
 
 
 @contextmanager
@@ -60,8 +73,8 @@ def read_only(folder: Path) -> Iterator[None]:
 def no_descriptors(pid: int) -> Iterator[None]:
     """The process can open nothing more."""
     before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-    used = max(int(entry.name) for entry in Path(f"/proc/{pid}/fd").iterdir())
-    resource.prlimit(pid, resource.RLIMIT_NOFILE, (used + 1, before[1]))
+    used = {int(entry.name) for entry in Path(f"/proc/{pid}/fd").iterdir()}
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (min(set(range(len(used) + 1)) - used), before[1]))
     try:
         yield
     finally:

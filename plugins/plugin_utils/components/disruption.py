@@ -12,6 +12,7 @@ from . import autoscaling
 from .description import Wanted
 from .instance import Cluster, Draft, Instance, Part
 from .reasons import Reason
+from .rollout import AT_FIRST
 
 KIND = "PodDisruptionBudget"
 SEVERAL = 2
@@ -62,7 +63,8 @@ def _at_least(instance: Instance, cluster: Cluster, component: Component) -> int
         return asked
     live = cluster.live("Deployment", names.workload_name(instance.name, component))
     fewest = autoscaling.at_first(settings)
-    return fewest if fewest is not None else int(dig(live, "spec", "replicas", default=1))
+    present = dig(live, "spec", "replicas") if fewest is None else fewest
+    return AT_FIRST if present is None else int(present)
 
 
 def _how_to_have_more(instance: Instance, component: Component, path: str) -> str:

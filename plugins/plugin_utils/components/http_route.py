@@ -133,9 +133,8 @@ def _told_by(live: Manifest, parent: Mapping[str, Any]) -> list[list[Mapping[str
     own = dig(live, "metadata", "namespace")
 
     def key(reference: Mapping[str, Any]) -> tuple[Any, ...]:
-        group, kind = reference.get("group", GROUP), reference.get("kind", GATEWAY)
-        rest = (reference.get("name"), reference.get("sectionName"), reference.get("port"))
-        return group, kind, reference.get("namespace") or own, *rest
+        parts = ("group", "kind", "name", "sectionName", "port")
+        return reference.get("namespace") or own, *(reference.get(part) for part in parts)
 
     entries = dig(live, "status", "parents", default=[])
     return [entry.get("conditions") or [] for entry in entries if key(entry.get("parentRef") or {}) == key(parent)]
@@ -158,7 +157,7 @@ def _is_refusal(entry: Mapping[str, Any]) -> bool:
 def _called(parent: Mapping[str, Any], live: Mapping[str, Any]) -> str:
     namespace = parent.get("namespace") or live["metadata"]["namespace"]
     section = f", listener {parent['sectionName']}" if parent.get("sectionName") else ""
-    return f"{parent.get('kind', GATEWAY)} {namespace}/{parent.get('name')}{section}"
+    return f"{parent.get('kind')} {namespace}/{parent.get('name')}{section}"
 
 
 def _address(live: Manifest, parent: Mapping[str, Any], gateway: Mapping[str, Any]) -> str:

@@ -78,7 +78,7 @@ PRESETS: Mapping[str, Preset] = {
         }
     ),
 }
-"""By `spec.controller` of the IngressClass, or its beginning: two controllers share the class name `nginx`."""
+"""By the controller that the IngressClass names, or its beginning: two controllers share the class name `nginx`."""
 
 
 def is_asked_for(instance: Instance) -> bool:

@@ -34,9 +34,10 @@ class Instance:
     @classmethod
     def from_cr(cls, cr: Mapping[str, Any]) -> Instance:
         metadata = cr["metadata"]
+        namespace = metadata.get("namespace")
         return cls(
             name=metadata["name"],
-            namespace=metadata.get("namespace") or "default",
+            namespace=namespace if namespace else "default",
             uid=metadata.get("uid"),
             generation=metadata.get("generation", 0),
             spec=read(Spec, cr.get("spec")),

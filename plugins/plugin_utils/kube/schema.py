@@ -45,6 +45,8 @@ _KIND_NAMES = {
 _SECRET = re.compile(r"pass|secret|token|(?<!val)key|cert|credential|url|value|annotation", re.IGNORECASE)
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _LONGEST_QUOTE = 60
+LONGEST_COMPARED = 4096
+"""Characters of a text without a bound in the schema that is compared with a pattern."""
 
 
 def with_defaults(schema: Schema, value: Any) -> Any:
@@ -133,21 +135,38 @@ def _required(_unused: Any, names: list[str], value: Any, __: Schema) -> Iterato
                 yield ValidationError("missing", validator="required", path=[name])
 
 
-def _pattern(_unused: Any, pattern: str, value: Any, __: Schema) -> Iterator[ValidationError]:
+def _pattern(_unused: Any, pattern: str, value: Any, schema: Schema) -> Iterator[ValidationError]:
     """Like `pattern` of JSON Schema, in Go's dialect."""
-    if isinstance(value, str) and not _compiled(pattern).search(value):
+    if _is_comparable(value, schema) and not _compiled(pattern).search(value):
         yield ValidationError("does not match")
 
 
-_TEXT_RULE = re.compile(r"(?:string\(self\)|self)\.matches\('([^']*)'\)")
+def _is_comparable(value: Any, schema: Schema) -> bool:
+    """Of a text that is too long only that is told: Python, unlike Go, may need more than its length in steps to compare it."""
+    return isinstance(value, str) and len(value) <= schema.get("maxLength", LONGEST_COMPARED)
 
 
-def _rules(_unused: Any, rules: list[Schema], value: Any, __: Schema) -> Iterator[ValidationError]:
+_TEXT_RULE = re.compile(r"(!?)(?:string\(self\)|self)\.matches\('([^']*)'\)")
+
+
+def _rules(_unused: Any, rules: list[Schema], value: Any, schema: Schema) -> Iterator[ValidationError]:
     """The rules that compare a text with a pattern."""
-    for rule in rules if isinstance(value, str) else ():
+    for rule in rules if _is_comparable(value, schema) else ():
         found = _TEXT_RULE.fullmatch(rule["rule"])
-        if found and not _compiled(found[1].replace("\\\\", "\\")).search(value):
+        if found and bool(_compiled(found[2].replace("\\\\", "\\")).search(value)) == bool(found[1]):
             yield ValidationError(rule["message"], validator="rule")
+
+
+def _unique(_unused: Any, keys: list[str], items: Any, __: Schema) -> Iterator[ValidationError]:
+    """Of a list that is a map: no two entries have the same keys."""
+    seen = []
+    for index, item in enumerate(items if isinstance(items, list) else ()):
+        if isinstance(item, Mapping) and all(key in item for key in keys):
+            key = [item[key] for key in keys]
+            if key in seen:
+                what = f"has the same {' and '.join(keys)} as an entry before it. Remove one, or give it another"
+                yield ValidationError(what, validator="rule", path=[index])
+            seen.append(key)
 
 
 @functools.cache
@@ -160,6 +179,7 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 def _validator_class() -> Any:
     keywords = {
         "x-kubernetes-int-or-string": _int_or_string,
+        "x-kubernetes-list-map-keys": _unique,
         "x-kubernetes-validations": _rules,
         "properties": _known_properties,
         "required": _required,

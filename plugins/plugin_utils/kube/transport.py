@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import operator
 import os
+import re
 import ssl
 import threading
 import time
@@ -74,6 +75,19 @@ Result = TypeVar("Result")
 
 def _unheard(_method: str, _code: str) -> None:
     return
+
+
+_NOT_PLAIN = re.compile("[\x7f-\uffff]")
+
+
+def written(body: Any) -> bytes:
+    r"""The JSON of a value, as YAML reads it too: by its rules the API server reads an apply.
+
+    They allow few characters to stand as they are and no \ud83d\udcf7, with which JSON may write a camera: that is the
+    character itself.
+    """
+    text = json.dumps(body, separators=(",", ":"), ensure_ascii=False)
+    return _NOT_PLAIN.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode()
 
 
 def _permitted() -> str:
@@ -150,7 +164,7 @@ class Transport:
             with self._learning:
                 self._hidden.learn_named(body)
             headers["Content-Type"] = content_type
-            payload = json.dumps(body, separators=(",", ":")).encode()
+            payload = written(body)
             headers["Content-Length"] = str(len(payload))
 
         def send() -> tuple[int, str, Mapping[str, str], bytes]:

@@ -738,6 +738,16 @@ def test_a_play_that_could_not_report_is_told_by_one_event_for_the_same_trouble(
     assert events_of(bench) == [full, ("PassNotFinished", late), full]
 
 
+def test_an_event_that_could_not_be_posted_is_posted_after_the_next_play(tmp_path):
+    bench = Bench(tmp_path, a_widget(), FakeEngine(FULL))
+    bench.api.conflicts = 1
+
+    bench.reconcile()
+    bench.reconcile()
+
+    assert len(events_of(bench)) == 1
+
+
 @pytest.mark.parametrize("result", [GOOD, PlayResult(status="failed", rc=2), PlayResult(status="canceled", rc=254)])
 def test_a_play_that_has_reported_or_was_not_wanted_any_more_gets_no_event(result, tmp_path):
     bench = Bench(tmp_path, a_widget(), FakeEngine(result))

@@ -19,6 +19,8 @@ from urllib.parse import quote
 
 import pytest
 import yaml
+from hypothesis import example, given
+from hypothesis import strategies as st
 from kubernetes.config import ConfigException
 from urllib3 import Timeout
 from urllib3.exceptions import ReadTimeoutError, SSLError
@@ -344,6 +346,18 @@ def test_requests_say_who_we_are(server: Scripted, transport: Transport) -> None
     assert headers["user-agent"] == f"immich-operator/{COLLECTION_VERSION} (pass)"
     assert headers["authorization"] == "Bearer s3cr3t-token"
     assert headers["content-type"] == "application/x"
+
+
+@given(texts=st.dictionaries(st.text(), st.text(), min_size=1))
+@example(
+    texts={"loginPageMessage": "📷 ours", "control": "\x00\x1b\x7f\x85\u2028\ufeff\uffff", "written": "\\ud83d\\udcf7"}
+)
+def test_a_body_is_json_that_yaml_reads_too_whatever_characters_are_in_it(texts: dict[str, str]) -> None:
+    """The API server reads server-side apply as YAML, and refuses the surrogates by which JSON may write an emoji."""
+    body = module.written(texts)
+
+    assert json.loads(body) == texts
+    assert yaml.load(body.decode(), yaml.CSafeLoader) == texts
 
 
 def test_requests_run_in_parallel_and_answer_in_order(transport: Transport) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # the same files, by the name under which mypy reads them
     from plugins.plugin_utils.kube.suggestions import closest
     from plugins.plugin_utils.kube.timestamps import seconds_of, text_of
     from plugins.plugin_utils.kube.transport import Transport
-    from plugins.plugin_utils.kube.values import FIELD_MANAGER, fitted, in_one_line, values_at
+    from plugins.plugin_utils.kube.values import FIELD_MANAGER, fitted, in_one_line, values_at, whole_number
     from plugins.plugin_utils.kube.watch_stream import WatchStream
 else:
     from ansible_collections.media.immich.plugins.plugin_utils.kube.api_error import ObjectRef
@@ -43,6 +43,7 @@ else:
         fitted,
         in_one_line,
         values_at,
+        whole_number,
     )
     from ansible_collections.media.immich.plugins.plugin_utils.kube.watch_stream import WatchStream
 
@@ -67,4 +68,5 @@ __all__ = [
     "seconds_of",
     "text_of",
     "values_at",
+    "whole_number",
 ]

@@ -101,6 +101,7 @@ class Operator:
             user_agent=USER_AGENT,
             attempts=1,  # each watch and pass has its own back-off, and the Lease a deadline
             on_answer=self._metrics.requests(self._server),
+            renew=connection.renew,
         )
         self._permit = Permit()
         self._transport = transport(why_no_writes=permit_of(self._permit.environment))

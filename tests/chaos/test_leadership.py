@@ -15,11 +15,11 @@ from localcluster.testing import Cluster
 from support.families import PLAY, belonging_to, send
 from support.ledger import Ledger
 from support.operating import WRITES
+from support.proxy import Proxy
 from support.waiting import eventually
 from tests.chaos.bustle import Bustle, watched_passwords
 from tests.chaos.conftest import Place, TimesOf
 from tests.chaos.operators import Supervised
-from tests.integration.operator.proxy import Proxy
 
 LEASE_S, RENEW_S, RETRY_S = 15.0, 10.0, 2.0
 """As an operator is deployed."""

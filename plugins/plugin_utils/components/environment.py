@@ -169,7 +169,7 @@ def _read_by_nobody(component: Component, instance: Instance, name: str, user: G
 
 def check_references(part: Part, cluster: Cluster, settings: ImmichWorkload, path: str, deployment: Manifest) -> None:
     """Tell of each `$(NAME)` of the user's that stays as it is written in the container."""
-    env = deployment["spec"]["template"]["spec"]["containers"][0]["env"]
+    env = deployment["spec"]["template"]["spec"]["containers"][0].get("env") or []
     last = {entry["name"]: index for index, entry in enumerate(settings.env)}
     there = {entry["name"] for entry in env}
     before, is_known = _names_from_objects(cluster, settings)

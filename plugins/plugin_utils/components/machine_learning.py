@@ -57,7 +57,7 @@ def plan(instance: Instance, cluster: Cluster, draft: Draft) -> list[Part]:
     ]
     used = checksum_of_used(draft.checksums, cluster, [*used_by_environment(settings), *pod_fields.used(settings)])
     recreate = rollout.is_recreated(part, PATH, settings, None if is_shared else claim)
-    deployment = _deployment(instance, image, claim, pinned, used, recreate=recreate)
+    deployment = _deployment(part, instance, image, claim, pinned, used, recreate=recreate)
     count = autoscaling.at_most(settings, rollout.number_of_pods(cluster, deployment))
     if not is_shared and count > 1:
         part.warns(
@@ -84,6 +84,7 @@ def claim_name(instance: Instance) -> str | None:
 
 
 def _deployment(
+    part: Part,
     instance: Instance,
     image: str,
     claim: str | None,
@@ -107,6 +108,7 @@ def _deployment(
     template = pods.pod_template(
         instance,
         Component.MACHINE_LEARNING,
+        part,
         pod={"containers": [container], "volumes": [{"name": "cache", **source}]},
         checksums=without_none({names.SECRETS_CHECKSUM_ANNOTATION: used}),
     )

@@ -11,9 +11,9 @@ from ..kube.values import Manifest, without_none
 from ..spec import names
 from ..spec.fields import LocalObjectReference, Workload
 from ..spec.names import Component
-from . import pod_fields, security
+from . import pod_fields, pod_overlay, security
 from .expansion import filled_in
-from .instance import Cluster, Instance
+from .instance import Cluster, Instance, Part
 
 DATABASE_USER = {"runAsUser": 999, "runAsGroup": 999, "runAsNonRoot": True}
 """uid and gid that the images of PostgreSQL and Valkey (Debian) set up for their servers."""
@@ -118,13 +118,15 @@ def wait_container(target: str, image: str, settings: Workload, host: str, port:
 def pod_template(
     instance: Instance,
     component: Component,
+    part: Part,
     *,
     pod: Mapping[str, Any],
     ids: Mapping[str, Any] | None = None,
     checksums: Mapping[str, str] | None = None,
     writes: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """The template of a component's pods: `pod` holds containers, volumes and the like, `ids` users and groups.
+    """The template of a component's pods: `pod` holds containers, volumes and the like, `ids` users and groups. `part` is told
+    of what a user lays over it.
 
     `writes` are folders beside /tmp that the program wants to write, which a read-only root would keep it from.
 
@@ -146,7 +148,7 @@ def pod_template(
     }
     if settings.security_context.get("readOnlyRootFilesystem"):
         _add_scratch(spec, (TMP, *writes))
-    return {
+    template = {
         "metadata": without_none(
             {
                 "labels": {**settings.pod_labels, **names.labels(instance.name, component)},
@@ -155,6 +157,7 @@ def pod_template(
         ),
         "spec": without_none(spec),
     }
+    return pod_overlay.laid_over(part, template, settings.pod_template, f"spec.{names.spec_key(component)}")
 
 
 def _each_once(references: Iterable[LocalObjectReference]) -> Iterable[str]:

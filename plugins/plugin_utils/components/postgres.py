@@ -100,7 +100,7 @@ def _database(instance: Instance, cluster: Cluster, draft: Draft) -> Part:
     if image and not _replaced_with_other_volumes(part, instance, cluster):
         security.tell(part, settings, PATH, pods.database_security(cluster))
         pod_fields.check(part, instance, cluster, settings, PATH)
-        stateful_set = _stateful_set(instance, cluster, image, place, draft.checksums, made)
+        stateful_set = _stateful_set(part, instance, cluster, image, place, draft.checksums, made)
         part.apply(draft.checksums.without_a_roll(cluster, stateful_set), stage=2)
         live = database_folder.live_of(instance, cluster)
         if live and not instance.stranger(live):
@@ -301,6 +301,7 @@ def _replaced_with_other_volumes(part: Part, instance: Instance, cluster: Cluste
 
 
 def _stateful_set(
+    part: Part,
     instance: Instance,
     cluster: Cluster,
     image: str,
@@ -343,6 +344,7 @@ def _stateful_set(
     template = pods.pod_template(
         instance,
         Component.POSTGRES,
+        part,
         pod={
             "initContainers": [
                 database_folder.look_container(image, settings, place, database_folder.live_of(instance, cluster))

@@ -66,7 +66,14 @@ def _workload(instance: Instance, cluster: Cluster, draft: Draft) -> Part:
     checksums = _checksums(instance, cluster, config, draft)
     kept = storage.plan(part, instance, cluster, draft)
     recreate = rollout.is_recreated(part, PATH, settings, None if kept.is_shared else kept.claim)
-    deployment = _deployment(instance, cluster, image, config, users, ids, checksums, kept, recreate=recreate)
+    template = _template(part, instance, cluster, image, config, users, ids, checksums, kept)
+    autoscaling.keep_to_one_architecture(template, instance, settings)
+    replicas = kept.replicas(autoscaling.replicas(settings))
+    deployment = kept.noted_on(
+        pods.deployment(
+            instance, Component.SERVER, template, replicas=replicas, recreate=recreate or kept.waits_for_pods
+        )
+    )
     count = autoscaling.at_most(settings, rollout.number_of_pods(cluster, deployment))
     if not kept.is_shared and count > 1:
         part.warns(
@@ -168,7 +175,8 @@ def _checksums(instance: Instance, cluster: Cluster, config: ConfigFile, draft: 
     return without_none({names.CONFIG_CHECKSUM_ANNOTATION: config.checksum, names.SECRETS_CHECKSUM_ANNOTATION: used})
 
 
-def _deployment(  # noqa: PLR0913, PLR0917 # each is another thing that the pods consist of
+def _template(  # noqa: PLR0913, PLR0917 # each is another thing that the pods consist of
+    part: Part,
     instance: Instance,
     cluster: Cluster,
     image: str,
@@ -177,8 +185,6 @@ def _deployment(  # noqa: PLR0913, PLR0917 # each is another thing that the pods
     ids: Mapping[str, int],
     checksums: Mapping[str, str],
     kept: Storage,
-    *,
-    recreate: bool,
 ) -> dict[str, Any]:
     settings = acceleration.with_card(instance.spec.server, instance.spec.server.gpu)
     own = [
@@ -209,9 +215,10 @@ def _deployment(  # noqa: PLR0913, PLR0917 # each is another thing that the pods
         volumeMounts=mounts,
         **(pods.http_probes("/api/server/ping") if _runs_the_api(users) else {}),
     )
-    template = pods.pod_template(
+    return pods.pod_template(
         instance,
         Component.SERVER,
+        part,
         pod={
             "initContainers": [
                 *kept.containers_before(image, settings, users),
@@ -223,9 +230,6 @@ def _deployment(  # noqa: PLR0913, PLR0917 # each is another thing that the pods
         ids=ids,
         checksums=checksums,
     )
-    autoscaling.keep_to_one_architecture(template, instance, settings)
-    replicas = autoscaling.replicas(settings)
-    return kept.noted_on(pods.deployment(instance, Component.SERVER, template, replicas=replicas, recreate=recreate))
 
 
 DESCRIPTION = Description(

@@ -84,7 +84,7 @@ def plan(instance: Instance, cluster: Cluster, draft: Draft) -> list[Part]:
     used = checksum_of_used(
         draft.checksums, cluster, [*([asked_for] if asked_for else []), *pod_fields.used(settings)], made
     )
-    apply_deployment(part, cluster, _deployment(instance, cluster, image, used, asks=bool(asked_for)))
+    apply_deployment(part, cluster, _deployment(part, instance, cluster, image, used, asks=bool(asked_for)))
     part.apply(pods.service(instance, Component.VALKEY, [("redis", PORT)]))
     return [part]
 
@@ -117,7 +117,9 @@ _OWN_IMAGES = re.compile(r"^([^/]*[.:][^/]*/|localhost/)?((valkey|library)/)?(va
 """Images of Valkey and Redis themselves, whose servers run as uid 999; not those of others, such as bitnami/valkey."""
 
 
-def _deployment(instance: Instance, cluster: Cluster, image: str, used: str | None, *, asks: bool) -> dict[str, Any]:
+def _deployment(
+    part: Part, instance: Instance, cluster: Cluster, image: str, used: str | None, *, asks: bool
+) -> dict[str, Any]:
     """`used` is the checksum of what the pods use; `asks`: whether they ask for a password."""
     settings, claim = instance.spec.valkey, claim_name(instance)
     options = [*NEVER_EVICT, *_within(settings.resources), *(SAVE if claim else DO_NOT_SAVE)]
@@ -141,6 +143,7 @@ def _deployment(instance: Instance, cluster: Cluster, image: str, used: str | No
     template = pods.pod_template(
         instance,
         Component.VALKEY,
+        part,
         pod={"containers": [container], "volumes": [{"name": "data", **source}]},
         ids={} if keeps_user else pods.database_security(cluster),
         checksums=without_none({names.SECRETS_CHECKSUM_ANNOTATION: used}),

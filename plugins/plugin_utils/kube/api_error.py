@@ -111,8 +111,10 @@ class ApiError(TransportError):
     """The API server refused.
 
     `reason` and `message` come from its `kind: Status` only (HTTP's own phrase if it sent none); `fields` are the
-    paths that it complained about.
+    paths that it complained about. `retry_after_s` is how many seconds it asks to wait, 0.0 if it does not ask.
     """
+
+    retry_after_s: float = 0.0
 
     def __init__(
         self, status_code: int, reason: str, message: str, *, subject: str, fields: tuple[str, ...] = ()

@@ -109,6 +109,8 @@ class Workload:
     extra_containers: Sequence[Opaque] = ()
     probes: Opaque = field(default_factory=dict)
     """{"startup" | "readiness" | "liveness": fields of a probe}"""
+    pod_template: Opaque = field(default_factory=dict)
+    """Fields of a PodTemplateSpec, and the directives of a strategic merge patch."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -299,6 +301,10 @@ class Metrics:
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class ImmichPersistence:
     library: Persistence = field(default_factory=Persistence)
+    thumbs: Persistence | None = None
+    encoded_video: Persistence | None = None
+    profile: Persistence | None = None
+    backups: Persistence | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)

@@ -7,6 +7,7 @@ import base64
 import contextlib
 import gzip
 import json
+import socket
 import ssl
 import threading
 from collections.abc import Iterator
@@ -185,7 +186,7 @@ def test_a_tls_handshake_that_failed_is_tried_again(transport: Transport) -> Non
             raise faults.pop()
         return 200, "OK", {}, b"{}"
 
-    assert transport.retrying("GET", send, SECRET) == (200, "OK", b"{}")
+    assert transport.retrying("GET", send, SECRET) == (200, "OK", {}, b"{}")
 
 
 def test_a_server_that_stays_busy_is_given_up(server: Scripted, transport: Transport) -> None:
@@ -298,6 +299,125 @@ def test_a_token_that_was_renewed_is_the_one_that_is_sent(server: Scripted, tran
     transport.request("GET", "/api")
 
     assert [headers["authorization"] for _, _, headers in server.requests] == ["Bearer first", "Bearer second"]
+
+
+@pytest.fixture
+def renewed(server: Scripted) -> Iterator[Transport]:
+    """A transport whose token is "old" until it reads it again."""
+    first = connect(ConnectionSettings(host=server.address, api_key="old"), {})
+
+    def renew() -> bool:
+        first.configuration.api_key = {"authorization": "Bearer new"}
+        return True
+
+    with first, Transport(first.configuration, first.pool, attempts=1, renew=renew) as running:
+        yield running
+
+
+UNKNOWN = (401, {}, b'{"kind": "Status", "reason": "Unauthorized", "message": "Unauthorized"}')
+
+
+@pytest.mark.parametrize("method", ["GET", "PATCH", "POST", "DELETE"])
+def test_a_server_that_does_not_know_our_token_any_more_is_asked_once_more_with_the_present_one(
+    method: str, server: Scripted, renewed: Transport
+) -> None:
+    server.script = [UNKNOWN]
+
+    answer = renewed.request(method, "/api", body={"a": 1})
+
+    assert answer == {}
+    assert [headers["authorization"] for _, _, headers in server.requests] == ["Bearer old", "Bearer new"]
+
+
+def test_a_watch_is_opened_with_the_present_token(server: Scripted, renewed: Transport) -> None:
+    server.script = [UNKNOWN]
+
+    renewed.stream("/api").close()
+
+    assert [headers["authorization"] for _, _, headers in server.requests] == ["Bearer old", "Bearer new"]
+
+
+def test_a_connection_on_which_we_are_not_known_any_more_is_not_used_again(
+    server: Scripted, renewed: Transport
+) -> None:
+    """It may stand for a client certificate that has been replaced."""
+    renewed.request("GET", "/api")
+    server.script = [UNKNOWN]
+
+    renewed.request("GET", "/api")
+
+    assert len(server.connections) == 2
+
+
+def test_a_token_that_stays_unknown_is_tried_twice_and_no_more(server: Scripted, renewed: Transport) -> None:
+    server.script = [UNKNOWN] * 3
+
+    with pytest.raises(ApiError, match="401 Unauthorized"):
+        renewed.request("GET", "/api")
+
+    assert len(server.requests) == 2
+
+
+def test_a_process_that_cannot_renew_its_token_asks_once(server: Scripted, transport: Transport) -> None:
+    server.script = [UNKNOWN]
+
+    with pytest.raises(ApiError, match="401 Unauthorized"):
+        transport.request("GET", "/api")
+
+    assert len(server.requests) == 1
+
+
+def test_a_server_that_is_not_trusted_may_be_when_the_authorities_are_read_again(transport: Transport) -> None:
+    asked: list[str] = []
+
+    distrust = ssl.SSLCertVerificationError(1, "certificate verify failed")
+    distrust.verify_message = "self-signed certificate"
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise SSLError(distrust)
+
+    def renew() -> bool:
+        asked.append("renew")
+        return True
+
+    client = Transport(transport.configuration, SimpleNamespace(request=refuse), renew=renew)
+
+    with pytest.raises(Unreachable, match="no trusted certificate"):
+        client.request("GET", "/api")
+
+    assert asked == ["renew"]
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"), [({"Retry-After": "17"}, 17.0), ({}, 0.0), ({"Retry-After": "soon"}, 0.0)]
+)
+def test_a_refusal_says_how_long_the_server_asks_to_wait(
+    header: dict[str, str], seconds: float, server: Scripted, transport: Transport
+) -> None:
+    server.script = [(429, header, b"{}")]
+    once = Transport(transport.configuration, transport.pool, attempts=1)
+
+    with pytest.raises(ApiError) as raised:
+        once.request("GET", "/api")
+
+    assert raised.value.retry_after_s == seconds
+
+
+def test_a_watch_that_does_not_even_begin_is_given_up_long_before_one_that_is_silent(
+    server: Scripted, transport: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # accepts, and neither answers nor closes
+        monkeypatch.setattr(module, "READ_TIMEOUT_S", 0.2)
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with connect(ConnectionSettings(host=address, api_key="x"), {}) as client:
+            once = Transport(client.configuration, client.pool, attempts=1)
+            with pytest.raises(Unreachable, match=r"no answer within 0\.2 s to connect and 0\.2 s to read"):
+                once.stream("/api", read_s=600)
+
+    answer = transport.stream("/api", read_s=600)
+
+    assert answer.connection.sock.gettimeout() == 600
+    answer.close()
 
 
 def test_closing_ends_the_wait_for_the_next_attempt(server: Scripted, transport: Transport) -> None:

@@ -165,4 +165,20 @@ POD_FIELDS = [
         ("spec.server.probes.liveness.periodSeconds", "equal to 1"),
     ),
     refused("probe-of-another-name", server(probes={"ready": {}}), ("spec.server.probes.ready", "unknown field")),
+    accepted(
+        "overlay",
+        server(
+            podTemplate={
+                "metadata": {"labels": {"a": "b"}},
+                "spec": {
+                    "shareProcessNamespace": True,
+                    "containers": [{**FULL_CONTAINER, "name": "server", "livenessProbe": None}],
+                    "initContainers": [{"name": "wait-for-postgres", "$patch": "delete"}],
+                    "securityContext": {"seccompProfile": {"type": "Unconfined"}, "runAsUser": None},
+                    "volumes": [{"name": "p", "projected": {"sources": [{"secret": {"name": "a"}}]}}],
+                },
+            }
+        ),
+    ),
+    refused("overlay-as-text", server(podTemplate={"spec": "x"}), ("spec.server.podTemplate.spec", say.WRONG_TYPE)),
 ]

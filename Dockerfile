@@ -5,7 +5,11 @@ ARG PYTHON_IMAGE=docker.io/library/python:3.13-slim-trixie@sha256:9d2e5553305c7c
 FROM ${PYTHON_IMAGE} AS build
 RUN apt-get update \
     && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends tini \
-    && rm -rf /var/lib/apt/lists/*
+    && rm -rf /var/lib/apt/lists/* \
+    && install -d /out/var/lib/dpkg/status.d /out/usr/share/doc/tini /out/usr/bin \
+    && dpkg --status tini > /out/var/lib/dpkg/status.d/tini \
+    && cp /usr/share/doc/tini/copyright /out/usr/share/doc/tini/ \
+    && cp /usr/bin/tini /out/usr/bin/
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_NO_CACHE_DIR=1 \
     PIP_ROOT_USER_ACTION=ignore
@@ -43,7 +47,8 @@ RUN find / -xdev \( -path '*/python3*/pip' -o -path '*/python3*/pip-*' -o -path 
     && find / -xdev -path '*/bin/pip*' -delete \
     && echo 'immich-operator:x:1001:0:immich-operator:/var/lib/immich-operator:/sbin/nologin' >> /etc/passwd \
     && install -d -m 0770 -o 1001 -g 0 /var/lib/immich-operator
-COPY --from=build /usr/bin/tini /usr/bin/tini
+# tini, and what scanners and lists of parts look for: that it is there, and its license.
+COPY --from=build /out /
 COPY --from=build /opt/immich-operator /opt/immich-operator
 # USER and LOGNAME: Ansible asks for the user's name, which a uid without a passwd entry does not have.
 ENV HOME=/var/lib/immich-operator \

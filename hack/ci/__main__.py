@@ -34,6 +34,7 @@ STAGES = (
     _make("unit"),
     _make("lint"),
     _make("matrix"),
+    _make("soak", "--instances 60 --minutes 1.5 --noisy 12 --pairs 9"),
     _make("packaging"),
     _make("process-engine"),
     _make("chaos", "--share 0.1"),

@@ -23,7 +23,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 CRDS = ROOT / "crds"
 CUSTOM_KINDS = ROOT / "plugins" / "plugin_utils" / "spec" / "custom_kinds.py"
-MAX_COMPACT_BYTES = 150_000  # client-side apply stores the object in an annotation, which holds 256 KiB in all
+MAX_COMPACT_BYTES = 200_000  # client-side apply stores the object in an annotation, which holds 256 KiB in all
 HEADER = "# Written by `make generate` from hack/crd/{source}; edit that file instead.\n---\n"
 WHY_A_FOLDER = (
     "Lets config/crd use the files of this folder; kustomize reads no single files from outside its own folder."
@@ -81,14 +81,13 @@ class Expander:
             rules += conditional_variable_rules()
         if (volume := node.pop("volume", None)) is not None:
             rules += volume_rules(volume.get("at", ""), volume.get("switches", []))
-        levels = node.pop("levels", None)
+        node = _opened(node)
         if unknown := node.keys() - KEYWORDS:
             raise ValueError(f"{path}: {', '.join(sorted(unknown))} is no keyword of a structural schema")
         for name, child in node.get("properties", {}).items():
             node["properties"][name] = with_default_shown(self.expand(child, f"{path}.{name}"))
-        if levels is not None:
+        if "additionalProperties" in node:
             node.pop("properties", None)  # a mapping has either known keys or any
-            node["additionalProperties"] = any_value(levels - 1)
         for key in ("items", "additionalProperties"):
             if key in node:
                 node[key] = self.expand(node[key], f"{path}[]")
@@ -103,6 +102,12 @@ class Expander:
             base = self._shared[node.pop("use")] if "use" in node else self._core[node.pop("core")]
             node = merged(copy.deepcopy(base), node)
         return node
+
+
+def _opened(node: Schema) -> Schema:
+    """Without `levels`."""
+    levels = node.pop("levels", None)
+    return node if levels is None else {**node, "additionalProperties": any_value(levels - 1)}
 
 
 DEEPEST_IN_A_LIST = 2

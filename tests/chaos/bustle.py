@@ -183,7 +183,8 @@ def _cache(name: str) -> tuple[str, str]:
 class Passwords:
     """What a watch of all Secrets tells of the generated passwords of databases."""
 
-    def __init__(self, api: Api) -> None:
+    def __init__(self, api: Api, namespaces: Sequence[str]) -> None:
+        self._namespaces = frozenset(namespaces)  # others may be on their way out, with all Secrets
         self.changes: list[str] = []
         """A line for each Secret that was replaced, emptied or changed; without values."""
         self.count = 0
@@ -207,6 +208,8 @@ class Passwords:
 
     def _look(self, event: str, secret: Mapping[str, Any]) -> None:
         where = (secret["metadata"]["namespace"], secret["metadata"]["name"])
+        if where[0] not in self._namespaces:
+            return
         seen = (secret["metadata"]["uid"], secret.get("data"))
         if event == "DELETED":
             self.changes.append(f"{where} was deleted")
@@ -220,9 +223,9 @@ class Passwords:
 
 
 @contextmanager
-def watched_passwords(cluster: Cluster) -> Iterator[Passwords]:
-    """Watch all of the cluster's generated passwords meanwhile; each has to stay what it was at first."""
-    passwords = Passwords(Api(cluster.kubeconfig))
+def watched_passwords(cluster: Cluster, namespaces: Sequence[str]) -> Iterator[Passwords]:
+    """Watch all generated passwords in the namespaces meanwhile; each has to stay what it was at first."""
+    passwords = Passwords(Api(cluster.kubeconfig), namespaces)
     thread = threading.Thread(target=passwords.run, name="watch passwords", daemon=True)
     thread.start()
     try:

@@ -73,7 +73,7 @@ class Place:
         """New ones."""
         return [self._stack.enter_context(self.cluster.namespace("chaos")) for _ in range(count)]
 
-    def lease(self, *, lease_s: float = 8.0, renew_s: float = 5.0, retry_s: float = 1.0) -> tuple[str, ...]:
+    def lease(self, *, lease_s: float = 15.0, renew_s: float = 10.0, retry_s: float = 2.0) -> tuple[str, ...]:
         """Arguments for operators that elect a leader, with a Lease of their own namespace."""
         (namespace,) = self.namespaces(1)
         return (

@@ -21,7 +21,8 @@ from tests.chaos.bustle import Bustle, watched_passwords
 from tests.chaos.conftest import Place, TimesOf
 from tests.chaos.operators import Supervised
 
-LEASE_S, RENEW_S, RETRY_S = 8.0, 5.0, 1.0
+LEASE_S, RENEW_S, RETRY_S = 15.0, 10.0, 2.0
+"""As an operator is deployed."""
 FAULTS = ("killed", "loop stopped", "all stopped", "cut off", "ended")
 ENDS = {"killed": -signal.SIGKILL, "loop stopped": 1, "all stopped": 1, "cut off": 1, "ended": 0}
 """How the loop ends after each of them; after being stopped and cut off, once it knows."""
@@ -92,7 +93,7 @@ def test_of_two_operators_never_two_write(place: Place, chance, times: TimesOf, 
     mark = place.cluster.audit.mark()
     faults = [FAULTS[number % len(FAULTS)] for number in range(times(25))]
     chance.shuffle(faults)
-    with watched_passwords(place.cluster) as passwords, ExitStack() as stack:
+    with watched_passwords(place.cluster, watched) as passwords, ExitStack() as stack:
         candidates = Candidates(place, stack, watched)
         leader = candidates.make()
         leader.wait_leading()

@@ -49,7 +49,7 @@ def test_processes_that_are_killed_at_any_moment_lose_nothing(
 ):
     watched = place.namespaces(places)
     bustle = Bustle(place.cluster, watched, chance, each=EACH)
-    with watched_passwords(place.cluster) as passwords:
+    with watched_passwords(place.cluster, watched) as passwords:
         running = place.operator(engine=engine, watches=watched)
         bustle.create_all()
         killed: Counter[int] = Counter()
@@ -97,39 +97,49 @@ def no_processes(running: Supervised) -> AbstractContextManager[None]:
     return machine.no_more_processes(running.family(), f"no-processes-{running.pid}")
 
 
+MACHINE: dict[str, tuple[Fault, str]] = {
+    "full disk": (a_full_disk, "No space left on device; the volume of --run-dir is full"),
+    "read-only folder": (a_read_only_folder, "Read-only file system; the volume of --run-dir is read-only"),
+    "no descriptors": (no_descriptors, "Too many open files; the operator may open no more files"),
+    "no processes": (no_processes, "Resource temporarily unavailable; no more processes may be started"),
+}
+"""By their name: the fault, and how it is told."""
+ANSWERING = ("full disk", "read-only folder")
+"""Where probes are answered; without descriptors or threads they cannot be, which tells the same to a kubelet."""
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounts file systems and makes control groups, so needs root")
-@pytest.mark.parametrize(
-    ("fault", "told"),
-    [
-        pytest.param(a_full_disk, "No space left on device; the volume of --run-dir is full", id="full-disk"),
-        pytest.param(a_read_only_folder, "Read-only file system; the volume of --run-dir is read-only", id="read-only"),
-        pytest.param(no_descriptors, "Too many open files; the operator may open no more files", id="no-descriptors"),
-        pytest.param(no_processes, "no more processes may be started", id="no-processes"),
-    ],
-)
 def test_a_machine_that_lets_no_play_run_is_told_and_costs_only_time(
-    fault: Fault, told: str, place: Place, chance, times: TimesOf, ledger: Ledger
+    place: Place, chance, times: TimesOf, ledger: Ledger
 ):
     (watched,) = place.namespaces(1)
     bustle = Bustle(place.cluster, [watched], chance, each=EACH)
-    with watched_passwords(place.cluster) as passwords, machine.small_disk(place.folder / "operator" / "run", 24):
+    with (
+        watched_passwords(place.cluster, [watched]) as passwords,
+        machine.small_disk(place.folder / "operator" / "run", 24),
+    ):
         running = place.operator(watches=[watched])
+        operator = running.operator
         bustle.create_all()
-        bustle.wait_right(words=running.operator.tail)
-        for _ in range(times(3)):
+        bustle.wait_right(words=operator.tail)
+        for title, (fault, told) in [*MACHINE.items()] * times(4):
+            before = len(operator.lines())
             with fault(running):
                 for _ in range(EDITS):
                     bustle.act()
-                running.operator.wait_for(
-                    "what is wrong, in the log", lambda lines: any(told in str(ln) for ln in lines)
+                operator.wait_for(
+                    f"{title}, in the log",
+                    lambda lines, told=told, before=before: any(told in str(line) for line in lines[before:]),
                 )
-                eventually("an Event that tells it", lambda: told in events(place.cluster, watched))
+                eventually(f"an Event that tells of {title}", lambda told=told: told in events(place.cluster, watched))
+                if title in ANSWERING:
+                    eventually("its readiness", lambda told=told: told in operator.probe("/readyz")[1])
             began = time.monotonic()
-            bustle.wait_right(words=running.operator.tail)
-            ledger.count(told.partition(";")[0], seconds=[time.monotonic() - began])
+            bustle.wait_right(words=operator.tail)
+            ledger.count(title, seconds=[time.monotonic() - began])
         assert passwords.changes == []
-        eventually("its readiness", lambda: running.operator.probe("/readyz") == (200, "ok\n"))
-        assert running.operator.stop() == 0, running.operator.tail()
+        eventually("its readiness", lambda: operator.probe("/readyz") == (200, "ok\n"))
+        assert operator.stop() == 0, operator.tail()
 
 
 def events(cluster: Cluster, namespace: str) -> str:
@@ -144,7 +154,7 @@ def test_a_clock_that_jumps_neither_ends_the_leader_nor_loses_a_change(
     clock = machine.Clock(place.folder)
     (watched,) = place.namespaces(1)
     bustle = Bustle(place.cluster, [watched], chance, each=EACH)
-    with watched_passwords(place.cluster) as passwords:
+    with watched_passwords(place.cluster, [watched]) as passwords:
         running = place.operator(*place.lease(), watches=[watched], environment=clock.environment)
         bustle.create_all()
         jumps = times(20)
@@ -213,7 +223,7 @@ def test_two_operators_at_once_make_each_password_once(place: Place, times: Time
     watched = place.namespaces(-(-count // 10))
     names = [(watched[number // 10], f"photos-{number}") for number in range(count)]
     mark = place.cluster.audit.mark()
-    with watched_passwords(place.cluster) as passwords:
+    with watched_passwords(place.cluster, watched) as passwords:
         both = [place.operator(name=name, watches=watched) for name in ("one", "other")]
         for one in both:
             one.operator.wait_line("passes begin")

@@ -8,7 +8,7 @@ import secrets
 import threading
 
 import pytest
-from e2e.photos import DEADLINE_S, NoAnswer, Photos
+from e2e.photos import NoAnswer, Photos
 
 from ansible_collections.media.immich.plugins.plugin_utils.kube.readiness import is_ready
 from support.operating import environment
@@ -129,7 +129,7 @@ def test_valkey_gets_a_password_and_loses_it_again_under_a_working_server(photos
             valkey = photos.get("Deployment", "photos-valkey")
             return ("REDISCLI_AUTH" in environment(valkey)) is asks and is_ready(valkey)
 
-        photos.wait(f"a Valkey that asks for a password: {asks}", rolled, timeout_s=DEADLINE_S)
+        photos.wait(f"a Valkey that asks for a password: {asks}", rolled)
         return photos.run_in("deployment/photos-valkey", "sh", "-c", "unset REDISCLI_AUTH; valkey-cli ping")
 
     photos.ready()

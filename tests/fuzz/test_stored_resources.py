@@ -132,7 +132,7 @@ def test_the_second_of_two_passes_over_an_instance_writes_nothing(tries, server,
     operator = Operator(cluster, tmp_path)
     number = 0
 
-    def check(cr: Manifest, _count: Any) -> None:
+    def check(cr: Manifest, count: Any) -> None:
         nonlocal number
         full, problems = complete(cr)
         assume(not problems and not server.refusals(plan_for(full, REFERRED)))
@@ -151,9 +151,10 @@ def test_the_second_of_two_passes_over_an_instance_writes_nothing(tries, server,
             instances.wait("one more pass", lambda: len(operator.passes(NAME, namespace)) > passes)
             entries = cluster.audit.since(mark, user_agent_contains="immich-operator", namespace=namespace)
             assert [(entry.verb, entry.resource) for entry in entries if entry.verb in WRITES] == []
+            count("instances that had two passes")
             cluster.api.delete("Immich", NAME, namespace)
 
     try:
-        tries("instances of an operator", resources(), 6, check, shrink=False)
+        tries("resources looked through for instances", resources(), 6, check, shrink=False)
     finally:
         assert operator.stop() == 0, operator.tail()

@@ -19,7 +19,7 @@ from ..kube.difference import differing_fields
 from ..kube.values import Manifest, checksum, dig
 from ..spec import names
 from ..spec.names import Component
-from . import configuration
+from . import configuration, pod_fields
 from .instance import Cluster, Instance, Part
 from .reasons import Reason
 
@@ -96,7 +96,8 @@ def plan(instance: Instance, cluster: Cluster, new_password: str) -> tuple[Part,
 
 def _wait(part: Part, instance: Instance, name: str) -> None:
     """What may have a checksum stays as it is while its key is not known."""
-    for component in filter(instance.is_enabled, WITH_CHECKSUMS):
+    with_more = [Component.VALKEY] if pod_fields.used(instance.spec.valkey) else []
+    for component in filter(instance.is_enabled, [*WITH_CHECKSUMS, *with_more]):
         part.blocks(
             Reason.READ_FAILED,
             f"Secret {name} may not be read, so {component} is left as it is: with another key its pods would be replaced. "

@@ -9,7 +9,7 @@ from ..kube.values import without_none
 from ..spec import names
 from ..spec.images import IMMICH
 from ..spec.names import Component
-from . import acceleration, autoscaling, environment, pods, rollout, security, volumes
+from . import acceleration, autoscaling, environment, pod_fields, pods, rollout, security, volumes
 from .beside import removable
 from .description import Claim, Description, Image, Workload, named_after, switched_off
 from .instance import Cluster, Draft, Instance, Part
@@ -48,13 +48,14 @@ def plan(instance: Instance, cluster: Cluster, draft: Draft) -> list[Part]:
         volumes.managed_claim(part, instance, cluster, claim, persistence, path=f"{PATH}.persistence", owned=True)
     is_shared = claim is None or volumes.is_shared(volumes.access_modes(cluster, claim, persistence))
     check_environment(part, instance, cluster, settings, PATH)
+    pod_fields.check(part, instance, cluster, settings, PATH)
     users = environment.given(cluster, settings, PATH)
     environment.check(part, instance, Component.MACHINE_LEARNING, users, CACHE_ENVIRONMENT)
     pinned = [
         *acceleration.without_cards(settings.gpu, users),
         *environment.pinned(instance, settings, Component.MACHINE_LEARNING, users),
     ]
-    used = checksum_of_used(draft.checksums, cluster, used_by_environment(settings))
+    used = checksum_of_used(draft.checksums, cluster, [*used_by_environment(settings), *pod_fields.used(settings)])
     recreate = rollout.is_recreated(part, PATH, settings, None if is_shared else claim)
     deployment = _deployment(instance, image, claim, pinned, used, recreate=recreate)
     count = autoscaling.at_most(settings, rollout.number_of_pods(cluster, deployment))

@@ -61,7 +61,7 @@ def plan(instance: Instance, component: Component) -> Part:
 def _ingress(instance: Instance, component: Component) -> list[dict[str, Any]]:
     settings = instance.spec.network_policy
     if component != Component.SERVER:
-        return [_rule("from", _pods(instance, CLIENTS), PORTS[component])]
+        return [_rule("from", _pods(instance, CLIENTS), PORTS.get(component, ()))]
     rules = [_rule("from", settings.from_, PORTS[component])]
     if instance.spec.immich.metrics.enabled:
         rules.append(_rule("from", settings.prometheus_from, METRICS_PORTS))
@@ -81,25 +81,29 @@ def _egress(instance: Instance, component: Component) -> list[dict[str, Any]]:
 def _used(instance: Instance) -> list[dict[str, Any]]:
     """What the server uses. Of an external service only the port is known: its host is a name, a policy takes addresses."""
     rules = []
+    database, queues = instance.spec.postgres, instance.spec.valkey
+    sentinels = queues.sentinel.hosts if queues.sentinel else ()
     external = {
-        Component.POSTGRES: None if instance.spec.postgres.url_secret_ref else instance.spec.postgres.port,
-        Component.VALKEY: instance.spec.valkey.port,
-        Component.MACHINE_LEARNING: _port_of(instance.spec.machine_learning.url),
+        Component.POSTGRES: () if database.url_secret_ref else (database.port,),
+        Component.VALKEY: (queues.port, *(host.port for host in sentinels)),
+        Component.MACHINE_LEARNING: _ports_of(instance.spec.machine_learning.url),
     }
-    for component, port in external.items():
+    for component, ports in external.items():
         if instance.is_enabled(component):
             rules.append(_rule("to", _pods(instance, [component]), PORTS[component]))
-        elif port:
-            rules.append(_rule("to", (), [port]))
+        elif ports:
+            rules.append(_rule("to", (), dict.fromkeys(ports)))
     return rules
 
 
-def _port_of(url: str) -> int | None:
+def _ports_of(url: str) -> tuple[int, ...]:
+    """None for what is not a URL, of which others tell."""
     try:
         parts = urlsplit(url)
-        return parts.port or WEB_PORTS.get(parts.scheme)
-    except ValueError:  # not a URL, of which others tell
-        return None
+        port = parts.port or WEB_PORTS.get(parts.scheme)
+    except ValueError:
+        return ()
+    return (port,) if port else ()
 
 
 def _tell_of_unknown_database(part: Part, instance: Instance) -> None:
@@ -119,6 +123,6 @@ def _pods(instance: Instance, components: Iterable[Component]) -> list[dict[str,
 
 
 def _rule(direction: str, peers: Sequence[Mapping[str, Any]], ports: Iterable[int]) -> dict[str, Any]:
-    """Without peers, it is about everybody."""
-    rule: dict[str, Any] = {"ports": [{"port": port, "protocol": "TCP"} for port in ports]}
-    return {direction: list(peers), **rule} if peers else rule
+    """Without peers, it is about everybody; without ports, about all."""
+    allowed = [{"port": port, "protocol": "TCP"} for port in ports]
+    return {**({direction: list(peers)} if peers else {}), **({"ports": allowed} if allowed else {})}

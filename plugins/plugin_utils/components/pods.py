@@ -11,7 +11,7 @@ from ..kube.values import Manifest, without_none
 from ..spec import names
 from ..spec.fields import LocalObjectReference, Workload
 from ..spec.names import Component
-from . import security
+from . import pod_fields, security
 from .expansion import filled_in
 from .instance import Cluster, Instance
 
@@ -128,7 +128,8 @@ def pod_template(
 
     `writes` are folders beside /tmp that the program wants to write, which a read-only root would keep it from.
 
-    A user's labels and annotations come first and ours on top, so that they can't break a selector or a rollout.
+    A user's labels and annotations come first and ours on top, so that they can't break a selector or a rollout. What else
+    the user wants in the pods is in `pod_fields`.
     """
     settings = instance.settings(component)
     annotations = {**settings.pod_annotations, **(checksums or {})}
@@ -140,7 +141,8 @@ def pod_template(
         "nodeSelector": settings.node_selector or None,
         "tolerations": list(settings.tolerations) or None,
         "affinity": settings.affinity or None,
-        **pod,
+        **pod_fields.scheduling(settings, names.selector(instance.name, component)),
+        **pod_fields.extended(pod, settings),
     }
     if settings.security_context.get("readOnlyRootFilesystem"):
         _add_scratch(spec, (TMP, *writes))
@@ -185,11 +187,20 @@ def database_security(cluster: Cluster, user: int | None = None) -> dict[str, An
     return {**ids, "fsGroup": 999, "fsGroupChangePolicy": "OnRootMismatch"}
 
 
+def workload(instance: Instance, kind: str, component: Component) -> Manifest:
+    """The frame of a component's Deployment or StatefulSet, with the user's annotations."""
+    manifest = instance.manifest("apps/v1", kind, names.workload_name(instance.name, component), component)
+    annotations = pod_fields.own_annotations(instance.settings(component).annotations)
+    if annotations:
+        manifest["metadata"]["annotations"] = annotations
+    return manifest
+
+
 def deployment(
     instance: Instance, component: Component, template: Mapping[str, Any], *, replicas: int | None, recreate: bool
 ) -> Manifest:
     """A Deployment, for `apply_deployment`; None leaves the number of pods to others."""
-    manifest = instance.manifest("apps/v1", "Deployment", names.workload_name(instance.name, component), component)
+    manifest = workload(instance, "Deployment", component)
     manifest["spec"] = without_none(
         {
             "replicas": replicas,

@@ -14,7 +14,7 @@ from ..spec import names
 from ..spec.fields import Persistence
 from ..spec.images import postgres_major
 from ..spec.names import Component
-from . import database_folder, database_version, keeping, pods, security, volumes
+from . import database_folder, database_version, keeping, pod_fields, pods, security, volumes
 from .beside import removable
 from .checksums import Checksums
 from .database_folder import Place
@@ -99,6 +99,7 @@ def _database(instance: Instance, cluster: Cluster, draft: Draft) -> Part:
         database_folder.annotate(part, claim, {**place.learned, **data.learned})
     if image and not _replaced_with_other_volumes(part, instance, cluster):
         security.tell(part, settings, PATH, pods.database_security(cluster))
+        pod_fields.check(part, instance, cluster, settings, PATH)
         stateful_set = _stateful_set(instance, cluster, image, place, draft.checksums, made)
         part.apply(draft.checksums.without_a_roll(cluster, stateful_set), stage=2)
         live = database_folder.live_of(instance, cluster)
@@ -337,9 +338,8 @@ def _stateful_set(
     existing = settings.persistence.existing_claim
     if existing:
         volume_list.insert(0, {"name": "data", "persistentVolumeClaim": {"claimName": existing}})
-    checksums = {
-        names.SECRETS_CHECKSUM_ANNOTATION: checksum_of_used(sums, cluster, [Used("Secret", secret, key)], made)
-    }
+    used = [Used("Secret", secret, key), *pod_fields.used(settings)]
+    checksums = {names.SECRETS_CHECKSUM_ANNOTATION: checksum_of_used(sums, cluster, used, made)}
     template = pods.pod_template(
         instance,
         Component.POSTGRES,
@@ -356,7 +356,7 @@ def _stateful_set(
         writes=[SOCKETS, SETTINGS] if _OF_IMMICH.search(image) else [SOCKETS],
     )
     name = names.workload_name(instance.name, Component.POSTGRES)
-    manifest = instance.manifest("apps/v1", "StatefulSet", name, Component.POSTGRES)
+    manifest = pods.workload(instance, "StatefulSet", Component.POSTGRES)
     manifest["spec"] = {
         "replicas": 1,
         "serviceName": name,

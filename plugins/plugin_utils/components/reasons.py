@@ -73,6 +73,7 @@ class Reason(StrEnum):
     VOLUME_NOT_SHARED = "VolumeNotShared"
     LIBRARY_NOT_GUARDED = "LibraryNotGuarded"
     NOT_HARDENED = "NotHardened"
+    SAFEGUARD_REMOVED = "SafeguardRemoved"
     CLAIM_IN_USE = "ClaimInUse"
     NOT_ADOPTED = "NotAdopted"
     PODS_NOT_OURS = "PodsNotOurs"

@@ -20,6 +20,7 @@ from . import (
     http_route,
     library,
     library_user,
+    pod_fields,
     pods,
     postgres,
     rollout,
@@ -57,6 +58,7 @@ def _workload(instance: Instance, cluster: Cluster, draft: Draft) -> Part:
     if not image or part.is_blocked:
         return part
     check_environment(part, instance, cluster, settings, PATH)
+    pod_fields.check(part, instance, cluster, settings, PATH)
     users = environment.given(cluster, settings, PATH)
     environment.check(part, instance, Component.SERVER, users, _own_environment(instance, cluster, config))
     ids = library_user.security(part, instance, cluster, library.claim_name(instance))
@@ -156,6 +158,7 @@ def _used_secrets(instance: Instance, cluster: Cluster) -> list[Used]:
         postgres.used_by_server(instance),
         *([queue_password] if queue_password else []),
         *used_by_environment(instance.spec.server),
+        *pod_fields.used(instance.spec.server),
     ]
 
 

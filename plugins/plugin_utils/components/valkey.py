@@ -9,10 +9,10 @@ from decimal import Decimal
 from typing import Any
 
 from ..kube.quantities import quantity_value
-from ..kube.values import dig
+from ..kube.values import dig, without_none
 from ..spec import names
 from ..spec.names import Component
-from . import pods, security, valkey_access, volumes
+from . import pod_fields, pods, security, valkey_access, volumes
 from .beside import removable
 from .description import Claim, Description, Image, Removable, Workload, external, named_after
 from .instance import Cluster, Draft, Instance, Part
@@ -74,14 +74,17 @@ def plan(instance: Instance, cluster: Cluster, draft: Draft) -> list[Part]:
             f"{PATH}.podSecurityContext, with runAsUser for example, to harden it",
         )
     security.tell(part, settings, PATH, pods.database_security(cluster))
+    pod_fields.check(part, instance, cluster, settings, PATH)
     made = valkey_access.plan_password(part, instance, cluster, draft.new_password) if settings.auth.enabled else {}
     if part.is_blocked:
         return [part]
-    checksum = None
-    if valkey_access.asks_for_password(instance, cluster):
-        used = valkey_access.used_by_server(instance, cluster)
-        checksum = checksum_of_used(draft.checksums, cluster, [used] if used else [], made)
-    apply_deployment(part, cluster, _deployment(instance, cluster, image, checksum))
+    asked_for = (
+        valkey_access.used_by_server(instance, cluster) if valkey_access.asks_for_password(instance, cluster) else None
+    )
+    used = checksum_of_used(
+        draft.checksums, cluster, [*([asked_for] if asked_for else []), *pod_fields.used(settings)], made
+    )
+    apply_deployment(part, cluster, _deployment(instance, cluster, image, used, asks=bool(asked_for)))
     part.apply(pods.service(instance, Component.VALKEY, [("redis", PORT)]))
     return [part]
 
@@ -114,8 +117,8 @@ _OWN_IMAGES = re.compile(r"^([^/]*[.:][^/]*/|localhost/)?((valkey|library)/)?(va
 """Images of Valkey and Redis themselves, whose servers run as uid 999; not those of others, such as bitnami/valkey."""
 
 
-def _deployment(instance: Instance, cluster: Cluster, image: str, checksum: str | None) -> dict[str, Any]:
-    """`checksum`: of the password that its pods ask for, None if they ask for none."""
+def _deployment(instance: Instance, cluster: Cluster, image: str, used: str | None, *, asks: bool) -> dict[str, Any]:
+    """`used` is the checksum of what the pods use; `asks`: whether they ask for a password."""
     settings, claim = instance.spec.valkey, claim_name(instance)
     options = [*NEVER_EVICT, *_within(settings.resources), *(SAVE if claim else DO_NOT_SAVE)]
     secret = names.valkey_credentials(instance.name)
@@ -123,8 +126,8 @@ def _deployment(instance: Instance, cluster: Cluster, image: str, checksum: str 
         "valkey",
         image,
         settings,
-        args=[*WITH_PASSWORD, *options] if checksum else ["valkey-server", *options],
-        env=[pods.secret_variable(ASKED_FOR, secret, PASSWORD)] if checksum else None,
+        args=[*WITH_PASSWORD, *options] if asks else ["valkey-server", *options],
+        env=[pods.secret_variable(ASKED_FOR, secret, PASSWORD)] if asks else None,
         ports=[{"name": "redis", "containerPort": PORT, "protocol": "TCP"}],
         volumeMounts=[{"name": "data", "mountPath": "/data"}],
         startupProbe={**PING, "periodSeconds": 5, "failureThreshold": 2 * pods.STARTUP_FAILURES},
@@ -140,7 +143,7 @@ def _deployment(instance: Instance, cluster: Cluster, image: str, checksum: str 
         Component.VALKEY,
         pod={"containers": [container], "volumes": [{"name": "data", **source}]},
         ids={} if keeps_user else pods.database_security(cluster),
-        checksums={names.SECRETS_CHECKSUM_ANNOTATION: checksum} if checksum else None,
+        checksums=without_none({names.SECRETS_CHECKSUM_ANNOTATION: used}),
     )
     return pods.deployment(instance, Component.VALKEY, template, replicas=1, recreate=True)
 

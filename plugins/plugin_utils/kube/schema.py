@@ -146,15 +146,27 @@ def _is_comparable(value: Any, schema: Schema) -> bool:
     return isinstance(value, str) and len(value) <= schema.get("maxLength", LONGEST_COMPARED)
 
 
-_TEXT_RULE = re.compile(r"(?:string\(self\)|self)\.matches\('([^']*)'\)")
+_TEXT_RULE = re.compile(r"(!?)(?:string\(self\)|self)\.matches\('([^']*)'\)")
 
 
 def _rules(_unused: Any, rules: list[Schema], value: Any, schema: Schema) -> Iterator[ValidationError]:
     """The rules that compare a text with a pattern."""
     for rule in rules if _is_comparable(value, schema) else ():
         found = _TEXT_RULE.fullmatch(rule["rule"])
-        if found and not _compiled(found[1].replace("\\\\", "\\")).search(value):
+        if found and bool(_compiled(found[2].replace("\\\\", "\\")).search(value)) == bool(found[1]):
             yield ValidationError(rule["message"], validator="rule")
+
+
+def _unique(_unused: Any, keys: list[str], items: Any, __: Schema) -> Iterator[ValidationError]:
+    """Of a list that is a map: no two entries have the same keys."""
+    seen = []
+    for index, item in enumerate(items if isinstance(items, list) else ()):
+        if isinstance(item, Mapping) and all(key in item for key in keys):
+            key = [item[key] for key in keys]
+            if key in seen:
+                what = f"has the same {' and '.join(keys)} as an entry before it. Remove one, or give it another"
+                yield ValidationError(what, validator="rule", path=[index])
+            seen.append(key)
 
 
 @functools.cache
@@ -167,6 +179,7 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 def _validator_class() -> Any:
     keywords = {
         "x-kubernetes-int-or-string": _int_or_string,
+        "x-kubernetes-list-map-keys": _unique,
         "x-kubernetes-validations": _rules,
         "properties": _known_properties,
         "required": _required,

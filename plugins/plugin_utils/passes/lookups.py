@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ..components import autoscaling, disruption, http_route, ingress_presets, network_policies
+from ..components import autoscaling, disruption, http_route, ingress_presets, network_policies, registry
 from ..components.instance import Instance
 from ..kube.api_error import ObjectRef
 from ..kube.kinds import KnownKind
@@ -37,14 +37,11 @@ def _has_settled(cr: Mapping[str, Any]) -> bool:
 
 
 def _asked_for(instance: Instance) -> set[str]:
-    spec = instance.spec
-    workloads = (spec.server, spec.machine_learning, spec.valkey, spec.postgres)
+    components = list(registry.workloads())
     asked = {
-        autoscaling.KIND: any(
-            autoscaling.is_on(instance, each) for each in (Component.SERVER, Component.MACHINE_LEARNING)
-        ),
-        disruption.KIND: any(each.pod_disruption_budget.enabled for each in workloads),
-        network_policies.KIND: spec.network_policy.enabled,
+        autoscaling.KIND: any(autoscaling.is_on(instance, each) for each in components),
+        disruption.KIND: any(instance.settings(each).pod_disruption_budget.enabled for each in components),
+        network_policies.KIND: instance.spec.network_policy.enabled,
         http_route.KIND: http_route.is_asked_for(instance),
     }
     return {kind for kind, is_asked in asked.items() if is_asked}

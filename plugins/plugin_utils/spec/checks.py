@@ -17,7 +17,7 @@ from ..kube.problems import Problem
 from ..kube.quantities import quantity_value
 from . import external_libraries, variables
 from .access_checks import access_problems
-from .fields import ImmichWorkload, Spec, read
+from .fields import ImmichWorkload, Spec, Workload, read
 from .names import component_of, spec_key
 
 __all__ = ["HOST", "IS_THE_POD", "ITSELF", "NO_NAME", "check"]
@@ -37,6 +37,15 @@ NO_NAME = re.compile(r"=|^postgres(ql)?://|[\x00-\x1f\x7f]")
 _LONGEST_WITH_POSTGRES = 43
 _LONGEST_WITH_MACHINE_LEARNING = 46
 _LONGEST = 56
+_COMPONENTS = [
+    spec_key(component_of(each.name))
+    for each in dataclasses.fields(Spec)
+    if isinstance(getattr(Spec(), each.name), Workload)
+]
+_CONTAINER_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+IS_OUR_CONTAINER = re.compile(r"machine-learning|microservices|postgres|server|valkey|(guard|look|wait)-.*")
+"""Names that containers of ours have, or may get."""
+_VOLUME_SOURCES = ("configMap", "csi", "emptyDir", "hostPath", "nfs", "persistentVolumeClaim", "secret")
 _WITH_VARIABLES = [
     component_of(each.name)
     for each in dataclasses.fields(Spec)
@@ -64,6 +73,7 @@ def check(cr: Mapping[str, Any]) -> list[Problem]:
         *_resources(spec),
         *_acceleration(spec),
         *external_libraries.problems(spec),
+        *_pods(spec),
         *_ingress(spec),
         *_valkey(spec),
         *_postgres(spec),
@@ -130,7 +140,7 @@ def _environment(spec: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def _resources(spec: Mapping[str, Any]) -> Iterator[Problem]:
-    for component in ("server", "machineLearning", "valkey", "postgres"):
+    for component in _COMPONENTS:
         resources = _mapping(_mapping(spec, component), "resources")
         limits, requests = _mapping(resources, "limits"), _mapping(resources, "requests")
         amounts = [(quantity_value(requests.get(name)), quantity_value(limits.get(name))) for name in _COMPARED]
@@ -150,6 +160,47 @@ def _acceleration(spec: Mapping[str, Any]) -> Iterator[Problem]:
         path = "spec.machineLearning.acceleration"
         what = "cuda, openvino and rocm are there for nodes with amd64, armnn and rknn for those with arm64"
         yield Problem(path, what, f"Change {path} or the node selector")
+
+
+def _pods(spec: Mapping[str, Any]) -> Iterator[Problem]:
+    for component in _COMPONENTS:
+        path, settings = f"spec.{component}", _mapping(spec, component)
+        yield from _containers(path, settings)
+        for index, entry in enumerate(_list(settings, "resourceClaims")):
+            if ("resourceClaimName" in entry) == ("resourceClaimTemplateName" in entry):
+                what = "an entry names exactly one object"
+                remedy = "Give either resourceClaimName or resourceClaimTemplateName"
+                yield Problem(f"{path}.resourceClaims[{index}]", what, remedy)
+        if settings.get("dnsPolicy") == "None" and not _items(_mapping(settings, "dnsConfig"), "nameservers"):
+            what = "with dnsPolicy None the pods know no name server"
+            yield Problem(f"{path}.dnsConfig", what, "Set dnsConfig.nameservers, or another dnsPolicy")
+        for index, entry in enumerate(_list(settings, "volumes")):
+            if sum(source in entry for source in _VOLUME_SOURCES) != 1:
+                remedy = "Give one, such as persistentVolumeClaim or emptyDir"
+                yield Problem(f"{path}.volumes[{index}]", "a volume has exactly one source", remedy)
+
+
+def _containers(path: str, settings: Mapping[str, Any]) -> Iterator[Problem]:
+    """The names of a user's containers. The schema leaves them open, so this is the only check; a pass makes it too."""
+    seen: set[str] = set()
+    for field in ("initContainers", "extraContainers"):
+        for index, entry in enumerate(_list(settings, field)):
+            name, at = entry.get("name"), f"{path}.{field}[{index}].name"
+            if name is None:
+                continue  # which the schema refuses
+            if not isinstance(name, str) or not _CONTAINER_NAME.fullmatch(name):
+                what = "the name of a container consists of at most 63 lower case letters, digits and - between them"
+                yield Problem(at, what, "Correct it")
+            elif IS_OUR_CONTAINER.fullmatch(name):
+                yield Problem(
+                    at,
+                    "names of components, and those that begin with guard-, look- or wait-, are for containers of the operator",
+                    "Choose another name",
+                )
+            elif name in seen:
+                yield Problem(at, f"two containers of a pod are called {name}", "Rename one")
+            if isinstance(name, str):
+                seen.add(name)
 
 
 def _ingress(spec: Mapping[str, Any]) -> Iterator[Problem]:

@@ -75,9 +75,6 @@ def _entry(path: str, entry: Mapping[str, Any]) -> Iterator[Problem]:
             "a library is mounted outside of Immich's own folders and those of the system",
             "Choose a path such as /mnt/external/photos",
         )
-    folder = entry["hostPath"].get("path") if isinstance(entry.get("hostPath"), Mapping) else None
-    if isinstance(folder, str) and ".." in folder.split("/"):
-        yield Problem(f"{path}.hostPath.path", "a path on the node is given without .. in it", "Correct it")
 
 
 def _overlap(libraries: Sequence[ExternalLibrary]) -> bool:

@@ -93,6 +93,22 @@ class Workload:
     pod_security_context: Opaque = field(default_factory=dict)
     security_context: Opaque = field(default_factory=dict)
     pod_disruption_budget: PodDisruptionBudget = field(default_factory=PodDisruptionBudget)
+    annotations: Opaque = field(default_factory=dict)
+    priority_class_name: str = ""
+    runtime_class_name: str = ""
+    service_account_name: str = ""
+    termination_grace_period_seconds: int | None = None
+    topology_spread_constraints: Sequence[Opaque] = ()
+    host_aliases: Sequence[Opaque] = ()
+    dns_policy: str = ""
+    dns_config: Opaque = field(default_factory=dict)
+    resource_claims: Sequence[Opaque] = ()
+    volumes: Sequence[Opaque] = ()
+    volume_mounts: Sequence[Opaque] = ()
+    init_containers: Sequence[Opaque] = ()
+    extra_containers: Sequence[Opaque] = ()
+    probes: Opaque = field(default_factory=dict)
+    """{"startup" | "readiness" | "liveness": fields of a probe}"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)

@@ -142,7 +142,7 @@ def test_a_chosen_port_of_the_nodes_stays_and_a_taken_one_is_told(instances):
     instances.create({"server": {"service": {"type": "NodePort", "nodePort": 32283}}}, "other")
 
     condition = instances.wait_condition("ServerReady", "ApplyFailed", "other")
-    assert "Service other-server" in condition["message"]
+    assert "/other-server: 422 Invalid" in condition["message"]
     assert "provided port is already allocated" in condition["message"]
 
 

@@ -45,6 +45,7 @@ NOT_OURS = {
     ("index.md", "kubectl config set-context"): "the reader's kubeconfig",
     ("reference/commands.md", "immich-operator run"): "a usage line",
     ("reference/commands.md", "immich-operator render"): "a usage line",
+    ("reference/commands.md", "immich-operator from-helm"): "a usage line",
     ("reference/commands.md", "immich-operator version"): "a usage line",
     ("reference/commands.md", "immich-operator completion"): "a usage line",
 }

@@ -112,6 +112,15 @@ def test_bounded_pods_reach_external_services_at_their_ports():
     assert not lets_through(present, pod("server"), INTERNET, 443)
 
 
+def test_sentinels_are_reached_as_well():
+    sentinel = {"masterName": "queues", "hosts": [{"host": "s1.example.com"}, {"host": "s2.example.com", "port": 5000}]}
+    spec = {"valkey": {"enabled": False, "sentinel": sentinel}}
+
+    present = policies(isolated(spec=spec, egress={"enabled": True}))
+
+    assert all(lets_through(present, pod("server"), INTERNET, port) for port in (6379, 26379, 5000))
+
+
 @pytest.mark.parametrize(
     ("url", "port"),
     [pytest.param("https://gpu.example.com", 443, id="https"), pytest.param("http://[fd00::1", 80, id="no-url")],

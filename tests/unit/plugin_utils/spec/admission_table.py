@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from tests.unit.plugin_utils.spec.admission_access import ACCESS
 from tests.unit.plugin_utils.spec.admission_libraries import LIBRARIES
+from tests.unit.plugin_utils.spec.admission_pod_fields import POD_FIELDS
 from tests.unit.plugin_utils.spec.admission_pods import ACCELERATION, COMPONENTS, ENVIRONMENT, NAMES, SHAPES
 from tests.unit.plugin_utils.spec.admission_services import DATABASE, VALKEY, VOLUMES
 from tests.unit.plugin_utils.spec.admission_settings import CONFIGURATION, INGRESS, TAKEN_OVER
@@ -18,6 +19,7 @@ CASES = [
     *COMPONENTS,
     *ACCELERATION,
     *ENVIRONMENT,
+    *POD_FIELDS,
     *VARIABLES,
     *VOLUMES,
     *LIBRARIES,

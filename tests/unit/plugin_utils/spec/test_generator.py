@@ -27,7 +27,7 @@ def own_fields(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, di
 def test_client_side_apply_can_store_the_crd_in_an_annotation() -> None:
     compact = json.dumps(crd.definition(), separators=(",", ":"))
 
-    assert len(compact.encode()) < 150_000
+    assert len(compact.encode()) < 200_000
 
 
 def nodes(schema: Any) -> Iterator[dict[str, Any]]:
@@ -45,8 +45,8 @@ def test_nothing_that_takes_any_value_takes_it_at_any_depth() -> None:
     unbounded = [
         node
         for node in opened
-        if not {"items", "additionalProperties"} <= node.keys()
-        and (node.get("maxItems"), node.get("maxProperties")) != (0, 0)
+        if ("items" not in node and node.get("maxItems") != 0)
+        or ("additionalProperties" not in node and node.get("maxProperties") != 0)
     ]
 
     assert opened

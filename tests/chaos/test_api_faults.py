@@ -127,12 +127,20 @@ def a_world(
 
 
 @pytest.fixture(scope="module")
-def world(
+def shared(
     control: tuple[Cluster, ControlPlane], request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[World]:
     """One for all tests that need no other settings: it has to survive them all."""
     with a_world(control[0], request.config.getoption("seed"), tmp_path_factory.mktemp("world")) as running:
         yield running
+
+
+@pytest.fixture
+def world(shared: World) -> Iterator[World]:
+    """The shared one; a test that fails leaves it without a fault."""
+    yield shared
+    shared.proxy.lift()
+    shared.proxy.resume()
 
 
 Begin = Callable[..., World]

@@ -146,7 +146,9 @@ class Proxy:
         self.cut()
 
     def resume(self) -> None:
-        """Serve again, on the same port."""
+        """Serve again, on the same port; fine if it does."""
+        if self._server is not None:
+            return
         if self._place is not None:
             self._place.close()
         self._server = _Server(("127.0.0.1", self._port), _Handler)

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import base64
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,7 +13,7 @@ from ..spec import names
 from ..spec.fields import Persistence
 from ..spec.images import postgres_major
 from ..spec.names import Component
-from . import database_folder, database_version, keeping, pod_fields, pods, security, volumes
+from . import database_folder, database_settings, database_version, keeping, pod_fields, pods, security, volumes
 from .beside import removable
 from .checksums import Checksums
 from .database_folder import Place
@@ -59,7 +58,6 @@ POSTGRES_PASSWORD only when it creates a database. The password is in no argumen
 
 SOCKETS = "/var/run/postgresql"
 SETTINGS = "/etc/postgresql"
-_OF_IMMICH = re.compile(r"(^|/)immich-app/postgres([:@]|$)")
 """Immich's image writes its settings to a folder that is empty in the image. Other images may ship theirs in it
 (https://github.com/immich-app/base-images/pull/220)."""
 
@@ -100,6 +98,7 @@ def _database(instance: Instance, cluster: Cluster, draft: Draft) -> Part:
     if image and not _replaced_with_other_volumes(part, instance, cluster):
         security.tell(part, settings, PATH, pods.database_security(cluster))
         pod_fields.check(part, instance, cluster, settings, PATH)
+        database_settings.tell(part, settings, image, PATH)
         stateful_set = _stateful_set(part, instance, cluster, image, place, draft.checksums, made)
         part.apply(draft.checksums.without_a_roll(cluster, stateful_set), stage=2)
         live = database_folder.live_of(instance, cluster)
@@ -318,11 +317,14 @@ def _stateful_set(
         pods.secret_variable("POSTGRES_PASSWORD", secret, key),
         pods.variable("PGDATA", place.path),
     ]
+    if settings.storage_type:
+        env.append(pods.variable("DB_STORAGE_TYPE", settings.storage_type))
     ready = {"exec": {"command": READY_COMMAND}, "periodSeconds": 10, "timeoutSeconds": 5}
     container = pods.container(
         "postgres",
         image,
         settings,
+        args=database_settings.arguments(settings.parameters, image),
         env=env,
         ports=[{"name": "postgres", "containerPort": PORT, "protocol": "TCP"}],
         volumeMounts=[{"name": "data", "mountPath": database_folder.VOLUME}, {"name": "shm", "mountPath": "/dev/shm"}],  # noqa: S108
@@ -355,7 +357,7 @@ def _stateful_set(
         },
         ids=pods.database_security(cluster, place.user),
         checksums=without_none(checksums),
-        writes=[SOCKETS, SETTINGS] if _OF_IMMICH.search(image) else [SOCKETS],
+        writes=[SOCKETS, SETTINGS] if database_settings.is_of_immich(image) else [SOCKETS],
     )
     name = names.workload_name(instance.name, Component.POSTGRES)
     manifest = pods.workload(instance, "StatefulSet", Component.POSTGRES)

@@ -95,6 +95,11 @@ def _check_database_secret(part: Part, instance: Instance, cluster: Cluster) -> 
     settings = instance.spec.postgres
     if settings.enabled:
         return
+    for key, given in {"parameters": settings.parameters, "storageType": settings.storage_type}.items():
+        if given:
+            part.warns(
+                Reason.SETTING_IGNORED, f"{postgres.PATH}.{key} is not used, because {postgres.PATH}.enabled is false"
+            )
     key = "urlSecretRef" if settings.url_secret_ref else "passwordSecretRef"
     reference = settings.url_secret_ref or settings.password_secret_ref or SecretKey()
     path = f"{postgres.PATH}.{key}"

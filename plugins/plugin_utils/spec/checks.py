@@ -45,6 +45,11 @@ _COMPONENTS = [
 _CONTAINER_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 IS_OUR_CONTAINER = re.compile(r"machine-learning|microservices|postgres|server|valkey|(guard|look|wait)-.*")
 """Names that containers of ours have, or may get."""
+_PARAMETER = re.compile(r"[a-z_][a-z0-9_]*([.][a-z_][a-z0-9_]*)?")
+_PARAMETERS_OF_OURS = {
+    "config_file", "data_directory", "external_pid_file", "hba_file", "ident_file", "listen_addresses", "port",
+    "unix_socket_directories",
+}  # fmt: skip
 _VOLUME_SOURCES = ("configMap", "csi", "emptyDir", "hostPath", "nfs", "persistentVolumeClaim", "secret")
 _WITH_VARIABLES = [
     component_of(each.name)
@@ -261,6 +266,7 @@ def _postgres(spec: Mapping[str, Any]) -> Iterator[Problem]:
             path = f"spec.postgres.{field}"
             what = "a name is no connection string and holds no = and no line break"
             yield Problem(path, what, f"Correct {path}")
+    yield from _parameters(_mapping(postgres, "parameters"))
     if _enabled(spec, "postgres") or "urlSecretRef" in postgres:
         return
     alternative = "or set spec.postgres.urlSecretRef"
@@ -271,6 +277,22 @@ def _postgres(spec: Mapping[str, Any]) -> Iterator[Problem]:
     if "passwordSecretRef" not in postgres:
         remedy = f"Set spec.postgres.passwordSecretRef, {alternative}"
         yield Problem("spec.postgres.passwordSecretRef", "an external database needs a password", remedy)
+
+
+def _parameters(parameters: Mapping[str, Any]) -> Iterator[Problem]:
+    path = "spec.postgres.parameters"
+    if not all(_PARAMETER.fullmatch(name) for name in parameters):
+        what = (
+            "the name of a setting consists of lower case letters, digits and _, with a dot after that of an extension"
+        )
+        yield Problem(path, what, "Correct it")
+    if _PARAMETERS_OF_OURS & parameters.keys():
+        *first, last = sorted(_PARAMETERS_OF_OURS)
+        what = f"{', '.join(first)} and {last} are where the operator expects the database"
+        yield Problem(path, what, "Remove them")
+    if "vchord" not in str(parameters.get("shared_preload_libraries", "vchord")):
+        what = "Immich does not start without VectorChord"
+        yield Problem(path, what, "Add vchord to shared_preload_libraries")
 
 
 def _enabled(spec: Mapping[str, Any], name: str) -> bool:

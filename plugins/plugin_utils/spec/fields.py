@@ -286,6 +286,8 @@ class Postgres(Workload):
     username: str = "immich"
     password_secret_ref: SecretKey | None = None
     url_secret_ref: SecretKey | None = None
+    parameters: Opaque = field(default_factory=dict)
+    storage_type: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)

@@ -376,7 +376,7 @@ POSTGRES = (
     _out_of_reach("POSTGRES_PASSWORD", "password", field="spec.postgres.passwordSecretRef"),
     _out_of_reach("POSTGRES_INITDB_ARGS", "options of initdb", "`--data-checksums`"),
     _out_of_reach("PGDATA", "folder of the database", "as the layout of the volume requires"),
-    _out_of_reach("DB_STORAGE_TYPE", "SSD or HDD", "not set: SSD"),
+    _out_of_reach("DB_STORAGE_TYPE", "SSD or HDD", "not set: SSD", "spec.postgres.storageType"),
     _out_of_reach("IGNORE_DATABASE_FSTYPE", "true: any file system", "not set: the image refuses network file systems"),
     *(
         _out_of_reach(name, "another way to set the same", "not set")

@@ -42,6 +42,7 @@ class Live:
         """The template as the API server would store it, with its defaults; ApiError if it refuses."""
         whole = copy.deepcopy(self.stored)
         whole["spec"]["template"] = template
+        del whole["metadata"]["resourceVersion"]  # the controller writes the status meanwhile
         return self._template("PUT", whole)
 
     def _template(self, method: str, body: dict[str, Any], **kwargs: Any) -> dict[str, Any]:

@@ -186,10 +186,8 @@ WORDS = [
     "mountPath",
     "ports",
     "labels",
-    "annotations",
-    "image",
 ]
-WORDS += ["securityContext", "livenessProbe", "$retainKeys", "$setElementOrder/env"]
+WORDS += ["annotations", "image", "securityContext", "livenessProbe", "$retainKeys", "$setElementOrder/env"]
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=3),
     lambda inner: (

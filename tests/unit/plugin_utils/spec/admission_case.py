@@ -143,6 +143,11 @@ LABEL = (
     "the value of a label consists of letters, digits, -, _ and dots, and begins and ends with a letter or a digit."
     " Correct it"
 )
+PARAMETER_OF_OURS = (
+    "config_file, data_directory, external_pid_file, hba_file, ident_file, listen_addresses, port and"
+    " unix_socket_directories are where the operator expects the database. Remove them"
+)
+NO_VCHORD = "Immich does not start without VectorChord. Add vchord to shared_preload_libraries"
 MALFORMED = "in body should match"
 IMAGE = (
     "an image is written as registry/name:tag or registry/name@sha256:digest, the name in lower case, without blanks and"

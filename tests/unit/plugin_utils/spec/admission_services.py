@@ -86,6 +86,30 @@ VOLUMES = [
 ]
 
 DATABASE = [
+    accepted(
+        "database-settings",
+        {"postgres": {"storageType": "HDD", "parameters": {"shared_buffers": "1GB", "a.b": "$(X) '"}}},
+    ),
+    refused(
+        "database-elsewhere",
+        {"postgres": {"parameters": {"data_directory": "/x"}}},
+        ("spec.postgres.parameters", say.PARAMETER_OF_OURS),
+    ),
+    refused(
+        "database-without-vchord",
+        {"postgres": {"parameters": {"shared_preload_libraries": "pg_stat_statements"}}},
+        ("spec.postgres.parameters", say.NO_VCHORD),
+    ),
+    accepted(
+        "database-with-more-than-vchord",
+        {"postgres": {"parameters": {"shared_preload_libraries": "vchord.so,pg_stat_statements"}}},
+    ),
+    refused(
+        "database-setting-as-number",
+        {"postgres": {"parameters": {"work_mem": 5}}},
+        ("spec.postgres.parameters.work_mem", say.WRONG_TYPE),
+    ),
+    refused("database-on-tape", {"postgres": {"storageType": "tape"}}, ("spec.postgres.storageType", say.WRONG_CHOICE)),
     accepted("own-password-for-the-built-in-database", {"postgres": {"passwordSecretRef": PASSWORD}}),
     accepted(
         "external-database-by-parts", {"postgres": EXTERNAL_DATABASE | {"port": 6432, "database": "p", "username": "u"}}

@@ -1,11 +1,15 @@
 # The operator with its own runtime. Built from the lock files, for any uid of group 0, for a read-only root.
 # Upstream's runtime with the same collection: Dockerfile.ansible-operator.
-ARG PYTHON_IMAGE=docker.io/library/python:3.13-slim-trixie
+ARG PYTHON_IMAGE=docker.io/library/python:3.13-slim-trixie@sha256:9d2e5553305c7c7b0097999bb17187c69b921ccd6bc9d40e4bb5ebe652c00285
 
 FROM ${PYTHON_IMAGE} AS build
 RUN apt-get update \
     && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends tini \
-    && rm -rf /var/lib/apt/lists/*
+    && rm -rf /var/lib/apt/lists/* \
+    && install -d /out/var/lib/dpkg/status.d /out/usr/share/doc/tini /out/usr/bin \
+    && dpkg --status tini > /out/var/lib/dpkg/status.d/tini \
+    && cp /usr/share/doc/tini/copyright /out/usr/share/doc/tini/ \
+    && cp /usr/bin/tini /out/usr/bin/
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_NO_CACHE_DIR=1 \
     PIP_ROOT_USER_ACTION=ignore
@@ -25,7 +29,7 @@ COPY . .
 RUN /opt/build/bin/hatchling build --target wheel --directory /tmp/dist \
     && python -m pip --python /opt/immich-operator install --no-deps --no-index --no-compile /tmp/dist/*.whl \
     && python hack/image/slim.py /opt/immich-operator \
-    && /opt/immich-operator/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/immich-operator/lib \
+    && PYTHONHASHSEED=0 /opt/immich-operator/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/immich-operator/lib \
     && cd /opt/immich-operator \
     && ln -s lib/python3*/site-packages/ansible_collections/media/immich collection
 
@@ -43,7 +47,8 @@ RUN find / -xdev \( -path '*/python3*/pip' -o -path '*/python3*/pip-*' -o -path 
     && find / -xdev -path '*/bin/pip*' -delete \
     && echo 'immich-operator:x:1001:0:immich-operator:/var/lib/immich-operator:/sbin/nologin' >> /etc/passwd \
     && install -d -m 0770 -o 1001 -g 0 /var/lib/immich-operator
-COPY --from=build /usr/bin/tini /usr/bin/tini
+# tini, and what scanners and lists of parts look for: that it is there, and its license.
+COPY --from=build /out /
 COPY --from=build /opt/immich-operator /opt/immich-operator
 # USER and LOGNAME: Ansible asks for the user's name, which a uid without a passwd entry does not have.
 ENV HOME=/var/lib/immich-operator \

@@ -67,12 +67,12 @@ process-engine: $(READY) ## Run the tests whose result may depend on the engine 
 	IMMICH_TEST_ENGINE=process pytest $(BOTH_ENGINES) $(ARGS)
 
 .PHONY: matrix
-matrix: $(READY) ## Run what depends on the versions of Python and ansible-core with others than those in .venv; PAIRS=3.13:2.20
+matrix: $(READY) ## Run what depends on the versions of Python, ansible-core and the Kubernetes client with others than those in .venv; PAIRS=3.13:2.20
 	bash hack/matrix.sh $(PAIRS) -- $(ARGS)
 
 .PHONY: matrix-full
 matrix-full: $(READY) ## Run all unit and integration tests with each supported ansible-core, and with both engines (hours)
-	bash hack/matrix.sh --all 3.11:2.18 3.11:locked 3.13:2.20 3.13:locked -- $(ARGS)
+	bash hack/matrix.sh --all 3.11:2.18 3.11:locked 3.13:2.20 3.13:locked 3.11:locked:33 -- $(ARGS)
 	IMMICH_TEST_ENGINE=process pytest tests/integration/instance tests/integration/operator $(ARGS)
 
 .PHONY: flaky
@@ -86,6 +86,14 @@ e2e: $(READY) ## Run the end-to-end tests: the deployed operator on a node that 
 .PHONY: chaos
 chaos: $(READY) ## Try faults of the API server and of the operator at random moments; ARGS="--seed 2 --share 0.1"
 	pytest tests/chaos $(ARGS)
+
+.PHONY: fuzz
+fuzz: $(READY) ## Try custom resources and other input made at random; ARGS="--examples 200000 --seed 2" for some hours
+	pytest tests/fuzz $(ARGS)
+
+.PHONY: soak
+soak: $(READY) ## Change many instances for half an hour, and one beside a noisy namespace; ARGS="--instances 60 --minutes 2 --noisy 12"
+	pytest tests/soak $(ARGS)
 
 .PHONY: molecule
 molecule: $(READY) ## Test the role with Molecule against the cluster of the current context, in the namespace molecule-immich
@@ -153,9 +161,13 @@ run: $(READY) ## Run the operator on this machine
 ##@ Build
 
 .PHONY: build
-build: $(READY) ## Build the wheel and the collection into dist/
-	python -m build --wheel --outdir dist
-	ansible-galaxy collection build --force --output-path dist
+build: $(READY) ## Build wheel, sdist and collection into dist/; the same files make the same archives
+	python -m build --sdist --wheel --outdir dist
+	python hack/collection.py dist
+
+.PHONY: sbom
+sbom: $(READY) ## Write dist/sbom.*.json, the parts of the runtime, and with ROOT, an unpacked image, those of the image
+	python -m hack.sbom --output dist $(if $(ROOT),--root "$(ROOT)")
 
 .PHONY: docker-build
 docker-build: ## Build the operator's image as IMG

@@ -33,6 +33,7 @@ class Request:
     agent: str
     verb: str
     resource: str
+    namespace: str = ""
     name: str
     code: int
     received: float
@@ -47,6 +48,7 @@ class Request:
             agent=event.get("userAgent", ""),
             verb=event["verb"],
             resource=resource,
+            namespace=target.get("namespace", ""),
             name=target.get("name", ""),
             code=(event.get("responseStatus") or {}).get("code", 0),
             received=_seconds(event["requestReceivedTimestamp"]),

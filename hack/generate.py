@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from hack import components, rbac, samples, watches
+from hack import components, licenses, rbac, samples, watches
 from hack.bundle import generate as bundle
 from hack.crd import generate as crds
 from hack.docs import commands, conditions, fields, pictures, settings, troubleshooting, variables
@@ -32,6 +32,7 @@ GENERATORS: dict[str, Callable[[], Mapping[Path, str]]] = {
     "troubleshooting": troubleshooting.files,
     "commands": commands.files,
     "settings": settings.files,
+    "licenses": licenses.files,
     "pictures": pictures.files,
 }
 """{name: gives {file: text}}. None reads what another one writes, so their order does not matter."""

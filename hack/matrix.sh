@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Run tests with other releases of Python and ansible-core than those of .venv.
-# Usage: hack/matrix.sh [--all] [PYTHON:ANSIBLE_CORE ...] [-- ARGUMENTS OF PYTEST]
-# ANSIBLE_CORE is a release such as 2.18, or `locked`: what the lock file has for that Python. Without pairs: all
-# supported releases but that of .venv. With each of them run the tests with the mark every_core, and once for each
-# Python, with what is locked, those with the mark every_python too; with --all, all tests run with each pair.
+# Run tests with other releases of Python, ansible-core and the Kubernetes client than those of .venv.
+# Usage: hack/matrix.sh [--all] [PYTHON:ANSIBLE_CORE[:CLIENT] ...] [-- ARGUMENTS OF PYTEST]
+# ANSIBLE_CORE is a release such as 2.18, or `locked`: what the lock file has for that Python. CLIENT is a release of the
+# package kubernetes, such as 33, beside `locked`. Without pairs: all supported releases but that of .venv, and the oldest
+# client. With each of them run the tests with the mark every_core, and once for each Python, with what is locked, those
+# with the mark every_python too; with another client, those with the mark every_client.
+# With --all, all tests run with each pair.
 # A JUnit file per pair goes to JUNIT_FOLDER, if that is set.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -14,7 +16,7 @@ if [[ ${1-} == --all ]]; then all=yes && shift; fi
 pairs=()
 while (($#)) && [[ $1 != -- ]]; do pairs+=("$1") && shift; done
 (($#)) && shift
-((${#pairs[@]})) || pairs=(3.11:2.18 3.13:2.20 3.13:locked)
+((${#pairs[@]})) || pairs=(3.11:2.18 3.13:2.20 3.13:locked 3.11:locked:33)
 
 find_python() {
   local candidate
@@ -42,13 +44,14 @@ locked_for() { # PYTHON
   echo "$venv"
 }
 
-# The same with another ansible-core: an environment that has nothing but that, on top of the first one.
-with_core() { # LOCKED RELEASE TARGET
-  local site base
-  "$1/bin/python" -m venv --without-pip "$3"
-  site=$("$3/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
-  base=$("$1/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
-  "$1/bin/pip" --python "$3/bin/python" install --quiet --disable-pip-version-check --no-deps "ansible-core==$2.*"
+# The same with other releases of packages: an environment that has nothing but these, on top of the first one.
+with_others() { # LOCKED TARGET ARGUMENT OF PIP...
+  local locked=$1 target=$2 site base
+  shift 2
+  "$locked/bin/python" -m venv --without-pip "$target"
+  site=$("$target/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+  base=$("$locked/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+  "$locked/bin/pip" --python "$target/bin/python" install --quiet --disable-pip-version-check "$@"
   printf 'import site; site.addsitedir("%s")\n' "$base" >"$site/locked.pth"
   mkdir -p "$site/ansible_collections/media"
   ln -s "$PWD" "$site/ansible_collections/media/immich"
@@ -56,19 +59,25 @@ with_core() { # LOCKED RELEASE TARGET
 
 failed=()
 for pair in "${pairs[@]}"; do
-  version=${pair%:*} core=${pair#*:}
+  IFS=: read -r version core client <<<"$pair"
   locked=$(locked_for "$version")
   venv=$locked
-  if [[ $core != locked ]]; then
-    venv=$folder/$version-$core
-    with_core "$locked" "$core" "$venv"
+  others=()
+  [[ $core == locked ]] || others+=(--no-deps "ansible-core==$core.*")
+  # An older client needs packages that the newest one does not. A pair has another core or another client.
+  [[ -z $client ]] || others=("kubernetes==$client.*")
+  if ((${#others[@]})); then
+    venv=$folder/${pair//:/-}
+    with_others "$locked" "$venv" "${others[@]}"
   fi
   marks=every_core
   [[ $core == locked ]] && marks+=" or every_python"
+  [[ -z $client ]] || marks=every_client
   [[ -z $all ]] || marks=
-  echo "matrix: Python $version with ansible-core $("$venv/bin/python" -c 'import ansible.release as r; print(r.__version__)')"
+  has=$("$venv/bin/python" -c 'from importlib.metadata import version as v; print(v("ansible-core"), "and kubernetes", v("kubernetes"))')
+  echo "matrix: Python $version with ansible-core $has"
   PATH=$venv/bin:$locked/bin:$PATH ANSIBLE_HOME=$venv/ansible-home "$venv/bin/python" -m pytest \
-    ${JUNIT_FOLDER:+--junitxml="$JUNIT_FOLDER/matrix-$version-$core.xml"} ${marks:+-m "$marks"} "$@" ||
+    ${JUNIT_FOLDER:+--junitxml="$JUNIT_FOLDER/matrix-${pair//:/-}.xml"} ${marks:+-m "$marks"} "$@" ||
     failed+=("$pair")
 done
 if ((${#failed[@]})); then

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command line: `immich-operator run`, `render`, `version`, `completion`."""
+"""The command line: `immich-operator run`, `render`, `from-helm`, `version`, `completion`."""
 
 from __future__ import annotations
 
@@ -56,6 +56,12 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
 
         command.add_arguments(render)
         render.set_defaults(handler=_printing(command.run))
+    from_helm = commands.add_parser("from-helm", help="print the Immich that values of the Helm chart stand for")
+    if argv[:1] in (["from-helm"], ["completion"]):
+        from immich_operator.commands import from_helm as conversion  # noqa: PLC0415 - as above
+
+        conversion.add_arguments(from_helm)
+        from_helm.set_defaults(handler=_printing(conversion.run))
     version = commands.add_parser("version", help="print versions")
     version.set_defaults(handler=_printing(_version))
     complete = commands.add_parser("completion", help="print a script that completes commands and flags in a shell")
@@ -68,9 +74,11 @@ def _run(args: argparse.Namespace) -> int:
     # imported here, so that `--help` and `version` are quick
     import prometheus_client  # noqa: PLC0415
 
+    from immich_operator.engine.limits import dump_no_core  # noqa: PLC0415
     from immich_operator.process import runtime  # noqa: PLC0415
 
     chosen = settings.resolve(args, os.environ)
+    dump_no_core()
     # nobody needs a second series per counter
     prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
     log = logs.set_up(chosen.log_level, chosen.log_format)

@@ -60,7 +60,7 @@ class Launcher:
         self.record.save(self.folder)
         return process
 
-    def wait(self, order: Order, timeout_s: float = 60.0, ready: Callable[[], bool] | None = None) -> None:
+    def wait(self, order: Order, timeout_s: float = 300.0, ready: Callable[[], bool] | None = None) -> None:
         """Wait until a started component is ready; ComponentError if it ends, or takes longer.
 
         `ready` is called instead of asking its health address, for components without one.

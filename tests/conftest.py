@@ -23,6 +23,14 @@ ON_EVERY_CORE = (
     HERE / "integration" / "engine",
 )
 
+ON_EVERY_CLIENT = (
+    UNIT / "plugin_utils" / "kube" / "test_transport.py",
+    HERE / "integration" / "collection_io" / "test_actions.py",
+    HERE / "integration" / "collection_io" / "test_connection.py",
+    HERE / "integration" / "instance" / "test_first_instance.py",
+)
+"""What makes connections with the package `kubernetes`, and an instance with them; nothing else uses it."""
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """All tests of these folders may depend on the release of ansible-core; elsewhere those that say so do.
@@ -33,6 +41,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         is_long = item.get_closest_marker("endurance") is not None
         if any(item.path.is_relative_to(folder) for folder in ON_EVERY_CORE) and not is_long:
             item.add_marker("every_core")
+        if item.path in ON_EVERY_CLIENT:
+            item.add_marker("every_client")
         if item.path.is_relative_to(UNIT):
             item.add_marker("every_python")
 

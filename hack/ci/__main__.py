@@ -15,8 +15,8 @@ from localcluster.programs import PROGRAMS
 SLOWEST = 25
 
 
-def _make(target: str) -> Stage:
-    return Stage(target, ("make", "--no-print-directory", target))
+def _make(target: str, arguments: str = "") -> Stage:
+    return Stage(target, ("make", "--no-print-directory", target, *([f"ARGS={arguments}"] if arguments else ())))
 
 
 SET_UP = (
@@ -34,8 +34,11 @@ STAGES = (
     _make("unit"),
     _make("lint"),
     _make("matrix"),
+    _make("soak", "-k churn --instances 60 --minutes 1.5"),
     _make("packaging"),
     _make("process-engine"),
+    _make("chaos", "--share 0.1"),
+    _make("fuzz"),
     _make("docs-test"),
     _make("docs"),
 )

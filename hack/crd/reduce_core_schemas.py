@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Write core-schemas.json: the Kubernetes types that the CRD takes over, without descriptions.
 
-Run it when a new Kubernetes release adds fields; the input is the OpenAPI v3 document of an API server:
+Run it when a new Kubernetes release adds fields; the input are OpenAPI v3 documents of an API server, one after another:
 
-    kubectl get --raw /openapi/v3/api/v1 | python hack/crd/reduce_core_schemas.py
+    for group in api/v1 apis/autoscaling/v2 apis/networking.k8s.io/v1; do
+      kubectl get --raw "/openapi/v3/$group"
+    done | python hack/crd/reduce_core_schemas.py
 """
 
 from __future__ import annotations
@@ -27,7 +29,10 @@ TYPES = [
     "ResourceRequirements",
     "SecurityContext",
     "Toleration",
+    "io.k8s.api.autoscaling.v2.HorizontalPodAutoscalerBehavior",
+    "io.k8s.api.networking.v1.NetworkPolicyPeer",
 ]
+"""Those of the core group without its prefix."""
 LEFT_OUT = {
     "description",
     "default",
@@ -89,9 +94,14 @@ def reduced(schema: Schema, definitions: dict[str, Schema]) -> Schema:
 
 
 def main() -> None:
-    """Read the OpenAPI document on standard input, write OUTPUT."""
-    definitions = json.load(sys.stdin)["components"]["schemas"]
-    schemas = {name: inlined(PREFIX + name, definitions) for name in TYPES}
+    """Read the OpenAPI documents on standard input, write OUTPUT."""
+    definitions: dict[str, Schema] = {}
+    text, start = sys.stdin.read().strip(), 0
+    while start < len(text):
+        document, end = json.JSONDecoder().raw_decode(text, start)
+        definitions |= document["components"]["schemas"]
+        start = end + len(text[end:]) - len(text[end:].lstrip())
+    schemas = {name.rpartition(".")[2]: inlined(name if "." in name else PREFIX + name, definitions) for name in TYPES}
     OUTPUT.write_text(json.dumps(schemas, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 

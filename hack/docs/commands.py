@@ -38,6 +38,8 @@ AFTER = {
     "passes finish and releases its Lease.",
     "render": "Nothing is contacted and nothing is changed. Problems in a custom resource go to standard error, each "
     "with the field and what to do, and so does a note for each object of another kind, which is skipped.",
+    "from-helm": "See [From the Helm chart's values to an Immich](../how-to/from-helm-values.md). The exit status is 1 if "
+    "a value has no place in an Immich, and 2 if the file can't be read.",
     "version": "Prints the version of the operator and of what it runs on, as `immich-operator --version` does.",
     "completion": "If no command or flag matches, file names are completed.",
 }

@@ -5,12 +5,15 @@
 #
 #   hack/image/base.sh FILE      write the image as an OCI archive; done once, an existing file is left alone
 #
+# From the same packages it makes the same image: all is as old as SOURCE_DATE_EPOCH says, by default 2020-02-02.
+#
 # Needs root, mmdebstrap and buildah. DEBIAN_MIRROR names another mirror than mmdebstrap's own.
 set -euo pipefail
 
 target=${1:?usage: hack/image/base.sh FILE}
 mirror=(${DEBIAN_MIRROR:+"$DEBIAN_MIRROR"})
 name=localhost/python:3.13-slim-trixie
+export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-1580601600}
 
 for program in mmdebstrap buildah; do
   if ! command -v "$program" >/dev/null; then
@@ -45,5 +48,5 @@ mmdebstrap --quiet --variant=minbase --components=main \
 container=$(buildah from scratch)
 buildah add --quiet "$container" "$scratch/root.tar" / >/dev/null
 buildah config --env PATH=/usr/local/bin:/usr/bin:/bin --env LANG=C.UTF-8 --cmd python3 "$container"
-buildah commit --quiet "$container" "oci-archive:$scratch/image.tar:$name" >/dev/null
+buildah commit --quiet --timestamp "$SOURCE_DATE_EPOCH" "$container" "oci-archive:$scratch/image.tar:$name" >/dev/null
 mv "$scratch/image.tar" "$target"

@@ -4,27 +4,20 @@
 from __future__ import annotations
 
 import argparse
-import codecs
-import contextlib
-import errno
 import os
 import secrets
 import sys
-from collections.abc import Iterator
 from io import TextIOWrapper
-from typing import IO, Any, TextIO, cast
+from typing import Any, TextIO, cast
 
 import yaml
 
 from immich_operator import collection
-from immich_operator.kube.texts import TooLarge, read_text, visible
+from immich_operator.commands.documents import UnreadableError, documents, tell, title
+from immich_operator.kube.texts import visible
 from immich_operator.yaml_text import ManifestDumper
 
 GROUP, KIND = "media.rm3l.org", "Immich"
-
-ADVICE_FOR_URLS = ". This is an address: write what it holds into a file, or to standard input with - for FILE"
-ADVICE_FOR_UTF_16 = ". It begins like UTF-16, which PowerShell writes: save it as UTF-8"
-ADVICE_FOR_TABS = ". A tab can't indent YAML: use blanks"
 
 LEFT_OUT = """\
 # Secret {name}
@@ -56,79 +49,20 @@ def run(args: argparse.Namespace) -> int:
     """Print the manifests; 1 if a custom resource is invalid or a component is held back, 2 if a file can't be read."""
     cast(TextIOWrapper, sys.stdout).reconfigure(encoding="utf-8")  # whatever the locale is
     try:
-        documents = [document for file in args.files for document in _documents(file)]
-    except _UnreadableError as error:
-        _tell(f"immich-operator render: {error}")
+        found = [document for file in args.files for document in documents(file)]
+    except UnreadableError as error:
+        tell(f"immich-operator render: {error}")
         return 2
-    mine = [(file, document) for file, document in documents if _is_for_us(document)]
-    for file, document in documents:
+    mine = [(file, document) for file, document in found if _is_for_us(document)]
+    for file, document in found:
         if not _is_for_us(document):
             name = f"{document['kind']} {document['metadata'].get('name')}"
-            _tell(f"{file}: {name} is passed over: manifests are made of kind Immich only")
+            tell(f"{file}: {name} is passed over: manifests are made of kind Immich only")
     if not mine:
-        _tell(f"immich-operator render: no custom resource in {', '.join(map(_title, args.files))}")
+        tell(f"immich-operator render: no custom resource in {', '.join(map(title, args.files))}")
         return 1
     results = [_render(file, document, args, sys.stdout) for file, document in mine]
     return 0 if all(results) else 1
-
-
-class _UnreadableError(Exception):
-    """A file that is not YAML, or can't be read; the text names it."""
-
-
-def _documents(file: str) -> Iterator[tuple[str, Any]]:
-    title = _title(file)
-    try:
-        with _opened(file) as opened:
-            text = read_text(opened)
-    except OSError as error:
-        raise _UnreadableError(f"{title}: {error.strerror}{ADVICE_FOR_URLS if '://' in file else ''}") from error
-    except UnicodeDecodeError as error:
-        advice = ADVICE_FOR_UTF_16 if error.object[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else ""
-        raise _UnreadableError(f"{title}: not text in UTF-8: byte {error.start + 1} is none of it{advice}") from error
-    except TooLarge as error:
-        raise _UnreadableError(f"{title}: {error}") from error
-    try:
-        for document in collection.rendering().documents(text):
-            yield from ((title, item) for item in _items(document))
-    except TooLarge as error:
-        raise _UnreadableError(f"{title}: {error}") from error
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        where = f" line {mark.line + 1}, column {mark.column + 1}:" if mark else ""
-        advice = ADVICE_FOR_TABS if mark and _is_tab(text, mark) else ""
-        raise _UnreadableError(f"{title}: not YAML:{where} {error.problem or error.context}{advice}") from error
-    except yaml.YAMLError as error:
-        raise _UnreadableError(f"{title}: not YAML: {str(error).splitlines()[0]}") from error
-
-
-def _tell(text: str) -> None:
-    """One line to standard error: parts of it are from a file that somebody else may have written."""
-    print(visible(text), file=sys.stderr)
-
-
-def _is_tab(text: str, mark: yaml.Mark) -> bool:
-    lines = text.splitlines()
-    return mark.line < len(lines) and lines[mark.line][mark.column : mark.column + 1] == "\t"
-
-
-def _opened(file: str) -> contextlib.AbstractContextManager[IO[bytes]]:
-    if file != "-":
-        return open(file, "rb")  # noqa: PTH123 - a Path takes an empty name for the current folder
-    if sys.stdin is None:
-        raise OSError(errno.EBADF, "it is closed")
-    return contextlib.nullcontext(sys.stdin.buffer)
-
-
-def _items(document: Any) -> list[Any]:
-    """The objects in a document: those of a list, as `kubectl get --output yaml` prints it, or the only one."""
-    if isinstance(document, dict) and document.get("kind") == "List" and isinstance(document.get("items"), list):
-        return list(document["items"])
-    return [] if document is None else [document]
-
-
-def _title(file: str) -> str:
-    return "standard input" if file == "-" else file or "''"
 
 
 def _is_for_us(document: Any) -> bool:
@@ -143,16 +77,16 @@ def _render(file: str, document: Any, args: argparse.Namespace, out: TextIO) -> 
     """Print one custom resource's manifests, or what is wrong with it to standard error."""
     rendering = collection.rendering()
     if not isinstance(document, dict) or not isinstance(document.get("metadata"), dict):
-        _tell(f"{file}: this is not a Kubernetes object: apiVersion, kind and metadata are needed")
+        tell(f"{file}: this is not a Kubernetes object: apiVersion, kind and metadata are needed")
         return False
     name = document["metadata"].get("name")
     cr, problems = rendering.complete(document)
     for problem in problems:
-        _tell(f"{file}: {document.get('kind')} {name}: {problem}")
+        tell(f"{file}: {document.get('kind')} {name}: {problem}")
     if problems:
         return False
     if cr["kind"] != rendering.planned_kind:
-        _tell(f"{file}: {cr['kind']} {name}: nothing is wrong with it, but only its role knows what it becomes")
+        tell(f"{file}: {cr['kind']} {name}: nothing is wrong with it, but only its role knows what it becomes")
         return False
     plan = rendering.offline_plan(
         cr,
@@ -161,7 +95,7 @@ def _render(file: str, document: Any, args: argparse.Namespace, out: TextIO) -> 
         route=args.route,
     )
     for notice in plan.notices:
-        _tell(f"{file}: {cr['kind']} {name}: {notice.effect} {notice.component}: {notice.message}")
+        tell(f"{file}: {cr['kind']} {name}: {notice.effect} {notice.component}: {notice.message}")
     if any(notice.effect == "blocks" for notice in plan.notices):
         return False  # half an instance is worse than none: GitOps tools would prune what is missing
     made = {step["object"]["metadata"]["name"] for step in plan.steps if step["verb"] == "create"}

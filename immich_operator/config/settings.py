@@ -285,6 +285,14 @@ class Settings:
         help="The most that the annotation ansible.sdk.operatorframework.io/max-runner-artifacts may ask for, unless "
         "watches.yaml says more.",
     )
+    play_memory: int = setting(
+        "384Mi",
+        env="OPERATOR_PLAY_MEMORY",
+        parse=_size,
+        section="Ansible",
+        help="Memory for data that each process of a play may have, 8Mi for each thread included; a play that needs more "
+        "fails. 0: no limit.",
+    )
     artifacts_size: int = setting(
         "512Mi",
         env="OPERATOR_ARTIFACTS_SIZE",

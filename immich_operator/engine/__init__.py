@@ -20,8 +20,12 @@ def make_engine(
     workers: int,
     preload_roles: Sequence[Path] = (),
     log: logging.Logger,
+    memory: int = 0,
 ) -> Engine:
-    """An engine that keeps its own files below `base_dir` (made with mode 0700) and runs up to `workers` plays at once."""
+    """An engine that keeps its own files below `base_dir` (made with mode 0700) and runs up to `workers` plays at once.
+
+    `memory`: bytes of data that each process of a play may have, 0 for no bound.
+    """
     base_dir = base_dir.absolute()
     base_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     # Imported here, because the zygote imports this package too and must not carry ansible-runner.
@@ -30,5 +34,6 @@ def make_engine(
     from immich_operator.engine.process import ProcessEngine  # noqa: PLC0415
 
     if kind == "process":
-        return BoundedEngine(ProcessEngine(base_dir=base_dir, roles=preload_roles), workers=workers)
-    return BoundedEngine(ForkEngine(base_dir=base_dir, preload_roles=preload_roles, log=log), workers=workers)
+        return BoundedEngine(ProcessEngine(base_dir=base_dir, roles=preload_roles, memory=memory), workers=workers)
+    engine = ForkEngine(base_dir=base_dir, preload_roles=preload_roles, log=log, memory=memory)
+    return BoundedEngine(engine, workers=workers)

@@ -9,7 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-__all__ = ["Engine", "Play", "PlayResult", "Status"]
+__all__ = ["YIELDING", "Engine", "Play", "PlayResult", "Status"]
+
+YIELDING = 10
+"""Niceness: with another process that wants the same CPU, one that yields gets a tenth of it."""
 
 Status = Literal["successful", "failed", "timeout", "canceled", "error"]
 """`error`: the play could not be run, or its process ended without Ansible's doing."""
@@ -43,6 +46,8 @@ class Play:
     """The process group of the play is killed after this time."""
     rotate_artifacts: int = 3
     """Artifacts folders kept, this run's included; 0 keeps all."""
+    yields: bool = False
+    """Other plays go first where there are too few CPUs for all: its processes have the niceness `YIELDING`."""
     ansible_args: str = ""
     """Additional command line arguments for ansible-playbook, in shell notation; no secrets."""
 
@@ -67,6 +72,8 @@ class PlayResult:
     report: Mapping[str, Any] = field(default_factory=dict)
     """The `report` mappings of successful tasks: lists joined, mappings merged, the last one of other values."""
     duration_s: float = 0.0
+    problem: str = ""
+    """Why it could not be run on this machine, with what to do; the same words as long as it is the same trouble."""
 
     def ok(self) -> bool:
         """True if the play finished and nothing failed."""

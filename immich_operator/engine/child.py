@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from immich_operator.engine import ansible_internals, wire
+from immich_operator.engine import ansible_internals, limits, wire
 from immich_operator.engine.forker import Handed, descriptors
 
 __all__ = [
@@ -52,7 +52,7 @@ CRASHED_RC = 250
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """A play that this process is running; `request` is {"argv", "env", "cwd"} and what else the operator has sent."""
+    """A play that this process is running; `request` is {"argv", "env", "cwd", "memory", "nice"} and what else was sent."""
 
     request: Mapping[str, Any]
     lessons: socket.socket
@@ -87,6 +87,8 @@ def begin(handed: Handed, *, keep: Collection[int], lessons: socket.socket, pare
         request = wire.receive(channel)
         if request is None:
             os._exit(CRASHED_RC)
+        limits.bound_play(request["memory"])
+        os.nice(request["nice"])
         set_up(request)
         terminal = _Terminal(io.FileIO(output, "w"), encoding="utf-8", errors="replace", write_through=False)
         sys.stdout = sys.stderr = terminal

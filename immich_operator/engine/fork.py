@@ -22,7 +22,7 @@ from ansible_runner.runner import Runner
 from ansible_runner.utils import OutputEventFilter, cleanup_artifact_dir
 
 from immich_operator.engine import wire
-from immich_operator.engine.base import Play, PlayResult
+from immich_operator.engine.base import YIELDING, Play, PlayResult
 from immich_operator.engine.outcome import Outcome
 from immich_operator.engine.process import KILLED_RC, ProcessEngine, marker_of, not_run, result_of, status_of
 from immich_operator.engine.processes import kill_play
@@ -48,11 +48,12 @@ READ_AT_IMPORT = ("ANSIBLE_", "PYTHON", "LD_", "LC_", "LANG")
 class ForkEngine:
     """Runs each play in a fork of a process that has imported everything."""
 
-    def __init__(self, *, base_dir: Path, preload_roles: Sequence[Path], log: logging.Logger) -> None:
+    def __init__(self, *, base_dir: Path, preload_roles: Sequence[Path], log: logging.Logger, memory: int = 0) -> None:
         self._base_dir = base_dir
+        self._memory = memory
         self._log = log
         self._roles = tuple(preload_roles)
-        self._plain = ProcessEngine(base_dir=base_dir, roles=preload_roles)
+        self._plain = ProcessEngine(base_dir=base_dir, roles=preload_roles, memory=memory)
         cwd = base_dir / "zygote"
         probe = Play(ident="zygote", private_data_dir=cwd, playbook=cwd / "none.yml")
         with prepared(probe, base_dir, self._roles) as config:
@@ -72,7 +73,9 @@ class ForkEngine:
             with prepared(play, self._base_dir, self._roles) as config:
                 self._check_environment(config.env)
                 start = partial(self._zygotes.start, parking=parking(play, config, self._base_dir))
-                runner = _ForkedRunner(config, outcome, start, deadline=started + play.timeout_s, cancel=cancel)
+                deadline = started + play.timeout_s
+                runner = _ForkedRunner(config, outcome, start, deadline=deadline, cancel=cancel, memory=self._memory)
+                runner.nice = YIELDING if play.yields else 0
                 runner.run()
         except (OSError, AnsibleRunnerException) as problem:
             return not_run(play, problem, time.monotonic() - started)
@@ -118,6 +121,7 @@ class _ForkedRunner(Runner):  # type: ignore[misc]
         *,
         deadline: float,
         cancel: threading.Event,
+        memory: int = 0,
     ) -> None:
         """`start` hands a request to a zygote."""
         super().__init__(config, event_handler=outcome.on_event)
@@ -125,9 +129,11 @@ class _ForkedRunner(Runner):  # type: ignore[misc]
         self.timed_out = False
         self.rc: int | None = None
         self.lost: str | None = None
+        self.nice = 0
         self._start = start
         self._deadline = deadline
         self._cancel = cancel
+        self._memory = memory
 
     def run(self) -> None:
         """Run the play and write its artifacts. Raises ZygoteDiedError when it could not even be started."""
@@ -165,6 +171,8 @@ class _ForkedRunner(Runner):  # type: ignore[misc]
             "argv": ["ansible-playbook", *self.config.command[len(START) :]],
             "env": self.config.env,
             "cwd": self.config.cwd,
+            "nice": self.nice,
+            "memory": self._memory,
             "basedir": str(Path(self.config.private_data_dir) / "project"),
             "extra_vars": str(Path(self.config.private_data_dir) / "env" / "extravars"),
         }

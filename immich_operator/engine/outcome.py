@@ -26,6 +26,7 @@ MAX_FAILURES = 20
 """Failures that are told; the others are counted. Also how many failed items of a task are told."""
 MAX_OUTPUT_CHARS = 4 * 1024 * 1024
 """Of a play's output that ansible-runner writes to its artifacts."""
+NO_MESSAGE = "failed without a message"
 OUTPUT_CUT = "the rest of the output is left out: it is longer than 4 MiB"
 
 _ERROR = re.compile(r"^(ERROR!|\[ERROR\]:).*", re.MULTILINE | re.DOTALL)
@@ -37,7 +38,7 @@ class Outcome:
 
     def __init__(self) -> None:
         self._failures: list[str] = []
-        self._of_items: dict[object, list[str]] = {}
+        self._of_items: dict[str, list[str]] = {}
         self._errors: list[str] = []
         self._stats: dict[str, int] | None = None
         self._report: dict[str, Any] = {}
@@ -56,11 +57,11 @@ class Outcome:
             event["stdout"] = HIDDEN_OUTPUT
         self._bound_output(event)
         if kind in FAILED and not data.get("ignore_errors"):
-            self._failures.append(_failure(data, self._of_items.pop(data.get("task_uuid"), [])))
+            self._failures.append(_failure(data, self._of_items.pop(str(data.get("task_uuid")), [])))
             return len(self._failures) <= MAX_FAILURES
         if kind == "runner_item_on_failed":
-            of_items = self._of_items.setdefault(data.get("task_uuid"), [])
-            of_items += [_cut(_message(data.get("res") or {}))] if len(of_items) < MAX_FAILURES else []
+            of_items = self._of_items.setdefault(str(data.get("task_uuid")), [])
+            of_items += [_cut(_message(data.get("res")))] if len(of_items) < MAX_FAILURES else []
         if kind == "runner_on_ok":
             self._on_ok(data)
         elif kind == "playbook_on_stats":
@@ -111,7 +112,7 @@ class Outcome:
             if isinstance(one.get("report"), Mapping):
                 merge_reports(self._report, one["report"])
                 self._look_again_after(one["report"].get("requeue_after"))
-        if REQUEUE_AFTER & {data.get("task_action"), data.get("resolved_action")}:
+        if REQUEUE_AFTER & {str(data.get("task_action")), str(data.get("resolved_action"))}:
             self._look_again_after(result.get("period"))
 
     def _look_again_after(self, period: object) -> None:
@@ -180,10 +181,12 @@ def _is_hidden(result: object) -> bool:
     return "censored" in result or any("censored" in item for item in _items(result))
 
 
-def _message(result: Mapping[str, Any]) -> str:
+def _message(result: object) -> str:
+    if not isinstance(result, Mapping):
+        return NO_MESSAGE
     if "censored" in result:
         return "the message is hidden by no_log"
-    text = result.get("msg") or result.get("reason") or result.get("stderr") or "failed without a message"
+    text = result.get("msg") or result.get("reason") or result.get("stderr") or NO_MESSAGE
     return str(text).strip()
 
 
@@ -195,7 +198,8 @@ def _items(result: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 def _count(data: Mapping[str, Any], name: str) -> int:
     of_hosts = data.get(name)
-    return int(of_hosts.get(HOST, 0)) if isinstance(of_hosts, Mapping) else 0
+    counted = of_hosts.get(HOST) if isinstance(of_hosts, Mapping) else None
+    return counted if isinstance(counted, int) else 0
 
 
 def _cut(text: str) -> str:

@@ -16,7 +16,8 @@ from ansible_runner.config.runner import RunnerConfig
 from ansible_runner.exceptions import AnsibleRunnerException
 from ansible_runner.runner import Runner
 
-from immich_operator.engine.base import Play, PlayResult, Status
+from immich_operator.engine import limits
+from immich_operator.engine.base import YIELDING, Play, PlayResult, Status
 from immich_operator.engine.outcome import Outcome
 from immich_operator.engine.processes import kill_play
 from immich_operator.engine.workspace import prepared
@@ -26,6 +27,22 @@ __all__ = ["KILLED_RC", "ProcessEngine", "marker_of", "not_run", "result_of", "s
 KILLED_RC = 254
 """What ansible-runner reports for a play that it ended itself."""
 
+_FULL = "the volume of --run-dir is full: free space on it, or give it a larger one"
+_TOO_MANY = "the operator may open no more files: raise the limit of its process, see `ulimit -n`"
+_NO_PROCESS = (
+    "no more processes may be started: raise the limit of the pod (podPidsLimit), or lower --max-concurrent-reconciles"
+)
+REMEDIES = {
+    errno.ENOSPC: _FULL,
+    errno.EDQUOT: _FULL,
+    errno.EROFS: "the volume of --run-dir is read-only: give the operator one that it may write to",
+    errno.EMFILE: _TOO_MANY,
+    errno.ENFILE: _TOO_MANY,
+    errno.EAGAIN: _NO_PROCESS,
+    errno.ENOMEM: "the operator has too little memory: raise the limit of its pod",
+}
+"""What to do about errors of this machine, by their number."""
+
 POLL_S = 0.05
 """How late a cancel may be noticed: events of `threading` cannot be waited for together with a deadline of another."""
 
@@ -33,8 +50,9 @@ POLL_S = 0.05
 class ProcessEngine:
     """Runs each play in a new interpreter: half a second before the first task, and no state between plays."""
 
-    def __init__(self, *, base_dir: Path, roles: Sequence[Path] = ()) -> None:
+    def __init__(self, *, base_dir: Path, roles: Sequence[Path] = (), memory: int = 0) -> None:
         self._base_dir = base_dir
+        self._memory = memory
         self._roles = tuple(roles)
 
     def run(self, play: Play, cancel: threading.Event) -> PlayResult:
@@ -43,6 +61,9 @@ class ProcessEngine:
         outcome = Outcome()
         try:
             with prepared(play, self._base_dir, self._roles) as config:
+                config.command = [*limits.bounded_command(self._memory), *config.command]
+                if play.yields:
+                    config.command = ["nice", "-n", str(YIELDING), *config.command]
                 runner = _runner(config, outcome)
                 with _watched(runner, play.timeout_s, cancel):
                     runner.run()
@@ -76,10 +97,16 @@ def status_of(runner: Runner) -> Status:
 
 def not_run(play: Play, problem: Exception, duration_s: float) -> PlayResult:
     """The result of a play that could not be prepared or whose artifacts could not be written."""
-    full = isinstance(problem, OSError) and problem.errno in (errno.ENOSPC, errno.EDQUOT)
-    remedy = "; the volume of --run-dir is full: free space on it, or give it a larger one" if full else ""
-    failure = f"play {play.ident} could not be run: {problem}{remedy}"
-    return PlayResult(status="error", rc=None, failures=(failure,), duration_s=duration_s)
+    number = problem.errno if isinstance(problem, OSError) else None
+    remedy = f"; {REMEDIES[number]}" if number in REMEDIES else ""
+    why = problem.strerror if isinstance(problem, OSError) and problem.strerror else type(problem).__name__
+    return PlayResult(
+        status="error",
+        rc=None,
+        failures=(f"play {play.ident} could not be run: {problem}{remedy}",),
+        duration_s=duration_s,
+        problem=f"{why}{remedy}",
+    )
 
 
 def result_of(runner: Runner, outcome: Outcome, duration_s: float) -> PlayResult:
@@ -113,10 +140,19 @@ def _watched(runner: Runner, timeout_s: float, cancel: threading.Event) -> Itera
     watcher = threading.Thread(target=watch, name=f"watch play {runner.config.ident}", daemon=True)
     nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
     runner.config.input_fd = nothing
-    watcher.start()
     try:
+        _start(watcher)
         yield
     finally:
         ended.set()
-        watcher.join()
+        if watcher.ident is not None:  # it was started
+            watcher.join()
         os.close(nothing)
+
+
+def _start(thread: threading.Thread) -> None:
+    """Raises OSError when the machine has none left, as where a process cannot be started."""
+    try:
+        thread.start()
+    except RuntimeError as exc:
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN)) from exc

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -19,12 +19,13 @@ REMEDY: Final = "Set KUBECONFIG or --kubeconfig, or run inside a cluster."
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """Configuration and pool as `Transport` takes them; `kubeconfig` is the file (or list of files) that they came from,
-    None inside a cluster."""
+    """Configuration, pool and `renew` as `Transport` takes them; `kubeconfig` is the file (or list of files) that they came
+    from, None inside a cluster."""
 
     configuration: Any
     pool: Any
     kubeconfig: str | None
+    renew: Callable[[], bool] = bool
 
 
 def connect(kubeconfig: str, context: str, environ: Mapping[str, str]) -> Connection:
@@ -46,8 +47,8 @@ def connect(kubeconfig: str, context: str, environ: Mapping[str, str]) -> Connec
     source = None if in_cluster else kubeconfig or str(Path("~/.kube/config").expanduser())
     settings = ConnectionSettings(kubeconfig=source, context=None if in_cluster else context or None)
     elsewhere = {name: value for name, value in environ.items() if name != "KUBECONFIG"}  # `kubeconfig` says it
-    configuration, pool = long_lived_pool(settings, elsewhere, connections=CONNECTIONS, remedy=REMEDY)
-    return Connection(configuration, pool, source)
+    configuration, pool, renew = long_lived_pool(settings, elsewhere, connections=CONNECTIONS, remedy=REMEDY)
+    return Connection(configuration, pool, source, renew)
 
 
 def described(connection: Connection, context: str) -> dict[str, str]:

@@ -40,15 +40,23 @@ class Selector:
     def from_manifest(cls, manifest: Mapping[str, Any]) -> Selector:
         """Raises: ValueError naming what is wrong."""
         if unknown := set(manifest) - {"matchLabels", "matchExpressions"}:
-            raise ValueError(f"a selector has matchLabels and matchExpressions, not {', '.join(sorted(unknown))}")
+            raise ValueError(
+                f"a selector has matchLabels and matchExpressions, not {', '.join(sorted(map(str, unknown)))}"
+            )
+        labels, expressions = manifest.get("matchLabels") or {}, manifest.get("matchExpressions") or []
+        if not isinstance(labels, Mapping):  # taken for none, it would let everything match
+            raise ValueError("matchLabels must be a mapping of labels to their values")  # noqa: TRY004 - of a file
+        if not isinstance(expressions, list):
+            raise ValueError("matchExpressions must be a list")  # noqa: TRY004 - of a file
         found = []
-        for key, value in mapping(manifest.get("matchLabels")).items():
+        for key, value in labels.items():
             if not isinstance(value, str):
                 raise ValueError(f"the value of label {key} must be a string; put it in quotes")  # noqa: TRY004 - of a file
             found.append(Requirement(str(key), "In", frozenset({value})))
-        for expression in manifest.get("matchExpressions") or ():
+        for expression in expressions:
             key, operator = str(mapping(expression).get("key") or ""), str(mapping(expression).get("operator") or "")
-            values = frozenset(map(str, mapping(expression).get("values") or ()))
+            given = mapping(expression).get("values") or []
+            values = frozenset(map(str, given)) if isinstance(given, list) else frozenset()
             if not key or operator not in _OPERATORS or _OPERATORS[operator] != bool(values):
                 raise ValueError(
                     f"a matchExpression needs a key, an operator of {', '.join(_OPERATORS)}, "

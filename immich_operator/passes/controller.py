@@ -28,6 +28,7 @@ from immich_operator.passes.workqueue import Item
 from immich_operator.watching.outline import UNFIT, unfit
 from immich_operator.watching.triggers import Key
 
+UNREPORTED_REASON: Final = "PassNotFinished"
 CLUSTER_SCOPE: Final = "_cluster"  # folder of objects without a namespace; no namespace can have this name
 Outcome = Literal["success", "requeue_after", "error"]  # labels of controller_runtime_reconcile_total
 
@@ -97,7 +98,10 @@ class Controller:
         self._artifacts = tools.artifacts
         self._told: dict[NamespacedName, tuple[str, ...]] = {}  # what annotations ask for and do not get
         self._slowed: set[NamespacedName] = set()
+        self._unreported: dict[NamespacedName, str] = {}  # why the last play could not report itself
         self._log = tools.log
+        self.unable = ""
+        """Why no play can be run on this machine, as far as the last one tells."""
 
     def reconcile(self, item: Item[Key], queue: Requeue, cancel: threading.Event) -> Outcome:
         """One pass. A failure is reported here and leads to a retry; it is not raised.
@@ -133,13 +137,14 @@ class Controller:
         try:
             cr = self._finalizers.ensure(self._for_the_play(known))
             self._status.running(cr)
-            play = self._play(cr, key.ref, pass_id, options)
+            play = self._play(cr, item, pass_id, options)
             result = self._engine.run(play, cancel)
             self._artifacts.add(play.private_data_dir, play.ident)
             if result.ok() and is_deleting(cr):
                 self._finalizers.release(cr)
             elif result.status != "canceled":
                 self._status.finished(cr, result)
+                self._report_for(cr, key.ref, result)
         except EXPECTED as exc:
             return self._could_not_run(cr, key, exc, queue, fields)
         self._metrics.play_finished(self.watch.kind, ok=result.ok(), took_s=result.duration_s)
@@ -175,6 +180,17 @@ class Controller:
             self._log.warning("annotation not followed", extra={**fields, "error": problem})
             self._status.warn(cr, "AnnotationNotFollowed", problem)
 
+    def _report_for(self, cr: Manifest, ref: NamespacedName, result: PlayResult) -> None:
+        """A play that never began, or was ended, has told nobody: an Event does, once for the same trouble in a row."""
+        self.unable = result.problem
+        why = _without_report(result)
+        if not why:
+            self._unreported.pop(ref, None)
+        elif why != self._unreported.get(ref) and not self.watch.manage_status:
+            message = f"{why}. What it is about is tried again until it succeeds"
+            if self._status.warn(cr, UNREPORTED_REASON, message):
+                self._unreported[ref] = why
+
     def _put_off(self, item: Item[Key], wait_s: float, queue: Requeue, fields: Mapping[str, Any]) -> Outcome:
         """Its plays come too fast; the first time in a row is told."""
         ref = item.key.ref
@@ -197,6 +213,7 @@ class Controller:
         self.settled.forget(key.ref)
         self._metrics.object_gone(self.watch.kind, key.ref)
         self._told.pop(key.ref, None)
+        self._unreported.pop(key.ref, None)
         self._slowed.discard(key.ref)
         self._remove(self._folder(key.ref))
         self._log.info("gone", extra={"kind": self.watch.kind.kind, **key.ref._asdict()})
@@ -218,7 +235,7 @@ class Controller:
             raise ParameterError(why)
         return whole
 
-    def _play(self, cr: Manifest, ref: NamespacedName, pass_id: str, options: PassOptions) -> Play:
+    def _play(self, cr: Manifest, item: Item[Key], pass_id: str, options: PassOptions) -> Play:
         watch = self.watch
         role, playbook, static = watch.role, watch.playbook, dict(watch.vars)
         if is_deleting(cr) and (finalizer := watch.finalizer):
@@ -227,7 +244,7 @@ class Controller:
                 role, playbook = finalizer.role, finalizer.playbook
         return Play(
             ident=pass_id,
-            private_data_dir=self._folder(ref),
+            private_data_dir=self._folder(item.key.ref),
             role=role,
             playbook=playbook,
             identity_only=watch.identity_only and not static,  # what the file's own `vars` say is checked
@@ -243,6 +260,7 @@ class Controller:
             verbosity=options.verbosity,
             timeout_s=self._plays.timeout_s,
             rotate_artifacts=options.artifacts,
+            yields=item.yields,
             ansible_args=self._plays.ansible_args,
         )
 
@@ -293,6 +311,19 @@ class Controller:
             "pass_id": pass_id,
             "why": list(item.reasons),
         }
+
+
+def _without_report(result: PlayResult) -> str:
+    """Why the play has not told anybody how it went; "" if its role could."""
+    match result.status:
+        case "timeout":
+            return "The pass took longer than the operator allows and was ended; see --play-timeout of the operator"
+        case "error" if result.problem:
+            return f"The operator could not run a pass: {result.problem}"
+        case "error":
+            return "The pass ended before it could report; the operator's log says how"
+        case _:
+            return ""
 
 
 def _without_failures(result: PlayResult) -> str:

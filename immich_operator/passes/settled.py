@@ -65,7 +65,8 @@ class Settled:
     """Thread-safe memory of one entry of watches.yaml.
 
     What it keeps of a pass is a digest of all that the pass depended on; the same digest of the caches later means that
-    nothing has changed. As resource versions are never used twice, a digest may outlive the process: see `memory`.
+    nothing has changed. As resource versions are never used twice, a digest may outlive the process: see `memory`. Only an
+    API server that was restored to an older state uses them again: see `restored`.
 
     It is not valid forever, because a role may read what is not watched (such as a StorageClass), and a newer CRD may
     have other defaults: after LIFETIME_S, plus or minus a quarter, a pass is run anyway.
@@ -120,7 +121,8 @@ class Settled:
                 self._memory[ref] = Digest(digest, int(self._clock()))
 
     def forget(self, ref: NamespacedName) -> int:
-        """A pass begins, or the custom resource is gone. Returns the epoch, which ends when an API comes or goes."""
+        """A pass begins, or the custom resource is gone. Returns the epoch, which ends when an API comes or goes
+        and when an older state is restored."""
         with self._lock:
             self._memory.pop(ref, None)
             return self._epoch
@@ -129,6 +131,12 @@ class Settled:
         """An optional kind came or went, so that the same objects may call for other ones."""
         with self._lock:
             (self._served.add if served else self._served.discard)(str(kind))
+            self._memory.clear()
+            self._epoch += 1
+
+    def restored(self) -> None:
+        """The API server holds an older state than before, so that it may give the same versions to other contents."""
+        with self._lock:
             self._memory.clear()
             self._epoch += 1
 

@@ -64,11 +64,13 @@ class StatusWriter:
         ):
             self.warn(cr, conditions.REFUSED_REASON, conditions.REFUSED + message)
 
-    def warn(self, cr: Manifest, reason: str, message: str) -> None:
-        """An Event about the object, for those who can't read the log."""
+    def warn(self, cr: Manifest, reason: str, message: str) -> bool:
+        """An Event about the object, for those who can't read the log. Whether it was posted."""
         event = {"type": "Warning", "reason": reason, "message": message}
-        for problem in post_events(cr, [event], self._objects, now=text_of(self._wall())):
+        problems = post_events(cr, [event], self._objects, now=text_of(self._wall()))
+        for problem in problems:
             self._log.warning("event could not be posted", extra={"object": str(ObjectRef.of(cr)), "error": problem})
+        return not problems
 
     def _write(self, cr: Manifest, decide: Decide, *, unready: bool = False) -> bool:
         """Whether something was written."""

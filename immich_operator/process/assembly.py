@@ -80,6 +80,9 @@ def connect_watch(watch: Watch, name: str, shared: Shared) -> Controller:
         all_refs=lambda: [ref for store in stores for ref in store.refs()],
         started=shared.started,
     )
+    # What was settled is forgotten before the passes begin that find out.
+    shared.informers.when_restored(settled.restored)
+    shared.informers.when_restored(triggers.restored)
     shared.metrics.conditions_of(
         watch.kind,
         lambda: [

@@ -12,7 +12,6 @@ import logging
 import math
 import random
 import threading
-import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from typing import Any, Final, Literal
 
 from immich_operator.config.settings import LONGEST_LEASE_S
 from immich_operator.errors import Conflict, LeaseLostError, TransportError
-from immich_operator.kube.client import ApiObjects, ObjectRef, named
+from immich_operator.kube.client import ApiObjects, ObjectRef, clock, named
 from immich_operator.kube.resources import Manifest, mapping
 
 LEASE: Final = named("Lease")
@@ -97,13 +96,17 @@ def released(old: Mapping[str, Any], wall: str) -> dict[str, Any]:
 class Times:
     """Clocks and randomness; replaced in tests."""
 
-    monotonic: Callable[[], float] = time.monotonic
+    monotonic: Callable[[], float] = clock
     wall: Callable[[], str] = now_text
     chance: Callable[[], float] = random.random  # 0 <= x < 1; spreads load, no security
 
 
 class Elector:
-    """Run `run` in a thread; `leading` tells whether this process may work."""
+    """Run `run` in a thread; `leading` tells whether this process may work.
+
+    `permit` is told until when (on the clock of `times`) this process may write at most: the renew deadline. It is long
+    over when others may take the Lease, so that requests on their way have ended, too.
+    """
 
     def __init__(
         self,
@@ -113,6 +116,7 @@ class Elector:
         stop: threading.Event,
         log: logging.Logger,
         on_change: Callable[[bool], None],
+        permit: Callable[[float], None],
         times: Times | None = None,
     ) -> None:
         self.leading = threading.Event()
@@ -121,6 +125,7 @@ class Elector:
         self._stop = stop
         self._log = log
         self._on_change = on_change
+        self._permit = permit
         times = times or Times()
         self._clock = times.monotonic
         self._wall = times.wall
@@ -146,11 +151,13 @@ class Elector:
             if self._wait(self._terms.retry_s * (1 + (JITTER - 1) * self._chance())) or self._stop.is_set():
                 return
         self._log.info("leading", extra=self._fields())
+        self._permit_until(renewed)
         self.leading.set()
         self._on_change(True)
         try:
             self._hold(renewed)
         except BaseException:
+            self._permit(-math.inf)
             self.leading.clear()
             self._on_change(False)
             raise
@@ -185,6 +192,7 @@ class Elector:
         expires.
         """
         self._finished.set()
+        self._permit(-math.inf)
         if not self.leading.is_set():
             return
         self.leading.clear()
@@ -210,6 +218,7 @@ class Elector:
             started = self._clock()
             if self._attempt_in_time(self._left(renewed)):
                 renewed = started
+                self._permit_until(renewed)
             elif self._finished.is_set():
                 return
             elif not self._left(renewed) or self._is_somebody_elses():
@@ -231,7 +240,11 @@ class Elector:
             except BaseException as exc:
                 result.set_exception(exc)
 
-        threading.Thread(target=work, name="renew the Lease", daemon=True).start()
+        try:
+            threading.Thread(target=work, name="renew the Lease", daemon=True).start()
+        except RuntimeError as exc:  # no thread is left on this machine: perhaps at the next attempt
+            self._log.warning("the Lease could not be renewed", extra={**self._fields(), "error": str(exc)})
+            return False
         try:
             return result.result(max(MIN_TIMEOUT_S, seconds))
         except TimeoutError:
@@ -274,6 +287,11 @@ class Elector:
     def _is_somebody_elses(self) -> bool:
         """Based on what was read last: a failed read proves nothing."""
         return self._spec().get("holderIdentity") not in (None, "", self._terms.identity)
+
+    def _permit_until(self, renewed: float) -> None:
+        self._permit(renewed + self._terms.renew_deadline_s)
+        if self._finished.is_set():  # meanwhile
+            self._permit(-math.inf)
 
     def _left(self, renewed: float) -> float:
         """Seconds until the renew deadline, 0.0 if it has passed."""

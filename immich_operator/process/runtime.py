@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import math
 import os
 import platform
 import signal
@@ -26,7 +27,7 @@ from immich_operator.config.watches import Watch
 from immich_operator.engine import Engine, make_engine
 from immich_operator.engine.artifacts import Artifacts
 from immich_operator.errors import SettingsError, TransportError
-from immich_operator.kube.client import FIELD_MANAGER, ApiObjects, ObjectRef, Transport
+from immich_operator.kube.client import FIELD_MANAGER, ApiObjects, ObjectRef, Transport, permit_of
 from immich_operator.kube.connection import Connection, connect, described, own_namespace, play_environment
 from immich_operator.passes.controller import Controller
 from immich_operator.passes.metrics import Metrics
@@ -36,6 +37,7 @@ from immich_operator.process.assembly import Shared, connect_watch, controller_n
 from immich_operator.process.election import Elector, Terms
 from immich_operator.process.endpoints import Server, metrics_page, probe_page, spared
 from immich_operator.process.memory import Memory, program_digest
+from immich_operator.process.permit import Permit
 from immich_operator.process.supervisor import Supervisor
 from immich_operator.watching.informers import Informers
 from immich_operator.watching.reflector import Timing
@@ -92,14 +94,19 @@ class Operator:
         self._engine = _engine(settings, self._watches, run_dir, self._pool, log)
         self._server = str(connection.configuration.host)
         self._whose_role = "your" if connection.kubeconfig else "the operator's"
-        self._transport = Transport(
+        transport = partial(
+            Transport,
             connection.configuration,
             connection.pool,
             user_agent=USER_AGENT,
             attempts=1,  # each watch and pass has its own back-off, and the Lease a deadline
             on_answer=self._metrics.requests(self._server),
+            renew=connection.renew,
         )
+        self._permit = Permit()
+        self._transport = transport(why_no_writes=permit_of(self._permit.environment))
         self._objects = ApiObjects(self._transport)
+        self._lease_objects = ApiObjects(transport())  # a Lease is how writing is permitted
         queue_metrics = self._metrics.queue("passes")
         self._queue: Queue[Key] = Queue(
             _pace(settings),
@@ -130,7 +137,10 @@ class Operator:
 
     def readiness(self) -> list[str]:
         """Why this process is not ready; a standby operator is ready when its caches are."""
-        return ["shutting down"] if self.stop.is_set() else self._informers.problems()
+        if self.stop.is_set():
+            return ["shutting down"]
+        unable = dict.fromkeys(controller.unable for controller in self._controllers.values() if controller.unable)
+        return [*self._informers.problems(), *(f"no pass can be run: {why}" for why in unable)]
 
     def liveness(self) -> list[str]:
         """Why this process should be restarted."""
@@ -225,6 +235,7 @@ class Operator:
             server.close()
         self._supervisor.join(END_S)
         self._engine.close()
+        self._permit.close()
         self._transport.close()
         failure = self._supervisor.failure
         self._log.info("stopped", extra={"error": str(failure) if failure else ""})
@@ -260,7 +271,11 @@ class Operator:
             informers=self._informers,
             metrics=self._metrics,
             log=self._log,
-            play_env=play_environment(connection, run_dir, self._settings.context) | _path_variables(self._settings),
+            play_env={
+                **play_environment(connection, run_dir, self._settings.context),
+                **_path_variables(self._settings),
+                **self._permit.environment,
+            },
             play_folder=run_dir / "plays",
             started=lambda: self._working,
         )
@@ -287,6 +302,7 @@ class Operator:
     def _make_elector(self, environ: Mapping[str, str]) -> Elector | None:
         settings = self._settings
         if not settings.leader_elect:
+            self._permit.until(math.inf)
             return None
         namespace = settings.leader_election_namespace or own_namespace(environ)
         if not namespace:
@@ -309,7 +325,14 @@ class Operator:
             else:
                 self._workers.cancel.set()  # the next leader may start soon, and one of two must not write
 
-        return Elector(self._objects, terms, stop=self.stop, log=self._log, on_change=changed)
+        return Elector(
+            self._lease_objects,
+            terms,
+            stop=self.stop,
+            log=self._log,
+            on_change=changed,
+            permit=self._permit.until,
+        )
 
     def _open_servers(self) -> dict[str, Server]:
         servers = {}
@@ -380,7 +403,14 @@ def _engine(settings: Settings, watches: tuple[Watch, ...], run_dir: Path, worke
     roles = [watch.role for watch in watches if watch.role is not None]
     kind = cast("Literal['fork', 'process']", settings.engine)
     try:
-        return make_engine(kind, base_dir=run_dir / "engine", workers=workers, preload_roles=roles, log=log)
+        return make_engine(
+            kind,
+            base_dir=run_dir / "engine",
+            workers=workers,
+            preload_roles=roles,
+            log=log,
+            memory=settings.play_memory,
+        )
     except OSError as exc:
         if exc.errno not in UNUSABLE:
             raise

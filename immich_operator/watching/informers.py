@@ -37,12 +37,17 @@ class Informers:
 
     def __init__(self) -> None:
         self._wanted: dict[Scope, list[tuple[Sink, OnApi | None]]] = {}
+        self._at_restore: list[Callable[[], None]] = []
         self._reflectors: list[Reflector] = []
         self._outage: Outage | None = None
 
     def subscribe(self, scope: Scope, sink: Sink, on_api: OnApi | None = None) -> None:
         """Before `make`."""
         self._wanted.setdefault(scope, []).append((sink, on_api))
+
+    def when_restored(self, listener: Callable[[], None]) -> None:
+        """Call it whenever one of them has found that the API server was restored to an older state."""
+        self._at_restore.append(listener)
 
     def make(
         self,
@@ -70,7 +75,11 @@ class Informers:
         )
         for scope, wanted in self._wanted.items():
             listeners = [on_api for _, on_api in wanted if on_api is not None]
-            hooks = Hooks(on_api=_tell_all(listeners), on_attempt=on_attempt)
+            hooks = Hooks(
+                on_api=_tell_all(listeners),
+                on_attempt=on_attempt,
+                on_restored=lambda: each(self._at_restore, lambda listener: listener()),
+            )
             self._reflectors.append(Reflector(scope, Fanout([sink for sink, _ in wanted]), tools, hooks))
         return self._reflectors
 

@@ -3,8 +3,12 @@
 
 Every way a watch can end has one answer: the server's timeout -> watch on from the last version; 410 -> list again;
 404 on the collection -> the API is gone, empty the store and look for it periodically; anything else -> back off, then
-watch on, or list again if the server keeps refusing. If RBAC does not allow a kind, it is retried forever, and the
-missing rule is reported.
+watch on, or list again if nobody was reached or the server keeps refusing. If RBAC does not allow a kind, it is retried
+forever, and the missing rule is reported.
+
+An API server that was restored to an older state accepts a watch from a version that it has not reached yet, and is silent
+until it has. So a watch that broke goes on only after a look at the version that the server has now. While nobody was
+reached it may have been restored and have passed our version already, so then a list is the only way to know.
 
 Whoever may write one object decides what is in it. So whatever comes of one, it is named in the log, and the others go on.
 """
@@ -20,14 +24,15 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol, TypeVar
 
 from immich_operator.errors import ApiError, Forbidden, Gone, Malformed, NotFound, TransportError, Unreachable
-from immich_operator.kube.client import ApiObjects, ObjectRef, WatchStream
+from immich_operator.kube.client import ApiObjects, ObjectRef, WatchStream, whole_number
 from immich_operator.kube.resources import Kind, Manifest, NamespacedName, metadata_of, ref_of
 from immich_operator.watching.faults import Faults
 from immich_operator.watching.outage import Outage
 
 T = TypeVar("T")
 SHORT_WATCH_S: Final = 1.0  # a watch that ends sooner without any event is an error, not a timeout
-RELIST_AFTER: Final = 3  # consecutive refusals after which the version itself is suspect (etcd restored from a backup)
+RELIST_AFTER: Final = 3  # consecutive refusals after which the version itself is suspect
+LONGEST_RETRY_AFTER_S: Final = 120.0  # what a server may ask for at most; it then counts as a problem anyway
 FAILING_S: Final = 120.0  # how long failures are tolerated before they count as a problem
 
 
@@ -70,10 +75,11 @@ def _nothing(*_: object) -> None:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hooks:
     """`on_api(scope, served)`: the API of a kind appeared or went away. `on_attempt()`: the first list succeeded or
-    failed. Called in the reflector's thread."""
+    failed. `on_restored()`: a list has shown an older state than was known. Called in the reflector's thread."""
 
     on_api: Callable[[Scope, bool], None] = _nothing
     on_attempt: Callable[[], None] = _nothing
+    on_restored: Callable[[], None] = _nothing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +123,10 @@ class Reflector:
         self._failing_since: float | None = None
         self._opened: float | None = None
         self._version = ""
+        self._newest = ""  # version that was ever known
+        self._broken = False  # the last watch did not end well
+        self._was_open = False  # the last watch was opened at all
+        self._relisted = False  # because of a 410, and no watch has worked since
         self._plural: str | None = None
         self._served: bool | None = None
         self._stream: WatchStream | None = None
@@ -140,6 +150,7 @@ class Reflector:
     def run(self) -> None:
         """Work until `stop` is set and `wake` was called."""
         while not self._stop.is_set():
+            self._was_open = False
             try:
                 resource = self._objects.discovery.find(*self.scope.kind)
                 if resource is None:
@@ -148,27 +159,41 @@ class Reflector:
                     self._stop.wait(self._timing.discovery_s)
                     continue
                 self._plural = resource.plural
+                if self._version and self._broken and is_older(self._reached(), self._version):
+                    self._version = ""
                 if not self._version:
                     self._version = self._list()
+                self._broken = False
                 self._watch()
-            except Gone:
-                self._log.info("watch is too far behind, listing again", extra={"kind": str(self.scope)})
+            except Gone as exc:
+                if self._relisted:
+                    self._back_off(exc)
+                else:
+                    self._log.info("watch is too far behind, listing again", extra={"kind": str(self.scope)})
+                    # every watcher in the cluster may get a 410 at once; they need not all list in the same instant
+                    self._stop.wait(self._timing.backoff_first_s * self._random.random())
+                self._relisted = True
                 self._version = ""
-                # every watcher in the cluster may get a 410 at once; they need not all list in the same instant
-                self._stop.wait(self._timing.backoff_first_s * self._random.random())
             except NotFound as exc:
                 self._objects.discovery.forget(*self.scope.kind)
                 self._back_off(exc)
                 self._version = ""
             except TransportError as exc:
+                nobody_there = isinstance(exc, Unreachable) and not self._was_open
+                self._broken = True
                 self._back_off(exc)
-                if self._refusals >= RELIST_AFTER:
+                if nobody_there or self._refusals >= RELIST_AFTER:
                     self._version = ""
 
     def wake(self) -> None:
         """Make `run` notice that `stop` is set."""
         if stream := self._stream:
             stream.close()
+
+    def _reached(self) -> str:
+        """The version that the API server's storage has reached."""
+        pages = self._objects.pages(self._ref, metadata_only=True, limit=1)
+        return next(self._as_answers(pages)).resource_version
 
     def _list(self) -> str:
         scope = self.scope
@@ -199,6 +224,10 @@ class Reflector:
         if self._served is False:
             self._log.info("API is served now, watching it", extra={"kind": str(scope)})
         self._served = True
+        if is_older(version, self._newest):
+            self._log.warning("the API server was restored to an older state", extra={"kind": str(scope)})
+            self._hooks.on_restored()
+        self._newest = version
         return version
 
     def _watch(self) -> None:
@@ -217,6 +246,7 @@ class Reflector:
         if self._stop.is_set():  # set before `wake` could see the stream
             stream.close()
         opened = self._opened = self._clock()
+        self._was_open = True
         heard = False
         try:
             for event in self._as_answers(stream):
@@ -225,8 +255,8 @@ class Reflector:
                     self._take(self._sink.put, subject)
                 elif event["type"] == "DELETED":
                     self._take(self._sink.remove, subject)
-                self._version = str(metadata_of(subject).get("resourceVersion") or self._version)
-                heard = True
+                self._version = self._newest = str(metadata_of(subject).get("resourceVersion") or self._version)
+                heard, self._relisted = True, False
                 self._recovered()
         except Unreachable:
             if self._clock() - opened >= SHORT_WATCH_S:  # it worked until the connection was cut
@@ -237,6 +267,8 @@ class Reflector:
                 raise Unreachable(f"{self._ref}: the watch ended as soon as it began")
             self._recovered()
         finally:
+            if self._clock() - opened >= SHORT_WATCH_S:
+                self._relisted = False
             self._stream = self._opened = None
 
     def _as_answers(self, answers: Iterable[T]) -> Iterator[T]:
@@ -307,6 +339,8 @@ class Reflector:
             self._failing_since = self._clock()
         ceiling = min(self._timing.backoff_max_s, self._timing.backoff_first_s * 2.0 ** min(self._failures - 1, 30))
         delay_s = ceiling * self._random.uniform(0.5, 1.0)
+        if isinstance(exc, ApiError):
+            delay_s = max(delay_s, min(exc.retry_after_s, LONGEST_RETRY_AFTER_S))
         forbidden = isinstance(exc, Forbidden)
         self._problem = missing_rule(self.scope, self._plural, self._whose_role) if forbidden else str(exc)
         level = logging.ERROR if forbidden else logging.WARNING
@@ -323,6 +357,13 @@ class Reflector:
         self._log.log(level, sentence, extra=fields)
         self._mark_attempted()
         self._stop.wait(delay_s)
+
+
+def is_older(version: str, than: str) -> bool:
+    """Whether one resource version came before another. Versions of the same storage can be compared as numbers
+    (Kubernetes promises it since 1.35); of what is none, nothing is known."""
+    mine, other = whole_number(version, 20), whole_number(than, 20)
+    return mine is not None and other is not None and mine < other
 
 
 def missing_rule(scope: Scope, plural: str | None = None, whose_role: str = "the operator's") -> str:

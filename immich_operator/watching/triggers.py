@@ -93,6 +93,13 @@ class Triggers:
         for ref in self._all_refs():
             self._add(ref, f"API {scope.kind} {'appeared' if served else 'went away'}")
 
+    def restored(self) -> None:
+        """The API server holds an older state than before: what was done since may have to be done again."""
+        if not self._started():
+            return
+        for ref in self._all_refs():
+            self._add(ref, "older state restored")
+
     def trace(self, obj: Manifest) -> Trace:
         """What is kept of a dependent: its owner by reference, or by the instance label in the same namespace."""
         ref = ref_of(obj)

@@ -10,6 +10,9 @@ import threading
 import pytest
 from e2e.photos import NoAnswer, Photos
 
+from ansible_collections.media.immich.plugins.plugin_utils.kube.readiness import is_ready
+from support.operating import environment
+
 COMPONENTS = ("server", "machine-learning", "valkey", "postgres")
 
 
@@ -118,6 +121,30 @@ def test_a_new_password_in_the_secret_reaches_database_and_server(photos: Photos
     assert photos.password() == new
     for encoded, accepted in ((old, False), (new, True)):
         assert _logs_in(photos, base64.b64decode(encoded).decode()) is accepted
+
+
+def test_valkey_gets_a_password_and_loses_it_again_under_a_working_server(photos: Photos) -> None:
+    def answer_to_strangers(*, asks: bool) -> str:
+        def rolled() -> bool:
+            valkey = photos.get("Deployment", "photos-valkey")
+            return ("REDISCLI_AUTH" in environment(valkey)) is asks and is_ready(valkey)
+
+        photos.wait(f"a Valkey that asks for a password: {asks}", rolled)
+        return photos.run_in("deployment/photos-valkey", "sh", "-c", "unset REDISCLI_AUTH; valkey-cli ping")
+
+    photos.ready()
+    asset = photos.upload(secrets.token_bytes(50_000))
+
+    photos.change({"valkey": {"auth": {"enabled": True}}})
+    assert "NOAUTH" in answer_to_strangers(asks=True)
+    photos.start_missing_jobs("thumbnailGeneration")
+    assert photos.has(asset)
+
+    photos.change({"valkey": {"auth": {"enabled": False}}})
+    assert "PONG" in answer_to_strangers(asks=False)
+    photos.wait("the Secret gone", lambda: photos.get("Secret", "photos-valkey-credentials") is None)
+    photos.wait_ready()
+    photos.start_missing_jobs("thumbnailGeneration")
 
 
 def test_a_server_scaled_to_zero_and_back_keeps_everything(photos: Photos) -> None:

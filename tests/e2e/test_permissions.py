@@ -15,6 +15,7 @@ from e2e.photos import Deployed, Photos
 
 from localcluster.audit import AuditEntry
 from localcluster.testing import Cluster
+from support.go_modules import crds
 from support.pages import ROUTE_CRD
 
 Permission = tuple[str, str, str]
@@ -35,12 +36,15 @@ FORMER_FINALIZER = "media.rm3l.org/finalizer"
 
 @pytest.fixture(scope="module")
 def routes(cluster: Cluster) -> Iterator[None]:
-    """The kind Route, which OpenShift has."""
-    crd = yaml.safe_load(ROUTE_CRD)
-    cluster.api.create(crd)
-    cluster.api.wait_served(crd["metadata"]["name"])
+    """The kind Route, which OpenShift has, and those of the Gateway API."""
+    gateways = crds("sigs.k8s.io/gateway-api@v1.6.1", "config/crd/standard", "Gateway", "HTTPRoute")
+    definitions = [yaml.safe_load(ROUTE_CRD), *gateways]
+    for crd in definitions:
+        cluster.api.create(crd)
+        cluster.api.wait_served(crd["metadata"]["name"])
     yield
-    cluster.api.delete("CustomResourceDefinition", crd["metadata"]["name"], wait=True)
+    for crd in definitions:
+        cluster.api.delete("CustomResourceDefinition", crd["metadata"]["name"], wait=True)
 
 
 @pytest.mark.last
@@ -70,9 +74,21 @@ def _use_what_comes_and_goes(photos: Photos) -> None:
         {
             "postgres": {"persistence": {"storageClass": "standard"}},
             "server": {
-                "ingress": {"enabled": True, "hosts": [{"host": "photos.example.com", "paths": [{"path": "/"}]}]},
+                "ingress": {
+                    "enabled": True,
+                    "ingressClassName": "none",
+                    "preset": "Auto",
+                    "hosts": [{"host": "photos.example.com", "paths": [{"path": "/"}]}],
+                },
+                "httpRoute": {"enabled": True, "parentRefs": [{"name": "none"}]},
                 "route": {"enabled": True, "host": "photos.example.com"},
             },
+            "machineLearning": {
+                "persistence": {"enabled": False},
+                "autoscaling": {"enabled": True, "minReplicas": 2},
+                "podDisruptionBudget": {"enabled": True},
+            },
+            "networkPolicy": {"enabled": True},
             "immich": {"configuration": {"trash": {"days": 5}}},
         }
     )
@@ -85,7 +101,12 @@ def _use_what_comes_and_goes(photos: Photos) -> None:
     photos.wait_ready()
     photos.change(
         {
-            "server": {"ingress": {"enabled": False}, "route": {"enabled": False}},
+            "server": {
+                "ingress": {"enabled": False},
+                "route": {"enabled": False},
+                "httpRoute": {"enabled": False},
+            },
+            "networkPolicy": {"enabled": False},
             "immich": {"configurationKind": "ConfigMap"},
             "machineLearning": {"enabled": False},
         }

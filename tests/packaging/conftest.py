@@ -95,7 +95,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def collection(tmp_path_factory: pytest.TempPathFactory) -> Path:
     output = tmp_path_factory.mktemp("collection")
-    run(Path(sys.executable).parent / "ansible-galaxy", "collection", "build", "--output-path", output, cwd=ROOT)
+    run(sys.executable, ROOT / "hack" / "collection.py", output, cwd=ROOT)
     [file] = output.glob("*.tar.gz")
     return file
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ import pytest
 import yaml
 
 import immich_operator
+from hack import sbom
 from immich_operator.config.roles import RoleSearch
 from localcluster.testing import Cluster
 from tests.packaging.conftest import ROOT, install_api, run
@@ -27,6 +29,8 @@ IMAGE = "localhost/immich-operator:test"
 UPSTREAM_IMAGE = "localhost/immich-operator:test-ansible-operator"
 MAX_SIZE_MIB = 330
 """Of the stand-in 128; a good third of the rest is the Kubernetes client's models."""
+WITHOUT_LICENSE_FILE = ["lockfile"]
+"""Packages of which the wheel lacks the text of the license; all of them name it in their metadata."""
 USERS = [
     pytest.param("1001:0", id="the image's own user"),
     pytest.param("1000680000:0", id="an arbitrary user of group 0"),
@@ -139,6 +143,39 @@ def test_the_entry_point_reaps_and_runs_the_operator_as_a_number_that_is_not_roo
     assert image.config["Entrypoint"] == ["/usr/bin/tini", "--", "immich-operator", "run"]
     assert image.config["User"] == "1001:0"  # a number, so that runAsNonRoot can be checked
     assert os.access(image.root / "usr/bin/tini", os.X_OK)
+
+
+PACKAGES = "import importlib.metadata as m, json; print(json.dumps([[d.name, d.version] for d in m.distributions()]))"
+
+
+def test_the_list_of_parts_names_all_packages_of_the_image_and_nothing_else(image: Image) -> None:
+    packages = json.loads(image.run("1001:0", "/opt/immich-operator/bin/python", "-c", PACKAGES))
+    debian = image.run("1001:0", "dpkg-query", "--show", "--showformat", "${Package} ${Version}\\n").splitlines()
+
+    listed = {(part.purl.partition("/")[0], part.name, part.version) for part in sbom.parts_of_image(image.root)}
+
+    there = {("pkg:pypi", re.sub(r"[-_.]+", "-", name).lower(), version) for name, version in packages}
+    there |= {("pkg:deb", *line.split()) for line in debian}
+    more = {(kind, name) for kind, name, _ in listed - there}
+    assert there - listed == set()
+    assert more == {("pkg:deb", "tini"), ("pkg:generic", "python")}, "which no package manager has put there"
+
+
+def test_each_part_of_the_image_comes_with_its_license(image: Image) -> None:
+    parts = sbom.parts_of_image(image.root)
+    [site] = (image.root / "opt/immich-operator/lib").glob("python3*/site-packages")
+    ours = site / f"immich_operator-{immich_operator.__version__}.dist-info/licenses/LICENSE"
+    debian = {part.name for part in parts if part.purl.startswith("pkg:deb/")}
+    without = [name for name in debian if not (image.root / "usr/share/doc" / name / "copyright").exists()]
+    packages = [
+        folder
+        for folder in site.glob("*.dist-info")
+        if not any(re.search("licen[cs]e|copying", path.name.lower()) for path in folder.rglob("*"))
+    ]
+
+    assert ours.read_bytes() == (ROOT / "LICENSE").read_bytes()
+    assert without == []
+    assert sorted(folder.name.partition("-")[0] for folder in packages) == WITHOUT_LICENSE_FILE
 
 
 def test_the_image_says_what_it_is(image: Image) -> None:

@@ -56,6 +56,8 @@ def seen_with(
     *,
     pods: Iterable[Mapping[str, Any]] = (),
     route: bool = False,
+    http_route: bool = False,
+    looked_up: Iterable[Mapping[str, Any]] = (),
     openshift: bool = False,
     neighbours: Iterable[Mapping[str, Any]] = (),
     refusals: Mapping[str, str] | None = None,
@@ -68,7 +70,8 @@ def seen_with(
     return {
         "cr": dict(cr),
         "deleting": False,
-        "apis": {"immich": True, "route": route},
+        "apis": {"immich": True, "route": route, "httproute": http_route},
+        "looked_up": [dict(found) for found in looked_up],
         "openshift": openshift,
         "objects": list(there.values()),
         "pods": [dict(pod) for pod in pods],

@@ -48,7 +48,7 @@ def plan(instance: Instance, cluster: Cluster, draft: Draft) -> list[Part]:
     part, settings = Part(COMPONENT), instance.spec.tunnel
     image = draft.image(instance, COMPONENT)
     if settings.enabled and image:
-        template = pods.pod_template(instance, COMPONENT, pod={"containers": [pods.container("tunnel", image, settings)]})
+        template = pods.pod_template(instance, COMPONENT, part, pod={"containers": [pods.container("tunnel", image, settings)]})
         apply_deployment(part, cluster, pods.deployment(instance, COMPONENT, template, replicas=1, recreate=True))
     return [part]
 

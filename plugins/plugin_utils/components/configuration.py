@@ -17,6 +17,7 @@ from ..spec.images import release_of
 from ..spec.immich_settings import OPERATOR, Finding, check_settings, converted
 from ..spec.immich_settings_schema import VERIFIED_RELEASES
 from ..spec.names import Component
+from . import acceleration
 from .description import Description, Removable, Wanted
 from .instance import Cluster, Draft, Instance, Part
 from .reasons import Reason
@@ -74,6 +75,7 @@ def _file(instance: Instance, cluster: Cluster, draft: Draft) -> Part:
         part.blocks(Reason.SPEC_INVALID, f"{PATH} is nested more than {DEEPEST} levels deep; make it flatter")
         return part
     users = converted(users)
+    acceleration.tell_of_transcoding(part, instance, users)
     _tell_of_doubtful_settings(part, instance, cluster, draft, users, wanted_kind)
     if part.is_blocked or wanted_kind == "None":
         return part
@@ -115,7 +117,10 @@ def machine_learning_url(instance: Instance) -> str | None:
 def generated_settings(instance: Instance) -> dict[str, Any]:
     """The settings that follow from the rest of the custom resource. Immich's key is the list `urls`, never empty."""
     url = machine_learning_url(instance)
-    return {"machineLearning": {"enabled": True, "urls": [url]} if url else {"enabled": False}}
+    return {
+        "machineLearning": {"enabled": True, "urls": [url]} if url else {"enabled": False},
+        **acceleration.transcoding_settings(instance),
+    }
 
 
 def with_machine_learning_urls(users: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How people reach the server from outside: Ingress, OpenShift Route, and the address in the status."""
+"""How people reach the server from outside: Ingress, HTTPRoute, OpenShift Route, and the address in the status."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from ..kube.values import Manifest, dig, in_one_line, without_none
 from ..spec import names
 from ..spec.fields import IngressPath
 from ..spec.names import Component
+from . import http_route, ingress_presets
 from .instance import Cluster, Draft, Instance, Part
 from .reasons import Reason
 
 ROUTE_API = named("Route").api_version
 INGRESS_API = named("Ingress").api_version
 
-KINDS = ("Ingress", "Route")
+KINDS = ("Ingress", "Route", http_route.KIND)
 
 PATH_TYPES = ("Prefix", "Exact", "ImplementationSpecific")
 
@@ -38,7 +39,8 @@ def plan(instance: Instance, cluster: Cluster, draft: Draft) -> Part:
     part = Part(Component.SERVER)
     if wants_ingress(instance, cluster, draft):
         _warn_of_path_types(part, instance)
-        _apply_ingress(part, ingress(instance), cluster)
+        preset = ingress_presets.annotations_for(part, instance, cluster)
+        _apply_ingress(part, ingress(instance, preset), cluster)
     if wants_route(instance, cluster, draft):
         part.apply(route(instance))
     elif instance.spec.server.enabled and instance.spec.server.route.enabled:
@@ -47,15 +49,17 @@ def plan(instance: Instance, cluster: Cluster, draft: Draft) -> Part:
             f"spec.server.route.enabled is true, but this cluster has no API {ROUTE_API}; "
             "use spec.server.ingress, or leave spec.server.route.enabled unset",
         )
+    http_route.plan(part, instance, cluster, draft)
     return part
 
 
-def ingress(instance: Instance) -> Manifest:
+def ingress(instance: Instance, preset: Mapping[str, str]) -> Manifest:
+    """`preset` are annotations beside the user's, which win."""
     settings = instance.spec.server.ingress
     name = names.workload_name(instance.name, Component.SERVER)
     manifest = instance.manifest(INGRESS_API, "Ingress", name, Component.SERVER)
-    if settings.annotations:
-        manifest["metadata"]["annotations"] = dict(settings.annotations)
+    if annotations := {**preset, **settings.annotations}:
+        manifest["metadata"]["annotations"] = annotations
     backend = {"service": {"name": name, "port": {"name": "http"}}}
     rules = [
         without_none(

@@ -12,6 +12,7 @@ from ..kube.ownership import belongs_to, hand_over
 from ..kube.values import Manifest, dig
 from ..spec import names
 from ..spec.fields import Spec, Workload, read
+from ..spec.images import with_variant
 from ..spec.names import Component
 from .reasons import Effect, Notice, Reason
 
@@ -33,9 +34,10 @@ class Instance:
     @classmethod
     def from_cr(cls, cr: Mapping[str, Any]) -> Instance:
         metadata = cr["metadata"]
+        namespace = metadata.get("namespace")
         return cls(
             name=metadata["name"],
-            namespace=metadata.get("namespace") or "default",
+            namespace=namespace if namespace else "default",
             uid=metadata.get("uid"),
             generation=metadata.get("generation", 0),
             spec=read(Spec, cr.get("spec")),
@@ -131,7 +133,8 @@ class Cluster:
     """
 
     def __init__(self, seen: Mapping[str, Any]) -> None:
-        self.has_route_api = bool(dig(seen, "apis", "route"))
+        self._apis: Mapping[str, bool] = seen.get("apis") or {}
+        self.has_route_api = self.serves("Route")
         self.is_openshift = bool(seen.get("openshift"))
         self.now = float(seen.get("now") or 0.0)
         """Seconds since the epoch, 0 where there is no clock: offline."""
@@ -147,6 +150,15 @@ class Cluster:
                 self._live[key] = reference["object"]
         for manifest in seen.get("objects") or ():
             self._live[manifest["kind"], manifest["metadata"]["name"]] = manifest
+        self._looked_up = {(found["kind"], found["name"]): found for found in seen.get("looked_up") or ()}
+
+    def serves(self, kind: str) -> bool:
+        """Whether the cluster has that kind, of those that not every cluster has."""
+        return bool(self._apis.get(kind.lower()))
+
+    def looked_up(self, kind: str, name: str) -> Mapping[str, Any] | None:
+        """{"object", "forbidden"} of what `passes.lookups` has asked for; None where nobody has."""
+        return self._looked_up.get((kind, name))
 
     def live(self, kind: str, name: str) -> Manifest | None:
         return self._live.get((kind, name))
@@ -228,10 +240,14 @@ class Draft:
     """The components that are blocked for other reasons than their own plan finds: an invalid spec, a claim in danger."""
     checksums: Checksums
     """Of what pods use."""
+    shared_claims: Container[str] = ()
+    """The claims that other instances use too."""
     parts: list[Part] = field(default_factory=list)
 
     def image(self, instance: Instance, component: Component) -> str | None:
-        return instance.settings(component).image or self.images.get(component)
+        image = instance.settings(component).image or self.images.get(component)
+        is_accelerated = component == Component.MACHINE_LEARNING
+        return with_variant(image, instance.spec.machine_learning.acceleration) if image and is_accelerated else image
 
     def written_secrets(self) -> dict[str, Mapping[str, str]]:
         """{name: {key: base64}} of the Secrets that the plan writes so far."""

@@ -9,12 +9,12 @@ from ..kube.values import without_none
 from ..spec import names
 from ..spec.images import IMMICH
 from ..spec.names import Component
-from . import environment, pod_fields, pods, security, volumes
+from . import acceleration, autoscaling, environment, pod_fields, pods, rollout, security, volumes
+from .beside import removable
 from .description import Claim, Description, Image, Workload, named_after, switched_off
 from .instance import Cluster, Draft, Instance, Part
 from .reasons import Reason
 from .required import check_environment, checksum_of_used, used_by_environment
-from .rollout import apply_deployment, number_of_pods
 
 PATH = "spec.machineLearning"
 PORT = 3003
@@ -39,6 +39,7 @@ def plan(instance: Instance, cluster: Cluster, draft: Draft) -> list[Part]:
     image = draft.image(instance, Component.MACHINE_LEARNING)
     if not image:
         return [part]
+    acceleration.tell_of_image(part, image, settings.acceleration, PATH)
     persistence = settings.persistence
     claim = claim_name(instance)
     if claim and persistence.existing_claim:
@@ -50,20 +51,26 @@ def plan(instance: Instance, cluster: Cluster, draft: Draft) -> list[Part]:
     pod_fields.check(part, instance, cluster, settings, PATH)
     users = environment.given(cluster, settings, PATH)
     environment.check(part, instance, Component.MACHINE_LEARNING, users, CACHE_ENVIRONMENT)
-    pinned = environment.pinned(instance, settings, Component.MACHINE_LEARNING, users)
+    pinned = [
+        *acceleration.without_cards(settings.gpu, users),
+        *environment.pinned(instance, settings, Component.MACHINE_LEARNING, users),
+    ]
     used = checksum_of_used(draft.checksums, cluster, [*used_by_environment(settings), *pod_fields.used(settings)])
-    deployment = _deployment(part, instance, image, claim, pinned, used, recreate=not is_shared)
-    count = number_of_pods(cluster, deployment)
-    if not is_shared and count is not None and count > 1:
+    recreate = rollout.is_recreated(part, PATH, settings, None if is_shared else claim)
+    deployment = _deployment(part, instance, image, claim, pinned, used, recreate=recreate)
+    count = autoscaling.at_most(settings, rollout.number_of_pods(cluster, deployment))
+    if not is_shared and count > 1:
         part.warns(
             Reason.VOLUME_NOT_SHARED,
-            f"Deployment {names.workload_name(instance.name, part.component)} has {count} replicas, but "
+            f"Deployment {names.workload_name(instance.name, part.component)} "
+            f"{'may get' if settings.autoscaling.enabled else 'has'} {count} replicas, but "
             f"PersistentVolumeClaim {claim} is not ReadWriteMany: all replicas have to fit on one node. Use a "
             f"ReadWriteMany claim, or set {PATH}.persistence.enabled to false so that each pod has its own cache",
         )
     security.tell(part, settings, PATH, {})
     environment.check_references(part, cluster, settings, PATH, deployment)
-    apply_deployment(part, cluster, draft.checksums.without_a_roll(cluster, deployment))
+    deployment = draft.checksums.without_a_roll(cluster, deployment)
+    rollout.apply_deployment(part, cluster, deployment, autoscaled_from=autoscaling.at_first(settings))
     part.apply(pods.service(instance, Component.MACHINE_LEARNING, [("http", PORT)]))
     return [part]
 
@@ -86,7 +93,7 @@ def _deployment(
     *,
     recreate: bool,
 ) -> dict[str, Any]:
-    settings = instance.spec.machine_learning
+    settings = acceleration.with_card(instance.spec.machine_learning, instance.spec.machine_learning.gpu)
     container = pods.container(
         "machine-learning",
         image,
@@ -105,9 +112,8 @@ def _deployment(
         pod={"containers": [container], "volumes": [{"name": "cache", **source}]},
         checksums=without_none({names.SECRETS_CHECKSUM_ANNOTATION: used}),
     )
-    return pods.deployment(
-        instance, Component.MACHINE_LEARNING, template, replicas=settings.replicas, recreate=recreate
-    )
+    replicas = autoscaling.replicas(settings)
+    return pods.deployment(instance, Component.MACHINE_LEARNING, template, replicas=replicas, recreate=recreate)
 
 
 def _absence(instance: Instance) -> tuple[Reason, str]:
@@ -136,5 +142,8 @@ DESCRIPTION = Description(
         mounted_by=Component.MACHINE_LEARNING,
         may_be_shared=True,
     ),
-    removable=named_after(Component.MACHINE_LEARNING, "Deployment", "Service"),
+    removable=(
+        *named_after(Component.MACHINE_LEARNING, "Deployment", "Service"),
+        *removable(Component.MACHINE_LEARNING),
+    ),
 )

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..kube.values import Manifest, without_none
 from ..spec import names
-from ..spec.fields import Workload
+from ..spec.fields import LocalObjectReference, Workload
 from ..spec.names import Component
 from . import pod_fields, pod_overlay, security
 from .expansion import filled_in
@@ -139,7 +139,7 @@ def pod_template(
         "enableServiceLinks": False,  # variables such as IMMICH_PORT=tcp://... keep Immich from starting
         "automountServiceAccountToken": False,
         "securityContext": security.pod_context(ids or {}, settings),
-        "imagePullSecrets": [{"name": entry.name} for entry in instance.spec.image_pull_secrets] or None,
+        "imagePullSecrets": [{"name": name} for name in _each_once(instance.spec.image_pull_secrets)] or None,
         "nodeSelector": settings.node_selector or None,
         "tolerations": list(settings.tolerations) or None,
         "affinity": settings.affinity or None,
@@ -158,6 +158,11 @@ def pod_template(
         "spec": without_none(spec),
     }
     return pod_overlay.laid_over(part, template, settings.pod_template, f"spec.{names.spec_key(component)}")
+
+
+def _each_once(references: Iterable[LocalObjectReference]) -> Iterable[str]:
+    """Their names. The API server merges this list by name, so of two entries of the same name it takes neither."""
+    return dict.fromkeys(reference.name for reference in references if reference.name)
 
 
 def _add_scratch(pod: dict[str, Any], folders: Iterable[str]) -> None:

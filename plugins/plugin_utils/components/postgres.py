@@ -14,6 +14,7 @@ from ..spec.fields import Persistence
 from ..spec.images import postgres_major
 from ..spec.names import Component
 from . import database_folder, database_settings, database_version, keeping, pod_fields, pods, security, volumes
+from .beside import removable
 from .checksums import Checksums
 from .database_folder import Place
 from .database_version import DatabaseVersion
@@ -394,5 +395,5 @@ DESCRIPTION = Description(
         outlives=True,
     ),
     feeds_server=True,
-    removable=named_after(Component.POSTGRES, "StatefulSet", "Service"),
+    removable=(*named_after(Component.POSTGRES, "StatefulSet", "Service"), *removable(Component.POSTGRES)),
 )

@@ -5,20 +5,37 @@ from __future__ import annotations
 
 from ..kube.ownership import taken_from
 from ..kube.values import Manifest, dig
+from ..spec import names
+from ..spec.fields import ImmichWorkload
 from .instance import Cluster, Part
+from .reasons import Reason
 
 
-def apply_deployment(part: Part, cluster: Cluster, deployment: Manifest) -> None:
+def apply_deployment(part: Part, cluster: Cluster, deployment: Manifest, *, autoscaled_from: int | None = None) -> None:
     """Apply a Deployment, switching the strategy of a live one first.
 
-    One without `replicas` keeps as many pods as an autoscaler or `kubectl scale` has given it.
+    One without `replicas` keeps as many pods as an autoscaler or `kubectl scale` has given it. `autoscaled_from` is the
+    number with which an autoscaler of ours begins where there are no pods yet. Until it has changed the number of a live
+    Deployment, that is ours, and what we leave out becomes 1: so it is said again, and once the autoscaler is gone, too.
 
     Coming from RollingUpdate, the API server refuses `type: Recreate` by apply alone, with or without
     `rollingUpdate: null`: the defaulted field stays and is then not allowed. A merge patch removes it.
     """
     live = cluster.live("Deployment", deployment["metadata"]["name"])
-    if "replicas" not in deployment["spec"] and not _is_scaled(live):
-        deployment = {**deployment, "spec": {"replicas": AT_FIRST, **deployment["spec"]}}
+    if "replicas" not in deployment["spec"]:
+        is_kept = autoscaled_from is not None or names.AUTOSCALED_ANNOTATION in dig(
+            live, "metadata", "annotations", default={}
+        )
+        if not _is_scaled(live):
+            number = dig(live, "spec", "replicas") if is_kept else None
+            deployment = {
+                **deployment,
+                "spec": {"replicas": number or autoscaled_from or AT_FIRST, **deployment["spec"]},
+            }
+        if is_kept:
+            metadata = deployment["metadata"]
+            annotations = {**metadata.get("annotations", {}), names.AUTOSCALED_ANNOTATION: "true"}
+            deployment = {**deployment, "metadata": {**metadata, "annotations": annotations}}
     is_recreated = deployment["spec"]["strategy"]["type"] == "Recreate"
     if live and is_recreated and dig(live, "spec", "strategy", "rollingUpdate") and not taken_from(live, deployment):
         part.merge(live, {"spec": {"strategy": {"type": "Recreate", "rollingUpdate": None}}}, stage=1)
@@ -38,6 +55,17 @@ def _is_scaled(live: Manifest | None) -> bool:
         entry.get("subresource") == "scale" and dig(entry, "fieldsV1", "f:spec", "f:replicas") is not None
         for entry in dig(live, "metadata", "managedFields", default=[])
     )
+
+
+def is_recreated(part: Part, path: str, settings: ImmichWorkload, claim: str | None) -> bool:
+    """Whether the pods end before new ones start. `claim` is theirs, if pods on several nodes can't use it at once."""
+    if settings.strategy == "RollingUpdate" and claim:
+        part.warns(
+            Reason.VOLUME_NOT_SHARED,
+            f"{path}.strategy is RollingUpdate, but PersistentVolumeClaim {claim} is not ReadWriteMany: a rollout does not "
+            f"end unless the new pod gets onto the node of the old one. Use Auto, or a ReadWriteMany claim",
+        )
+    return settings.strategy == "Recreate" or (settings.strategy != "RollingUpdate" and claim is not None)
 
 
 def number_of_pods(cluster: Cluster, deployment: Manifest) -> int | None:

@@ -12,17 +12,24 @@ from ..spec.fields import SecretKey
 from ..spec.images import IMMICH
 from ..spec.names import Component
 from . import (
+    acceleration,
+    autoscaling,
     configuration,
     environment,
     exposure,
+    http_route,
     library,
     library_user,
     pod_fields,
     pods,
     postgres,
+    rollout,
     security,
-    valkey,
+    server_service,
+    storage,
+    valkey_access,
 )
+from .beside import removable
 from .configuration import ConfigFile
 from .description import Description, Image, Workload, named_after, switched_off
 from .environment import Given
@@ -30,7 +37,7 @@ from .expansion import plain_values
 from .instance import Cluster, Draft, Instance, Part
 from .reasons import Reason
 from .required import Used, check_database_url, check_environment, checksum_of_used, require, used_by_environment
-from .rollout import apply_deployment, number_of_pods
+from .storage import Storage
 
 PATH = "spec.server"
 PORT = 2283
@@ -50,29 +57,36 @@ def _workload(instance: Instance, cluster: Cluster, draft: Draft) -> Part:
     _check_database_secret(part, instance, cluster)
     if not image or part.is_blocked:
         return part
-    is_shared = library.is_shared(instance, cluster)
     check_environment(part, instance, cluster, settings, PATH)
     pod_fields.check(part, instance, cluster, settings, PATH)
     users = environment.given(cluster, settings, PATH)
-    environment.check(part, instance, Component.SERVER, users, _own_environment(instance, config))
+    environment.check(part, instance, Component.SERVER, users, _own_environment(instance, cluster, config))
     ids = library_user.security(part, instance, cluster, library.claim_name(instance))
     security.tell(part, settings, PATH, ids)
     checksums = _checksums(instance, cluster, config, draft)
-    template = _template(part, instance, image, config, users, ids, checksums)
-    deployment = pods.deployment(
-        instance, Component.SERVER, template, replicas=settings.replicas, recreate=not is_shared
+    kept = storage.plan(part, instance, cluster, draft)
+    recreate = rollout.is_recreated(part, PATH, settings, None if kept.is_shared else kept.claim)
+    template = _template(part, instance, cluster, image, config, users, ids, checksums, kept)
+    autoscaling.keep_to_one_architecture(template, instance, settings)
+    replicas = kept.replicas(autoscaling.replicas(settings))
+    deployment = kept.noted_on(
+        pods.deployment(
+            instance, Component.SERVER, template, replicas=replicas, recreate=recreate or kept.waits_for_pods
+        )
     )
-    count = number_of_pods(cluster, deployment)
-    if not is_shared and count is not None and count > 1:
+    count = autoscaling.at_most(settings, rollout.number_of_pods(cluster, deployment))
+    if not kept.is_shared and count > 1:
         part.warns(
             Reason.VOLUME_NOT_SHARED,
-            f"Deployment {names.workload_name(instance.name, part.component)} has {count} replicas, but "
+            f"Deployment {names.workload_name(instance.name, part.component)} "
+            f"{'may get' if settings.autoscaling.enabled else 'has'} {count} replicas, but "
             f"PersistentVolumeClaim {library.claim_name(instance)} is not ReadWriteMany: all replicas have to fit on one "
             f"node. Use a ReadWriteMany claim in {library.PATH}, or one replica",
         )
     environment.check_references(part, cluster, settings, PATH, deployment)
-    apply_deployment(part, cluster, draft.checksums.without_a_roll(cluster, deployment))
-    part.apply(pods.service(instance, Component.SERVER, [("http", PORT), *_metrics_ports(instance)]))
+    deployment = draft.checksums.without_a_roll(cluster, deployment)
+    rollout.apply_deployment(part, cluster, deployment, autoscaled_from=autoscaling.at_first(settings))
+    server_service.apply(part, instance, cluster, _metrics_ports(instance))
     return part
 
 
@@ -97,8 +111,8 @@ def _metrics_ports(instance: Instance) -> list[tuple[str, int]]:
     return METRICS_PORTS if instance.spec.immich.metrics.enabled else []
 
 
-def _own_environment(instance: Instance, config: ConfigFile) -> list[dict[str, Any]]:
-    env = [*valkey.server_environment(instance), *postgres.server_environment(instance)]
+def _own_environment(instance: Instance, cluster: Cluster, config: ConfigFile) -> list[dict[str, Any]]:
+    env = [*valkey_access.server_environment(instance, cluster), *postgres.server_environment(instance)]
     if config.kind != "None":
         env.append(pods.variable("IMMICH_CONFIG_FILE", f"/config/{names.CONFIG_FILE}"))
     else:
@@ -136,7 +150,7 @@ def _waiters(
     does if the user's variables point to a place that is not known here, or that is in a Secret.
     """
     settings = instance.spec.server
-    there, values = {entry["name"] for entry in env}, plain_values(env)
+    values = plain_values(env)
     wanted = (
         ("postgres", "DB_HOSTNAME", "DB_PORT", DATABASE_ELSEWHERE),
         ("valkey", "REDIS_HOSTNAME", "REDIS_PORT", QUEUES_ELSEWHERE),
@@ -144,14 +158,14 @@ def _waiters(
     return [
         pods.wait_container(target, image, settings, values[host], values[port])
         for target, host, port, elsewhere in wanted
-        if not any(name in there or name in users for name in elsewhere)
+        if not any(name in users for name in elsewhere)
         and all(values.get(name) and "$(" not in values[name] for name in (host, port))
     ]
 
 
-def _used_secrets(instance: Instance) -> list[Used]:
+def _used_secrets(instance: Instance, cluster: Cluster) -> list[Used]:
     """What the server's environment comes from. The Secrets in the configuration file are in its own checksum."""
-    queue_password = valkey.used_by_server(instance)
+    queue_password = valkey_access.used_by_server(instance, cluster)
     return [
         postgres.used_by_server(instance),
         *([queue_password] if queue_password else []),
@@ -162,28 +176,31 @@ def _used_secrets(instance: Instance) -> list[Used]:
 
 def _checksums(instance: Instance, cluster: Cluster, config: ConfigFile, draft: Draft) -> dict[str, str]:
     """The annotations that change with what the pods use."""
-    used = checksum_of_used(draft.checksums, cluster, _used_secrets(instance), draft.written_secrets())
+    used = checksum_of_used(draft.checksums, cluster, _used_secrets(instance, cluster), draft.written_secrets())
     return without_none({names.CONFIG_CHECKSUM_ANNOTATION: config.checksum, names.SECRETS_CHECKSUM_ANNOTATION: used})
 
 
-def _template(
+def _template(  # noqa: PLR0913, PLR0917 # each is another thing that the pods consist of
     part: Part,
     instance: Instance,
+    cluster: Cluster,
     image: str,
     config: ConfigFile,
     users: Mapping[str, Given],
     ids: Mapping[str, int],
     checksums: Mapping[str, str],
+    kept: Storage,
 ) -> dict[str, Any]:
-    settings = instance.spec.server
-    own = [*_own_environment(instance, config), *environment.pinned(instance, settings, Component.SERVER, users)]
-    env = pods.environment(own, settings.env)
-    mounts = [{"name": "library", "mountPath": "/data"}]
-    volumes: list[dict[str, Any]] = [
-        {"name": "library", "persistentVolumeClaim": {"claimName": library.claim_name(instance)}}
+    settings = acceleration.with_card(instance.spec.server, instance.spec.server.gpu)
+    own = [
+        *_own_environment(instance, cluster, config),
+        *acceleration.without_cards(settings.gpu, users),
+        *environment.pinned(instance, settings, Component.SERVER, users),
     ]
+    env = pods.environment(own, settings.env)
+    mounts, volumes = list(kept.mounts), list(kept.volumes)
     if config.kind != "None":
-        mounts.append({"name": "config", "mountPath": "/config", "readOnly": True})  # type: ignore[dict-item]
+        mounts.append({"name": "config", "mountPath": "/config", "readOnly": True})
         source = (
             {"configMap": {"name": config.name}}
             if config.kind == "ConfigMap"
@@ -209,7 +226,7 @@ def _template(
         part,
         pod={
             "initContainers": [
-                *library_user.look_container(image, settings, mounts, users),
+                *kept.containers_before(image, settings, users),
                 *_waiters(instance, image, env, users),
             ],
             "containers": [container],
@@ -239,5 +256,7 @@ DESCRIPTION = Description(
         *named_after(Component.SERVER, "Deployment", "Service"),
         *named_after(Component.SERVER, "Ingress", is_wanted=exposure.wants_ingress),
         *named_after(Component.SERVER, "Route", is_wanted=exposure.wants_route),
+        *named_after(Component.SERVER, http_route.KIND, is_wanted=http_route.is_wanted),
+        *removable(Component.SERVER),
     ),
 )

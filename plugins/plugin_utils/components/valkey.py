@@ -1,30 +1,39 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The built-in Valkey (job queues), and what Immich needs to know of any Redis-compatible server."""
+"""The built-in Valkey, which holds the job queues."""
 
 from __future__ import annotations
 
-import base64
 import re
+from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
+from ..kube.quantities import quantity_value
 from ..kube.values import dig, without_none
 from ..spec import names
 from ..spec.names import Component
-from . import pod_fields, pods, security, volumes
+from . import pod_fields, pods, security, valkey_access, volumes
+from .beside import removable
 from .description import Claim, Description, Image, Removable, Workload, external, named_after
 from .instance import Cluster, Draft, Instance, Part
 from .reasons import Reason
-from .required import Used, checksum_of_used, require
+from .required import checksum_of_used
 from .rollout import apply_deployment
+from .valkey_access import ASKED_FOR, PASSWORD, PATH, PORT
 
-PATH = "spec.valkey"
-PORT = 6379
-
-SERVER = ["valkey-server", "--maxmemory-policy", "noeviction"]
+NEVER_EVICT = ["--maxmemory-policy", "noeviction"]
 """Immich's queues (BullMQ) must not lose keys to eviction."""
 SAVE = ["--save", "60", "1", "--stop-writes-on-bgsave-error", "no"]
 """A snapshot every minute. Not an append-only file: enabling that for a volume with a snapshot starts empty."""
 DO_NOT_SAVE = ["--save", ""]
+
+WITH_PASSWORD = [
+    "sh",
+    "-c",
+    f'exec valkey-server - "$@" <<END\nrequirepass ${ASKED_FOR}\nEND\n',
+    "valkey",
+]
+"""The password is read from standard input, so that it is neither an argument nor a file."""
 
 PING = {"exec": {"command": ["sh", "-c", "valkey-cli ping | grep PONG"]}, "periodSeconds": 10, "timeoutSeconds": 5}
 """`valkey-cli ping` alone exits with 0 on error replies, too."""
@@ -34,9 +43,16 @@ def plan(instance: Instance, cluster: Cluster, draft: Draft) -> list[Part]:
     part = Part(Component.VALKEY)
     settings = instance.spec.valkey
     if not settings.enabled:
-        _plan_external(part, instance, cluster)
+        valkey_access.plan_external(part, instance, cluster)
         return [part]
-    unused = {"host": settings.host, "password": settings.password, "passwordSecretRef": settings.password_secret_ref}
+    unused = {
+        "host": settings.host,
+        "password": settings.password,
+        "passwordSecretRef": settings.password_secret_ref,
+        "username": settings.username,
+        "tls": settings.tls.enabled,
+        "sentinel": settings.sentinel,
+    }
     for key, given in unused.items():
         if given:
             part.warns(Reason.SETTING_IGNORED, f"{PATH}.{key} is not used, because {PATH}.enabled is true")
@@ -59,8 +75,16 @@ def plan(instance: Instance, cluster: Cluster, draft: Draft) -> list[Part]:
         )
     security.tell(part, settings, PATH, pods.database_security(cluster))
     pod_fields.check(part, instance, cluster, settings, PATH)
-    used = checksum_of_used(draft.checksums, cluster, pod_fields.used(settings))
-    apply_deployment(part, cluster, _deployment(part, instance, cluster, image, used))
+    made = valkey_access.plan_password(part, instance, cluster, draft.new_password) if settings.auth.enabled else {}
+    if part.is_blocked:
+        return [part]
+    asked_for = (
+        valkey_access.used_by_server(instance, cluster) if valkey_access.asks_for_password(instance, cluster) else None
+    )
+    used = checksum_of_used(
+        draft.checksums, cluster, [*([asked_for] if asked_for else []), *pod_fields.used(settings)], made
+    )
+    apply_deployment(part, cluster, _deployment(part, instance, cluster, image, used, asks=bool(asked_for)))
     part.apply(pods.service(instance, Component.VALKEY, [("redis", PORT)]))
     return [part]
 
@@ -73,37 +97,8 @@ def claim_name(instance: Instance) -> str | None:
     return persistence.existing_claim or names.valkey_claim(instance.name)
 
 
-def server_environment(instance: Instance) -> list[dict[str, Any]]:
-    """The variables with which the Immich server finds its queues."""
-    settings = instance.spec.valkey
-    is_ours = settings.enabled
-    env = [
-        pods.variable(
-            "REDIS_HOSTNAME",
-            names.workload_name(instance.name, Component.VALKEY) if is_ours else settings.host,
-        ),
-        pods.variable("REDIS_PORT", PORT if is_ours else settings.port),
-        pods.variable("REDIS_DBINDEX", settings.db_index),
-    ]
-    used = used_by_server(instance)
-    if used:
-        env.append(pods.secret_variable("REDIS_PASSWORD", used.name, used.key or ""))
-    return env
-
-
-def used_by_server(instance: Instance) -> Used | None:
-    """The Secret with the password of an external server, None if it has none."""
-    settings = instance.spec.valkey
-    reference = settings.password_secret_ref
-    if settings.enabled:
-        return None
-    if reference:
-        return Used("Secret", reference.name, reference.key)
-    return Used("Secret", names.valkey_credentials(instance.name), "password") if settings.password else None
-
-
-def _wants_credentials(instance: Instance, _cluster: Cluster, _draft: Draft) -> bool:
-    used = used_by_server(instance)
+def _wants_credentials(instance: Instance, cluster: Cluster, _draft: Draft) -> bool:
+    used = valkey_access.used_by_server(instance, cluster)
     return used is not None and used.name == names.valkey_credentials(instance.name)
 
 
@@ -122,28 +117,19 @@ _OWN_IMAGES = re.compile(r"^([^/]*[.:][^/]*/|localhost/)?((valkey|library)/)?(va
 """Images of Valkey and Redis themselves, whose servers run as uid 999; not those of others, such as bitnami/valkey."""
 
 
-def _plan_external(part: Part, instance: Instance, cluster: Cluster) -> None:
-    settings = instance.spec.valkey
-    reference = settings.password_secret_ref
-    if reference:
-        path = f"{PATH}.passwordSecretRef"
-        require(part, instance, cluster, "Secret", reference.name, reference.key, path)
-        if settings.password:
-            part.warns(Reason.SETTING_IGNORED, f"{PATH}.password is not used, because {path} is set")
-    elif settings.password:
-        secret = instance.manifest("v1", "Secret", names.valkey_credentials(instance.name), Component.VALKEY)
-        secret["type"] = "Opaque"
-        secret["data"] = {"password": base64.b64encode(settings.password.encode()).decode()}
-        part.apply(secret)
-
-
-def _deployment(part: Part, instance: Instance, cluster: Cluster, image: str, used: str | None) -> dict[str, Any]:
+def _deployment(
+    part: Part, instance: Instance, cluster: Cluster, image: str, used: str | None, *, asks: bool
+) -> dict[str, Any]:
+    """`used` is the checksum of what the pods use; `asks`: whether they ask for a password."""
     settings, claim = instance.spec.valkey, claim_name(instance)
+    options = [*NEVER_EVICT, *_within(settings.resources), *(SAVE if claim else DO_NOT_SAVE)]
+    secret = names.valkey_credentials(instance.name)
     container = pods.container(
         "valkey",
         image,
         settings,
-        args=[*SERVER, *(SAVE if claim else DO_NOT_SAVE)],
+        args=[*WITH_PASSWORD, *options] if asks else ["valkey-server", *options],
+        env=[pods.secret_variable(ASKED_FOR, secret, PASSWORD)] if asks else None,
         ports=[{"name": "redis", "containerPort": PORT, "protocol": "TCP"}],
         volumeMounts=[{"name": "data", "mountPath": "/data"}],
         startupProbe={**PING, "periodSeconds": 5, "failureThreshold": 2 * pods.STARTUP_FAILURES},
@@ -165,6 +151,24 @@ def _deployment(part: Part, instance: Instance, cluster: Cluster, image: str, us
     return pods.deployment(instance, Component.VALKEY, template, replicas=1, recreate=True)
 
 
+SHARE_OF_MEMORY = Decimal("0.75")
+"""The rest is for clients' buffers and for what changes while a snapshot is written."""
+CORES_FOR_THREADS, MOST_THREADS = 4, 8
+"""Threads need a core each besides that of commands, and more than eight bring nothing (valkey.conf, io-threads)."""
+
+
+def _within(resources: Mapping[str, Any]) -> list[str]:
+    """Options from the limits. With a full memory Valkey refuses new jobs, which is told, where the kernel would end it."""
+    limits = resources.get("limits") or {}
+    memory, cores = quantity_value(limits.get("memory")), quantity_value(limits.get("cpu"))
+    options = []
+    if memory:
+        options += ["--maxmemory", str(int(memory * SHARE_OF_MEMORY))]
+    if cores and cores >= CORES_FOR_THREADS:
+        options += ["--io-threads", str(min(int(cores) - 1, MOST_THREADS))]
+    return options
+
+
 DESCRIPTION = Description(
     component=Component.VALKEY,
     title="Valkey",
@@ -184,5 +188,6 @@ DESCRIPTION = Description(
     removable=(
         *named_after(Component.VALKEY, "Deployment", "Service"),
         Removable(kind="Secret", name=names.valkey_credentials, is_wanted=_wants_credentials),
+        *removable(Component.VALKEY),
     ),
 )

@@ -4,6 +4,7 @@
 TransportError
   Misconfigured   the connection's settings are unusable; no request was sent
   Unreachable     no answer: name, port, TLS or time; or credentials that cannot be read now
+    NotLeading    a write that was not sent, because another operator may lead by now
   Malformed       an answer that is not an API server's
     TooLarge      one that is larger than is read
   ApiError        an answer that says no
@@ -34,6 +35,7 @@ __all__ = [
     "Malformed",
     "Misconfigured",
     "NotFound",
+    "NotLeading",
     "ObjectRef",
     "TooLarge",
     "TransportError",
@@ -93,6 +95,10 @@ class Unreachable(TransportError):  # noqa: N818 # reads as what is the case
     """The API server gave no answer."""
 
 
+class NotLeading(Unreachable):
+    """This process is a part of an operator that may not write any more; see `permit`."""
+
+
 class Malformed(TransportError):  # noqa: N818 # reads as what is the case
     """The API server, or something in between, sent an answer that is not Kubernetes'."""
 
@@ -105,8 +111,10 @@ class ApiError(TransportError):
     """The API server refused.
 
     `reason` and `message` come from its `kind: Status` only (HTTP's own phrase if it sent none); `fields` are the
-    paths that it complained about.
+    paths that it complained about. `retry_after_s` is how many seconds it asks to wait, 0.0 if it does not ask.
     """
+
+    retry_after_s: float = 0.0
 
     def __init__(
         self, status_code: int, reason: str, message: str, *, subject: str, fields: tuple[str, ...] = ()

@@ -13,7 +13,7 @@ import os
 import re
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -61,9 +61,13 @@ def configured_pool(
 
 def long_lived_pool(
     settings: ConnectionSettings, environment: Mapping[str, str], *, connections: int, remedy: str
-) -> tuple[Any, Any]:
-    """Like `configured_pool`, for a process that outlives certificates: each connection reads their files again.
+) -> tuple[Any, Any, Callable[[], bool]]:
+    """(configuration, pool, renew). Like `configured_pool`, for a process that outlives tokens and certificates: each
+    connection reads the files of certificates again.
 
+    `renew` reads all of the source again: a token in a file or in a kubeconfig that was written anew, what a program for
+    credentials prints, certificates. The client itself reads a token again only inside a cluster, and then by the clock,
+    which may be wrong. It puts these into both, closes the connections that nobody uses, and says whether it could.
     `remedy` is what to do if there is no usable connection.
     """
     if _lacking:
@@ -73,7 +77,21 @@ def long_lived_pool(
     pool = _pool(configuration, connections)
     # A watch alone can be silent for hours.
     pool.connection_pool_kw["socket_options"] = HTTPConnection.default_socket_options + _keepalive()
-    return configuration, pool
+
+    def renew() -> bool:
+        fresh = client.Configuration()
+        try:
+            _load(settings, environment, fresh, remedy)
+        except Misconfigured:
+            return False  # somebody is writing it
+        for name in ("api_key", "refresh_api_key_hook", "ssl_ca_cert", "cert_file", "key_file"):
+            setattr(configuration, name, getattr(fresh, name))
+        files = {"ca_certs": fresh.ssl_ca_cert, "cert_file": fresh.cert_file, "key_file": fresh.key_file}
+        pool.connection_pool_kw.update(files)
+        pool.clear()
+        return True
+
+    return configuration, pool, renew
 
 
 def _keepalive() -> list[tuple[int, int, int]]:

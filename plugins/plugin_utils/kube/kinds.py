@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["KINDS", "OPTIONAL", "OWNED", "WATCHED", "KnownKind", "Right", "named"]
+__all__ = ["KINDS", "ON_DEMAND", "OPTIONAL", "OWNED", "WATCHED", "KnownKind", "Right", "named"]
 
 ALL = ("get", "list", "watch", "create", "patch", "delete")
 """`patch` is server-side apply, which needs `create` too for an object that is not there yet."""
@@ -35,6 +35,8 @@ class KnownKind(NamedTuple):
     """Not every cluster serves it, so each pass checks first."""
     owned: bool = False
     """A custom resource may consist of such objects: passes list them by label."""
+    on_demand: bool = False
+    """Few custom resources do, so such objects are listed only where there may be some: see `passes.lookups`."""
     rights: tuple[Right, ...] = ()
 
     @property
@@ -89,6 +91,20 @@ KINDS = (
     ),
     KnownKind("networking.k8s.io/v1", "Ingress", "ingresses", owned=True, rights=(Right(ALL),)),
     KnownKind(
+        "networking.k8s.io/v1", "NetworkPolicy", "networkpolicies", owned=True, on_demand=True, rights=(Right(ALL),)
+    ),
+    KnownKind(
+        "autoscaling/v2",
+        "HorizontalPodAutoscaler",
+        "horizontalpodautoscalers",
+        owned=True,
+        on_demand=True,
+        rights=(Right(ALL),),
+    ),
+    KnownKind(
+        "policy/v1", "PodDisruptionBudget", "poddisruptionbudgets", owned=True, on_demand=True, rights=(Right(ALL),)
+    ),
+    KnownKind(
         "route.openshift.io/v1",
         "Route",
         "routes",
@@ -103,18 +119,35 @@ KINDS = (
             ),
         ),
     ),
+    KnownKind(
+        "gateway.networking.k8s.io/v1",
+        "HTTPRoute",
+        "httproutes",
+        optional=True,
+        owned=True,
+        on_demand=True,
+        rights=(Right(ALL),),
+    ),
+    KnownKind(
+        "gateway.networking.k8s.io/v1",
+        "Gateway",
+        "gateways",
+        rights=(Right(("get",), "scheme and port of the address at which an HTTPRoute is served"),),
+    ),
     KnownKind("storage.k8s.io/v1", "StorageClass", "storageclasses", namespaced=False, rights=(Right(("get",)),)),
+    KnownKind("networking.k8s.io/v1", "IngressClass", "ingressclasses", namespaced=False, rights=(Right(("get",)),)),
     # Only for people with their own rights to them: no pass needs these.
     KnownKind("v1", "Namespace", "namespaces", namespaced=False),
     KnownKind("v1", "PersistentVolume", "persistentvolumes", namespaced=False),
     KnownKind("v1", "ServiceAccount", "serviceaccounts"),
     KnownKind("apps/v1", "ReplicaSet", "replicasets"),
-    KnownKind("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies"),
     KnownKind("coordination.k8s.io/v1", "Lease", "leases"),
 )
 
-OWNED = tuple(row for row in KINDS if row.owned and not row.optional)
+OWNED = tuple(row for row in KINDS if row.owned and not row.optional and not row.on_demand)
 """What a custom resource may consist of in every cluster."""
+ON_DEMAND = tuple(row for row in KINDS if row.owned and not row.optional and row.on_demand)
+"""What few do."""
 OPTIONAL = tuple(row for row in KINDS if row.owned and row.optional)
 """What it may consist of if the cluster serves the kind."""
 WATCHED = tuple(row for row in KINDS if "watch" in row.verbs)

@@ -108,9 +108,9 @@ class RouteObjects:
                 return exc.status or 0, exc.reason or "", exc.headers or {}, exc.body or b""
             return 200, "OK", {}, b""
 
-        status, phrase, body = self._transport.retrying(method, send, ref)
+        status, phrase, headers, body = self._transport.retrying(method, send, ref)
         if status != 200:
-            raise self._transport.refused(status, phrase, body, ref)
+            raise self._transport.refused(status, phrase, headers, body, ref)
         return answers[-1]
 
 

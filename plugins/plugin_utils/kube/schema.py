@@ -45,6 +45,8 @@ _KIND_NAMES = {
 _SECRET = re.compile(r"pass|secret|token|(?<!val)key|cert|credential|url|value|annotation", re.IGNORECASE)
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _LONGEST_QUOTE = 60
+LONGEST_COMPARED = 4096
+"""Characters of a text without a bound in the schema that is compared with a pattern."""
 
 
 def with_defaults(schema: Schema, value: Any) -> Any:
@@ -133,18 +135,23 @@ def _required(_unused: Any, names: list[str], value: Any, __: Schema) -> Iterato
                 yield ValidationError("missing", validator="required", path=[name])
 
 
-def _pattern(_unused: Any, pattern: str, value: Any, __: Schema) -> Iterator[ValidationError]:
+def _pattern(_unused: Any, pattern: str, value: Any, schema: Schema) -> Iterator[ValidationError]:
     """Like `pattern` of JSON Schema, in Go's dialect."""
-    if isinstance(value, str) and not _compiled(pattern).search(value):
+    if _is_comparable(value, schema) and not _compiled(pattern).search(value):
         yield ValidationError("does not match")
+
+
+def _is_comparable(value: Any, schema: Schema) -> bool:
+    """Of a text that is too long only that is told: Python, unlike Go, may need more than its length in steps to compare it."""
+    return isinstance(value, str) and len(value) <= schema.get("maxLength", LONGEST_COMPARED)
 
 
 _TEXT_RULE = re.compile(r"(!?)(?:string\(self\)|self)\.matches\('([^']*)'\)")
 
 
-def _rules(_unused: Any, rules: list[Schema], value: Any, __: Schema) -> Iterator[ValidationError]:
+def _rules(_unused: Any, rules: list[Schema], value: Any, schema: Schema) -> Iterator[ValidationError]:
     """The rules that compare a text with a pattern."""
-    for rule in rules if isinstance(value, str) else ():
+    for rule in rules if _is_comparable(value, schema) else ():
         found = _TEXT_RULE.fullmatch(rule["rule"])
         if found and bool(_compiled(found[2].replace("\\\\", "\\")).search(value)) == bool(found[1]):
             yield ValidationError(rule["message"], validator="rule")

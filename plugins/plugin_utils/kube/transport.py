@@ -10,11 +10,13 @@ from __future__ import annotations
 import json
 import operator
 import os
+import re
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from http.client import IncompleteRead
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlencode
 
@@ -28,9 +30,20 @@ except ImportError as exc:  # for `connect` to raise: what fails while Ansible l
 else:
     _lacking = None
 
-from .api_error import ApiError, Malformed, ObjectRef, TooLarge, Unreachable, refusal, status_of, without_credentials
+from .api_error import (
+    ApiError,
+    Malformed,
+    NotLeading,
+    ObjectRef,
+    TooLarge,
+    Unreachable,
+    refusal,
+    status_of,
+    without_credentials,
+)
 from .connection_settings import ConnectionSettings
 from .decoding import decoded
+from .permit import permit_of
 from .redaction import Redaction
 from .values import in_one_line, whole_number
 
@@ -65,6 +78,27 @@ def _unheard(_method: str, _code: str) -> None:
     return
 
 
+def _nothing_new() -> bool:
+    return False
+
+
+_NOT_PLAIN = re.compile("[\x7f-\uffff]")
+
+
+def written(body: Any) -> bytes:
+    r"""The JSON of a value, as YAML reads it too: by its rules the API server reads an apply.
+
+    They allow few characters to stand as they are and no \ud83d\udcf7, with which JSON may write a camera: that is the
+    character itself.
+    """
+    text = json.dumps(body, separators=(",", ":"), ensure_ascii=False)
+    return _NOT_PLAIN.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode()
+
+
+def _permitted() -> str:
+    return ""
+
+
 class Transport:
     """Requests to one API server. Safe to use from several threads; `close` it, or use it in a `with`."""
 
@@ -76,11 +110,16 @@ class Transport:
         *,
         attempts: int = ATTEMPTS,
         on_answer: Callable[[str, str], None] = _unheard,
+        renew: Callable[[], bool] = _nothing_new,
+        why_no_writes: Callable[[], str] = _permitted,
     ) -> None:
         """`configuration` is a kubernetes.client.Configuration, `pool` the urllib3 pool manager made from it.
 
         `attempts`: how often a request is sent at most, see `retrying`. `on_answer(method, status code)` is called for
-        each that was sent, with the code "<error>" if no answer came.
+        each that was sent, with the code "<error>" if no answer came. `renew` reads who we are and whom we trust once more,
+        see `long_lived_pool`; it is called when the server does not know us any more (401), or we do not trust it.
+        `why_no_writes` is asked before each write is sent, and again when all but its body is: one that stood still in
+        between sends nothing that counts.
         """
         self.configuration = configuration
         self.pool = pool
@@ -88,6 +127,9 @@ class Transport:
         self.server = without_credentials(str(configuration.host))
         self._attempts = attempts
         self._on_answer = on_answer
+        self._renew = renew
+        self._renewals = 0
+        self._why_no_writes = why_no_writes
         self._hidden = Redaction()
         self._learning = threading.Lock()
         self._credentials = threading.Lock()
@@ -132,16 +174,17 @@ class Transport:
             with self._learning:
                 self._hidden.learn_named(body)
             headers["Content-Type"] = content_type
-            payload = json.dumps(body, separators=(",", ":")).encode()
+            payload = written(body)
+            headers["Content-Length"] = str(len(payload))
 
         def send() -> tuple[int, str, Mapping[str, str], bytes]:
-            answer = self._send(method, url, subject or path, headers, read_s, body=payload, preload_content=False)
+            answer = self._send(method, url, subject or path, headers, read_s, payload)
             data = self._body(answer, subject or path, read_s, most_bytes)
             return answer.status, answer.reason or "", answer.headers, data
 
-        status, phrase, answer_body = self.retrying(method, send, subject or path, read_s=read_s)
+        status, phrase, answer_headers, answer_body = self.retrying(method, send, subject or path, read_s=read_s)
         if not 200 <= status < 300:
-            raise self.refused(status, phrase, answer_body, subject or path)
+            raise self.refused(status, phrase, answer_headers, answer_body, subject or path)
         found = self._decode(answer_body, subject or path)
         self.learn(found)
         return found
@@ -155,21 +198,26 @@ class Transport:
         accept: str = "application/json",
         read_s: float = READ_TIMEOUT_S,
     ) -> Any:
-        """The answer to a GET as urllib3's response, its body not read yet. Raises as `request`."""
+        """The answer to a GET as urllib3's response, its body not read yet. Raises as `request`.
+
+        `read_s` is how long its body may be silent. A server that does not even begin to answer is given up sooner.
+        """
         url = self._url(path, query)
         opened: list[Any] = []
+        begins_s = min(read_s, READ_TIMEOUT_S)
 
         def send() -> tuple[int, str, Mapping[str, str], bytes]:
-            answer = self._send("GET", url, subject or path, {"Accept": accept}, read_s, preload_content=False)
+            answer = self._send("GET", url, subject or path, {"Accept": accept}, begins_s)
             if answer.status == 200:
                 _refuse_compressed(answer, subject or path)
+                _may_be_silent(answer, read_s)
                 opened.append(answer)
                 return 200, "", {}, b""
-            return answer.status, answer.reason or "", answer.headers, self._body(answer, subject or path, read_s)
+            return answer.status, answer.reason or "", answer.headers, self._body(answer, subject or path, begins_s)
 
-        status, phrase, answer_body = self.retrying("GET", send, subject or path, read_s=read_s)
+        status, phrase, headers, answer_body = self.retrying("GET", send, subject or path, read_s=begins_s)
         if status != 200:
-            raise self.refused(status, phrase, answer_body, subject or path)
+            raise self.refused(status, phrase, headers, answer_body, subject or path)
         return opened[-1]
 
     def learn(self, manifest: Any) -> None:
@@ -177,10 +225,14 @@ class Transport:
         with self._learning:
             self._hidden.learn(manifest)
 
-    def refused(self, status: int, phrase: str, body: bytes | str | None, subject: ObjectRef | str) -> ApiError:
+    def refused(
+        self, status: int, phrase: str, headers: Mapping[str, str], body: bytes | str | None, subject: ObjectRef | str
+    ) -> ApiError:
         """The error for an answer, as `api_error`, and without values of Secrets."""
         told = self._hidden.structure(status_of(body))
-        return refusal(status, self._hidden.text(phrase), told, subject)
+        error = refusal(status, self._hidden.text(phrase), told, subject)
+        error.retry_after_s = _retry_after_s(headers, 0.0)
+        return error
 
     def retrying(
         self,
@@ -189,21 +241,24 @@ class Transport:
         subject: ObjectRef | str,
         *,
         read_s: float = READ_TIMEOUT_S,
-    ) -> tuple[int, str, bytes]:
-        """(status code, phrase, body) of the last attempt that got an answer.
+    ) -> tuple[int, str, Mapping[str, str], bytes]:
+        """(status code, phrase, headers, body) of the last attempt that got an answer.
 
         Retried if that is harmless: reads always; our writes other than POST too (an apply, a merge and a delete that
         names the uid end in the same state when sent twice); a POST only if it was never accepted (no connection, or
         429, which is answered before the request is handled). A failed TLS handshake is retried as well: between
-        OpenSSL and Go, one in about ten thousand fails for no lasting reason.
+        OpenSSL and Go, one in about ten thousand fails for no lasting reason. No attempt at a write begins without a permit.
         """
         budget_s = RETRY_BUDGET_S
         for attempt in range(1, self._attempts + 1):
             delay_s = FIRST_DELAY_S * 2 ** (attempt - 1)
+            if method != "GET":
+                self._refuse_without_permit(subject)
             try:
                 status, phrase, headers, body = send()
             except (HTTPError, OSError) as exc:  # OSError: a file of the connection's settings no longer exists
                 if _is_distrust(exc):
+                    self._renewed(self._renewals)
                     text = f"{subject}: {self.server} has no trusted certificate: {_root_cause(exc)}"
                     raise Unreachable(text) from exc
                 may_repeat = method != "POST" or isinstance(exc, NewConnectionError | ConnectTimeoutError)
@@ -220,11 +275,19 @@ class Transport:
                 repeated = RETRIED_STATUS_CODES if method != "POST" else {429}
                 delay_s = _retry_after_s(headers, delay_s)
                 if status not in repeated or attempt == self._attempts or budget_s < delay_s:
-                    return status, phrase, body
+                    return status, phrase, headers, body
             budget_s -= delay_s
             if self._closed.wait(delay_s):
                 break
         raise Unreachable(f"{subject}: the connection to {self.server} was closed while waiting to retry")
+
+    def _refuse_without_permit(self, subject: ObjectRef | str) -> None:
+        if why := self._why_no_writes():
+            raise NotLeading(f"{subject}: not written: {why}")
+
+    def _permitted_parts(self, payload: bytes, subject: ObjectRef | str) -> Iterator[bytes]:
+        self._refuse_without_permit(subject)
+        yield payload
 
     def _body(self, answer: Any, subject: ObjectRef | str, read_s: float, most_bytes: int | None = None) -> bytes:
         """All of an answer, if it is no larger than allowed and does not come in drops."""
@@ -258,20 +321,60 @@ class Transport:
         return f"{self.server}{path}?{urlencode(query)}" if query else f"{self.server}{path}"
 
     def _send(
-        self, method: str, url: str, subject: ObjectRef | str, headers: Mapping[str, str], read_s: float, **options: Any
+        self,
+        method: str,
+        url: str,
+        subject: ObjectRef | str,
+        headers: Mapping[str, str],
+        read_s: float,
+        payload: bytes | None = None,
     ) -> Any:
-        """urllib3's response; raises HTTPError and OSError."""
+        """urllib3's response, its body not read yet; raises HTTPError and OSError.
+
+        401 is answered before a request is handled, so after that any may be sent once more as who we are by now.
+        """
+        renewals = self._renewals
+        answer = self._send_once(method, url, subject, headers, read_s, payload)
+        if answer.status == 401 and self._renewed(renewals):
+            answer.close()  # and its connection, which may stand for a certificate that is not valid any more
+            answer = self._send_once(method, url, subject, headers, read_s, payload)
+        return answer
+
+    def _send_once(
+        self,
+        method: str,
+        url: str,
+        subject: ObjectRef | str,
+        headers: Mapping[str, str],
+        read_s: float,
+        payload: bytes | None,
+    ) -> Any:
         identity = {"User-Agent": self.user_agent, **self._authorization(subject)}
         timeout = Timeout(connect=min(CONNECT_TIMEOUT_S, read_s), read=read_s)
+        body = {} if payload is None else {"body": self._permitted_parts(payload, subject)}
         try:
             answer = self.pool.request(
-                method, url, headers={**headers, **identity}, timeout=timeout, retries=False, redirect=False, **options
+                method,
+                url,
+                headers={**headers, **identity},
+                timeout=timeout,
+                retries=False,
+                redirect=False,
+                preload_content=False,
+                **body,
             )
         except (HTTPError, OSError):
             self._on_answer(method, "<error>")
             raise
         self._on_answer(method, str(answer.status))
         return answer
+
+    def _renewed(self, renewals: int) -> bool:
+        """Whether what this transport is known by has been read again since there were so many renewals."""
+        with self._credentials:
+            if self._renewals == renewals and self._renew():
+                self._renewals += 1
+            return self._renewals != renewals
 
     def _authorization(self, subject: ObjectRef | str) -> dict[str, str]:
         """The headers with our credentials; computed each time, because tokens in files are renewed."""
@@ -303,6 +406,13 @@ def _refuse_compressed(answer: Any, subject: ObjectRef | str) -> None:
         raise Malformed(f"{subject}: the answer is compressed, which was not asked for; is there a proxy in between?")
 
 
+def _may_be_silent(answer: Any, seconds: float) -> None:
+    """From here on the peer may take so long for each part. Without a connection of its own it keeps its time limit."""
+    sock = getattr(answer.connection, "sock", None)
+    if sock is not None:
+        sock.settimeout(seconds)
+
+
 def connect(settings: ConnectionSettings, environment: Mapping[str, str]) -> Transport:
     """A transport to where the settings point; sends no request yet.
 
@@ -314,7 +424,7 @@ def connect(settings: ConnectionSettings, environment: Mapping[str, str]) -> Tra
     from .client_pool import configured_pool  # noqa: PLC0415 # a quarter of a second that only connecting is worth
 
     configuration, pool = configured_pool(settings, environment, connections=PARALLEL)
-    return Transport(configuration, pool)
+    return Transport(configuration, pool, why_no_writes=permit_of(environment))
 
 
 class _Kept(NamedTuple):
@@ -368,4 +478,6 @@ def _root_cause(exc: BaseException) -> str:
         return exc.verify_message
     if isinstance(exc, OSError) and exc.strerror:
         return exc.strerror
+    if isinstance(exc, ValueError | IncompleteRead):  # ValueError: of what should be the length of the next part
+        return "the answer ended too early"
     return in_one_line(f"{type(exc).__name__} {exc}", 200)

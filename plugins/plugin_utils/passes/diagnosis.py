@@ -16,7 +16,7 @@ from ..kube.readiness import has_ended
 from ..kube.refusals import advice, readable
 from ..kube.timestamps import minute_of, seconds_of
 from ..kube.values import Manifest, dig, in_one_line
-from ..spec.names import LOOK_AT_LIBRARY, LOOK_AT_VOLUME
+from ..spec.names import LOOKS, MOVE_FOLDERS
 from . import cluster_events
 from .causes import CLAUSES, Cause, Told, node_of, without_ids
 from .endings import endings, overdue, replaced
@@ -148,7 +148,7 @@ def _container_cause(workload: Manifest, pod: Manifest, container: Mapping[str, 
         text = f"{where}: {told.container} can't be started: {without_ids(message, pod)}; {remedy}"
         return Cause(Reason.CONTAINER_NOT_STARTED, text)
     ended = dig(container, "lastState", "terminated") or dig(container, "state", "terminated")
-    if name in (LOOK_AT_LIBRARY, LOOK_AT_VOLUME) and dig(ended, "reason") in _ENDED_ITSELF and dig(ended, "message"):
+    if name in LOOKS and dig(ended, "reason") in _ENDED_ITSELF and dig(ended, "message"):
         return None  # it has said why, and the pass that reads this acts on it or explains it
     is_crashing = reason == "CrashLoopBackOff" or (container.get("restartCount", 0) > 1 and not container.get("ready"))
     if is_crashing and ended and (ended.get("exitCode") or reason == "CrashLoopBackOff"):
@@ -279,7 +279,7 @@ def _slow_init_container(workload: Manifest, pod: Manifest, now: float) -> Cause
             patience = WAITS_FOR_OURS_S if is_ours else WAITS_FOR_OTHERS_S
         else:
             text += f"; see {_logs(workload, pod, name)}"
-            patience = LOOKS_AT_S
+            patience = FOR_EVER if name == MOVE_FOLDERS else LOOKS_AT_S  # terabytes take a day
         return Cause(Reason.INIT_CONTAINER_WAITING, text, began + patience, is_watched=False)
     return None
 

@@ -20,7 +20,7 @@ from ..kube.values import Manifest
 from ..spec import names
 from ..spec.names import Component
 from ..spec.references import references
-from . import claims, cluster_events, own_pods
+from . import claims, cluster_events, lookups, own_pods
 
 __all__ = ["observe", "who_is"]
 
@@ -56,8 +56,8 @@ def who_is(cr: Mapping[str, Any]) -> ObjectRef:
 def observe(
     cr: Mapping[str, Any], api: Reader, *, in_parallel: InParallel, now: float, is_current: bool = False
 ) -> dict[str, Any]:
-    """{"cr", "deleting", "apis", "openshift", "objects", "pods", "references", "neighbours", "refusals", "events", "now",
-    "database_mounted_by", "pods_of_others"}; `now` is in seconds since the epoch.
+    """{"cr", "deleting", "apis", "openshift", "objects", "looked_up", "pods", "references", "neighbours", "refusals",
+    "events", "now", "database_mounted_by", "pods_of_others"}; `now` is in seconds since the epoch.
 
     `pods` are the instance's own; of others with its labels `own_pods.divided` tells.
 
@@ -106,15 +106,26 @@ def observe(
     ]
     missing = [reference for reference in wanted if (reference["kind"], reference["name"]) not in live]
     short = [item for item in objects if item["kind"] == "StatefulSet" and lacks_pods(item)]
-    more = [row for row in kinds.OPTIONAL if served[row.kind.lower()]]
+    instance = Instance.from_cr(present) if is_immich else None
+    on_demand = [row for row in (*kinds.ON_DEMAND, *kinds.OPTIONAL) if row.on_demand]
+    worth = lookups.worth_a_list(present, instance, on_demand) if instance else on_demand
+    more = [
+        row
+        for row in (*kinds.ON_DEMAND, *kinds.OPTIONAL)
+        if (not row.optional or served[row.kind.lower()]) and (not row.on_demand or row in worth)
+    ]
+    elsewhere = lookups.objects(instance, objects, [row.kind for row in more]) if instance else []
     answered = in_parallel(
         [
-            *map(listing, more),
+            *(partial(_list_if_served, listing(row), row) for row in more),
+            *(partial(_read, api, ref) for ref in elsewhere),
             *(partial(_read, api, _ref(reference, namespace)) for reference in missing),
             *(partial(_refusal, api, item) for item in short),
         ]
     )
     optional, found = answered[: len(more)], answered[len(more) :]
+    served |= {row.kind.lower(): False for row, items in zip(more, optional, strict=True) if items is None}
+    looked_up, found = found[: len(elsewhere)], found[len(elsewhere) :]
     answers = {
         (reference["kind"], reference["name"]): answer
         for reference, answer in zip(missing, found[: len(missing)], strict=True)
@@ -124,7 +135,11 @@ def observe(
         "deleting": bool(live_cr and live_cr["metadata"].get("deletionTimestamp")),
         "apis": {who.kind.lower(): is_served(who.api_version, groups), **served},
         "openshift": "security.openshift.io" in groups,
-        "objects": [*objects, *(item for items in optional for item in items)],
+        "objects": [*objects, *(item for items in optional for item in items or ())],
+        "looked_up": [
+            {"kind": ref.kind, "namespace": ref.namespace, "name": ref.name, **answer}
+            for ref, answer in zip(elsewhere, looked_up, strict=True)
+        ],
         "pods": pods,
         "pods_of_others": others,
         "references": [
@@ -166,7 +181,7 @@ def _without_values(hidden: Redaction, item: Manifest) -> Manifest:
 def _quiet(hidden: Redaction, value: Any) -> Any:
     if isinstance(value, list):
         return [_quiet(hidden, entry) for entry in value]
-    if not isinstance(value, Mapping) or value.get("name") in (names.LOOK_AT_LIBRARY, names.LOOK_AT_VOLUME):
+    if not isinstance(value, Mapping) or value.get("name") in names.LOOKS:
         return value  # decisions rest on what those containers say, and they say nothing but names of folders
     return {
         key: hidden.text(entry) if key == "message" and isinstance(entry, str) else _quiet(hidden, entry)
@@ -251,6 +266,16 @@ def _refusal(api: Reader, workload: Manifest) -> str:
     if cluster_events.last_seen(made) > cluster_events.last_seen(refused):
         return ""
     return str(refused.get("message") or "").rpartition("failed error: ")[2]
+
+
+def _list_if_served(list_all: Callable[[], list[Manifest]], row: KnownKind) -> list[Manifest] | None:
+    """None for an optional kind that is not there although its API is: that may have other kinds only."""
+    try:
+        return list_all()
+    except ApiError as exc:
+        if row.optional and exc.status_code == 404:
+            return None
+        raise
 
 
 def _ref(reference: Mapping[str, str], namespace: str) -> ObjectRef:

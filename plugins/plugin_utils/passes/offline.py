@@ -28,7 +28,7 @@ def offline_plan(cr: Mapping[str, Any], *, images: Mapping[str, str], password: 
         secrets.setdefault(used.name, {})[used.key or ""] = base64.b64encode(text.encode()).decode()
     ours = {name_of(instance.name) for functions in MADE_ONCE.values() for name_of in functions}
     seen = {
-        "apis": {"route": route},
+        "apis": {"route": route, "httproute": True},  # which is made only where it is asked for
         "objects": [],
         "references": [
             _as_if_there(reference, secrets) for reference in references(cr) if reference["name"] not in ours

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from ..components import checksums, keeping, library, registry, volumes
+from ..components import beside, checksums, keeping, library, registry, volumes
 from ..components.instance import Cluster, Draft, Instance, Part, identity
 from ..components.reasons import Effect, Notice, Reason
 from ..kube.commands import Given, command
@@ -88,9 +88,14 @@ def plan(cr: Mapping[str, Any], *, seen: Mapping[str, Any], images: Mapping[str,
     notices += versions.notices(cr, instance, cluster, images)
     key, made = checksums.plan(instance, cluster, new_password)
     draft = Draft(
-        images=images, new_password=new_password, blocked=blocked_components(notices), checksums=made, parts=[key]
+        images=images,
+        new_password=new_password,
+        blocked=blocked_components(notices),
+        checksums=made,
+        shared_claims=claims.used_by_others(neighbours),
+        parts=[key],
     )
-    _plan_components(instance, cluster, draft, claims.used_by_others(neighbours))
+    _plan_components(instance, cluster, draft)
     notices += [notice for part in draft.parts for notice in part.notices]
     blocked = blocked_components(notices)
     steps = [
@@ -116,15 +121,17 @@ def blocked_components(notices: Iterable[Notice]) -> set[str]:
     return blocked | {Component.SERVER} if blocked & registry.feed_server() else blocked
 
 
-def _plan_components(instance: Instance, cluster: Cluster, draft: Draft, shared: Container[str]) -> None:
-    """Put what each component contributes into the draft; `shared` are the claims that another instance uses too."""
-    paired = pairing.plan(instance, cluster, shared)
+def _plan_components(instance: Instance, cluster: Cluster, draft: Draft) -> None:
+    """Put what each component contributes into the draft."""
+    paired = pairing.plan(instance, cluster, draft.shared_claims)
     for described in registry.COMPONENTS:
         is_paired = described.component == pairing.HOLDS_BACK
         if is_paired:
             draft.parts.append(paired)
         if not (is_paired and paired.is_blocked):
             draft.parts += described.plan(instance, cluster, draft)
+        if described.workload:
+            draft.parts += beside.plan(instance, cluster, described.component)
     applied = {
         (step["object"]["kind"], step["object"]["metadata"]["name"])
         for part in draft.parts

@@ -7,7 +7,7 @@ import math
 from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ..components import exposure, registry, volumes
+from ..components import autoscaling, exposure, http_route, registry, server_service, volumes
 from ..components.instance import Instance
 from ..components.reasons import Effect, Notice, Reason
 from ..kube.commands import Given, command
@@ -44,6 +44,9 @@ MORE_TO_READ = frozenset(
         Reason.NODE_LOST,
         Reason.CREDENTIALS_LOST,
         Reason.DATABASE_LOST,
+        Reason.LIBRARY_MISSING,
+        Reason.LIBRARY_IN_USE,
+        Reason.FOLDER_NOT_MOVED,
         Reason.VOLUME_UNCLEAR,
         Reason.CLAIM_BEING_DELETED,
         Reason.VOLUME_LOST,
@@ -120,7 +123,7 @@ def report(plan: Mapping[str, Any], outcome: Mapping[str, Any], seen: Mapping[st
         Component.SERVER
     ].is_true:  # what was doubted runs; the status that the plan looked at did not say so yet
         notices = [n for n in notices if n.effect is not Effect.WARNS or n.reason not in REFUSED_BY_IMMICH]
-    notices += [*view.warnings_of_exposure(), *view.warnings_of_growth()]
+    notices += [*view.warnings_of_exposure(), *view.warnings_of_autoscaling(), *view.warnings_of_growth()]
     errors = [result["error"] for result in results if result.get("error")]
     conditions = [*_summary(components, notices, errors), *components.values()]
     images = {workloads[component].flag.removesuffix("Ready"): view.image(component) for component in workloads}
@@ -230,6 +233,7 @@ class _View:
         self.instance, self.live, self.pods, self.notices, self.results = instance, live, pods, notices, results
         self.refusals: Mapping[str, str] = seen.get("refusals") or {}
         self.told: Mapping[str, Any] = seen.get("events") or {}
+        self.looked_up: Sequence[Mapping[str, Any]] = seen.get("looked_up") or ()
         self.now = float(seen.get("now") or 0.0)
         self.look_again_in: list[float] = []
         """Seconds after which a pass may say something else although nothing that is watched has changed."""
@@ -302,13 +306,34 @@ class _View:
         return fitted(wanted if wanted in images else images[-1], LONGEST_IMAGE)
 
     def url(self) -> str:
-        found = exposure.url(*self._exposing())
+        gateways = {
+            (one["namespace"], one["name"]): one["object"]
+            for one in self.looked_up
+            if one["kind"] == http_route.GATEWAY and one.get("object")
+        }
+        found = (
+            exposure.url(*self._exposing())
+            or http_route.url(self._of_server(http_route.KIND), gateways)
+            or server_service.url(self._of_server("Service"))
+        )
         return found if len(found.encode()) <= LONGEST_URL else ""
 
     def warnings_of_exposure(self) -> list[Notice]:
         """That nobody serves the Ingress or the Route, once their controllers have had time for it."""
         found = exposure.unserved(*self._exposing())
+        found += http_route.unserved(self._of_server(http_route.KIND))
+        found += server_service.unserved(self._of_server("Service"))
         return [Notice(Component.SERVER, Effect.WARNS, Reason.NOT_SERVED, message) for message in self._due(found)]
+
+    def warnings_of_autoscaling(self) -> list[Notice]:
+        """That an autoscaler of ours does not know how busy the pods are."""
+        return [
+            Notice(component, Effect.WARNS, Reason.NOT_AUTOSCALED, message)
+            for component in registry.workloads()
+            if autoscaling.is_on(self.instance, component)
+            for live in [self.live.get((autoscaling.KIND, names.workload_name(self.instance.name, component)))]
+            for message in self._due(autoscaling.idle(live))
+        ]
 
     def warnings_of_growth(self) -> list[Notice]:
         """That a claim does not get as large as it was asked to be, once its storage had time for it."""
@@ -331,8 +356,10 @@ class _View:
 
     def _exposing(self) -> tuple[Manifest | None, Manifest | None]:
         """Route and Ingress."""
-        name = names.workload_name(self.instance.name, Component.SERVER)
-        return self.live.get(("Route", name)), self.live.get(("Ingress", name))
+        return self._of_server("Route"), self._of_server("Ingress")
+
+    def _of_server(self, kind: str) -> Manifest | None:
+        return self.live.get((kind, names.workload_name(self.instance.name, Component.SERVER)))
 
     def _hindrance(self, component: Component) -> tuple[Reason, str] | None:
         """What keeps the component from being what the custom resource says: a blocking notice or a refused write."""

@@ -15,7 +15,8 @@ from typing import Any
 
 from ..kube.problems import Problem
 from ..kube.quantities import quantity_value
-from . import variables
+from . import external_libraries, variables
+from .access_checks import access_problems
 from .fields import ImmichWorkload, Spec, Workload, read
 from .names import component_of, spec_key
 
@@ -64,6 +65,7 @@ _LONGEST_HOST = 253
 """Of longer ones the schema tells."""
 _COMPARED = ("cpu", "memory", "ephemeral-storage")
 """Of all others the API server wants requests that are equal to the limits."""
+_OF_ARM = ("armnn", "rknn")
 _SOURCES = ("configMapKeyRef", "fieldRef", "fileKeyRef", "resourceFieldRef", "secretKeyRef")
 
 
@@ -74,10 +76,13 @@ def check(cr: Mapping[str, Any]) -> list[Problem]:
         *_name(cr, spec),
         *_environment(spec),
         *_resources(spec),
+        *_acceleration(spec),
+        *external_libraries.problems(spec),
         *_pods(spec),
         *_ingress(spec),
         *_valkey(spec),
         *_postgres(spec),
+        *access_problems(spec),
     ]
 
 
@@ -150,6 +155,16 @@ def _resources(spec: Mapping[str, Any]) -> Iterator[Problem]:
                 "a container can't request more than its limit",
                 "Lower the value in requests, or raise that in limits",
             )
+
+
+def _acceleration(spec: Mapping[str, Any]) -> Iterator[Problem]:
+    component = _mapping(spec, "machineLearning")
+    chosen = component.get("acceleration", "none")
+    architecture = _mapping(component, "nodeSelector").get("kubernetes.io/arch")
+    if architecture and chosen != "none" and (chosen in _OF_ARM) != (architecture == "arm64"):
+        path = "spec.machineLearning.acceleration"
+        what = "cuda, openvino and rocm are there for nodes with amd64, armnn and rknn for those with arm64"
+        yield Problem(path, what, f"Change {path} or the node selector")
 
 
 def _pods(spec: Mapping[str, Any]) -> Iterator[Problem]:
@@ -232,9 +247,13 @@ def _service_host(spec: Mapping[str, Any], name: str) -> Iterator[Problem]:
 
 
 def _valkey(spec: Mapping[str, Any]) -> Iterator[Problem]:
+    valkey = _mapping(spec, "valkey")
+    if "sentinel" in valkey and not _list(_mapping(valkey, "sentinel"), "hosts"):
+        path = "spec.valkey.sentinel.hosts"
+        yield Problem(path, "sentinels are found at their hosts", f"Give at least one in {path}")
     if _enabled(spec, "valkey"):
         return
-    if not _mapping(spec, "valkey").get("host"):
+    if not valkey.get("host") and "sentinel" not in valkey:
         remedy = "Set spec.valkey.host, or set spec.valkey.enabled to true"
         yield Problem("spec.valkey.host", "an external Valkey needs a host", remedy)
     yield from _service_host(spec, "valkey")

@@ -23,6 +23,10 @@ Quantity: TypeAlias = str | int
 """What is no quantity, and 0, count as unset."""
 Port = NewType("Port", int)
 """0 counts as unset."""
+IntOrPercent = NewType("IntOrPercent", object)
+"""A number, or a text such as `50%`; Kubernetes' IntOrString."""
+RouteTimeout = NewType("RouteTimeout", str)
+"""A duration as in GEP-2257. "" is none at all, and not the default."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -56,6 +60,24 @@ class QueuePersistence(Persistence):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class PodDisruptionBudget:
+    enabled: bool = False
+    max_unavailable: IntOrPercent = IntOrPercent(1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Autoscaling:
+    enabled: bool = False
+    min_replicas: int = 1
+    max_replicas: int = 3
+    target_cpu_utilization_percentage: int | None = field(
+        default=None, metadata={"key": "targetCPUUtilizationPercentage"}
+    )
+    target_memory_utilization_percentage: int | None = None
+    behavior: Opaque = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Workload:
     """What all four workloads have."""
 
@@ -70,6 +92,7 @@ class Workload:
     pod_labels: Opaque = field(default_factory=dict)
     pod_security_context: Opaque = field(default_factory=dict)
     security_context: Opaque = field(default_factory=dict)
+    pod_disruption_budget: PodDisruptionBudget = field(default_factory=PodDisruptionBudget)
     annotations: Opaque = field(default_factory=dict)
     priority_class_name: str = ""
     runtime_class_name: str = ""
@@ -96,8 +119,16 @@ class ImmichWorkload(Workload):
 
     replicas: int | None = None
     """None: left to whoever scales the workload."""
+    strategy: str = "Auto"
+    autoscaling: Autoscaling = field(default_factory=Autoscaling)
     env: Sequence[Opaque] = ()
     env_from: Sequence[Opaque] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class GPU:
+    device_plugin: str = ""
+    count: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -123,6 +154,7 @@ class Ingress:
     enabled: bool = False
     ingress_class_name: str = ""
     annotations: Opaque = field(default_factory=dict)
+    preset: str = "None"
     hosts: Sequence[IngressHost] = ()
     tls: Sequence[IngressTLS] = ()
 
@@ -150,15 +182,85 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class ParentReference:
+    group: str = "gateway.networking.k8s.io"
+    kind: str = "Gateway"
+    namespace: str = ""
+    name: str = ""
+    section_name: str = ""
+    port: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class RouteTimeouts:
+    request: RouteTimeout = RouteTimeout("0s")
+    backend_request: RouteTimeout = RouteTimeout("0s")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class HTTPRoute:
+    enabled: bool = False
+    parent_refs: Sequence[ParentReference] = ()
+    hostnames: Sequence[str] = ()
+    annotations: Opaque = field(default_factory=dict)
+    labels: Opaque = field(default_factory=dict)
+    timeouts: RouteTimeouts = field(default_factory=RouteTimeouts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Service:
+    type: str = "ClusterIP"
+    annotations: Opaque = field(default_factory=dict)
+    labels: Opaque = field(default_factory=dict)
+    port: int = 2283
+    node_port: int | None = None
+    app_protocol: str = ""
+    load_balancer_class: str = ""
+    load_balancer_source_ranges: Sequence[str] = ()
+    external_traffic_policy: str = ""
+    ip_family_policy: str = ""
+    ip_families: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Server(ImmichWorkload):
+    gpu: GPU = field(default_factory=GPU)
+    service: Service = field(default_factory=Service)
     ingress: Ingress = field(default_factory=Ingress)
+    http_route: HTTPRoute = field(default_factory=HTTPRoute)
     route: Route = field(default_factory=Route)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class MachineLearning(ImmichWorkload):
+    acceleration: str = "none"
+    gpu: GPU = field(default_factory=GPU)
     persistence: CachePersistence = field(default_factory=CachePersistence)
     url: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class ValkeyTLS:
+    enabled: bool = False
+    ca_secret_ref: SecretKey | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class SentinelHost:
+    host: str = ""
+    port: int = 26379
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Sentinel:
+    master_name: str = ""
+    hosts: Sequence[SentinelHost] = ()
+    password_secret_ref: SecretKey | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class ValkeyAuth:
+    enabled: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -169,6 +271,10 @@ class Valkey(Workload):
     db_index: int = 0
     password: str = ""
     password_secret_ref: SecretKey | None = None
+    username: str = ""
+    tls: ValkeyTLS = field(default_factory=ValkeyTLS)
+    sentinel: Sentinel | None = None
+    auth: ValkeyAuth = field(default_factory=ValkeyAuth)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -185,6 +291,11 @@ class Postgres(Workload):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Transcoding:
+    acceleration: str = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Metrics:
     enabled: bool = False
 
@@ -192,6 +303,34 @@ class Metrics:
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class ImmichPersistence:
     library: Persistence = field(default_factory=Persistence)
+    thumbs: Persistence | None = None
+    encoded_video: Persistence | None = None
+    profile: Persistence | None = None
+    backups: Persistence | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class NfsSource:
+    server: str = ""
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class HostPathSource:
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class ExternalLibrary:
+    name: str = ""
+    mount_path: str = ""
+    """"": below /mnt/external, see `external_libraries.place`."""
+    read_only: bool = True
+    existing_claim: str = ""
+    nfs: NfsSource | None = None
+    csi: Opaque = field(default_factory=dict)
+    host_path: HostPathSource | None = None
+    allow_empty: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -202,6 +341,26 @@ class Immich:
     persistence: ImmichPersistence = field(default_factory=ImmichPersistence)
     configuration: Opaque = field(default_factory=dict)
     configuration_kind: str = "ConfigMap"
+    external_libraries: Sequence[ExternalLibrary] = ()
+    confirm_removed_libraries: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Egress:
+    enabled: bool = False
+    to: Sequence[Opaque] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class NetworkPolicy:
+    """Peers are Kubernetes' NetworkPolicyPeer."""
+
+    enabled: bool = False
+    from_: Sequence[Opaque] = field(default=(), metadata={"key": "from"})
+    """Empty: everybody."""
+    prometheus_from: Sequence[Opaque] = ()
+    """Empty: everybody."""
+    egress: Egress = field(default_factory=Egress)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -209,9 +368,11 @@ class Spec:
     image_pull_secrets: Sequence[LocalObjectReference] = ()
     common_labels: Opaque = field(default_factory=dict)
     common_annotations: Opaque = field(default_factory=dict)
+    network_policy: NetworkPolicy = field(default_factory=NetworkPolicy)
     immich: Immich = field(default_factory=Immich)
     server: Server = field(default_factory=Server)
     machine_learning: MachineLearning = field(default_factory=MachineLearning)
+    transcoding: Transcoding = field(default_factory=Transcoding)
     valkey: Valkey = field(default_factory=Valkey)
     postgres: Postgres = field(default_factory=Postgres)
 
@@ -284,6 +445,8 @@ _READERS: Mapping[Any, _Reader] = {
     int: _number,
     int | None: _number,
     Port: lambda given, default: _number(given, default) or default,
+    IntOrPercent: lambda given, default: given if isinstance(given, str) and given else _number(given, default),
+    RouteTimeout: lambda given, default: given if isinstance(given, str) else default,
     str: _text,
     str | None: _text,
     Quantity: lambda given, default: _amount(_text(given, None) or _number(given, default), default),

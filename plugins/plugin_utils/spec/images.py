@@ -27,6 +27,25 @@ def known_version(image: str) -> Version:
     return tuple(int(part) for part in found.groups()[1:] if part)
 
 
+VARIANTS = ("cuda", "openvino", "rocm", "armnn", "rknn")
+"""What the tags of images of machine learning end in: the accelerator that they are built for."""
+
+
+def variant_of(image: str) -> str:
+    """The accelerator that an image of machine learning is built for, by the end of its tag; "none" without one."""
+    ending = _tag(image).rpartition("-")[2]
+    return ending if ending in VARIANTS else "none"
+
+
+def with_variant(image: str, variant: str) -> str:
+    """The image of that variant, such as `...:v3.3.1-cuda`; what has a digest, no tag, or a variant already stays as it is.
+
+    "none" stands for the image as it is.
+    """
+    is_chosen = variant == "none" or variant_of(image) != "none"
+    return image if is_chosen or "@" in image or not _tag(image) else f"{image}-{variant}"
+
+
 def version_of(image: str) -> str:
     """What the tag of an image says, such as "3.1.0" for `v3.1.0` or `v3.1.0-cuda`; "" where it names no version."""
     version = known_version(image)

@@ -32,11 +32,18 @@ DATABASE_POD_ANNOTATION = f"{GROUP}/database-pod"
 """On the library's claim: the uid of the pod that set up the database on an empty volume, if that was seen."""
 LIBRARY_USER_ANNOTATION = f"{GROUP}/library-user"
 """On the library's claim: UID:GID that the server runs as, where the files are not root's."""
+EXTERNAL_LIBRARIES_ANNOTATION = f"{GROUP}/external-libraries"
+"""On the library's claim and the server's Deployment: the external libraries that Immich knows files in, as JSON."""
+FOLDERS_ANNOTATION = f"{GROUP}/folders"
+"""On the library's claim and the server's Deployment: which of Immich's folders are on which claim of their own, as JSON."""
 CONFIRMED_VERSION_ANNOTATION = f"{GROUP}/confirmed-version"
 """On the custom resource: the version of Immich that is to be started although the operator would hold it back."""
 CONFIG_CHECKSUM_ANNOTATION = f"{GROUP}/config-checksum"
 SECRETS_CHECKSUM_ANNOTATION = f"{GROUP}/secrets-checksum"
 """On pod templates: change when the file or the Secrets that the pods use change, so that the pods are replaced."""
+
+AUTOSCALED_ANNOTATION = f"{GROUP}/autoscaled"
+"""On a Deployment whose number of pods an autoscaler of ours chooses, or chose last, and nobody has said another since."""
 
 REWRITTEN_ANNOTATION = rewritten.ANNOTATION
 """On an object of which admission rewrites fields: the checksum of what was applied."""
@@ -51,8 +58,16 @@ KEEP_ANNOTATIONS = {
 
 LOOK_AT_LIBRARY = "look-at-library"
 """The container that says in the status of the server's pod which folders of the library it may not use."""
+LOOK_AT_EXTERNAL_LIBRARIES = "look-at-external-libraries"
+"""The container without which no server starts: it says in the status of the pod which external libraries are empty or
+not there. Nothing that a user sets may take it away, or replace it."""
 LOOK_AT_VOLUME = "look-at-volume"
 """The container that says in the status of the database's pod what is on its volume."""
+MOVE_FOLDERS = "move-folders"
+"""The container without which no server starts: it moves Immich's folders to the volumes on which they are to be. Nothing
+that a user sets may take it away, or replace it."""
+LOOKS = (LOOK_AT_LIBRARY, LOOK_AT_EXTERNAL_LIBRARIES, LOOK_AT_VOLUME, MOVE_FOLDERS)
+"""The containers whose last words decide or explain something."""
 
 CONFIG_FILE = "immich-config.yaml"
 
@@ -112,12 +127,17 @@ def selector(instance: str, component: str) -> dict[str, str]:
 
 
 def workload_name(instance: str, component: str) -> str:
-    """The name of a component's Deployment or StatefulSet, Service, Ingress and Route."""
+    """The name of all that is made for a component's pods: Deployment or StatefulSet, Service, Ingress and the like."""
     return f"{instance}-{component}"
 
 
 def library_claim(instance: str) -> str:
     return f"{instance}-library"
+
+
+def folder_claim(instance: str, folder: str) -> str:
+    """The claim of one of Immich's folders: `photos-encoded-video`."""
+    return f"{instance}-{folder}"
 
 
 def database_claim(instance: str) -> str:

@@ -29,6 +29,16 @@ MODES = (
 )
 
 
+PATH = (
+    "Immich knows the files of a library by their path, so it stays where it is. Set mountPath back, or give a library at"
+    " another path another name"
+)
+
+
+def libraries(*entries: Spec) -> Spec:
+    return {"immich": {"externalLibraries": [{"nfs": {"server": "nas", "path": "/a"}} | entry for entry in entries]}}
+
+
 def component(name: str, persistence: Spec, **fields: Any) -> Spec:
     return {name: {"persistence": persistence} | fields}
 
@@ -47,6 +57,15 @@ def case_name(request: pytest.FixtureRequest) -> str:
     ("before", "after"),
     [
         pytest.param(library(size="10Gi"), library(size="20Gi"), id="library-grows"),
+        pytest.param(
+            libraries({"name": "a"}, {"name": "b"}),
+            libraries(
+                {"name": "b"}, {"name": "a", "mountPath": "/mnt/external/a", "nfs": {"server": "new", "path": "/"}}
+            ),
+            id="external-libraries-in-another-order-and-on-another-server",
+        ),
+        pytest.param(libraries({"name": "a"}), libraries({"name": "b"}), id="another-external-library"),
+        pytest.param({"immich": {"persistence": {"thumbs": {"size": "50Gi"}}}}, {}, id="thumbs-back-in-the-library"),
         pytest.param(library(size="10Gi"), library(size="10240Mi"), id="size-in-another-unit"),
         pytest.param(library(size=1024), library(size="1Ki"), id="size-as-number-or-text"),
         pytest.param(library(size="0"), library(), id="size-zero-to-default"),
@@ -98,7 +117,21 @@ def test_a_change_that_leaves_volumes_usable_is_accepted(
         pytest.param(library(size="20Gi"), library(size="10Gi"), "immich.persistence.library.size", SIZE, id="library"),
         pytest.param(library(size="20Gi"), {}, "immich.persistence.library.size", SIZE, id="library-to-default"),
         pytest.param(
+            libraries({"name": "a"}, {"name": "b"}),
+            libraries({"name": "b", "mountPath": "/mnt/b"}, {"name": "a"}),
+            "immich.externalLibraries[0].mountPath",
+            PATH,
+            id="external-library-at-another-path",
+        ),
+        pytest.param(
             library(size="1Gi"), library(size="1G"), "immich.persistence.library.size", SIZE, id="library-unit"
+        ),
+        pytest.param(
+            {"immich": {"persistence": {"thumbs": {}}}},
+            {"immich": {"persistence": {"thumbs": {"size": "1Gi"}}}},
+            "immich.persistence.thumbs.size",
+            SIZE,
+            id="thumbs",
         ),
         pytest.param(
             component("postgres", {"size": "10Gi"}),

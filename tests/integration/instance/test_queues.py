@@ -113,3 +113,38 @@ def test_going_from_external_to_built_in_removes_the_password_of_ours(instances)
 
     assert queue_variables(instances)["REDIS_HOSTNAME"] == "photos-valkey"
     assert "REDIS_PASSWORD" not in queue_variables(instances)
+
+
+def test_a_password_is_switched_on_and_off_without_a_server_that_is_refused(instances):
+    def asks():
+        return "REDISCLI_AUTH" in environment(instances.get("Deployment", "photos-valkey"))
+
+    def sends():
+        return "REDIS_PASSWORD" in queue_variables(instances)
+
+    instances.create()
+    instances.wait_ready()
+    before = instances.templates()
+
+    instances.change({"valkey": {"auth": {"enabled": True}}})
+    instances.wait("Valkey asks for the password", asks)
+    instances.wait_ready()
+
+    assert sends()
+    held = instances.get("Secret", "photos-valkey-credentials")
+    [password] = [base64.b64decode(held["data"]["password"]).decode()]
+    for kind in ("Deployment", "ReplicaSet", "Pod", "ConfigMap", "Event"):
+        assert password not in json.dumps(instances.api.list(kind, instances.namespace))
+
+    instances.change({"valkey": {"auth": {"enabled": False}}})
+    instances.wait("Valkey no longer asks", lambda: not asks())
+    assert sends()
+    instances.wait("the server forgets the password", lambda: not sends())
+    instances.wait("the Secret goes", lambda: instances.get("Secret", "photos-valkey-credentials") is None)
+    instances.wait_ready()
+
+    after = instances.templates()
+    assert {name: after[name] - before[name] for name in ("photos-server", "photos-valkey")} == {
+        "photos-server": 1,
+        "photos-valkey": 1,
+    }

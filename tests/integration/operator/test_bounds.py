@@ -9,10 +9,12 @@ import struct
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
 from localcluster.testing import Cluster
+from support.waiting import eventually
 from tests.integration.operator.conftest import StartOperator, Widgets
 
 PREFIX = "ansible.sdk.operatorframework.io/"
@@ -131,3 +133,35 @@ def test_a_thousand_connections_end_neither_probes_nor_passes_nor_the_form_of_th
     cut = [line for line in operator.lines() if line["msg"] == "connections were cut or refused"]
     assert {line["port"] for line in cut} == set(ports.values())
     assert len(cut) <= 2 * len(ports)
+
+
+def limits_below(pid: int) -> dict[int, dict[str, str]]:
+    """{process: {limit: its hard value}} of a process and all that it has started."""
+    found = {
+        pid: {line[:26].strip(): line.split()[-2] for line in Path(f"/proc/{pid}/limits").read_text().splitlines()}
+    }
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        for child in (thread / "children").read_text().split():
+            found |= limits_below(int(child))
+    return found
+
+
+def test_each_process_dumps_no_core_and_those_of_a_play_have_a_bound_of_memory(
+    start: StartOperator, widgets: Widgets, tmp_path
+):
+    operator = start("--play-memory=300Mi", "--engine=fork")
+    before = limits_below(operator.process.pid)
+    go_ahead = tmp_path / "go-ahead"
+    widgets.create("waiting", {"goAhead": str(go_ahead)})
+
+    def bounded():
+        return [pid for pid, each in limits_below(operator.process.pid).items() if each["Max data size"] == "314572800"]
+
+    plays = eventually("a process of a play", bounded)
+    every = limits_below(operator.process.pid)
+    go_ahead.touch()
+
+    assert operator.wait_pass("waiting", "created")["result"] == "successful"
+    assert len(before) >= 2, "the loop and the zygote"
+    assert not before.keys() & set(plays)
+    assert {each["Max core file size"] for each in every.values()} <= {"0", "1"}

@@ -17,9 +17,9 @@ from immich_operator.kube.connection import connect, play_environment
 from localcluster import build
 from localcluster.testing import Cluster
 from support.operating import Operator
+from support.proxy import Proxy
 from support.waiting import eventually
 from tests.integration.operator.conftest import StartOperator, Widgets
-from tests.integration.operator.proxy import Proxy
 from tests.integration.operator.widgets import watches
 
 ELECTION = (

@@ -27,6 +27,7 @@ NEED_REAL_CONTAINERS = {
     ("how-to/restore.md", "set -o pipefail"): "psql in the database's container",
     ("how-to/restore.md", "kubectl exec --stdin photos-filler --container=filler -- tar"): "tar in a container",
     ("how-to/restore.md", "for queue in thumbnailGeneration videoConversion"): "a server that answers",
+    ("how-to/isolate-the-network.md", "kubectl run stranger"): "a network that enforces policies",
     ("how-to/rotate-passwords.md", "psql --host=postgres.databases"): "a PostgreSQL that answers",
     ("tutorials/first-instance.md", "kubectl port-forward service/photos-server"): "a server that answers",
 }
@@ -44,6 +45,7 @@ NOT_OURS = {
     ("index.md", "kubectl config set-context"): "the reader's kubeconfig",
     ("reference/commands.md", "immich-operator run"): "a usage line",
     ("reference/commands.md", "immich-operator render"): "a usage line",
+    ("reference/commands.md", "immich-operator from-helm"): "a usage line",
     ("reference/commands.md", "immich-operator version"): "a usage line",
     ("reference/commands.md", "immich-operator completion"): "a usage line",
 }

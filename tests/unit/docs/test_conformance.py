@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""docs/reference/conformance.md and docs/explanation/security-model.md name only tests and fields that exist, and every row
-names something."""
+"""docs/reference/conformance.md, docs/explanation/security-model.md and reliability.md name only tests and fields that exist,
+and every row names something."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from hack.docs.blocks import DOCS, ROOT
 
 PAGE = DOCS / "reference" / "conformance.md"
 SECURITY = DOCS / "explanation" / "security-model.md"
+RELIABILITY = DOCS / "explanation" / "reliability.md"
 TESTS = ROOT / "tests"
 
 _TEST = re.compile(r"`([\w/]+\.py)::(\w+)`")
@@ -49,10 +50,19 @@ status.ready status.serverReady status.machineLearningReady status.valkeyReady s
 
 def attacks() -> list[tuple[str, str]]:
     """(attack, what shows what happens) of every row of the tables of attacks."""
-    tables = SECURITY.read_text(encoding="utf-8").split("| Attack | What happens | Shown by |\n|---|---|---|\n")[1:]
+    return _promises(SECURITY, "Attack")
+
+
+def faults() -> list[tuple[str, str]]:
+    """(fault, what shows what happens) of every row of the tables of faults."""
+    return _promises(RELIABILITY, "Fault")
+
+
+def _promises(page: Path, what: str) -> list[tuple[str, str]]:
+    tables = page.read_text(encoding="utf-8").split(f"| {what} | What happens | Shown by |\n|---|---|---|\n")[1:]
     lines = [line for table in tables for line in table.partition("\n\n")[0].splitlines()]
     cells = [re.split(r"(?<!\\)\|", line.strip("|")) for line in lines]
-    return [(attack.strip(), shown) for attack, _happens, shown in cells]
+    return [(said.strip(), shown) for said, _happens, shown in cells]
 
 
 def rows() -> list[tuple[str, str]]:
@@ -66,7 +76,7 @@ def rows() -> list[tuple[str, str]]:
 
 
 def named_tests() -> list[tuple[str, str]]:
-    return sorted({match for _, shown in (*rows(), *attacks()) for match in _TEST.findall(shown)})
+    return sorted({match for _, shown in (*rows(), *attacks(), *faults()) for match in _TEST.findall(shown)})
 
 
 @pytest.mark.parametrize(
@@ -85,6 +95,11 @@ def test_every_statement_names_a_test_or_says_what_holds() -> None:
 @pytest.mark.parametrize(("attack", "shown"), attacks())
 def test_every_attack_names_a_test(attack: str, shown: str) -> None:
     assert _TEST.search(shown), attack
+
+
+@pytest.mark.parametrize(("fault", "shown"), faults())
+def test_every_fault_names_a_test(fault: str, shown: str) -> None:
+    assert _TEST.search(shown), fault
 
 
 @pytest.mark.parametrize("field", sorted({name for said, _ in rows() for name in _FIELD.findall(said)}))

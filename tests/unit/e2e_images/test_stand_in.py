@@ -145,13 +145,21 @@ def test_an_ioredis_url_takes_the_place_of_host_and_port() -> None:
     assert found == environment.QueueServer(host="valkey", port=6380, database=2, username="u", password="p")
 
 
+def test_an_ioredis_url_may_ask_for_tls() -> None:
+    url = _ioredis({"host": "valkey", "tls": {"ca": "PEM", "servername": "name"}})
+
+    found = environment.read({"REDIS_URL": url}).queues
+
+    assert (found.ca, found.server_name) == ("PEM", "name")
+
+
 def test_another_redis_url_is_passed_over() -> None:
     found = environment.read({"REDIS_URL": "redis://valkey:6379", "REDIS_HOSTNAME": "other"}).queues
 
     assert found.host == "other"
 
 
-@pytest.mark.parametrize("url", ["ioredis://%", "ioredis://aGVsbG8=", _ioredis([]), _ioredis({"tls": {}})])
+@pytest.mark.parametrize("url", ["ioredis://%", "ioredis://aGVsbG8=", _ioredis([]), _ioredis({"sentinels": []})])
 def test_an_ioredis_url_that_cannot_be_used_is_refused(url: str) -> None:
     with pytest.raises(InvalidEnvironment, match=r"^REDIS_URL "):
         environment.read({"REDIS_URL": url})

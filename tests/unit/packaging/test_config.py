@@ -144,10 +144,24 @@ def test_the_operators_role_has_no_wildcard_and_no_right_over_rights() -> None:
 
 
 def test_all_that_is_written_on_a_read_only_root_has_a_volume() -> None:
-    mounted = {mount["mountPath"] for mount in container()["volumeMounts"]}
+    mounted = {mount["mountPath"] for mount in container()["volumeMounts"] if not mount.get("readOnly")}
     dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 
     [home] = re.findall(r"^ENV HOME=(\S+)", dockerfile, re.MULTILINE)
 
     assert mounted == {home, "/tmp"}  # noqa: S108 - the container's own
     assert container()["securityContext"]["readOnlyRootFilesystem"]
+
+
+def test_the_token_of_the_operator_ends_after_an_hour_and_with_its_pod() -> None:
+    """3607 s, which the token has that is mounted by itself, would be made a year by API servers."""
+    mounted_by_itself = "/var/run/secrets/kubernetes.io/serviceaccount"
+    [volume] = [v for v in manager()["volumes"] if v["name"] == "service-account"]
+    tokens = [s["serviceAccountToken"] for s in volume["projected"]["sources"] if "serviceAccountToken" in s]
+    mounts = [m for m in container()["volumeMounts"] if m["name"] == "service-account"]
+
+    assert manager()["automountServiceAccountToken"] is False
+    assert load(CONFIG / "rbac" / "service_account.yaml")["automountServiceAccountToken"] is False
+    assert tokens == [{"path": "token", "expirationSeconds": 3600}]
+    assert mounts == [{"name": "service-account", "mountPath": mounted_by_itself, "readOnly": True}]
+    assert not any("secret" in volume for volume in manager()["volumes"]), "no token without an end"

@@ -55,6 +55,9 @@ class QueueServer:
     username: str | None = None
     password: str | None = field(default=None, repr=False)
     socket: str | None = None
+    ca: str | None = None
+    """The certificates to trust, as PEM, if it speaks TLS; an empty text stands for those of the system."""
+    server_name: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,7 +242,10 @@ def _queues(reader: _Reader) -> QueueServer:
     url = reader.text("REDIS_URL") or ""
     if url.startswith("ioredis://"):
         options = _connection_options(reader, url.removeprefix("ioredis://"))
+        tls = options.get("tls")
         return QueueServer(
+            ca=None if tls is None else tls.get("ca", ""),
+            server_name=(tls or {}).get("servername"),
             host=str(options.get("host") or "localhost"),
             port=int(options.get("port") or 6379),
             database=int(options.get("db") or 0),
@@ -266,7 +272,6 @@ def _connection_options(reader: _Reader, encoded: str) -> dict[str, Any]:
     if not isinstance(options, dict):
         reader.refuse("REDIS_URL", "is not ioredis:// and a JSON object in base64")
         return {}
-    for name in ("tls", "sentinels"):
-        if name in options:
-            reader.refuse("REDIS_URL", f"asks for {name}, which only Immich itself can do, not this stand-in")
+    if "sentinels" in options:
+        reader.refuse("REDIS_URL", "asks for sentinels, which only Immich itself can do, not this stand-in")
     return options

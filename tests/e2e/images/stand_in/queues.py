@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 from types import TracebackType
 from typing import BinaryIO
 
@@ -85,7 +86,11 @@ def _connect(server: QueueServer, timeout_s: float) -> socket.socket:
             connection.settimeout(timeout_s)
             connection.connect(server.socket)
             return connection
-        return socket.create_connection((server.host, server.port), timeout_s)
+        plain = socket.create_connection((server.host, server.port), timeout_s)
+        if server.ca is None:
+            return plain
+        trusted = ssl.create_default_context(cadata=server.ca or None)
+        return trusted.wrap_socket(plain, server_hostname=server.server_name or server.host)
     except OSError as error:
         where = server.socket or f"{server.host}:{server.port}"
         raise QueueError(f"{where}: {error}") from error

@@ -193,3 +193,19 @@ def test_a_report_may_wish_for_the_next_pass_too(wish: str | None, found: float 
     outcome.on_event({"event": "runner_on_ok", "event_data": {"task_action": "media.immich.k8s_status", "res": result}})
 
     assert outcome.result("successful", 0, 1.0).requeue_after_s == found
+
+
+def test_an_event_of_another_form_than_ansible_gives_it_ends_no_play():
+    outcome = Outcome()
+
+    for kind in ("runner_item_on_failed", "runner_on_failed", "runner_on_ok", "playbook_on_stats"):
+        outcome.on_event(
+            {
+                "event": kind,
+                "event_data": {"task_uuid": {}, "task_action": [], "res": 1.5, "rescued": {"localhost": "x"}},
+            }
+        )
+
+    result = outcome.result("failed", 2, 1.0)
+    assert len(result.failures) == 1
+    assert result.stats == dict.fromkeys(("ok", "changed", "skipped", "failures", "rescued", "ignored"), 0)

@@ -16,7 +16,7 @@ import pytest
 
 from immich_operator.engine import Play, PlayResult, wire
 from immich_operator.engine.bounded import BoundedEngine
-from immich_operator.engine.process import not_run
+from immich_operator.engine.process import ProcessEngine, not_run
 from immich_operator.engine.processes import kill_play
 
 
@@ -49,6 +49,40 @@ def test_a_full_disk_is_told_with_what_to_do() -> None:
         "free space on it, or give it a larger one",
     )
     assert "full" not in not_run(a_play(), OSError(errno.EACCES, "Permission denied"), 0.1).failures[0]
+
+
+@pytest.mark.parametrize(
+    ("number", "told"),
+    [
+        (errno.ENOSPC, "No space left on device; the volume of --run-dir is full: free space on it"),
+        (errno.EROFS, "Read-only file system; the volume of --run-dir is read-only"),
+        (errno.EMFILE, "Too many open files; the operator may open no more files"),
+        (errno.EAGAIN, "Resource temporarily unavailable; no more processes may be started"),
+    ],
+)
+def test_the_trouble_of_a_machine_is_told_in_the_same_words_for_each_play(number: int, told: str) -> None:
+    problems = {
+        not_run(a_play(ident), OSError(number, os.strerror(number), f"/work/plays/{ident}"), 0.1).problem
+        for ident in ("one", "other")
+    }
+
+    assert len(problems) == 1
+    assert problems.pop().startswith(told)
+
+
+def test_a_play_for_which_no_thread_is_left_is_one_that_could_not_be_run(tmp_path: Path, monkeypatch: Any) -> None:
+    def refused(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    role = tmp_path / "role" / "tasks"
+    role.mkdir(parents=True)
+    play = Play(ident="run", private_data_dir=tmp_path / "play", role=role.parent)
+    monkeypatch.setattr(threading.Thread, "start", refused)
+
+    result = ProcessEngine(base_dir=tmp_path / "base").run(play, threading.Event())
+
+    assert (result.status, result.rc) == ("error", None)
+    assert result.problem.startswith("Resource temporarily unavailable; no more processes may be started")
 
 
 def test_frames_arrive_whole_and_in_order() -> None:

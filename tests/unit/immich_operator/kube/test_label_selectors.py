@@ -35,8 +35,13 @@ def test_selectors_match_as_the_api_server_reads_them(selector, matches):
         {"matchExpressions": [{"key": "a", "operator": "Gt", "values": ["1"]}]},
         {"matchExpressions": [{"key": "a", "operator": "In"}]},
         {"matchExpressions": ["a"]},
+        {"matchExpressions": 1.5},
+        {"matchExpressions": {"key": "a"}},
+        {"matchExpressions": [{"key": "a", "operator": "In", "values": 1}]},
+        {"matchLabels": ["a"]},
+        {1: {}},
     ],
 )
 def test_a_selector_that_cannot_work_is_refused(selector):
-    with pytest.raises(ValueError, match=r"selector|quotes|matchExpression"):
+    with pytest.raises(ValueError, match=r"selector|quotes|matchExpression|matchLabels"):
         Selector.from_manifest(selector)

@@ -127,8 +127,8 @@ class Bench:
             ),
         )
 
-    def reconcile(self, *reasons: str) -> str:
-        item = Item(KEY, reasons or ("created",), 0.1)
+    def reconcile(self, *reasons: str, yields: bool = False) -> str:
+        item = Item(KEY, reasons or ("created",), 0.1, yields)
         return self.controller.reconcile(item, self.queue, threading.Event())
 
     def next_pass(self, after_s: float) -> tuple[str, ...]:
@@ -158,6 +158,15 @@ def test_a_play_gets_everything_that_watches_yaml_and_settings_say(tmp_path):
     assert play.extra_vars["foo_bar"] == {"__ansible_unsafe": "{{ x }}"}
     assert play.extra_vars["extra"] == 1
     assert (play.env, play.verbosity, play.timeout_s, play.rotate_artifacts) == ({"KUBECONFIG": "k"}, 2, 60, 3)
+
+
+@pytest.mark.parametrize("yields", [False, True])
+def test_the_play_of_a_pass_that_yields_yields_too(yields, tmp_path):
+    bench = Bench(tmp_path, a_widget())
+
+    bench.reconcile(yields=yields)
+
+    assert bench.engine.plays[0].yields is yields
 
 
 def test_a_pass_is_one_line_that_says_what_why_how_long_and_what_changed(tmp_path):
@@ -707,3 +716,61 @@ def test_the_finalizers_of_others_stay_when_ours_is_added(tmp_path):
     bench.reconcile()
 
     assert bench.api.obj["metadata"]["finalizers"] == ["example.org/theirs", "example.org/ours"]
+
+
+FULL = PlayResult(status="error", rc=None, failures=("play 1 could not be run",), problem="No space left; free space")
+LATE = PlayResult(status="timeout", rc=254)
+
+
+def events_of(bench: Bench) -> list[tuple[str, str]]:
+    return [(body["reason"], body["message"]) for _, path, body in bench.api.writes if path.endswith("/events")]
+
+
+def test_a_play_that_could_not_report_is_told_by_one_event_for_the_same_trouble(tmp_path):
+    bench = Bench(tmp_path, a_widget(), FakeEngine(FULL, FULL, LATE, GOOD, FULL))
+
+    for _ in range(5):
+        bench.reconcile()
+
+    again = ". What it is about is tried again until it succeeds"
+    full = ("PassNotFinished", f"The operator could not run a pass: No space left; free space{again}")
+    late = f"The pass took longer than the operator allows and was ended; see --play-timeout of the operator{again}"
+    assert events_of(bench) == [full, ("PassNotFinished", late), full]
+
+
+def test_an_event_that_could_not_be_posted_is_posted_after_the_next_play(tmp_path):
+    bench = Bench(tmp_path, a_widget(), FakeEngine(FULL))
+    bench.api.conflicts = 1
+
+    bench.reconcile()
+    bench.reconcile()
+
+    assert len(events_of(bench)) == 1
+
+
+@pytest.mark.parametrize("result", [GOOD, PlayResult(status="failed", rc=2), PlayResult(status="canceled", rc=254)])
+def test_a_play_that_has_reported_or_was_not_wanted_any_more_gets_no_event(result, tmp_path):
+    bench = Bench(tmp_path, a_widget(), FakeEngine(result))
+
+    bench.reconcile()
+
+    assert events_of(bench) == []
+
+
+def test_where_the_runtime_keeps_the_status_its_condition_tells(tmp_path):
+    bench = Bench(tmp_path, a_widget(), FakeEngine(LATE), manage_status=True)
+
+    bench.reconcile()
+
+    assert events_of(bench) == []
+    assert bench.api.writes
+
+
+def test_a_machine_that_can_run_no_play_is_told_until_one_has_run(tmp_path):
+    bench = Bench(tmp_path, a_widget(), FakeEngine(FULL, GOOD))
+
+    bench.reconcile()
+    assert bench.controller.unable == "No space left; free space"
+
+    bench.reconcile()
+    assert bench.controller.unable == ""

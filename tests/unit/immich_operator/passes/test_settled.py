@@ -87,6 +87,7 @@ def test_a_dependent_that_comes_back_to_the_version_of_the_pass_is_no_change(wor
         pytest.param(lambda _: None, a_widget(secret="other"), id="names-another-secret"),
         pytest.param(lambda w: w.settled.forget(MAIN), a_widget(), id="a-pass-failed"),
         pytest.param(lambda w: w.settled.api(ROUTE, True), a_widget(), id="an-api-came-or-went"),
+        pytest.param(lambda w: w.settled.restored(), a_widget(), id="an-older-state-was-restored"),
         pytest.param(
             lambda w: w.settled.remember(a_widget(), None, since=0), a_widget(), id="a-role-that-hands-nothing-back"
         ),
@@ -110,6 +111,15 @@ def test_nothing_is_known_while_the_caches_cannot_be_relied_on(world):
 def test_a_pass_during_which_an_api_came_settles_nothing(world):
     epoch = world.settled.forget(MAIN)
     world.settled.api(ROUTE, True)
+
+    world.settled.remember(a_widget(), AS_SEEN, since=epoch)
+
+    assert not world.settled.holds(a_widget())
+
+
+def test_a_pass_during_which_an_older_state_was_restored_settles_nothing(world):
+    epoch = world.settled.forget(MAIN)
+    world.settled.restored()
 
     world.settled.remember(a_widget(), AS_SEEN, since=epoch)
 

@@ -93,3 +93,20 @@ def test_a_kind_that_is_named_in_two_places_is_kept_and_reported_once():
     of_secrets._sink.put({"metadata": {"namespace": "family", "name": "s", "resourceVersion": "2"}})
 
     assert added == [(Key("widget", MAIN), "referenced Secret s created")]
+
+
+def test_a_restored_older_state_voids_what_was_settled_and_gives_each_resource_a_pass(monkeypatch):
+    """Its spec may have been changed since to another content of the same generation."""
+    controller, informers, added = connected()
+    settled = controller.settled
+    [of_widgets] = reflectors(informers)
+    of_widgets._sink.put(a_widget())
+    settled.remember(a_widget(), SeenVersions({}, {}), since=settled.forget(MAIN))
+    monkeypatch.setattr(of_widgets, "reliable", lambda: True)
+    assert settled.holds(a_widget())
+    added.clear()
+
+    of_widgets._hooks.on_restored()
+
+    assert not settled.holds(a_widget())
+    assert added == [(Key("widget", MAIN), "older state restored")]

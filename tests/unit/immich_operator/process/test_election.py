@@ -3,6 +3,7 @@
 
 import copy
 import logging
+import math
 import threading
 from typing import Any
 
@@ -87,13 +88,20 @@ def server() -> LeaseServer:
     return LeaseServer()
 
 
-def an_elector(server: LeaseServer, clock: Clock, identity: str = "me", changes: list[bool] | None = None) -> Elector:
+def an_elector(
+    server: LeaseServer,
+    clock: Clock,
+    identity: str = "me",
+    changes: list[bool] | None = None,
+    permits: list[float] | None = None,
+) -> Elector:
     return Elector(
         server,  # type: ignore[arg-type]
         Terms(namespace="ns", name="lease", identity=identity),
         stop=threading.Event(),
         log=logging.getLogger("test"),
         on_change=(changes if changes is not None else []).append,
+        permit=(permits if permits is not None else []).append,
         times=Times(monotonic=clock, wall=lambda: WALL, chance=lambda: 0.0),
     )
 
@@ -238,6 +246,36 @@ def test_a_leader_that_cannot_renew_ends_before_another_may_begin(server, clock)
     assert 10 <= clock.now - started < 15, "after the renew deadline, before the Lease expires"
 
 
+def test_writes_are_permitted_until_the_renew_deadline_of_the_last_renewal_and_not_after_the_end(server, clock):
+    permits: list[float] = []
+    elector = an_elector(server, clock, permits=permits)
+    elector._finished = Waits(clock, limit=2)
+    elector.run()
+
+    elector.finish()
+
+    assert permits == [1010, 1012, 1014, -math.inf]
+
+
+def test_a_leader_that_stood_still_too_long_permits_nothing_when_it_finds_another(server, clock):
+    permits: list[float] = []
+    elector = an_elector(server, clock, permits=permits)
+    elector._finished = Waits(clock, limit=1000)
+
+    def stand_still(leading: bool) -> None:
+        if leading:
+            clock.now += 20
+            spec = {**server.lease["spec"], "holderIdentity": "other"}
+            server.lease = {**server.lease, "spec": spec}
+            server.lease["metadata"]["resourceVersion"] = "other"
+
+    elector._on_change = stand_still
+    with pytest.raises(LeaseLostError):
+        elector.run()
+
+    assert permits == [1010, -math.inf]
+
+
 def test_a_renewal_that_never_ends_does_not_keep_a_leader_beyond_its_deadline(server, clock):
     """Each part of a request has its time limit; a request whose answer comes in drops as a whole has none."""
     changes: list[bool] = []
@@ -264,6 +302,25 @@ def test_a_renewal_that_never_ends_does_not_keep_a_leader_beyond_its_deadline(se
         is_over.set()
 
     assert changes == [True, False]
+
+
+def test_a_machine_without_a_thread_for_one_renewal_does_not_end_the_leader(server, clock, monkeypatch):
+    changes: list[bool] = []
+    elector = an_elector(server, clock, changes=changes)
+    elector._finished = Waits(clock, limit=3)
+    start, refused = threading.Thread.start, iter([True])
+
+    def refused_once(thread: threading.Thread) -> None:
+        if next(refused, False):
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refused_once)
+
+    elector.run()
+
+    assert changes == [True]
+    assert server.requests == ["GET", "POST", "PUT", "PUT"], "two of three renewals"
 
 
 def test_a_lease_that_took_too_long_to_get_is_renewed_before_anybody_leads(server, clock):

@@ -20,6 +20,7 @@ from immich_operator.watching.faults import NAMED
 from immich_operator.watching.outage import Outage
 from immich_operator.watching.reflector import (
     FAILING_S,
+    LONGEST_RETRY_AFTER_S,
     RELIST_AFTER,
     SHORT_WATCH_S,
     Hooks,
@@ -27,6 +28,7 @@ from immich_operator.watching.reflector import (
     Scope,
     Timing,
     Tools,
+    is_older,
     missing_rule,
 )
 
@@ -62,8 +64,9 @@ class Stream:
 class Script:
     """Objects and discovery in one: answers in turn, then sets `stop`. An answer that is an exception is raised.
 
-    Steps: ("list", objects, version), ("watch", events), ("find", served). `calls` notes what was asked. A function
-    among steps or events is called when its turn comes.
+    Steps: ("list", objects, version), ("watch", events), ("find", served), ("look", version) for a list of a single object;
+    a look that is not among them finds a version that is later than all. `calls` notes what was asked but for such looks. A
+    function among steps or events is called when its turn comes.
     """
 
     def __init__(self, *steps: Any, served: bool = True) -> None:
@@ -87,8 +90,11 @@ class Script:
     def forget(self, _api_version: str, _kind: str) -> None:
         self.calls.append("forget")
 
-    def pages(self, _ref: ObjectRef, **_: Any) -> Iterator[Page]:
+    def pages(self, _ref: ObjectRef, *, limit: int = 0, **_: Any) -> Iterator[Page]:
         """A page for each object."""
+        if limit == 1:
+            yield self._look()
+            return
         self.calls.append("list")
         answer = self._next("list")
         if answer and isinstance(answer[0], Exception):
@@ -96,6 +102,16 @@ class Script:
         objects, version = answer or ([], "0")
         yield from (Page([obj], version) for obj in objects)
         yield Page([], version)
+
+    def _look(self) -> Page:
+        self._call_functions()
+        if not self._steps or self._steps[0][0] != "look":
+            return Page([], str(10**18))
+        self.calls.append("look")
+        [version] = self._next("look")
+        if isinstance(version, Exception):
+            raise version
+        return Page([], version)
 
     def watch(self, _ref: ObjectRef, *, resource_version: str, **_: Any) -> Stream:
         self.calls.append(f"watch {resource_version}")
@@ -166,6 +182,7 @@ def play(
     clock: Any = None,
     at_attempt: Callable[[str | None], None] | None = None,
     observe: Callable[[Reflector], None] = lambda _: None,
+    timing: Timing = FAST,
 ) -> tuple[Notes, Reflector]:
     """Run the script; `at_attempt` gets the reflector's problem at the moment of its first attempt, `observe` the
     reflector before it runs."""
@@ -186,13 +203,14 @@ def play(
             stop=script.stop,
             log=log,
             outage=Outage("https://cluster.example.com:6443", log),
-            timing=FAST,
+            timing=timing,
             random_=random.Random(1),  # noqa: S311 - the same delays each time
             clock=clock or iter(range(0, 10**6, 10)).__next__,
         ),
         Hooks(
             on_api=lambda _, served: notes.seen.append(("api", served)),
             on_attempt=attempted,
+            on_restored=lambda: notes.seen.append("restored"),
         ),
     )
     observe(reflector)
@@ -280,6 +298,17 @@ def test_410_leads_to_a_new_list(watch):
     assert ("retain", ["a"]) in notes.seen
 
 
+def test_a_server_that_says_410_again_and_again_is_asked_at_growing_intervals_and_is_not_relied_on():
+    watcher = Watcher()
+    expired = (("list", [], "7"), ("watch", gone()))
+
+    watcher.play(*expired, *expired, watcher.after(0), *expired, watcher.after(FAILING_S))
+
+    assert watcher.reliable == [False, False]
+    assert watcher.problems[0] is None
+    assert "410" in str(watcher.problems[1])
+
+
 @pytest.mark.parametrize("fault", [Unreachable("cut"), Malformed("nonsense"), refusal(500, "", {}, "w")])
 def test_a_fault_in_the_middle_of_a_watch_is_reported_and_the_watch_resumed(fault):
     script = Script(("list", [], "7"), ("watch", [an_event("ADDED", "a", "8"), fault]), ("watch", []))
@@ -317,17 +346,68 @@ def test_a_server_that_fails_in_the_stream_of_a_version_again_and_again_is_asked
     assert script.calls[:6] == ["list", "watch 7", "watch 7", "watch 7", "list", "watch 9"]
 
 
-def test_a_server_that_nobody_reaches_is_not_asked_for_a_list_when_it_is_back():
-    cut = Unreachable("down")
-    script = Script(("list", [], "7"), *[("watch", cut)] * 5, ("watch", refusal(503, "", {}, "watch")), ("watch", []))
+def test_a_server_that_nobody_reached_is_asked_for_a_list_when_it_is_back():
+    """It may have been restored and have passed our version since, so that only a list tells what is there."""
+    down = Unreachable("down")
+    script = Script(
+        ("list", [], "7"), ("watch", [down]), ("watch", down), ("list", down), ("list", [], "900"), ("watch", [])
+    )
 
     play(script)
 
-    assert script.calls.count("list") == 1
+    assert script.calls == ["list", "watch 7", "watch 7", "list", "list", "watch 900", "watch 900"]
+
+
+def test_a_watch_that_broke_goes_on_after_a_look_at_the_version_of_the_server():
+    script = Script(("list", [], "900"), ("watch", [Unreachable("cut")]), ("look", "901"), ("watch", []))
+
+    notes, _ = play(script)
+
+    assert script.calls[:4] == ["list", "watch 900", "look", "watch 900"]
+    assert "restored" not in notes.seen
+
+
+def test_a_watch_that_ended_in_time_goes_on_without_a_look():
+    script = Script(("list", [], "900"), ("watch", []), ("watch", []))
+
+    play(script)
+
+    assert script.calls[:3] == ["list", "watch 900", "watch 900"]
+
+
+def test_a_server_that_was_restored_to_an_older_state_is_asked_for_a_list_and_all_are_told():
+    """It would accept the watch and be silent until it has reached that version again."""
+    script = Script(
+        ("list", [], "900"),
+        ("watch", [an_event("ADDED", "a", "1000"), Unreachable("cut")]),
+        ("look", "950"),
+        ("list", [an_object("b", "940")], "951"),
+        ("watch", []),
+    )
+
+    notes, _ = play(script)
+
+    assert script.calls[:5] == ["list", "watch 900", "look", "list", "watch 951"]
+    assert notes.seen[2:] == [("put", "a"), ("put", "b"), ("retain", ["b"]), "restored"]
+
+
+@pytest.mark.parametrize(
+    ("version", "than", "older"),
+    [
+        pytest.param("9", "10", True, id="as-numbers"),
+        pytest.param("10", "10", False, id="equal"),
+        pytest.param("11", "10", False, id="later"),
+        pytest.param("", "10", False, id="none-yet"),
+        pytest.param("abc", "10", False, id="no-number"),
+        pytest.param("9", "v10", False, id="of-another-storage"),
+    ],
+)
+def test_versions_are_compared_only_where_they_are_numbers(version, than, older):
+    assert is_older(version, than) is older
 
 
 REFUSED = ("watch", refusal(403, "Forbidden", {}, "watch"))
-CUT = ("watch", Unreachable("watch routes: no answer"))
+CUT = ("watch", [Unreachable("watch routes: no answer")])
 
 
 def test_a_store_is_not_relied_on_from_the_first_failure_of_its_watch_until_an_event_comes():
@@ -559,6 +639,33 @@ def test_delays_grow_to_their_cap_with_jitter():
 
     ceilings = [1, 2, 4, 8, 16, 30, 30, 30]
     assert all(ceiling / 2 <= delay <= ceiling for delay, ceiling in zip(delays, ceilings, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("asked", "least", "most"),
+    [
+        pytest.param(0.0, 0.5, 1.0, id="nothing"),
+        pytest.param(7.0, 7.0, 7.0, id="more-than-our-own-delay"),
+        pytest.param(86400.0, LONGEST_RETRY_AFTER_S, LONGEST_RETRY_AFTER_S, id="a-day"),
+    ],
+)
+def test_a_server_that_says_when_to_come_back_is_left_alone_until_then(asked, least, most):
+    delays: list[float | None] = []
+
+    class Stop(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            delays.append(timeout)
+            return self.is_set()
+
+    busy = refusal(429, "Too Many Requests", {}, "list")
+    busy.retry_after_s = asked
+    script = Script(("list", busy), ("list", [], "7"))
+    script.stop = Stop()
+
+    play(script, timing=Timing())
+
+    assert delays[0] is not None
+    assert least <= delays[0] <= most
 
 
 RAISED = [

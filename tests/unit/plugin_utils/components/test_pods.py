@@ -41,6 +41,14 @@ def test_a_users_variable_takes_the_place_of_ours(key, name, variable):
     assert after[variable] == "mine"
 
 
+def test_a_pull_secret_that_is_named_twice_reaches_pods_once():
+    """Two entries of the same name in one server-side apply are an error of the API server (500)."""
+    cr = a_cr({"imagePullSecrets": [{"name": "a"}, {"name": "b"}, {"name": "a"}, {}, {}]})
+
+    for workload in workloads(plan_for(cr)):
+        assert pod_template(workload)["spec"]["imagePullSecrets"] == [{"name": "a"}, {"name": "b"}]
+
+
 def test_a_users_source_takes_the_place_of_our_value_whole():
     source = {"secretKeyRef": {"name": "mine", "key": "host"}}
     cr = a_cr({"server": {"env": [{"name": "DB_HOSTNAME", "valueFrom": source}]}})

@@ -52,7 +52,7 @@ def plan_tunnel(instance: Instance, cluster: Cluster, draft: Draft) -> list[Part
     if instance.is_enabled(TUNNEL) and image:
         volumes.managed_claim(part, instance, cluster, CLAIM, settings, path="spec.tunnel.persistence", owned=True)
         main = pods.container("tunnel", image, instance.settings(TUNNEL))
-        template = pods.pod_template(instance, TUNNEL, pod={"containers": [main]})
+        template = pods.pod_template(instance, TUNNEL, part, pod={"containers": [main]})
         part.apply(pods.deployment(instance, TUNNEL, template, replicas=1, recreate=True), stage=2)
     return [part]
 

@@ -7,6 +7,7 @@ import base64
 import contextlib
 import gzip
 import json
+import socket
 import ssl
 import threading
 from collections.abc import Iterator
@@ -19,6 +20,8 @@ from urllib.parse import quote
 
 import pytest
 import yaml
+from hypothesis import example, given
+from hypothesis import strategies as st
 from kubernetes.config import ConfigException
 from urllib3 import Timeout
 from urllib3.exceptions import ReadTimeoutError, SSLError
@@ -32,6 +35,7 @@ from ansible_collections.media.immich.plugins.plugin_utils.kube.api_error import
     Malformed,
     Misconfigured,
     NotFound,
+    NotLeading,
     ObjectRef,
     TooLarge,
     Unreachable,
@@ -55,6 +59,7 @@ class Scripted(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.script: list[tuple[int, dict[str, str], bytes] | None] = []
         self.requests: list[tuple[str, str, dict[str, str]]] = []
+        self.bodies: list[bytes] = []
         self.connections: set[Any] = set()
 
     def handle_error(self, *_: Any) -> None:
@@ -72,7 +77,7 @@ class Handler(BaseHTTPRequestHandler):
         server = self.server
         assert isinstance(server, Scripted)
         server.connections.add(self.client_address)
-        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        server.bodies.append(self.rfile.read(int(self.headers.get("Content-Length", 0))))
         server.requests.append((self.command, self.path, {key.lower(): value for key, value in self.headers.items()}))
         step = server.script.pop(0) if server.script else (200, {}, b"{}")
         if step is CUT:
@@ -130,6 +135,39 @@ def test_what_can_be_repeated_without_harm_is_repeated(
     assert len(server.requests) == requests
 
 
+@pytest.mark.parametrize("method", ["PATCH", "POST", "PUT", "DELETE"])
+def test_no_write_is_sent_without_a_permit_and_reads_are(method: str, server: Scripted, transport: Transport) -> None:
+    transport._why_no_writes = lambda: "another leads"
+
+    with pytest.raises(NotLeading, match="ns/photos: not written: another leads"):
+        transport.request(method, "/api", subject=ObjectRef("v1", "Secret", "photos", "ns"), body={})
+
+    assert transport.request("GET", "/api") == {}
+    assert [request[0] for request in server.requests] == ["GET"]
+
+
+def test_a_write_is_not_repeated_once_the_permit_has_ended(server: Scripted, transport: Transport) -> None:
+    server.script = [BUSY]
+    transport._why_no_writes = lambda: "another leads" if server.requests else ""
+
+    with pytest.raises(NotLeading):
+        transport.request("PATCH", "/api", body={})
+
+    assert len(server.requests) == 1
+
+
+def test_a_process_that_stood_still_while_it_sent_a_write_does_not_finish_it(
+    server: Scripted, transport: Transport
+) -> None:
+    answers = iter(["", "another leads"])
+    transport._why_no_writes = lambda: next(answers)
+
+    with pytest.raises(NotLeading):
+        transport.request("PATCH", "/api", body={"data": {"key": "value"}})
+
+    assert [body for body in server.bodies if body] == []
+
+
 @pytest.mark.parametrize("fault", [pytest.param(BUSY, id="busy"), pytest.param(CUT, id="cut")])
 def test_a_create_that_may_have_happened_is_not_repeated(fault: Any, server: Scripted, transport: Transport) -> None:
     server.script = [fault]
@@ -148,7 +186,7 @@ def test_a_tls_handshake_that_failed_is_tried_again(transport: Transport) -> Non
             raise faults.pop()
         return 200, "OK", {}, b"{}"
 
-    assert transport.retrying("GET", send, SECRET) == (200, "OK", b"{}")
+    assert transport.retrying("GET", send, SECRET) == (200, "OK", {}, b"{}")
 
 
 def test_a_server_that_stays_busy_is_given_up(server: Scripted, transport: Transport) -> None:
@@ -263,6 +301,125 @@ def test_a_token_that_was_renewed_is_the_one_that_is_sent(server: Scripted, tran
     assert [headers["authorization"] for _, _, headers in server.requests] == ["Bearer first", "Bearer second"]
 
 
+@pytest.fixture
+def renewed(server: Scripted) -> Iterator[Transport]:
+    """A transport whose token is "old" until it reads it again."""
+    first = connect(ConnectionSettings(host=server.address, api_key="old"), {})
+
+    def renew() -> bool:
+        first.configuration.api_key = {"authorization": "Bearer new"}
+        return True
+
+    with first, Transport(first.configuration, first.pool, attempts=1, renew=renew) as running:
+        yield running
+
+
+UNKNOWN = (401, {}, b'{"kind": "Status", "reason": "Unauthorized", "message": "Unauthorized"}')
+
+
+@pytest.mark.parametrize("method", ["GET", "PATCH", "POST", "DELETE"])
+def test_a_server_that_does_not_know_our_token_any_more_is_asked_once_more_with_the_present_one(
+    method: str, server: Scripted, renewed: Transport
+) -> None:
+    server.script = [UNKNOWN]
+
+    answer = renewed.request(method, "/api", body={"a": 1})
+
+    assert answer == {}
+    assert [headers["authorization"] for _, _, headers in server.requests] == ["Bearer old", "Bearer new"]
+
+
+def test_a_watch_is_opened_with_the_present_token(server: Scripted, renewed: Transport) -> None:
+    server.script = [UNKNOWN]
+
+    renewed.stream("/api").close()
+
+    assert [headers["authorization"] for _, _, headers in server.requests] == ["Bearer old", "Bearer new"]
+
+
+def test_a_connection_on_which_we_are_not_known_any_more_is_not_used_again(
+    server: Scripted, renewed: Transport
+) -> None:
+    """It may stand for a client certificate that has been replaced."""
+    renewed.request("GET", "/api")
+    server.script = [UNKNOWN]
+
+    renewed.request("GET", "/api")
+
+    assert len(server.connections) == 2
+
+
+def test_a_token_that_stays_unknown_is_tried_twice_and_no_more(server: Scripted, renewed: Transport) -> None:
+    server.script = [UNKNOWN] * 3
+
+    with pytest.raises(ApiError, match="401 Unauthorized"):
+        renewed.request("GET", "/api")
+
+    assert len(server.requests) == 2
+
+
+def test_a_process_that_cannot_renew_its_token_asks_once(server: Scripted, transport: Transport) -> None:
+    server.script = [UNKNOWN]
+
+    with pytest.raises(ApiError, match="401 Unauthorized"):
+        transport.request("GET", "/api")
+
+    assert len(server.requests) == 1
+
+
+def test_a_server_that_is_not_trusted_may_be_when_the_authorities_are_read_again(transport: Transport) -> None:
+    asked: list[str] = []
+
+    distrust = ssl.SSLCertVerificationError(1, "certificate verify failed")
+    distrust.verify_message = "self-signed certificate"
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise SSLError(distrust)
+
+    def renew() -> bool:
+        asked.append("renew")
+        return True
+
+    client = Transport(transport.configuration, SimpleNamespace(request=refuse), renew=renew)
+
+    with pytest.raises(Unreachable, match="no trusted certificate"):
+        client.request("GET", "/api")
+
+    assert asked == ["renew"]
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"), [({"Retry-After": "17"}, 17.0), ({}, 0.0), ({"Retry-After": "soon"}, 0.0)]
+)
+def test_a_refusal_says_how_long_the_server_asks_to_wait(
+    header: dict[str, str], seconds: float, server: Scripted, transport: Transport
+) -> None:
+    server.script = [(429, header, b"{}")]
+    once = Transport(transport.configuration, transport.pool, attempts=1)
+
+    with pytest.raises(ApiError) as raised:
+        once.request("GET", "/api")
+
+    assert raised.value.retry_after_s == seconds
+
+
+def test_a_watch_that_does_not_even_begin_is_given_up_long_before_one_that_is_silent(
+    server: Scripted, transport: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # accepts, and neither answers nor closes
+        monkeypatch.setattr(module, "READ_TIMEOUT_S", 0.2)
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with connect(ConnectionSettings(host=address, api_key="x"), {}) as client:
+            once = Transport(client.configuration, client.pool, attempts=1)
+            with pytest.raises(Unreachable, match=r"no answer within 0\.2 s to connect and 0\.2 s to read"):
+                once.stream("/api", read_s=600)
+
+    answer = transport.stream("/api", read_s=600)
+
+    assert answer.connection.sock.gettimeout() == 600
+    answer.close()
+
+
 def test_closing_ends_the_wait_for_the_next_attempt(server: Scripted, transport: Transport) -> None:
     server.script = [(503, {"Retry-After": "9"}, b"")] * 2
     threading.Timer(0.1, transport.close).start()
@@ -309,6 +466,18 @@ def test_requests_say_who_we_are(server: Scripted, transport: Transport) -> None
     assert headers["user-agent"] == f"immich-operator/{COLLECTION_VERSION} (pass)"
     assert headers["authorization"] == "Bearer s3cr3t-token"
     assert headers["content-type"] == "application/x"
+
+
+@given(texts=st.dictionaries(st.text(), st.text(), min_size=1))
+@example(
+    texts={"loginPageMessage": "📷 ours", "control": "\x00\x1b\x7f\x85\u2028\ufeff\uffff", "written": "\\ud83d\\udcf7"}
+)
+def test_a_body_is_json_that_yaml_reads_too_whatever_characters_are_in_it(texts: dict[str, str]) -> None:
+    """The API server reads server-side apply as YAML, and refuses the surrogates by which JSON may write an emoji."""
+    body = module.written(texts)
+
+    assert json.loads(body) == texts
+    assert yaml.load(body.decode(), yaml.CSafeLoader) == texts
 
 
 def test_requests_run_in_parallel_and_answer_in_order(transport: Transport) -> None:

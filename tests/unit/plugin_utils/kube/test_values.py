@@ -44,7 +44,7 @@ def test_quantities_are_compared_by_value(text, value):
     assert quantity(text) == value
 
 
-@pytest.mark.parametrize("text", ["", "ten", "10 Gi", "10gi", "Gi", True])
+@pytest.mark.parametrize("text", ["", "ten", "10 Gi", "10gi", "Gi", True, "1e99999999999999999999", "٣Gi"])
 def test_what_is_no_quantity_is_an_error_that_names_it(text):
     with pytest.raises(ValueError, match="is not a Kubernetes quantity"):
         quantity(text)

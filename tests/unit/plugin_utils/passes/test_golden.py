@@ -20,8 +20,12 @@ REFERRED = [
     a_secret("immich-redis", password="queue password"),
     a_secret("immich-oauth", clientSecret="oauth secret"),
     a_secret("immich-smtp", password="smtp password"),
+    a_claim("videos"),
     a_claim("nas-database", annotations={"media.rm3l.org/credentials": "photos-postgres-credentials"}),
 ]
+
+NGINX = {"metadata": {"name": "nginx"}, "spec": {"controller": "k8s.io/ingress-nginx"}}
+LOOKED_UP = [{"kind": "IngressClass", "namespace": "", "name": "nginx", "object": NGINX, "forbidden": False}]
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -31,7 +35,8 @@ def test_a_custom_resource_becomes_exactly_these_objects(case):
     written["metadata"] |= {"namespace": NAMESPACE, "uid": UID, "generation": 1}
     cr, problems = complete(written)
 
-    plan = plan_for(cr, REFERRED, route=case.startswith("route"), openshift=case.startswith("route"))
+    is_openshift = case.startswith("route")
+    plan = plan_for(cr, REFERRED, route=is_openshift, openshift=is_openshift, http_route=True, looked_up=LOOKED_UP)
 
     assert problems == []
     objects = [step["object"] for step in plan.as_dict()["steps"]]

@@ -171,6 +171,32 @@ COMPONENTS = [
     ),
 ]
 
+ARCHITECTURE = (
+    "cuda, openvino and rocm are there for nodes with amd64, armnn and rknn for those with arm64. Change "
+    "spec.machineLearning.acceleration or the node selector"
+)
+
+
+def learning_on(architecture: str, acceleration: str) -> dict[str, object]:
+    selector = {"kubernetes.io/arch": architecture}
+    return {"machineLearning": {"acceleration": acceleration, "nodeSelector": selector}}
+
+
+ACCELERATION = [
+    accepted("cuda-anywhere", {"machineLearning": {"acceleration": "cuda", "nodeSelector": {"zone": "a"}}}),
+    *(accepted(f"{kind}-on-{arch}", learning_on(arch, kind)) for kind, arch in (("cuda", "amd64"), ("rknn", "arm64"))),
+    accepted("no-accelerator-on-arm64", learning_on("arm64", "none")),
+    *(
+        refused(f"{kind}-on-{arch}", learning_on(arch, kind), ("spec.machineLearning.acceleration", ARCHITECTURE))
+        for kind, arch in (("cuda", "arm64"), ("armnn", "amd64"))
+    ),
+    refused(
+        "cards-of-an-unknown-plugin",
+        {"server": {"gpu": {"devicePlugin": "voodoo"}}},
+        ("spec.server.gpu.devicePlugin", say.WRONG_CHOICE),
+    ),
+]
+
 ENVIRONMENT = [
     accepted("env-value", server(env=[{"name": "TZ", "value": "Europe/Berlin"}, {"name": "EMPTY"}])),
     accepted("env-source", server(env=[{"name": "A", "valueFrom": {"secretKeyRef": PASSWORD}}])),

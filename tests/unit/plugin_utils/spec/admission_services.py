@@ -249,6 +249,23 @@ VALKEY = [
     accepted(
         "external-valkey", {"valkey": {"enabled": False, "host": "cache", "dbIndex": 15, "passwordSecretRef": PASSWORD}}
     ),
+    accepted(
+        "external-valkey-behind-sentinels",
+        {"valkey": {"enabled": False, "sentinel": {"masterName": "mymaster", "hosts": [{"host": "sentinel-0"}]}}},
+    ),
+    refused(
+        "sentinels-without-a-host",
+        {"valkey": {"enabled": False, "sentinel": {"masterName": "mymaster", "hosts": []}}},
+        (
+            "spec.valkey.sentinel.hosts",
+            "sentinels are found at their hosts. Give at least one in spec.valkey.sentinel.hosts",
+        ),
+    ),
+    refused(
+        "sentinel-with-a-url",
+        {"valkey": {"enabled": False, "sentinel": {"masterName": "m", "hosts": [{"host": "redis://a"}]}}},
+        ("spec.valkey.sentinel.hosts[0].host", say.MALFORMED),
+    ),
     accepted("external-valkey-with-plain-password", {"valkey": {"enabled": False, "host": "cache", "password": "x"}}),
     refused("external-valkey-without-host", {"valkey": {"enabled": False}}, ("spec.valkey.host", say.VALKEY_HOST)),
     refused(

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+from tests.unit.plugin_utils.spec.admission_access import ACCESS
+from tests.unit.plugin_utils.spec.admission_libraries import LIBRARIES
 from tests.unit.plugin_utils.spec.admission_pod_fields import POD_FIELDS
-from tests.unit.plugin_utils.spec.admission_pods import COMPONENTS, ENVIRONMENT, NAMES, SHAPES
+from tests.unit.plugin_utils.spec.admission_pods import ACCELERATION, COMPONENTS, ENVIRONMENT, NAMES, SHAPES
 from tests.unit.plugin_utils.spec.admission_services import DATABASE, VALKEY, VOLUMES
 from tests.unit.plugin_utils.spec.admission_settings import CONFIGURATION, INGRESS, TAKEN_OVER
 from tests.unit.plugin_utils.spec.admission_variables import VARIABLES
@@ -15,12 +17,15 @@ CASES = [
     *NAMES,
     *SHAPES,
     *COMPONENTS,
+    *ACCELERATION,
     *ENVIRONMENT,
     *POD_FIELDS,
     *VARIABLES,
     *VOLUMES,
+    *LIBRARIES,
     *DATABASE,
     *VALKEY,
+    *ACCESS,
     *INGRESS,
     *CONFIGURATION,
     *TAKEN_OVER,

@@ -26,15 +26,19 @@ def tables(page, heading):
 @pytest.fixture(scope="module")
 def objects():
     """Everything that an instance can consist of, {(kind, name with NAME in it): manifest}."""
+    several = {"autoscaling": {"enabled": True, "minReplicas": 2}, "podDisruptionBudget": {"enabled": True}}
+    route = {"enabled": True, "parentRefs": [{"name": "public"}]}
     specs = [
         {
-            "server": {"ingress": INGRESS},
+            "networkPolicy": {"enabled": True},
+            "server": {"ingress": INGRESS, "httpRoute": route, **several},
+            "machineLearning": several,
             "valkey": {"persistence": {"enabled": True}},
             "immich": {"metrics": {"enabled": True}},
         },
         {"immich": {"configurationKind": "Secret"}, "valkey": {"enabled": False, "host": "redis", "password": "word"}},
     ]
-    found = [manifest for spec in specs for manifest in an_instance_at_work(a_cr(spec), route=True)]
+    found = [manifest for spec in specs for manifest in an_instance_at_work(a_cr(spec), route=True, http_route=True)]
     return {(m["kind"], m["metadata"]["name"].replace("photos", "NAME")): m for m in found}
 
 

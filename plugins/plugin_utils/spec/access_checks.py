@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rules of `checks` about ways to the server, autoscalers, disruption budgets and network policies."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ..kube.problems import Problem
+from .fields import Autoscaling, HTTPRoute, PodDisruptionBudget, Service, read
+
+_SHARE = re.compile(r"([1-9][0-9]?|100)%")
+_METRICS_PORTS = (8081, 8082)
+_DURATION = re.compile(r"(?:([0-9]{1,5})(h|ms|m|s))")
+_MS = {"h": 3_600_000, "m": 60_000, "s": 1000, "ms": 1}
+
+
+def access_problems(spec: Mapping[str, Any]) -> Iterator[Problem]:
+    """`spec` is that of a custom resource with defaults."""
+    server = _mapping(spec, "server")
+    yield from _service(read(Service, server.get("service")))
+    yield from _http_route(read(HTTPRoute, server.get("httpRoute")))
+    for name in ("server", "machineLearning"):
+        settings = read(Autoscaling, _mapping(spec, name).get("autoscaling"))
+        if settings.enabled and settings.min_replicas > settings.max_replicas:
+            yield Problem(
+                f"spec.{name}.autoscaling.maxReplicas",
+                "an autoscaler has at most as many pods at least as at most",
+                "Raise maxReplicas, or lower minReplicas",
+            )
+    for name in ("server", "machineLearning", "valkey", "postgres"):
+        given = read(PodDisruptionBudget, _mapping(spec, name).get("podDisruptionBudget")).max_unavailable
+        if (isinstance(given, int) and given < 1) or (isinstance(given, str) and not _SHARE.fullmatch(given)):
+            yield Problem(
+                f"spec.{name}.podDisruptionBudget.maxUnavailable",
+                "a number of at least 1, or a percentage from 1% to 100%, because a budget of none keeps nodes from being "
+                "drained",
+                "Raise maxUnavailable",
+            )
+    yield from _peers(_mapping(spec, "networkPolicy"))
+
+
+def _service(settings: Service) -> Iterator[Problem]:
+    path = "spec.server.service"
+    if settings.port in _METRICS_PORTS:
+        yield Problem(f"{path}.port", "ports 8081 and 8082 of the Service are for metrics", "Choose another one")
+    if settings.type == "ClusterIP" and (settings.node_port is not None or settings.external_traffic_policy):
+        yield Problem(
+            f"{path}.type",
+            "nodePort and externalTrafficPolicy are for Services that are reached from outside",
+            "Set type to NodePort or LoadBalancer, or remove them",
+        )
+    if settings.type != "LoadBalancer" and (settings.load_balancer_class or settings.load_balancer_source_ranges):
+        yield Problem(
+            f"{path}.type",
+            "loadBalancerClass and loadBalancerSourceRanges are for load balancers",
+            "Set type to LoadBalancer, or remove them",
+        )
+
+
+def _http_route(settings: HTTPRoute) -> Iterator[Problem]:
+    path = "spec.server.httpRoute"
+    if settings.enabled and not settings.parent_refs:
+        remedy = f"Name one in parentRefs, or set {path}.enabled to false"
+        yield Problem(f"{path}.parentRefs", "an HTTPRoute needs a Gateway", remedy)
+    whole, part = _milliseconds(settings.timeouts.request), _milliseconds(settings.timeouts.backend_request)
+    if whole and part is not None and part > whole:
+        yield Problem(
+            f"{path}.timeouts.backendRequest",
+            "a request to the server is part of the request as a whole",
+            "Lower backendRequest, or raise request",
+        )
+
+
+def _milliseconds(text: str) -> int | None:
+    """None for no duration at all; of a malformed one the schema tells."""
+    return sum(int(number) * _MS[unit] for number, unit in _DURATION.findall(text)) if text else None
+
+
+def _peers(policy: Mapping[str, Any]) -> Iterator[Problem]:
+    lists = {"from": policy, "prometheusFrom": policy, "egress.to": _mapping(policy, "egress")}
+    for path, parent in lists.items():
+        entries = parent.get(path.rpartition(".")[2])
+        for index, entry in enumerate(entries if isinstance(entries, list) else ()):
+            if not isinstance(entry, Mapping):
+                continue
+            selects = "namespaceSelector" in entry or "podSelector" in entry
+            if ("ipBlock" in entry) == selects:
+                yield Problem(
+                    f"spec.networkPolicy.{path}[{index}]",
+                    "a peer is either an ipBlock, or a namespaceSelector, a podSelector or both",
+                    "Give one of these",
+                )
+
+
+def _mapping(parent: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = parent.get(name)
+    return value if isinstance(value, Mapping) else {}

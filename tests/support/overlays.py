@@ -68,6 +68,9 @@ PATCHES: dict[str, dict[str, Any]] = {
     "probe-replaced": _main(livenessProbe={"$patch": "replace", "tcpSocket": {"port": 80}}),
     "security": _main(securityContext={"runAsUser": None, "capabilities": {"add": ["CHOWN"]}}),
     "new-container": {"spec": {"containers": [{"name": "new", "image": "n", "env": [{"name": "X", "value": None}]}]}},
+    "new-container-that-deletes": {
+        "spec": {"containers": [{"name": "new", "image": "n", "env": [{"name": "X", "$patch": "delete"}]}]}
+    },
     "new-init-container": {"spec": {"initContainers": [{"name": "first", "image": "f"}]}},
     "two-new-and-one-old": {
         "spec": {

@@ -50,16 +50,16 @@ def laid_over(part: Part, template: dict[str, Any], overlay: Mapping[str, Any], 
         part.blocks(Reason.SPEC_INVALID, f"{at}: {exc}")
         return template
     kept = [*_keep_metadata(template, result), *_keep_container(template, result)]
-    if kept:
-        part.warns(
-            Reason.SETTING_IGNORED,
-            f"{at} changes {_listed(kept)}, which has no effect, because the operator relies on it; remove it there",
-        )
     undone = list(dict.fromkeys(_undone(template["spec"], result["spec"])))
     if undone:
         part.warns(
             Reason.SAFEGUARD_REMOVED,
             f"{at} undoes what the operator sets for safety: {_listed(undone)}. Take it back if that is not meant",
+        )
+    if kept:
+        part.warns(
+            Reason.SETTING_IGNORED,
+            f"{at} changes {_listed(kept)}, which has no effect, because the operator relies on it; remove it there",
         )
     return result
 

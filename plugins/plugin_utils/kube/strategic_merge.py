@@ -141,14 +141,14 @@ def _list(name: str, original: list[Any], patch: list[Any], path: str) -> list[A
         else:
             raise BadPatch(f"{_shown(path)}: $patch of an item is {word!r}. Write replace or delete")
     if is_replaced:
-        return list(_plain(new))
+        return list(_plain(new, keep=True))
     result = list(there)
     for item in new:
         same = [index for index, one in enumerate(result) if identity(one) == identity(item)]
         if same:
             result[same[0]] = _mapping(dict(result[same[0]]), item, f"{path}[{identity(item)}]")
         else:
-            result.append(_plain(item))
+            result.append(_plain(item, keep=True))
     return _ordered(result, new, there, identity)
 
 
@@ -193,16 +193,19 @@ def _key(value: Any) -> str:
     return repr(value)
 
 
-def _plain(value: Any) -> Any:
-    """What is new, without directives and without the nulls that would remove something."""
+def _plain(value: Any, *, keep: bool = False) -> Any:
+    """What is new, without directives and without the nulls that would remove something.
+
+    `keep`: items that a directive is about stay, without it, as they do in a new item of a list that is merged.
+    """
     if isinstance(value, Mapping):
         return {
-            key: _plain(item)
+            key: _plain(item, keep=keep)
             for key, item in value.items()
             if item is not None and key not in (PATCH, RETAIN) and not key.startswith((ORDER, DELETE))
         }
     if isinstance(value, list):
-        return [_plain(item) for item in value if not (isinstance(item, Mapping) and PATCH in item)]
+        return [_plain(item, keep=keep) for item in value if keep or not (isinstance(item, Mapping) and PATCH in item)]
     return value
 
 

@@ -136,7 +136,13 @@ def _typed(schema: Schema, path: tuple[str, ...]) -> st.SearchStrategy[Any]:
         return st.dictionaries(_keys, values(2), max_size=3) if kind else values(3)
     if kind == "array":
         inner = from_schema(schema.get("items", {}), path)
-        return st.lists(inner, min_size=schema.get("minItems", 0), max_size=min(3, schema.get("maxItems", 3)))
+        keys = schema.get("x-kubernetes-list-map-keys")
+        return st.lists(
+            inner,
+            min_size=schema.get("minItems", 0),
+            max_size=min(3, schema.get("maxItems", 3)),
+            unique_by=(lambda item: tuple(str(item.get(key)) for key in keys)) if keys else None,
+        )
     if kind == "boolean":
         return st.booleans()
     if kind in ("integer", "number"):

@@ -166,7 +166,8 @@ def test_with_all_images_from_a_mirror_no_other_registry_is_anywhere(case):
     written["metadata"] |= {"namespace": NAMESPACE, "uid": UID}
     for settings in written.get("spec", {}).values():
         if isinstance(settings, dict):
-            settings.pop("image", None)
+            for field in ("image", "initContainers", "extraContainers", "podTemplate"):  # with images of the user's
+                settings.pop(field, None)
     cr, _ = complete(written)
 
     result = planned(cr, images_from_environment(MIRRORED), REFERRED, route=True)

@@ -34,11 +34,8 @@ STAGES = (
     _make("unit"),
     _make("lint"),
     _make("matrix"),
-    _make("soak", "-k churn --instances 60 --minutes 1.5"),
     _make("packaging"),
     _make("process-engine"),
-    _make("chaos", "--share 0.1"),
-    _make("fuzz"),
     _make("docs-test"),
     _make("docs"),
 )

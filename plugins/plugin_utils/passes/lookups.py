@@ -27,13 +27,14 @@ def worth_a_list(cr: Mapping[str, Any], instance: Instance, rows: Iterable[Known
 
 
 def _has_settled(cr: Mapping[str, Any]) -> bool:
-    """Whether a pass has carried out all of the present custom resource."""
+    """Whether nothing of an earlier state may be left: a pass has carried out all of the present custom resource, or there has
+    been none before."""
     status = cr.get("status") or {}
     is_degraded = any(
         entry.get("type") == "Degraded" and entry.get("status") != "False" for entry in status.get("conditions") or ()
     )
     generation = dig(cr, "metadata", "generation")
-    return generation is not None and status.get("observedGeneration") == generation and not is_degraded
+    return generation is not None and status.get("observedGeneration") in (None, generation) and not is_degraded
 
 
 def _asked_for(instance: Instance) -> set[str]:

@@ -26,6 +26,18 @@ def test_an_instance_that_uses_none_costs_no_request():
     assert listed() == set()
 
 
+def test_of_an_instance_without_a_pass_nothing_can_be_left():
+    cr = a_cr()
+
+    assert lookups.worth_a_list(cr, Instance.from_cr(cr), ROWS) == []
+
+
+def test_all_are_listed_where_no_custom_resource_is_stored_that_could_tell():
+    cr = a_cr(generation=None)
+
+    assert {row.kind for row in lookups.worth_a_list(cr, Instance.from_cr(cr), ROWS)} == ALL
+
+
 @pytest.mark.parametrize(
     ("spec", "kind"),
     [

@@ -85,9 +85,7 @@ class Expander:
         if unknown := node.keys() - KEYWORDS:
             raise ValueError(f"{path}: {', '.join(sorted(unknown))} is no keyword of a structural schema")
         for name, child in node.get("properties", {}).items():
-            is_optional = child.get("optional", False)
-            expanded = self.expand({key: value for key, value in child.items() if key != "optional"}, f"{path}.{name}")
-            node["properties"][name] = expanded if is_optional else with_default_shown(expanded)
+            node["properties"][name] = with_default_shown(self.expand(child, f"{path}.{name}"))
         if "additionalProperties" in node:
             node.pop("properties", None)  # a mapping has either known keys or any
         for key in ("items", "additionalProperties"):

@@ -7,7 +7,7 @@ from ..kube.values import dig
 from ..spec import names
 from ..spec.fields import Persistence
 from ..spec.names import Component
-from . import folders, volumes
+from . import volumes
 from .description import Claim, Description
 from .instance import Cluster, Draft, Instance, Part
 from .reasons import Reason
@@ -37,11 +37,6 @@ def plan(instance: Instance, cluster: Cluster, _draft: Draft) -> list[Part]:
     elif not _is_left_alone(part, instance, cluster):
         name = names.library_claim(instance.name)
         volumes.managed_claim(part, instance, cluster, name, settings, path=PATH, owned=False)
-    for folder in folders.FOLDERS:
-        apart = folder.wanted(instance)
-        if apart and not apart.existing_claim:
-            claim, owned = names.folder_claim(instance.name, folder.name), folder.can_be_made_again
-            volumes.managed_claim(part, instance, cluster, claim, apart, path=folder.path, owned=owned)
     return [part]
 
 

@@ -146,12 +146,12 @@ def look_container(
 ) -> list[dict[str, Any]]:
     """The container that looks, with the server's user and permissions; none if the user wants no such check.
 
-    `mounts` are the library and the folders of it that are on other volumes, `variables` the names of those that the user
-    gives.
+    `variables` are the names of those that the user gives.
     """
     if UNCHECKED in variables:
         return []
-    return [pods.init_container(LOOK, image, settings, command=LOOK_COMMAND, volumeMounts=mounts)]
+    library = [mount for mount in mounts if mount["name"] == "library"]
+    return [pods.init_container(LOOK, image, settings, command=LOOK_COMMAND, volumeMounts=library)]
 
 
 def _look_on(cluster: Cluster, claim_name: str, user: Mapping[str, int] | None) -> Look | None:

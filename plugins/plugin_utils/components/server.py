@@ -68,11 +68,9 @@ def _workload(instance: Instance, cluster: Cluster, draft: Draft) -> Part:
     recreate = rollout.is_recreated(part, PATH, settings, None if kept.is_shared else kept.claim)
     template = _template(part, instance, cluster, image, config, users, ids, checksums, kept)
     autoscaling.keep_to_one_architecture(template, instance, settings)
-    replicas = kept.replicas(autoscaling.replicas(settings))
+    replicas = autoscaling.replicas(settings)
     deployment = kept.noted_on(
-        pods.deployment(
-            instance, Component.SERVER, template, replicas=replicas, recreate=recreate or kept.waits_for_pods
-        )
+        pods.deployment(instance, Component.SERVER, template, replicas=replicas, recreate=recreate)
     )
     count = autoscaling.at_most(settings, rollout.number_of_pods(cluster, deployment))
     if not kept.is_shared and count > 1:

@@ -16,7 +16,7 @@ from ..kube.readiness import has_ended
 from ..kube.refusals import advice, readable
 from ..kube.timestamps import minute_of, seconds_of
 from ..kube.values import Manifest, dig, in_one_line
-from ..spec.names import LOOKS, MOVE_FOLDERS
+from ..spec.names import LOOKS
 from . import cluster_events
 from .causes import CLAUSES, Cause, Told, node_of, without_ids
 from .endings import endings, overdue, replaced
@@ -279,7 +279,7 @@ def _slow_init_container(workload: Manifest, pod: Manifest, now: float) -> Cause
             patience = WAITS_FOR_OURS_S if is_ours else WAITS_FOR_OTHERS_S
         else:
             text += f"; see {_logs(workload, pod, name)}"
-            patience = FOR_EVER if name == MOVE_FOLDERS else LOOKS_AT_S  # terabytes take a day
+            patience = LOOKS_AT_S
         return Cause(Reason.INIT_CONTAINER_WAITING, text, began + patience, is_watched=False)
     return None
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..components import folders, keeping, library, registry
+from ..components import keeping, registry
 from ..components.instance import Cluster, Instance, identity
 from ..kube.values import Manifest, dig
 from ..spec import names
@@ -74,9 +74,7 @@ def _names_of_ours(instance: str) -> dict[tuple[str, str], Component]:
         for each in described.removable
     }
     claims = {component: claim.made(instance) for component, claim in registry.claims().items() if not claim.outlives}
-    apart = [names.folder_claim(instance, folder.name) for folder in folders.FOLDERS if folder.can_be_made_again]
-    removable = [*((claim, component) for component, claim in claims.items()), *((c, library.COMPONENT) for c in apart)]
-    return objects | {("PersistentVolumeClaim", claim): component for claim, component in removable}
+    return objects | {("PersistentVolumeClaim", claim): component for component, claim in claims.items()}
 
 
 def _is_of(instance: Instance, live: Manifest, component: Component) -> bool:

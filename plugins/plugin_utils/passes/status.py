@@ -46,7 +46,6 @@ MORE_TO_READ = frozenset(
         Reason.DATABASE_LOST,
         Reason.LIBRARY_MISSING,
         Reason.LIBRARY_IN_USE,
-        Reason.FOLDER_NOT_MOVED,
         Reason.VOLUME_UNCLEAR,
         Reason.CLAIM_BEING_DELETED,
         Reason.VOLUME_LOST,

@@ -79,10 +79,6 @@ REFERS: dict[str, dict[str, list[str]]] = {
         ],
         "PersistentVolumeClaim": [
             "spec.immich.persistence.library.existingClaim",
-            "spec.immich.persistence.thumbs.existingClaim",
-            "spec.immich.persistence.encodedVideo.existingClaim",
-            "spec.immich.persistence.profile.existingClaim",
-            "spec.immich.persistence.backups.existingClaim",
             "spec.immich.externalLibraries[].existingClaim",
             "spec.server.volumes[].persistentVolumeClaim.claimName",
             "spec.machineLearning.persistence.existingClaim",
@@ -94,10 +90,6 @@ REFERS: dict[str, dict[str, list[str]]] = {
         ],
         "StorageClass": [
             "spec.immich.persistence.library.storageClass",
-            "spec.immich.persistence.thumbs.storageClass",
-            "spec.immich.persistence.encodedVideo.storageClass",
-            "spec.immich.persistence.profile.storageClass",
-            "spec.immich.persistence.backups.storageClass",
             "spec.machineLearning.persistence.storageClass",
             "spec.valkey.persistence.storageClass",
             "spec.postgres.persistence.storageClass",

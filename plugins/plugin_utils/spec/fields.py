@@ -303,10 +303,6 @@ class Metrics:
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class ImmichPersistence:
     library: Persistence = field(default_factory=Persistence)
-    thumbs: Persistence | None = None
-    encoded_video: Persistence | None = None
-    profile: Persistence | None = None
-    backups: Persistence | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)

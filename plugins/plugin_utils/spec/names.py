@@ -34,8 +34,6 @@ LIBRARY_USER_ANNOTATION = f"{GROUP}/library-user"
 """On the library's claim: UID:GID that the server runs as, where the files are not root's."""
 EXTERNAL_LIBRARIES_ANNOTATION = f"{GROUP}/external-libraries"
 """On the library's claim and the server's Deployment: the external libraries that Immich knows files in, as JSON."""
-FOLDERS_ANNOTATION = f"{GROUP}/folders"
-"""On the library's claim and the server's Deployment: which of Immich's folders are on which claim of their own, as JSON."""
 CONFIRMED_VERSION_ANNOTATION = f"{GROUP}/confirmed-version"
 """On the custom resource: the version of Immich that is to be started although the operator would hold it back."""
 CONFIG_CHECKSUM_ANNOTATION = f"{GROUP}/config-checksum"
@@ -63,10 +61,7 @@ LOOK_AT_EXTERNAL_LIBRARIES = "look-at-external-libraries"
 not there. Nothing that a user sets may take it away, or replace it."""
 LOOK_AT_VOLUME = "look-at-volume"
 """The container that says in the status of the database's pod what is on its volume."""
-MOVE_FOLDERS = "move-folders"
-"""The container without which no server starts: it moves Immich's folders to the volumes on which they are to be. Nothing
-that a user sets may take it away, or replace it."""
-LOOKS = (LOOK_AT_LIBRARY, LOOK_AT_EXTERNAL_LIBRARIES, LOOK_AT_VOLUME, MOVE_FOLDERS)
+LOOKS = (LOOK_AT_LIBRARY, LOOK_AT_EXTERNAL_LIBRARIES, LOOK_AT_VOLUME)
 """The containers whose last words decide or explain something."""
 
 CONFIG_FILE = "immich-config.yaml"
@@ -133,11 +128,6 @@ def workload_name(instance: str, component: str) -> str:
 
 def library_claim(instance: str) -> str:
     return f"{instance}-library"
-
-
-def folder_claim(instance: str, folder: str) -> str:
-    """The claim of one of Immich's folders: `photos-encoded-video`."""
-    return f"{instance}-{folder}"
 
 
 def database_claim(instance: str) -> str:

@@ -65,7 +65,6 @@ def case_name(request: pytest.FixtureRequest) -> str:
             id="external-libraries-in-another-order-and-on-another-server",
         ),
         pytest.param(libraries({"name": "a"}), libraries({"name": "b"}), id="another-external-library"),
-        pytest.param({"immich": {"persistence": {"thumbs": {"size": "50Gi"}}}}, {}, id="thumbs-back-in-the-library"),
         pytest.param(library(size="10Gi"), library(size="10240Mi"), id="size-in-another-unit"),
         pytest.param(library(size=1024), library(size="1Ki"), id="size-as-number-or-text"),
         pytest.param(library(size="0"), library(), id="size-zero-to-default"),
@@ -125,13 +124,6 @@ def test_a_change_that_leaves_volumes_usable_is_accepted(
         ),
         pytest.param(
             library(size="1Gi"), library(size="1G"), "immich.persistence.library.size", SIZE, id="library-unit"
-        ),
-        pytest.param(
-            {"immich": {"persistence": {"thumbs": {}}}},
-            {"immich": {"persistence": {"thumbs": {"size": "1Gi"}}}},
-            "immich.persistence.thumbs.size",
-            SIZE,
-            id="thumbs",
         ),
         pytest.param(
             component("postgres", {"size": "10Gi"}),

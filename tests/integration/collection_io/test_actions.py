@@ -167,7 +167,11 @@ def test_observe_reads_an_instance_in_at_most_eleven_requests(
     before_a_database_is_started = 3  # what else mounts its claim
     assert len(requests) <= 11 + before_a_database_is_started
     assert seen["cr"]["spec"]["server"]["podAnnotations"] == {"note": "{{ 7*7 }} and {% raw %}"}
-    assert (seen["deleting"], seen["apis"], seen["openshift"]) == (False, {"immich": True, "route": False, "httproute": False}, False)
+    assert (seen["deleting"], seen["apis"], seen["openshift"]) == (
+        False,
+        {"immich": True, "route": False, "httproute": False},
+        False,
+    )
     names = {(item["apiVersion"], item["kind"], item["metadata"]["name"]) for item in seen["objects"]}
     assert names == {
         ("v1", "Secret", "photos-checksum-key"),

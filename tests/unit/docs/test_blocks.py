@@ -29,7 +29,6 @@ NEED_REAL_CONTAINERS = {
     ("how-to/restore.md", "for queue in thumbnailGeneration videoConversion"): "a server that answers",
     ("how-to/isolate-the-network.md", "kubectl run stranger"): "a network that enforces policies",
     ("how-to/rotate-passwords.md", "psql --host=postgres.databases"): "a PostgreSQL that answers",
-    ("how-to/split-the-library.md", "kubectl logs --follow deployment/photos-server"): "a container that writes a log",
     ("tutorials/first-instance.md", "kubectl port-forward service/photos-server"): "a server that answers",
 }
 """{(page, how the block begins): what simulated pods lack}. tests/e2e/test_pages.py runs those that need no outside."""

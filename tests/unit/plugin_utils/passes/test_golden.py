@@ -20,7 +20,6 @@ REFERRED = [
     a_secret("immich-redis", password="queue password"),
     a_secret("immich-oauth", clientSecret="oauth secret"),
     a_secret("immich-smtp", password="smtp password"),
-    a_claim("videos"),
     a_claim("nas-database", annotations={"media.rm3l.org/credentials": "photos-postgres-credentials"}),
 ]
 

@@ -290,13 +290,6 @@ def test_an_init_container_of_any_purpose_is_told_with_where_its_log_is():
     assert not cause.heals(BEGAN + 700)
 
 
-def test_a_move_to_another_volume_may_take_days():
-    cause = found(held_up_by("move-folders"), after_s=80_000)
-
-    assert "kubectl logs -n family deployment/photos-server -c move-folders" in cause.message
-    assert cause.heals(BEGAN + 80_000)
-
-
 def test_an_init_container_that_has_just_started_is_progress():
     assert found(held_up_by("wait-for-postgres"), after_s=5).reason is Reason.WAITING_FOR_ROLLOUT
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.unit.plugin_utils.spec.admission_case import MALFORMED, QUANTITY, Spec, accepted, refused
+from tests.unit.plugin_utils.spec.admission_case import MALFORMED, Spec, accepted, refused
 
 PATH = "spec.immich.externalLibraries"
 NFS = {"server": "nas.example.com", "path": "/photos"}
@@ -88,28 +88,5 @@ LIBRARIES = [
         "library-removed-and-there",
         libraries(nas(), confirmRemovedLibraries=["nas"]),
         ("spec.immich.confirmRemovedLibraries", NOT_BOTH),
-    ),
-    accepted(
-        "folders-on-volumes-of-their-own",
-        {
-            "immich": {
-                "persistence": {
-                    "thumbs": {},
-                    "encodedVideo": {"existingClaim": "a"},
-                    "profile": {"size": "1Gi"},
-                    "backups": {},
-                }
-            }
-        },
-    ),
-    refused(
-        "folder-of-originals-apart",
-        {"immich": {"persistence": {"upload": {}}}},
-        ("spec.immich.persistence.upload", "unknown field"),
-    ),
-    refused(
-        "folder-of-a-malformed-size",
-        {"immich": {"persistence": {"thumbs": {"size": "1 TB"}}}},
-        ("spec.immich.persistence.thumbs.size", QUANTITY),
     ),
 ]

@@ -174,19 +174,25 @@ def _variables(given: _Values, made: Converted, path: Path) -> dict[str, dict[st
     value = given.take(*path)
     if isinstance(value, Mapping):
         entries = [
-            {"name": name, **(item if isinstance(item, Mapping) else {"value": _as_text(item)})}
+            {"name": str(name), **(item if isinstance(item, Mapping) else {"value": item})}
             for name, item in value.items()
             if item is not None
         ]
     else:
-        entries = [dict(item) for item in value or () if isinstance(item, Mapping) and "name" in item]
+        entries = [dict(item) for item in _mappings(value) if isinstance(item.get("name"), str)]
     for entry in entries:
+        if entry.get("value") is not None:
+            entry["value"] = _as_text(entry["value"])
         if "dependsOn" in entry:
             made.remarks.append(
                 f"{'.'.join(path)}.{entry['name']}: dependsOn is not needed, variables keep their order"
             )
             entry.pop("dependsOn")
     return {entry["name"]: entry for entry in entries}
+
+
+def _mappings(value: Any) -> list[Mapping[str, Any]]:
+    return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []
 
 
 def _as_text(value: Any) -> str:
@@ -217,8 +223,10 @@ def _libraries(given: _Values, made: Converted) -> None:
             given.take(*place)
             continue
         source = _source(given, place)
-        mounts = given.look(*place, "globalMounts") or [{"path": given.look(*place, "mountPath") or f"/{name}"}]
-        if not source or len(mounts) != 1 or IMMICHS_OWN.fullmatch(str(mounts[0].get("path"))):
+        mounts = _mappings(given.look(*place, "globalMounts")) or [
+            {"path": given.look(*place, "mountPath") or f"/{name}"}
+        ]
+        if not source or len(mounts) != 1 or IMMICHS_OWN.fullmatch(str(mounts[0].get("path") or "/data")):
             continue
         for key in ("enabled", "type", "existingClaim", "server", "path", "hostPath", "globalMounts", "mountPath"):
             given.take(*place, key)
@@ -258,10 +266,10 @@ def _ingress(given: _Values, made: Converted) -> None:
             "host": host.get("host"),
             "paths": [
                 {key: path[key] for key in ("path", "pathType") if path.get(key)}
-                for path in host.get("paths") or [{"path": "/"}]
+                for path in _mappings(host.get("paths")) or [{"path": "/"}]
             ],
         }
-        for host in given.take(*place, "hosts") or ()
+        for host in _mappings(given.take(*place, "hosts"))
     ]
     made.set("server", "ingress", "hosts", to=hosts)
     made.set("server", "ingress", "tls", to=given.take(*place, "tls"))
@@ -321,6 +329,8 @@ def _database(given: _Values, made: Converted, server: dict[str, dict[str, Any]]
     if "DB_URL" in server:
         made.set("postgres", "enabled", to=False)
         reference = _secret_key(server.pop("DB_URL"))
+        for name in (*OF_DATABASE, "DB_PASSWORD"):  # which it takes the place of
+            server.pop(name, None)
         made.set("postgres", "urlSecretRef", to=reference)
         if not reference:
             made.remarks.append(

@@ -19,7 +19,8 @@ NO_CORE = 1
 """Bytes, too few for a file. A limit of 0 binds only files: a program in kernel.core_pattern would still get all the memory.
 With exactly 1 that is not started either (fs/coredump.c)."""
 RAISE = f"{{ echo {FIRST_TO_GO} 2>/dev/null >/proc/self/oom_score_adj || :; }}"
-BOUNDED = f'ulimit -d "$0" && {RAISE} && exec "$@"'
+BOUNDED = f'{{ [ "$0" = 0 ] || ulimit -d "$0" 2>/dev/null || :; }} && {RAISE} && exec "$@"'
+"""A lower limit that holds already can't be raised, and is as good."""
 
 
 def dump_no_core() -> None:
@@ -44,4 +45,4 @@ def bound_play(memory: int) -> None:
 
 def bounded_command(memory: int) -> list[str]:
     """What to put before a command to bind it in the same way, in a process that is started and not forked."""
-    return ["/bin/sh", "-c", BOUNDED, str(memory // 1024) if memory else "unlimited"]
+    return ["/bin/sh", "-c", BOUNDED, str(memory // 1024)]

@@ -100,8 +100,7 @@ class Controller:
         self._slowed: set[NamespacedName] = set()
         self._unreported: dict[NamespacedName, str] = {}  # why the last play could not report itself
         self._log = tools.log
-        self.unable = ""
-        """Why no play can be run on this machine, as far as the last one tells."""
+        self._unable: dict[NamespacedName, str] = {}  # why the last play could not be run on this machine
 
     def reconcile(self, item: Item[Key], queue: Requeue, cancel: threading.Event) -> Outcome:
         """One pass. A failure is reported here and leads to a retry; it is not raised.
@@ -152,6 +151,11 @@ class Controller:
             self.settled.remember(known, SeenVersions.from_report(result.report), since=epoch)
         return self._requeue(key, result, options, queue, fields)
 
+    @property
+    def unable(self) -> str:
+        """Why no play can be run on this machine, as far as the last ones tell; "" if one could."""
+        return next(iter(self._unable.values()), "")
+
     def clean_up(self) -> None:
         """Remove what may be secret of plays that ran when an operator was killed. Call it before the first pass."""
         for folder in folders(self._plays.folder):
@@ -182,7 +186,10 @@ class Controller:
 
     def _report_for(self, cr: Manifest, ref: NamespacedName, result: PlayResult) -> None:
         """A play that never began, or was ended, has told nobody: an Event does, once for the same trouble in a row."""
-        self.unable = result.problem
+        if result.problem:
+            self._unable[ref] = result.problem
+        else:
+            self._unable.clear()  # the machine can run plays again
         why = _without_report(result)
         if not why:
             self._unreported.pop(ref, None)
@@ -213,6 +220,7 @@ class Controller:
         self.settled.forget(key.ref)
         self._metrics.object_gone(self.watch.kind, key.ref)
         self._told.pop(key.ref, None)
+        self._unable.pop(key.ref, None)
         self._unreported.pop(key.ref, None)
         self._slowed.discard(key.ref)
         self._remove(self._folder(key.ref))

@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 import os
 import secrets
+from contextlib import suppress
 
 from immich_operator.kube.client import PERMIT_TOKEN_BYTES, PERMIT_VARIABLE, packed_permit
 
@@ -30,8 +31,10 @@ class Permit:
 
     def until(self, when: float) -> None:
         """Permit writes until then, on the clock of `Times`; `math.inf` for as long as this process lives."""
-        os.pwrite(self._file, packed_permit(self._token, when), 0)
+        with suppress(OSError):  # after `close`, by a thread that did not end in time
+            os.pwrite(self._file, packed_permit(self._token, when), 0)
 
     def close(self) -> None:
         """Nothing may be written any more."""
-        os.close(self._file)
+        file, self._file = self._file, -1
+        os.close(file)

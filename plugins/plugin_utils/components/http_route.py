@@ -100,14 +100,14 @@ def unserved(live: Manifest | None) -> list[tuple[str, float]]:
     for parent in dig(live, "spec", "parentRefs", default=[]):
         route, name = f"{KIND} {live['metadata']['name']}", _called(parent, live)
         told = _told_by(live, parent)
-        if not any(told):
+        refused = next((entry for conditions in told for entry in conditions if _is_refusal(entry)), None)
+        if not _serves(told) and refused is None:
             message = (
                 f"{route} is served by nobody: {name} has not answered. See whether it exists, whether its listeners allow "
                 f"routes of this namespace, and whether its controller runs; else correct {PATH}.parentRefs"
             )
             found.append((message, (written_at(live) or 0.0) + ANSWER_WITHIN_S))
-        elif not _serves(told):
-            refused = next(entry for conditions in told for entry in conditions if _is_refusal(entry))
+        elif refused is not None and not _serves(told):
             words = in_one_line(f"{refused.get('reason') or ''}: {refused.get('message') or ''}")
             found.append((f"{route} is not served by {name}: {words}; change {PATH} or the Gateway as it says", 0.0))
     return found

@@ -9,6 +9,7 @@ from typing import Any
 from ..kube.strategic_merge import BadPatch, merged
 from ..kube.values import dig
 from ..spec import names
+from ..spec.checks import IS_OUR_CONTAINER
 from .instance import Part
 from .reasons import Reason
 
@@ -104,8 +105,8 @@ def _keep_container(before: Mapping[str, Any], after: dict[str, Any]) -> Iterato
     """Put back the component's own container, as the first one."""
     main = before["spec"]["containers"][0]
     entries = after["spec"].get("containers") or ()
-    found = [entry for entry in entries if entry["name"] == main["name"]]
-    others = [entry for entry in entries if entry["name"] != main["name"]]
+    found = [entry for entry in entries if entry.get("name") == main["name"]]
+    others = [entry for entry in entries if entry.get("name") != main["name"]]
     if not found or found[0].keys() <= {"name"}:
         yield f"container {main['name']}"
         found = [main]
@@ -126,7 +127,7 @@ def _undone(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str
     yield from _changed(before.get("securityContext"), after.get("securityContext"), "securityContext")
     for field, what in (("containers", "container"), ("initContainers", "init container")):
         there = _by("name", after.get(field))
-        for entry in before.get(field) or ():
+        for entry in _ours(before.get(field)):
             found = there.get(entry["name"])
             if found is None:
                 yield f"{what} {entry['name']}"
@@ -155,6 +156,11 @@ def _undone_in_container(before: Mapping[str, Any], after: Mapping[str, Any]) ->
     for mount in before.get("volumeMounts") or ():
         if mounts.get(mount["mountPath"]) != mount:
             yield f"mount {mount['mountPath']}"
+
+
+def _ours(containers: Any) -> list[dict[str, Any]]:
+    """Without those of the user, which may say anything."""
+    return [each for each in containers or () if IS_OUR_CONTAINER.fullmatch(str(each.get("name")))]
 
 
 def _by(key: str, entries: Any) -> dict[str, Any]:

@@ -4,11 +4,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from decimal import Decimal
 from typing import Any
 
-from ..kube.quantities import quantity_value
 from ..kube.values import dig, without_none
 from ..spec import names
 from ..spec.names import Component
@@ -122,7 +119,7 @@ def _deployment(
 ) -> dict[str, Any]:
     """`used` is the checksum of what the pods use; `asks`: whether they ask for a password."""
     settings, claim = instance.spec.valkey, claim_name(instance)
-    options = [*NEVER_EVICT, *_within(settings.resources), *(SAVE if claim else DO_NOT_SAVE)]
+    options = [*NEVER_EVICT, *(SAVE if claim else DO_NOT_SAVE)]
     secret = names.valkey_credentials(instance.name)
     container = pods.container(
         "valkey",
@@ -149,24 +146,6 @@ def _deployment(
         checksums=without_none({names.SECRETS_CHECKSUM_ANNOTATION: used}),
     )
     return pods.deployment(instance, Component.VALKEY, template, replicas=1, recreate=True)
-
-
-SHARE_OF_MEMORY = Decimal("0.75")
-"""The rest is for clients' buffers and for what changes while a snapshot is written."""
-CORES_FOR_THREADS, MOST_THREADS = 4, 8
-"""Threads need a core each besides that of commands, and more than eight bring nothing (valkey.conf, io-threads)."""
-
-
-def _within(resources: Mapping[str, Any]) -> list[str]:
-    """Options from the limits. With a full memory Valkey refuses new jobs, which is told, where the kernel would end it."""
-    limits = resources.get("limits") or {}
-    memory, cores = quantity_value(limits.get("memory")), quantity_value(limits.get("cpu"))
-    options = []
-    if memory:
-        options += ["--maxmemory", str(int(memory * SHARE_OF_MEMORY))]
-    if cores and cores >= CORES_FOR_THREADS:
-        options += ["--io-threads", str(min(int(cores) - 1, MOST_THREADS))]
-    return options
 
 
 DESCRIPTION = Description(

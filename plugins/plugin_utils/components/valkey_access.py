@@ -192,8 +192,9 @@ def _server_sends_it(instance: Instance, cluster: Cluster) -> bool:
 
 
 def _has_variable(deployment: Manifest | None, name: str) -> bool:
-    containers = dig(deployment, "spec", "template", "spec", "containers", default=[])
-    return any(entry.get("name") == name for container in containers for entry in container.get("env") or ())
+    """Of the component's own container, which is the first one."""
+    own = dig(deployment, "spec", "template", "spec", "containers", default=[])[:1]
+    return any(entry.get("name") == name for container in own for entry in container.get("env") or ())
 
 
 def _held(secret: Manifest | None) -> str | None:

@@ -31,6 +31,8 @@ def references(cr: Mapping[str, Any]) -> list[dict[str, str]]:
     wanted: dict[tuple[str, str], None] = {
         (kind, name_of(instance)): None for kind, functions in always.items() for name_of in functions
     }
+    if own == names.KIND and dig(cr, "spec", "valkey", "auth", "enabled") is True:
+        wanted["Secret", names.valkey_credentials(instance)] = None  # made once, too, where there is to be one
     for kind, paths in REFERS.get(own, {}).items():
         for path in paths:
             wanted.update(((kind, name), None) for name in values_at(cr, path))

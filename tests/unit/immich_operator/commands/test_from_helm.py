@@ -170,3 +170,33 @@ def test_what_is_no_mapping_with_values_is_refused(text, tmp_path, capsys):
 
     assert main(["from-helm", str(file)]) == 2
     assert "one mapping with values is needed" in capsys.readouterr().err
+
+
+def test_a_url_takes_the_place_of_the_parts_of_a_database_and_their_password():
+    url = {"valueFrom": {"secretKeyRef": {"name": "database", "key": "uri"}}}
+
+    made = convert({"env": {"DB_URL": url, "DB_HOSTNAME": "db", "DB_PASSWORD": "plain"}}, "immich")
+
+    assert made.spec["postgres"] == {"enabled": False, "urlSecretRef": {"name": "database", "key": "uri"}}
+    assert "env" not in made.spec.get("server", {})
+
+
+@pytest.mark.parametrize(
+    ("values", "spec"),
+    [
+        ({"env": 5}, {}),
+        (
+            {"server": {"ingress": {"main": {"enabled": True, "hosts": ["a", {"host": "b", "paths": ["/"]}]}}}},
+            {"server": {"ingress": {"enabled": True, "hosts": [{"host": "b", "paths": [{"path": "/"}]}]}}},
+        ),
+        ({"server": {"persistence": {"old": {"existingClaim": "c", "globalMounts": [{"readOnly": True}]}}}}, {}),
+    ],
+)
+def test_what_has_another_shape_than_the_charts_is_passed_over(values, spec):
+    assert convert(values, "immich").spec == spec
+
+
+def test_a_number_is_a_text_where_immich_wants_one():
+    made = convert({"env": [{"name": "IMMICH_PORT", "value": 80}, {"name": "CPU_CORES", "value": True}]}, "immich")
+
+    assert [entry["value"] for entry in made.spec["server"]["env"]] == ["80", "true"]

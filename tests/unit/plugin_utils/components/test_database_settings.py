@@ -40,6 +40,19 @@ def test_another_image_has_no_such_file():
     assert database(parameters={"work_mem": "64MB"}, image=ANOTHER)["args"] == ["postgres", "-c", "work_mem=64MB"]
 
 
+def test_a_mirror_of_immichs_image_has_it_under_another_name():
+    mirrored = "mirror.example.com/immich/postgres:17-vectorchord0.5.3"
+
+    assert database(parameters={"work_mem": "64MB"}, image=mirrored)["args"][:3] == THE_FILE
+
+
+def test_that_another_images_command_is_replaced_is_told_unless_its_extensions_are_named():
+    [message] = told("SafeguardRemoved", parameters={"work_mem": "64MB"}, image=ANOTHER)
+    assert "shared_preload_libraries" in message
+    named = {"work_mem": "64MB", "shared_preload_libraries": "vchord.so"}
+    assert told("SafeguardRemoved", parameters=named, image=ANOTHER) == []
+
+
 def as_the_kubelet_does(argument):
     """`$(NAME)` of a variable that there is gets its value, `$$` is a dollar sign."""
     return re.sub(r"\$\$|\$\(PGDATA\)", lambda found: "$" if found[0] == "$$" else "/wherever", argument)

@@ -100,6 +100,15 @@ def test_a_parent_that_says_nothing_for_a_minute_is_named():
     assert begins == NEW_YEAR + ANSWER_WITHIN_S
 
 
+def test_an_answer_without_a_word_of_acceptance_is_none_yet():
+    half = {**answer(), "conditions": [{"type": "ResolvedRefs", "status": "True"}]}
+
+    [(message, begins)] = unserved(live(half))
+
+    assert "has not answered" in message
+    assert begins == NEW_YEAR + ANSWER_WITHIN_S
+
+
 @pytest.mark.parametrize(
     ("said", "words"),
     [

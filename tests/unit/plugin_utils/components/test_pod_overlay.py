@@ -211,3 +211,16 @@ def test_nothing_that_may_be_stored_breaks_it(overlay):
 
     assert result["spec"]["containers"][0]["name"] == "server"
     assert result["metadata"]["labels"].items() >= template["metadata"]["labels"].items()
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [{"env": [{"value": "y"}]}, {"env": "abc"}, {"volumeMounts": [{"name": "v"}]}, {"securityContext": "none"}],
+    ids=["variable-without-name", "variables-as-text", "mount-without-path", "context-as-text"],
+)
+def test_an_odd_container_of_the_users_beside_an_overlay_is_left_to_the_api_server(odd):
+    settings = {"extraContainers": [{"name": "mine", "image": "i", **odd}], "podTemplate": {"spec": {"nodeName": "a"}}}
+
+    template = template_of(plan_for(a_cr({"server": settings})), Component.SERVER)
+
+    assert [each["name"] for each in template["spec"]["containers"]] == ["server", "mine"]

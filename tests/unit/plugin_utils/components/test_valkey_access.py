@@ -8,6 +8,7 @@ import json
 
 import pytest
 
+from ansible_collections.media.immich.plugins.plugin_utils.spec.references import references
 from support.instances import (
     a_cr,
     a_secret,
@@ -159,21 +160,6 @@ def test_an_instance_without_it_is_as_before():
     assert not has(plan, "Secret", SECRET)
 
 
-@pytest.mark.parametrize(
-    ("limits", "expected"),
-    [
-        pytest.param({"memory": "400Mi"}, ["--maxmemory", str(300 * 1024 * 1024)], id="memory"),
-        pytest.param({"cpu": "3500m"}, [], id="few-cores"),
-        pytest.param({"cpu": 4}, ["--io-threads", "3"], id="four-cores"),
-        pytest.param({"cpu": "64"}, ["--io-threads", "8"], id="many-cores"),
-    ],
-)
-def test_valkey_keeps_within_its_limits(limits, expected):
-    args = container(found(plan_for(a_cr({"valkey": {"resources": {"limits": limits}}})), *VALKEY))["args"]
-
-    assert args == ["valkey-server", "--maxmemory-policy", "noeviction", *expected, "--save", ""]
-
-
 def test_a_user_name_of_an_external_one_is_passed_on():
     plan = plan_for(a_cr(external(host="cache", username="immich", password="secret")))
 
@@ -251,3 +237,19 @@ def test_what_is_not_used_of_an_external_one_is_told():
     spec = external(host="cache", auth={"enabled": True}, sentinel={"masterName": "m", "hosts": [{"host": "h"}]})
 
     assert notices(plan_for(a_cr(spec)), "warns").count(("valkey", "SettingIgnored")) == 2
+
+
+def test_a_secret_of_that_name_without_labels_is_found_and_used():
+    live = [*without(an_instance_at_work(a_cr(OPEN)), "Secret", SECRET), a_secret(SECRET, password="made-by-gitops")]
+
+    assert ("Secret", SECRET) in {(each["kind"], each["name"]) for each in references(a_cr(PROTECTED))}
+    assert password_of(plan_for(a_cr(PROTECTED), live)) == "made-by-gitops"
+
+
+def test_a_variable_of_a_container_of_the_users_is_not_the_servers():
+    sidecar = {"name": "queue-view", "image": "view:1", "env": [{"name": "REDIS_PASSWORD", "value": "x"}]}
+    spec = {"server": {"extraContainers": [sidecar]}}
+
+    plan = plan_for(a_cr({**PROTECTED, **spec}), an_instance_at_work(a_cr({**OPEN, **spec})))
+
+    assert not asks(plan)

@@ -468,7 +468,7 @@ def test_requests_say_who_we_are(server: Scripted, transport: Transport) -> None
     assert headers["content-type"] == "application/x"
 
 
-@given(texts=st.dictionaries(st.text(), st.text(), min_size=1))
+@given(texts=st.dictionaries(st.text(max_size=150), st.text(), min_size=1))  # YAML takes keys of 1,024 bytes as written
 @example(
     texts={"loginPageMessage": "📷 ours", "control": "\x00\x1b\x7f\x85\u2028\ufeff\uffff", "written": "\\ud83d\\udcf7"}
 )

@@ -28,14 +28,13 @@ def objects():
     """Everything that an instance can consist of, {(kind, name with NAME in it): manifest}."""
     several = {"autoscaling": {"enabled": True, "minReplicas": 2}, "podDisruptionBudget": {"enabled": True}}
     route = {"enabled": True, "parentRefs": [{"name": "public"}]}
-    apart: dict[str, dict[str, str]] = {"thumbs": {}, "encodedVideo": {}, "profile": {}, "backups": {}}
     specs = [
         {
             "networkPolicy": {"enabled": True},
             "server": {"ingress": INGRESS, "httpRoute": route, **several},
             "machineLearning": several,
             "valkey": {"persistence": {"enabled": True}},
-            "immich": {"metrics": {"enabled": True}, "persistence": apart},
+            "immich": {"metrics": {"enabled": True}},
         },
         {"immich": {"configurationKind": "Secret"}, "valkey": {"enabled": False, "host": "redis", "password": "word"}},
     ]

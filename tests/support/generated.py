@@ -130,7 +130,7 @@ def _typed(schema: Schema, path: tuple[str, ...]) -> st.SearchStrategy[Any]:
         return _object(schema, path)
     if kind == "object" and isinstance(schema.get("additionalProperties"), Mapping):
         if schema["additionalProperties"].get("x-kubernetes-preserve-unknown-fields"):
-            return st.dictionaries(_keys, values(3), max_size=3)
+            return _with_required(schema, st.dictionaries(_keys, values(3), max_size=3))
         return _map(schema, path)
     if kind == "object" or kind is None:
         return st.dictionaries(_keys, values(2), max_size=3) if kind else values(3)
@@ -167,9 +167,14 @@ def _mostly(words: Sequence[Any], others: st.SearchStrategy[Any]) -> st.SearchSt
 
 def _pattern(schema: Schema) -> re.Pattern[str] | None:
     """What a text has to match, by the schema itself or by a rule about nothing but the text."""
-    rules = [_TEXT_RULE.fullmatch(rule["rule"]) for rule in schema.get("x-kubernetes-validations", ())]
-    found = [schema["pattern"]] if "pattern" in schema else [rule[1].replace("\\\\", "\\") for rule in rules if rule]
+    found = [schema["pattern"]] if "pattern" in schema else _of_rules(schema, negated=False)
     return _compiled(found[0]) if found else None
+
+
+def _of_rules(schema: Schema, *, negated: bool) -> list[str]:
+    """The patterns that a text has to match, or must not, by rules about nothing but the text."""
+    rules = [_TEXT_RULE.fullmatch(rule["rule"]) for rule in schema.get("x-kubernetes-validations", ())]
+    return [rule[2].replace("\\\\", "\\") for rule in rules if rule and bool(rule[1]) is negated]
 
 
 def _text(schema: Schema, path: tuple[str, ...], pattern: re.Pattern[str] | None) -> st.SearchStrategy[str]:
@@ -177,8 +182,14 @@ def _text(schema: Schema, path: tuple[str, ...], pattern: re.Pattern[str] | None
     if schema.get("format") == "date-time":
         return st.just("2026-01-01T00:00:00Z")
 
+    refused = [_compiled(each) for each in _of_rules(schema, negated=True)]
+
     def fits(text: str) -> bool:
-        return least <= len(text) <= most and (pattern is None or pattern.search(text) is not None)
+        is_long_enough = least <= len(text) <= most
+        is_taken = (pattern is None or pattern.search(text) is not None) and not any(
+            each.search(text) for each in refused
+        )
+        return is_long_enough and is_taken
 
     words = [word for word in _words(path) if isinstance(word, str) and fits(word)]
     anything = (st.from_regex(pattern, alphabet=st.characters(max_codepoint=126)) if pattern else texts).filter(fits)
@@ -193,7 +204,14 @@ def _map(schema: Schema, path: tuple[str, ...]) -> st.SearchStrategy[dict[str, A
     words = "resources" if path[-1:] in (("limits",), ("requests",)) else "keys"
     keys = _mostly(WORDS[words], texts)
     inner = from_schema(schema["additionalProperties"], (*path, "labels"))
-    return st.dictionaries(keys, inner, max_size=min(3, schema.get("maxProperties", 3)))
+    some = st.dictionaries(keys, inner, max_size=min(3, schema.get("maxProperties", 3)))
+    return _with_required(schema, some)
+
+
+def _with_required(schema: Schema, mappings: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[dict[str, Any]]:
+    """The mappings with a text for each key that has to be there."""
+    needed = st.fixed_dictionaries({name: st.sampled_from(["first", "second"]) for name in schema.get("required", ())})
+    return st.builds(lambda found, also: {**found, **also}, mappings, needed) if schema.get("required") else mappings
 
 
 def _object(schema: Schema, path: tuple[str, ...]) -> st.SearchStrategy[dict[str, Any]]:

@@ -9,10 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-__all__ = ["YIELDING", "Engine", "Play", "PlayResult", "Status"]
-
-YIELDING = 10
-"""Niceness: with another process that wants the same CPU, one that yields gets a tenth of it."""
+__all__ = ["Engine", "Play", "PlayResult", "Status"]
 
 Status = Literal["successful", "failed", "timeout", "canceled", "error"]
 """`error`: the play could not be run, or its process ended without Ansible's doing."""
@@ -46,8 +43,6 @@ class Play:
     """The process group of the play is killed after this time."""
     rotate_artifacts: int = 3
     """Artifacts folders kept, this run's included; 0 keeps all."""
-    yields: bool = False
-    """Other plays go first where there are too few CPUs for all: its processes have the niceness `YIELDING`."""
     ansible_args: str = ""
     """Additional command line arguments for ansible-playbook, in shell notation; no secrets."""
 

@@ -52,7 +52,7 @@ CRASHED_RC = 250
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """A play that this process is running; `request` is {"argv", "env", "cwd", "memory", "nice"} and what else was sent."""
+    """A play that this process is running; `request` is {"argv", "env", "cwd", "memory"} and what else was sent."""
 
     request: Mapping[str, Any]
     lessons: socket.socket
@@ -88,7 +88,6 @@ def begin(handed: Handed, *, keep: Collection[int], lessons: socket.socket, pare
         if request is None:
             os._exit(CRASHED_RC)
         limits.bound_play(request["memory"])
-        os.nice(request["nice"])
         set_up(request)
         terminal = _Terminal(io.FileIO(output, "w"), encoding="utf-8", errors="replace", write_through=False)
         sys.stdout = sys.stderr = terminal

@@ -22,7 +22,7 @@ from ansible_runner.runner import Runner
 from ansible_runner.utils import OutputEventFilter, cleanup_artifact_dir
 
 from immich_operator.engine import wire
-from immich_operator.engine.base import YIELDING, Play, PlayResult
+from immich_operator.engine.base import Play, PlayResult
 from immich_operator.engine.outcome import Outcome
 from immich_operator.engine.process import KILLED_RC, ProcessEngine, marker_of, not_run, result_of, status_of
 from immich_operator.engine.processes import kill_play
@@ -75,7 +75,6 @@ class ForkEngine:
                 start = partial(self._zygotes.start, parking=parking(play, config, self._base_dir))
                 deadline = started + play.timeout_s
                 runner = _ForkedRunner(config, outcome, start, deadline=deadline, cancel=cancel, memory=self._memory)
-                runner.nice = YIELDING if play.yields else 0
                 runner.run()
         except (OSError, AnsibleRunnerException) as problem:
             return not_run(play, problem, time.monotonic() - started)
@@ -129,7 +128,6 @@ class _ForkedRunner(Runner):  # type: ignore[misc]
         self.timed_out = False
         self.rc: int | None = None
         self.lost: str | None = None
-        self.nice = 0
         self._start = start
         self._deadline = deadline
         self._cancel = cancel
@@ -171,7 +169,6 @@ class _ForkedRunner(Runner):  # type: ignore[misc]
             "argv": ["ansible-playbook", *self.config.command[len(START) :]],
             "env": self.config.env,
             "cwd": self.config.cwd,
-            "nice": self.nice,
             "memory": self._memory,
             "basedir": str(Path(self.config.private_data_dir) / "project"),
             "extra_vars": str(Path(self.config.private_data_dir) / "env" / "extravars"),

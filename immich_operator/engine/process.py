@@ -17,7 +17,7 @@ from ansible_runner.exceptions import AnsibleRunnerException
 from ansible_runner.runner import Runner
 
 from immich_operator.engine import limits
-from immich_operator.engine.base import YIELDING, Play, PlayResult, Status
+from immich_operator.engine.base import Play, PlayResult, Status
 from immich_operator.engine.outcome import Outcome
 from immich_operator.engine.processes import kill_play
 from immich_operator.engine.workspace import prepared
@@ -62,8 +62,6 @@ class ProcessEngine:
         try:
             with prepared(play, self._base_dir, self._roles) as config:
                 config.command = [*limits.bounded_command(self._memory), *config.command]
-                if play.yields:
-                    config.command = ["nice", "-n", str(YIELDING), *config.command]
                 runner = _runner(config, outcome)
                 with _watched(runner, play.timeout_s, cancel):
                     runner.run()

@@ -136,7 +136,7 @@ class Controller:
         try:
             cr = self._finalizers.ensure(self._for_the_play(known))
             self._status.running(cr)
-            play = self._play(cr, item, pass_id, options)
+            play = self._play(cr, key.ref, pass_id, options)
             result = self._engine.run(play, cancel)
             self._artifacts.add(play.private_data_dir, play.ident)
             if result.ok() and is_deleting(cr):
@@ -243,7 +243,7 @@ class Controller:
             raise ParameterError(why)
         return whole
 
-    def _play(self, cr: Manifest, item: Item[Key], pass_id: str, options: PassOptions) -> Play:
+    def _play(self, cr: Manifest, ref: NamespacedName, pass_id: str, options: PassOptions) -> Play:
         watch = self.watch
         role, playbook, static = watch.role, watch.playbook, dict(watch.vars)
         if is_deleting(cr) and (finalizer := watch.finalizer):
@@ -252,7 +252,7 @@ class Controller:
                 role, playbook = finalizer.role, finalizer.playbook
         return Play(
             ident=pass_id,
-            private_data_dir=self._folder(item.key.ref),
+            private_data_dir=self._folder(ref),
             role=role,
             playbook=playbook,
             identity_only=watch.identity_only and not static,  # what the file's own `vars` say is checked
@@ -268,7 +268,6 @@ class Controller:
             verbosity=options.verbosity,
             timeout_s=self._plays.timeout_s,
             rotate_artifacts=options.artifacts,
-            yields=item.yields,
             ansible_args=self._plays.ansible_args,
         )
 

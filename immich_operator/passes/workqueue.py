@@ -9,7 +9,6 @@ Rules, for each key:
 - a key is never handed out twice at a time; what arrives during its pass makes it due again afterwards;
 - of several tenants it is the turn of the one with the fewest passes running, and of these the one that has waited longest;
   no tenant gets the last worker while there are others, so none has to wait for the pass of another one to end;
-- a pass of a tenant that has used much lately says so, and others that run at the same time may go first;
 - of one tenant keys are handed out in the order in which they became due, so a noisy one queues behind the others each time;
 - a pass may be scheduled for later (period, retry); there is one schedule per key, the earliest wins, and the start
   of any pass clears it, because the end of that pass decides again.
@@ -30,8 +29,6 @@ from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
 LONGEST_WAIT_S = 3600.0  # of one wait; a lock refuses waits of thousands of years, which an annotation may ask for
-HALF_LIFE_S = 30.0  # of what is remembered of a tenant's passes: how busy it was in the last minute or so
-BUSY_S = 10.0  # of passes that are remembered; a tenant that always has one running is at 43
 MAX_REASONS = 20  # in one log line; a burst of thousands of events needs no more to be understood
 
 
@@ -59,8 +56,6 @@ class Item(Generic[K]):
     key: K
     reasons: tuple[str, ...]
     waited_s: float
-    yields: bool = False
-    """Its tenant has used much of the workers lately."""
 
 
 @dataclass(slots=True)
@@ -106,8 +101,6 @@ class Queue(Generic[K]):
         self._tenant = tenant
         self._workers = workers
         self._keys_of: defaultdict[str, set[K]] = defaultdict(set)  # by tenant
-        self._used: dict[str, tuple[float, float]] = {}
-        """By tenant: seconds of passes that are remembered, and when that was reckoned."""
         self._ready: defaultdict[tuple[str, str], deque[K]] = defaultdict(deque)
         """What is due, by tenant and lane; first those that have waited longest for their turn."""
         self._waiting: set[K] = set()  # all that is in `_ready`
@@ -174,10 +167,7 @@ class Queue(Generic[K]):
         """The pass over `key` is finished."""
         with self._changed:
             now = self._clock()
-            took_s = now - self._running.pop(key)
-            self._observer.finished(took_s)
-            if (tenant := self._tenant(key)) in self._keys_of:
-                self._used[tenant] = (self._used_s(tenant, now) + took_s, now)
+            self._observer.finished(now - self._running.pop(key))
             if pending := self._pending.get(key):
                 pending.due = max(pending.due, now)  # behind those that have become due in the meantime
                 self._push(pending.due, key)
@@ -294,12 +284,6 @@ class Queue(Generic[K]):
         self._keys_of[tenant].discard(key)
         if not self._keys_of[tenant]:
             del self._keys_of[tenant]
-            self._used.pop(tenant, None)
-
-    def _used_s(self, tenant: str, now: float) -> float:
-        """Seconds of its passes, the less the longer ago."""
-        used_s, at = self._used.get(tenant, (0.0, now))
-        return used_s * math.exp2((at - now) / HALF_LIFE_S)
 
     def _start(self, key: K, pending: _Pending, now: float) -> Item[K]:
         del self._pending[key]
@@ -309,5 +293,4 @@ class Queue(Generic[K]):
         self._observer.depth(len(self._pending))
         self._observer.started(waited_s)
         more = [f"{pending.more} more events"] if pending.more else []
-        yields = self._used_s(self._tenant(key), now) > BUSY_S
-        return Item(key, (*pending.reasons, *more), waited_s, yields)
+        return Item(key, (*pending.reasons, *more), waited_s)

@@ -130,10 +130,11 @@ def _typed(schema: Schema, path: tuple[str, ...]) -> st.SearchStrategy[Any]:
         return _object(schema, path)
     if kind == "object" and isinstance(schema.get("additionalProperties"), Mapping):
         if schema["additionalProperties"].get("x-kubernetes-preserve-unknown-fields"):
-            return _with_required(schema, st.dictionaries(_keys, values(3), max_size=3))
+            inner = st.deferred(lambda: from_schema(schema["additionalProperties"]))
+            return _with_required(schema, st.dictionaries(_keys, inner, max_size=3))
         return _map(schema, path)
     if kind == "object" or kind is None:
-        return st.dictionaries(_keys, values(2), max_size=3) if kind else values(3)
+        return st.dictionaries(_keys, values(2), max_size=3) if kind else _anything(schema)
     if kind == "array":
         inner = from_schema(schema.get("items", {}), path)
         keys = schema.get("x-kubernetes-list-map-keys")
@@ -206,6 +207,19 @@ def _map(schema: Schema, path: tuple[str, ...]) -> st.SearchStrategy[dict[str, A
     inner = from_schema(schema["additionalProperties"], (*path, "labels"))
     some = st.dictionaries(keys, inner, max_size=min(3, schema.get("maxProperties", 3)))
     return _with_required(schema, some)
+
+
+def _anything(schema: Schema) -> st.SearchStrategy[Any]:
+    """What has no type, as deep as the schema says."""
+    below, items = schema.get("additionalProperties"), schema.get("items")
+    if not below and not items and "maxItems" not in schema:
+        return values(3)
+    made = _scalars
+    if below and schema.get("maxProperties") != 0:
+        made |= st.dictionaries(_keys, st.deferred(lambda: from_schema(below)), max_size=2)
+    if items and schema.get("maxItems") != 0:
+        made |= st.lists(st.deferred(lambda: from_schema(items)), max_size=2)
+    return made
 
 
 def _with_required(schema: Schema, mappings: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[dict[str, Any]]:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -11,7 +10,6 @@ import pytest
 import yaml
 
 from immich_operator.engine import Play
-from immich_operator.engine.base import YIELDING
 
 from .conftest import Bench
 
@@ -31,13 +29,6 @@ ONE_OF_EACH = """
     changed: true
 """
 
-NICENESS = """
-- ansible.builtin.command: nice
-  register: said
-- testing.engine.report:
-    report: {nice: "{{ said.stdout }}"}
-"""
-
 
 def test_a_good_play_is_successful_and_counted(bench: Bench) -> None:
     result = bench.run(ONE_OF_EACH)
@@ -50,13 +41,6 @@ def test_a_good_play_is_successful_and_counted(bench: Bench) -> None:
     assert (bench.artifacts()[-1] / "rc").read_text() == "0"
     assert "TASK [role1 : Report]" in (bench.artifacts()[-1] / "stdout").read_text()
     assert list((bench.artifacts()[-1] / "job_events").iterdir()) == []
-
-
-@pytest.mark.parametrize("yields", [False, True])
-def test_a_play_that_yields_leaves_the_cpus_to_others(bench: Bench, yields: bool) -> None:
-    result = bench.run(NICENESS, yields=yields)
-
-    assert int(result.report["nice"]) == min(19, os.nice(0) + (YIELDING if yields else 0))
 
 
 FAILURES = [

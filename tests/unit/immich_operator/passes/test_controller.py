@@ -127,8 +127,8 @@ class Bench:
             ),
         )
 
-    def reconcile(self, *reasons: str, yields: bool = False) -> str:
-        item = Item(KEY, reasons or ("created",), 0.1, yields)
+    def reconcile(self, *reasons: str) -> str:
+        item = Item(KEY, reasons or ("created",), 0.1)
         return self.controller.reconcile(item, self.queue, threading.Event())
 
     def next_pass(self, after_s: float) -> tuple[str, ...]:
@@ -158,15 +158,6 @@ def test_a_play_gets_everything_that_watches_yaml_and_settings_say(tmp_path):
     assert play.extra_vars["foo_bar"] == {"__ansible_unsafe": "{{ x }}"}
     assert play.extra_vars["extra"] == 1
     assert (play.env, play.verbosity, play.timeout_s, play.rotate_artifacts) == ({"KUBECONFIG": "k"}, 2, 60, 3)
-
-
-@pytest.mark.parametrize("yields", [False, True])
-def test_the_play_of_a_pass_that_yields_yields_too(yields, tmp_path):
-    bench = Bench(tmp_path, a_widget())
-
-    bench.reconcile(yields=yields)
-
-    assert bench.engine.plays[0].yields is yields
 
 
 def test_a_pass_is_one_line_that_says_what_why_how_long_and_what_changed(tmp_path):

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from immich_operator.passes.workqueue import BUSY_S, HALF_LIFE_S, MAX_REASONS, Pace, Queue
+from immich_operator.passes.workqueue import MAX_REASONS, Pace, Queue
 
 
 class Clock:
@@ -430,45 +430,6 @@ def test_a_tenant_that_is_alone_gets_every_worker(clock):
         queue.add(key, "changed")
 
     assert [queue.take().key, queue.take().key] == ["only/1", "only/2"]
-
-
-def use(queue: Queue[str], clock: Clock, key: str, seconds: float) -> bool:
-    """Run a pass of so many seconds; whether it yields to others."""
-    queue.add(key, "changed")
-    item = queue.take()
-    assert item.key == key
-    clock.move(seconds)
-    queue.done(key)
-    return item.yields
-
-
-def test_passes_of_a_tenant_that_has_used_much_lately_yield_and_those_of_others_do_not(clock):
-    queue = tenants(clock)
-
-    yields = [use(queue, clock, f"noisy/{number}", BUSY_S / 4) for number in range(6)]
-
-    assert yields == [False] * 5 + [True], "a few passes are no noise"
-    assert not use(queue, clock, "quiet/1", 1)
-    assert use(queue, clock, "noisy/new", 1), "whatever instance it is"
-
-
-def test_a_tenant_that_has_been_quiet_for_a_while_need_not_yield_any_more(clock):
-    queue = tenants(clock)
-    use(queue, clock, "a/1", 3 * BUSY_S)
-    assert use(queue, clock, "a/1", 0)
-
-    clock.move(2 * HALF_LIFE_S)
-
-    assert not use(queue, clock, "a/1", 0)
-
-
-def test_a_tenant_that_is_gone_is_forgotten_and_its_successor_of_the_same_name_starts_anew(clock):
-    queue = tenants(clock)
-    use(queue, clock, "a/1", 3 * BUSY_S)
-
-    queue.forget("a/1")
-
-    assert not use(queue, clock, "a/1", 0)
 
 
 def test_a_single_worker_serves_every_tenant(clock):

@@ -56,10 +56,9 @@ def at_most(settings: ImmichWorkload, count: int | None) -> int:
 
 def plan(instance: Instance, cluster: Cluster, component: Component) -> Part:
     part = Part(component)
-    if not is_on(instance, component):
-        return part
     settings, path = instance.settings(component), f"spec.{names.spec_key(component)}"
-    assert isinstance(settings, ImmichWorkload)  # noqa: S101 - `is_on` says so
+    if not isinstance(settings, ImmichWorkload) or not is_on(instance, component):
+        return part
     if settings.replicas:
         part.warns(
             Reason.SETTING_IGNORED,

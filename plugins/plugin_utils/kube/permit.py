@@ -36,13 +36,13 @@ def packed(token: bytes, until: float) -> bytes:
 
 def permit_of(environment: Mapping[str, str]) -> Callable[[], str]:
     """A function that says why nothing may be written now, "" if it may; outside of an operator it always may."""
-    path, _, digits = environment.get(VARIABLE, "").rpartition(":")
+    path, _unused, digits = environment.get(VARIABLE, "").rpartition(":")
     if not path:
         return lambda: ""
     file, token = Path(path), bytes.fromhex(digits)
 
     def why_not() -> str:
-        for _ in range(_LOOKS):
+        for _unused in range(_LOOKS):
             try:
                 content = file.read_bytes()
             except FileNotFoundError:
@@ -51,7 +51,7 @@ def permit_of(environment: Mapping[str, str]) -> Callable[[], str]:
                 return f"whether this operator holds its Lease cannot be read ({exc.strerror})"
             if len(content) != _RECORD.size or content[:TOKEN_BYTES] != token:
                 return ENDED  # and something else has got its process id
-            _, until, same = _RECORD.unpack(content)
+            _token, until, same = _RECORD.unpack(content)
             if until == same:
                 return "" if clock() < until else NOT_LEADING
         return "whether this operator holds its Lease cannot be read"

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-__all__ = ["cpu_s", "family", "pss_mib"]
+__all__ = ["cpu_s", "family", "pss_mib", "stat"]
 
 PROC = Path("/proc")
 
@@ -16,7 +16,7 @@ def family(root: int) -> list[int]:
     """The process `root` and its descendants."""
     children: dict[int, list[int]] = {}
     for entry in PROC.iterdir():
-        if entry.name.isdigit() and (fields := _stat(int(entry.name))):
+        if entry.name.isdigit() and (fields := stat(int(entry.name))):
             children.setdefault(int(fields[1]), []).append(int(entry.name))
     found = [root]
     for pid in found:
@@ -38,11 +38,11 @@ def pss_mib(pids: Iterable[int]) -> float:
 
 def cpu_s(pids: Iterable[int]) -> float:
     """User and system time of these processes and of their children that have ended; in steps of 10 ms."""
-    ticks = sum(int(field) for pid in pids for field in _stat(pid)[11:15])
+    ticks = sum(int(field) for pid in pids for field in stat(pid)[11:15])
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
-def _stat(pid: int) -> list[str]:
+def stat(pid: int) -> list[str]:
     """Fields of proc(5) from the third on (state, parent, ...); empty when there is no such process."""
     try:
         text = (PROC / str(pid) / "stat").read_text(errors="replace")

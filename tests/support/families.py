@@ -9,6 +9,8 @@ import signal
 from collections.abc import Iterable
 from pathlib import Path
 
+from bench.processes import stat
+
 __all__ = ["LOOP", "PARKED", "PLAY", "ZYGOTE", "belonging_to", "generations", "is_running", "send"]
 
 PROC = Path("/proc")
@@ -20,7 +22,7 @@ def generations(loop: int) -> list[set[int]]:
     """The processes by their distance from the loop, itself included; zombies are none. At least up to PLAY."""
     children: dict[int, set[int]] = {}
     for pid in _all():
-        if (fields := _stat(pid)) and fields[0] not in "ZX":
+        if (fields := stat(pid)) and fields[0] not in "ZX":
             children.setdefault(int(fields[1]), set()).add(pid)
     found = [{loop} if is_running(loop) else set()]
     while found[-1] or len(found) <= PLAY:
@@ -30,7 +32,7 @@ def generations(loop: int) -> list[set[int]]:
 
 def is_running(pid: int) -> bool:
     """Whether there is such a process, and no zombie."""
-    fields = _stat(pid)
+    fields = stat(pid)
     return bool(fields) and fields[0] not in "ZX"
 
 
@@ -58,12 +60,3 @@ def belonging_to(folder: Path) -> dict[int, str]:
 
 def _all() -> set[int]:
     return {int(entry.name) for entry in PROC.iterdir() if entry.name.isdigit()}
-
-
-def _stat(pid: int) -> list[str]:
-    """Fields of proc(5) from the third on (state, parent, ...); empty when there is no such process."""
-    try:
-        text = (PROC / str(pid) / "stat").read_text(errors="replace")
-    except (FileNotFoundError, ProcessLookupError):
-        return []
-    return text.rpartition(") ")[2].split()

@@ -15,13 +15,14 @@ import time
 import urllib.error
 import urllib.request
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from ansible_collections.media.immich.plugins.plugin_utils.components.images import DEFAULT_IMAGES, IMAGE_VARIABLES
+from localcluster.audit import AuditEntry
 from localcluster.errors import WaitError
 from localcluster.testing import Cluster
 
@@ -43,6 +44,19 @@ def install_crd(cluster: Cluster) -> None:
     """Our kinds. Return when the API server serves the kind Immich."""
     cluster.kubectl("apply", "--server-side", "--force-conflicts", "-k", str(CRDS))
     cluster.api.wait_served("immiches.media.rm3l.org")
+
+
+@contextlib.contextmanager
+def served(cluster: Cluster, definitions: Sequence[Mapping[str, Any]]) -> Iterator[None]:
+    """Kinds that the cluster has for as long as the context lasts, by their CustomResourceDefinitions."""
+    for definition in definitions:
+        cluster.api.create(dict(definition))
+        cluster.api.wait_served(definition["metadata"]["name"])
+    try:
+        yield
+    finally:
+        for definition in definitions:
+            cluster.api.delete("CustomResourceDefinition", definition["metadata"]["name"], wait=True)
 
 
 def _only_this_collection(folder: Path) -> dict[str, str]:
@@ -290,6 +304,16 @@ class Instances:
         condition = found(self.wait_for(what, name, lambda cr: found(cr) is not None))
         assert condition
         return condition
+
+    def requests_of_one_more_pass(self, name: str = "photos") -> list[AuditEntry]:
+        """What a pass asks the API server that follows from a change of no importance, once nothing is due any more."""
+        assert self.operator
+        operator = self.operator
+        self.wait_settled(name)
+        before, mark = len(operator.passes(name, self.namespace)), self.cluster.audit.mark()
+        self.cluster.kubectl("annotate", f"immich/{name}", "look=again", "-n", self.namespace)
+        self.wait("one more pass", lambda: len(operator.passes(name, self.namespace)) > before)
+        return self.cluster.audit.since(mark, user_agent_contains="immich-operator", namespace=self.namespace)
 
     def wait_settled(self, name: str = "photos") -> None:
         """Until no pass is due any more: the last change has been seen, and nothing has come after its pass."""

@@ -60,3 +60,9 @@ def operated(apart: Instances, tmp_path: Path) -> Iterator[Callable[..., Instanc
     yield start
     if apart.operator:
         assert apart.operator.stop() == 0, apart.operator.tail()
+
+
+@pytest.fixture
+def running(operated: Callable[..., Instances]) -> Instances:
+    """An operator that looks for new kinds of objects often."""
+    return operated("--discovery-period=500ms")

@@ -4,9 +4,8 @@
 from __future__ import annotations
 
 import json
-from contextlib import contextmanager
 
-import pytest
+from support.operating import served
 
 HOST = "photos.example.com"
 ROUTE = "route.openshift.io/v1/Route"
@@ -140,27 +139,13 @@ def a_crd(group, kind, plural):
     }
 
 
-@contextmanager
 def openshift(cluster):
     """The two APIs by which a cluster shows that it is OpenShift, for as long as the context lasts."""
     crds = [
         a_crd("route.openshift.io", "Route", "routes"),
         a_crd("security.openshift.io", "SecurityContextConstraints", "securitycontextconstraints"),
     ]
-    for crd in crds:
-        cluster.api.create(crd)
-        cluster.api.wait_served(crd["metadata"]["name"])
-    try:
-        yield
-    finally:
-        for crd in crds:
-            cluster.api.delete("CustomResourceDefinition", crd["metadata"]["name"], wait=True)
-
-
-@pytest.fixture
-def running(operated):
-    """An operator that looks for new kinds of objects often."""
-    return operated("--discovery-period=500ms")
+    return served(cluster, crds)
 
 
 def test_a_route_api_that_appears_later_is_noticed_used_and_missed_again(running, second_cluster):

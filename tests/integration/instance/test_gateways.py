@@ -5,9 +5,8 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 
-import pytest
-
 from support.go_modules import crds
+from support.operating import served
 
 HOST = "photos.example.com"
 ROUTE, GATEWAY = "gateway.networking.k8s.io/v1/HTTPRoute", "gateway.networking.k8s.io/v1/Gateway"
@@ -16,24 +15,9 @@ CERT_MANAGER = ("github.com/cert-manager/cert-manager@v1.21.2", "deploy/crds", "
 CERTIFICATE = "cert-manager.io/v1/Certificate"
 
 
-@contextmanager
 def installed(cluster, module, folder, *kinds):
     """The kinds of another project, for as long as the context lasts."""
-    definitions = crds(module, folder, *kinds)
-    for definition in definitions:
-        cluster.api.create(definition)
-        cluster.api.wait_served(definition["metadata"]["name"])
-    try:
-        yield
-    finally:
-        for definition in definitions:
-            cluster.api.delete("CustomResourceDefinition", definition["metadata"]["name"], wait=True)
-
-
-@pytest.fixture
-def running(operated):
-    """An operator that looks for new kinds of objects often."""
-    return operated("--discovery-period=500ms")
+    return served(cluster, crds(module, folder, *kinds))
 
 
 def url(instances):

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from ..kube.values import dig, is_deeper, merged
-from ..spec import names
+from ..spec import names, ports
 from ..spec.images import release_of
 from ..spec.immich_settings import OPERATOR, Finding, check_settings, converted
 from ..spec.immich_settings_schema import VERIFIED_RELEASES
@@ -110,7 +110,7 @@ def used_secrets(instance: Instance) -> list[Used]:
 def machine_learning_url(instance: Instance) -> str | None:
     """Where Immich finds machine learning: our Service, the user's address, or nowhere."""
     if instance.spec.machine_learning.enabled:
-        return f"http://{names.workload_name(instance.name, Component.MACHINE_LEARNING)}:3003"
+        return f"http://{names.workload_name(instance.name, Component.MACHINE_LEARNING)}:{ports.MACHINE_LEARNING}"
     return instance.spec.machine_learning.url or None
 
 
@@ -204,7 +204,7 @@ def _tell_of_doubtful_settings(
 
 
 def _until_then(instance: Instance, cluster: Cluster) -> str:
-    if cluster.live("Deployment", names.workload_name(instance.name, Component.SERVER)):
+    if cluster.deployment(instance, Component.SERVER):
         return "Until then the server keeps running with its previous settings"
     return "Until then the server is not started"
 

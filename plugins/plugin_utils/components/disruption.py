@@ -61,7 +61,7 @@ def _at_least(instance: Instance, cluster: Cluster, component: Component) -> int
     asked = autoscaling.replicas(settings)
     if asked is not None:
         return asked
-    live = cluster.live("Deployment", names.workload_name(instance.name, component))
+    live = cluster.deployment(instance, component)
     fewest = autoscaling.at_first(settings)
     present = dig(live, "spec", "replicas") if fewest is None else fewest
     return AT_FIRST if present is None else int(present)

@@ -3,14 +3,12 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from ..kube.problems import Problem
 from ..kube.suggestions import closest
-from ..kube.values import Manifest, dig
+from ..kube.values import Manifest, decoded_text, dig
 from ..spec.checks import HOST, IS_THE_POD, ITSELF
 from ..spec.fields import ImmichWorkload
 from ..spec.names import Component
@@ -76,14 +74,9 @@ def given(cluster: Cluster, settings: ImmichWorkload, path: str) -> dict[str, Gi
 
 def _text(kind: str, live: Mapping[str, Any] | None, key: str) -> str | None:
     value = dig(live, "data", key)
-    if not isinstance(value, str):
-        return None
     if kind == "ConfigMap":
-        return value
-    try:
-        return base64.b64decode(value, validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
-        return None
+        return value if isinstance(value, str) else None
+    return decoded_text(value)
 
 
 def check(

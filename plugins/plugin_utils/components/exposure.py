@@ -13,8 +13,8 @@ from ..kube.values import Manifest, dig, in_one_line, without_none
 from ..spec import names
 from ..spec.fields import IngressPath
 from ..spec.names import Component
-from . import http_route, ingress_presets
-from .instance import Cluster, Draft, Instance, Part
+from . import addresses, http_route, ingress_presets
+from .instance import Cluster, Draft, Instance, Part, add_metadata
 from .reasons import Reason
 
 ROUTE_API = named("Route").api_version
@@ -155,10 +155,7 @@ def route(instance: Instance) -> Manifest:
     settings = instance.spec.server.route
     name = names.workload_name(instance.name, Component.SERVER)
     manifest = instance.manifest(ROUTE_API, "Route", name, Component.SERVER)
-    metadata = manifest["metadata"]
-    metadata["labels"] = {**settings.labels, **metadata["labels"]}
-    if settings.annotations:
-        metadata["annotations"] = dict(settings.annotations)
+    add_metadata(manifest, settings.labels, settings.annotations)
     insecure = settings.tls.insecure_edge_termination_policy
     tls = {
         "termination": settings.tls.termination,
@@ -194,13 +191,13 @@ def url(live_route: Manifest | None, live_ingress: Manifest | None) -> str:
         if host:
             path = dig(live_route, "spec", "path", default="")
             return f"{'https' if dig(live_route, 'spec', 'tls') else 'http'}://{host}{path.rstrip('/')}"
-    if live_ingress and (address := _address(live_ingress)):
+    if live_ingress and (address := addresses.of_load_balancer(live_ingress)):
         hosts = [rule.get("host") or "" for rule in dig(live_ingress, "spec", "rules", default=[])]
         host = next((name for name in hosts if name and not name.startswith("*")), "")  # a wildcard is not an address
         tls = dig(live_ingress, "spec", "tls", default=[])
         if host:
             return f"{'https' if any(_covers(entry, host) for entry in tls) else 'http'}://{host}"
-        return f"{'https' if tls else 'http'}://{f'[{address}]' if ':' in address else address}"
+        return f"{'https' if tls else 'http'}://{addresses.in_url(address)}"
     return ""
 
 
@@ -215,7 +212,7 @@ def unserved(live_route: Manifest | None, live_ingress: Manifest | None) -> list
         name = live_route["metadata"]["name"]
         words = in_one_line(f"{refused.get('reason') or ''}: {refused.get('message') or ''}")
         found.append((f"Route {name} is refused by its router: {words}; change spec.server.route as it says", 0.0))
-    if live_ingress and not _address(live_ingress):
+    if live_ingress and not addresses.of_load_balancer(live_ingress):
         metadata = live_ingress["metadata"]
         what = f"Ingress {metadata['name']}"
         class_ = dig(live_ingress, "spec", "ingressClassName") or dig(metadata, "annotations", CLASS_ANNOTATION)
@@ -237,12 +234,6 @@ def unserved(live_route: Manifest | None, live_ingress: Manifest | None) -> list
 
 CLASS_ANNOTATION = "kubernetes.io/ingress.class"
 """What named the class before Kubernetes 1.18; some controllers still go by it."""
-
-
-def _address(live_ingress: Manifest) -> str:
-    """What its controller says that it is reached at; "" while nobody serves it."""
-    entries = dig(live_ingress, "status", "loadBalancer", "ingress", default=[])
-    return next((str(found) for entry in entries if (found := entry.get("hostname") or entry.get("ip"))), "")
 
 
 def _refused(live_route: Manifest) -> Mapping[str, Any] | None:

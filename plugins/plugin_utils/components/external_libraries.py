@@ -112,7 +112,7 @@ def plan(part: Part, instance: Instance, cluster: Cluster, shared: Container[str
     """What is to be mounted; `part` gets what is to be noted and told. `shared` are claims that other instances use too."""
     claim_name = library.claim_name(instance)
     claim = cluster.live("PersistentVolumeClaim", claim_name)
-    notes = [cluster.live("Deployment", names.workload_name(instance.name, Component.SERVER))]
+    notes = [cluster.deployment(instance, Component.SERVER)]
     notes += [] if claim_name in shared else [claim]
     known = _in_use(part, notes)
     wanted = {each.name: each for each in instance.spec.immich.external_libraries if each.name}

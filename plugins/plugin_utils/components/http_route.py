@@ -12,7 +12,8 @@ from ..kube.values import Manifest, dig, in_one_line, without_none
 from ..spec import names
 from ..spec.fields import ParentReference
 from ..spec.names import Component
-from .instance import Cluster, Draft, Instance, Part
+from .addresses import in_url
+from .instance import Cluster, Draft, Instance, Part, add_metadata
 from .reasons import Reason
 from .server_service import written_at
 
@@ -52,9 +53,7 @@ def manifest(instance: Instance) -> Manifest:
     settings = instance.spec.server.http_route
     name = names.workload_name(instance.name, Component.SERVER)
     route = instance.manifest(API, KIND, name, Component.SERVER)
-    route["metadata"]["labels"] = {**settings.labels, **route["metadata"]["labels"]}
-    if settings.annotations:
-        route["metadata"]["annotations"] = dict(settings.annotations)
+    add_metadata(route, settings.labels, settings.annotations)
     timeouts = {"request": settings.timeouts.request, "backendRequest": settings.timeouts.backend_request}
     backend = {"group": "", "kind": "Service", "name": name, "port": instance.spec.server.service.port, "weight": 1}
     rule = {
@@ -98,16 +97,18 @@ def unserved(live: Manifest | None) -> list[tuple[str, float]]:
         return []
     found = []
     for parent in dig(live, "spec", "parentRefs", default=[]):
-        route, name = f"{KIND} {live['metadata']['name']}", _called(parent, live)
         told = _told_by(live, parent)
+        if _serves(told):
+            continue
+        route, name = f"{KIND} {live['metadata']['name']}", _called(parent, live)
         refused = next((entry for conditions in told for entry in conditions if _is_refusal(entry)), None)
-        if not _serves(told) and refused is None:
+        if refused is None:
             message = (
                 f"{route} is served by nobody: {name} has not answered. See whether it exists, whether its listeners allow "
                 f"routes of this namespace, and whether its controller runs; else correct {PATH}.parentRefs"
             )
             found.append((message, (written_at(live) or 0.0) + ANSWER_WITHIN_S))
-        elif refused is not None and not _serves(told):
+        else:
             words = in_one_line(f"{refused.get('reason') or ''}: {refused.get('message') or ''}")
             found.append((f"{route} is not served by {name}: {words}; change {PATH} or the Gateway as it says", 0.0))
     return found
@@ -193,4 +194,4 @@ def _covers(pattern: str, name: str) -> bool:
 
 def _first_address(gateway: Mapping[str, Any]) -> str:
     address = next((str(entry.get("value") or "") for entry in dig(gateway, "status", "addresses", default=[])), "")
-    return f"[{address}]" if ":" in address else address
+    return in_url(address)

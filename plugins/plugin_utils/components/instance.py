@@ -48,6 +48,12 @@ class Instance:
         settings: Workload = getattr(self.spec, names.attribute(component))
         return settings
 
+    def image(self, component: Component, images: Mapping[str, str]) -> str | None:
+        """What a component is to run; `images` is {component: image} for those that name none. The database has its own rules."""
+        image = self.settings(component).image or images.get(component)
+        is_accelerated = component == Component.MACHINE_LEARNING
+        return with_variant(image, self.spec.machine_learning.acceleration) if image and is_accelerated else image
+
     def is_enabled(self, component: Component) -> bool:
         return self.settings(component).enabled
 
@@ -163,6 +169,10 @@ class Cluster:
     def live(self, kind: str, name: str) -> Manifest | None:
         return self._live.get((kind, name))
 
+    def deployment(self, instance: Instance, component: Component) -> Manifest | None:
+        """The live Deployment of a component."""
+        return self.live("Deployment", names.workload_name(instance.name, component))
+
     def is_known_missing(self, kind: str, name: str) -> bool:
         """True if the API server said so; an object that may not be read gets the benefit of the doubt."""
         return (kind, name) not in self._live and (kind, name) not in self._forbidden
@@ -245,9 +255,7 @@ class Draft:
     parts: list[Part] = field(default_factory=list)
 
     def image(self, instance: Instance, component: Component) -> str | None:
-        image = instance.settings(component).image or self.images.get(component)
-        is_accelerated = component == Component.MACHINE_LEARNING
-        return with_variant(image, instance.spec.machine_learning.acceleration) if image and is_accelerated else image
+        return instance.image(component, self.images)
 
     def written_secrets(self) -> dict[str, Mapping[str, str]]:
         """{name: {key: base64}} of the Secrets that the plan writes so far."""
@@ -255,6 +263,14 @@ class Draft:
             step["object"] for part in self.parts for step in part.steps if dig(step, "object", "kind") == "Secret"
         ]
         return {secret["metadata"]["name"]: secret["data"] for secret in written}
+
+
+def add_metadata(manifest: Manifest, labels: Mapping[str, str], annotations: Mapping[str, str]) -> None:
+    """The user's labels, below ours, and annotations."""
+    metadata = manifest["metadata"]
+    metadata["labels"] = {**labels, **metadata["labels"]}
+    if annotations:
+        metadata["annotations"] = dict(annotations)
 
 
 def identity(manifest: Manifest) -> dict[str, Any]:

@@ -47,7 +47,7 @@ def _is_left_alone(part: Part, instance: Instance, cluster: Cluster) -> bool:
     that the server runs with goes on, and one that our mark says is a database's gets no other: passes/pairing.py
     """
     live = cluster.live("PersistentVolumeClaim", names.library_claim(instance.name))
-    server = cluster.live("Deployment", names.workload_name(instance.name, Component.SERVER))
+    server = cluster.deployment(instance, Component.SERVER)
     because = instance.stranger(live)
     if not live or not because or dig(live, "metadata", "annotations", names.DATABASE_ANNOTATION):
         return False

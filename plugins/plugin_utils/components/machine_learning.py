@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..kube.values import without_none
-from ..spec import names
+from ..spec import names, ports
 from ..spec.images import IMMICH
 from ..spec.names import Component
 from . import acceleration, autoscaling, environment, pod_fields, pods, rollout, security, volumes
@@ -17,7 +17,7 @@ from .reasons import Reason
 from .required import check_environment, checksum_of_used, used_by_environment
 
 PATH = "spec.machineLearning"
-PORT = 3003
+PORT = ports.MACHINE_LEARNING
 CACHE = "/cache"
 
 CACHE_ENVIRONMENT = [
@@ -59,14 +59,11 @@ def plan(instance: Instance, cluster: Cluster, draft: Draft) -> list[Part]:
     recreate = rollout.is_recreated(part, PATH, settings, None if is_shared else claim)
     deployment = _deployment(part, instance, image, claim, pinned, used, recreate=recreate)
     count = autoscaling.at_most(settings, rollout.number_of_pods(cluster, deployment))
-    if not is_shared and count > 1:
-        part.warns(
-            Reason.VOLUME_NOT_SHARED,
-            f"Deployment {names.workload_name(instance.name, part.component)} "
-            f"{'may get' if settings.autoscaling.enabled else 'has'} {count} replicas, but "
-            f"PersistentVolumeClaim {claim} is not ReadWriteMany: all replicas have to fit on one node. Use a "
-            f"ReadWriteMany claim, or set {PATH}.persistence.enabled to false so that each pod has its own cache",
+    if claim and not is_shared:
+        remedy = (
+            f"Use a ReadWriteMany claim, or set {PATH}.persistence.enabled to false so that each pod has its own cache"
         )
+        rollout.tell_of_several(part, instance, settings, count, claim, remedy)
     security.tell(part, settings, PATH, {})
     environment.check_references(part, cluster, settings, PATH, deployment)
     deployment = draft.checksums.without_a_roll(cluster, deployment)

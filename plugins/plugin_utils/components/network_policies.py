@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ..kube.kinds import named
-from ..spec import names
+from ..spec import names, ports
 from ..spec.names import Component
 from .description import Wanted
 from .instance import Cluster, Draft, Instance, Part
@@ -17,13 +17,12 @@ from .reasons import Reason
 KIND = "NetworkPolicy"
 
 PORTS: Mapping[Component, Sequence[int]] = {
-    Component.SERVER: (2283,),
-    Component.MACHINE_LEARNING: (3003,),
-    Component.VALKEY: (6379,),
-    Component.POSTGRES: (5432,),
+    Component.SERVER: (ports.SERVER,),
+    Component.MACHINE_LEARNING: (ports.MACHINE_LEARNING,),
+    Component.VALKEY: (ports.VALKEY,),
+    Component.POSTGRES: (ports.POSTGRES,),
 }
 """Of the pods, not of the Services: a policy sees a packet after it has got its pod."""
-METRICS_PORTS = (8081, 8082)
 CLIENTS: Sequence[Component] = (Component.SERVER,)
 """The components that use the others."""
 DNS_PORT = 53
@@ -64,7 +63,7 @@ def _ingress(instance: Instance, component: Component) -> list[dict[str, Any]]:
         return [_rule("from", _pods(instance, CLIENTS), PORTS.get(component, ()))]
     rules = [_rule("from", settings.from_, PORTS[component])]
     if instance.spec.immich.metrics.enabled:
-        rules.append(_rule("from", settings.prometheus_from, METRICS_PORTS))
+        rules.append(_rule("from", settings.prometheus_from, ports.METRICS.values()))
     return rules
 
 
@@ -88,11 +87,11 @@ def _used(instance: Instance) -> list[dict[str, Any]]:
         Component.VALKEY: (queues.port, *(host.port for host in sentinels)),
         Component.MACHINE_LEARNING: _ports_of(instance.spec.machine_learning.url),
     }
-    for component, ports in external.items():
+    for component, numbers in external.items():
         if instance.is_enabled(component):
             rules.append(_rule("to", _pods(instance, [component]), PORTS[component]))
-        elif ports:
-            rules.append(_rule("to", (), dict.fromkeys(ports)))
+        elif numbers:
+            rules.append(_rule("to", (), dict.fromkeys(numbers)))
     return rules
 
 

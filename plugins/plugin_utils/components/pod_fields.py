@@ -13,7 +13,7 @@ from ..spec.names import Component
 from ..spec.references import pod_references
 from .instance import Cluster, Instance, Part
 from .reasons import Reason
-from .required import Used, require
+from .required import Used, explain_missing
 
 __all__ = ["check", "extended", "own_annotations", "scheduling", "used"]
 
@@ -84,10 +84,7 @@ def check(part: Part, instance: Instance, cluster: Cluster, settings: Workload, 
                     f"{instance.namespace}; create it or correct the name",
                 )
             continue
-        probe = Part(part.component)
-        if not require(probe, instance, cluster, found.kind, found.name, found.key, where):
-            notice = probe.notices[0]
-            part.explains(notice.reason, notice.message)
+        explain_missing(part, instance, cluster, found.kind, found.name, found.key, where)
     period = settings.termination_grace_period_seconds
     if part.component == Component.POSTGRES and period is not None and period < SHORTEST_END_OF_A_DATABASE_S:
         part.warns(

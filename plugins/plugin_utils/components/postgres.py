@@ -9,7 +9,7 @@ from typing import Any
 
 from ..kube.readiness import is_scaled_to_zero
 from ..kube.values import Manifest, dig, without_none
-from ..spec import names
+from ..spec import names, ports
 from ..spec.fields import Persistence
 from ..spec.images import postgres_major
 from ..spec.names import Component
@@ -25,7 +25,7 @@ from .required import Used, checksum_of_used, require
 from .rollout import replace_stuck_pods
 
 PATH = "spec.postgres"
-PORT = 5432
+PORT = ports.POSTGRES
 
 KEEP_CLAIMS = {"persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain", "whenScaled": "Retain"}}
 """Of a StatefulSet. Kubernetes' default, set explicitly because somebody may have set another."""

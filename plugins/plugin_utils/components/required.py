@@ -9,6 +9,7 @@ import codecs
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..kube.values import decoded_text
 from ..spec.fields import ImmichWorkload, SecretKey
 from ..spec.references import env_references
 from .instance import Cluster, Instance, Part
@@ -32,13 +33,12 @@ def secret_text(
             Reason.SECRET_NOT_FOUND, f"Secret {name} named in {path} can't be read; allow the operator to get Secrets"
         )
         return None
-    try:
-        return base64.b64decode(encoded, validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
+    text = decoded_text(encoded)
+    if text is None:
         part.blocks(
             Reason.SECRET_KEY_NOT_FOUND, f"Secret {name} named in {path}: key {key} is not text; store it as UTF-8"
         )
-        return None
+    return text
 
 
 def require(part: Part, instance: Instance, cluster: Cluster, kind: str, name: str, key: str | None, path: str) -> bool:
@@ -62,6 +62,16 @@ def require(part: Part, instance: Instance, cluster: Cluster, kind: str, name: s
             Reason.UNKNOWN_SETTING, f"{path}: key {key} of Secret {name} is empty. Store the value that is meant"
         )
     return True
+
+
+def explain_missing(
+    part: Part, instance: Instance, cluster: Cluster, kind: str, name: str, key: str | None, path: str
+) -> None:
+    """Like `require`, for what only the pods wait for: their objects are applied all the same."""
+    probe = Part(part.component)
+    if not require(probe, instance, cluster, kind, name, key, path):
+        notice = probe.notices[0]
+        part.explains(notice.reason, notice.message)
 
 
 def check_database_url(part: Part, cluster: Cluster, reference: SecretKey, path: str) -> None:
@@ -114,10 +124,7 @@ def check_environment(part: Part, instance: Instance, cluster: Cluster, settings
     for kind, name, key, is_optional in env_references(settings):
         if is_optional:
             continue
-        probe = Part(part.component)
-        if not require(probe, instance, cluster, kind, name, key, f"{path}.{'envFrom' if key is None else 'env'}"):
-            notice = probe.notices[0]
-            part.explains(notice.reason, notice.message)
+        explain_missing(part, instance, cluster, kind, name, key, f"{path}.{'envFrom' if key is None else 'env'}")
 
 
 class Used(NamedTuple):

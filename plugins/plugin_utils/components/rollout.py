@@ -7,7 +7,7 @@ from ..kube.ownership import taken_from
 from ..kube.values import Manifest, dig
 from ..spec import names
 from ..spec.fields import ImmichWorkload
-from .instance import Cluster, Part
+from .instance import Cluster, Instance, Part
 from .reasons import Reason
 
 
@@ -66,6 +66,19 @@ def is_recreated(part: Part, path: str, settings: ImmichWorkload, claim: str | N
             f"end unless the new pod gets onto the node of the old one. Use Auto, or a ReadWriteMany claim",
         )
     return settings.strategy == "Recreate" or (settings.strategy != "RollingUpdate" and claim is not None)
+
+
+def tell_of_several(
+    part: Part, instance: Instance, settings: ImmichWorkload, count: int, claim: str, remedy: str
+) -> None:
+    """That several pods of a component use a claim which pods on several nodes can't use at once."""
+    if count > 1:
+        part.warns(
+            Reason.VOLUME_NOT_SHARED,
+            f"Deployment {names.workload_name(instance.name, part.component)} "
+            f"{'may get' if settings.autoscaling.enabled else 'has'} {count} replicas, but PersistentVolumeClaim {claim} is not "
+            f"ReadWriteMany: all replicas have to fit on one node. {remedy}",
+        )
 
 
 def number_of_pods(cluster: Cluster, deployment: Manifest) -> int | None:

@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..kube.values import without_none
-from ..spec import names
+from ..spec import names, ports
 from ..spec.fields import SecretKey
 from ..spec.images import IMMICH
 from ..spec.names import Component
@@ -40,8 +40,7 @@ from .required import Used, check_database_url, check_environment, checksum_of_u
 from .storage import Storage
 
 PATH = "spec.server"
-PORT = 2283
-METRICS_PORTS = [("metrics-api", 8081), ("metrics-ms", 8082)]
+PORT = ports.SERVER
 
 
 def plan(instance: Instance, cluster: Cluster, draft: Draft) -> list[Part]:
@@ -60,27 +59,23 @@ def _workload(instance: Instance, cluster: Cluster, draft: Draft) -> Part:
     check_environment(part, instance, cluster, settings, PATH)
     pod_fields.check(part, instance, cluster, settings, PATH)
     users = environment.given(cluster, settings, PATH)
-    environment.check(part, instance, Component.SERVER, users, _own_environment(instance, cluster, config))
+    own = _own_environment(instance, cluster, config)
+    environment.check(part, instance, Component.SERVER, users, own)
     ids = library_user.security(part, instance, cluster, library.claim_name(instance))
     security.tell(part, settings, PATH, ids)
     checksums = _checksums(instance, cluster, config, draft)
     kept = storage.plan(part, instance, cluster, draft)
     recreate = rollout.is_recreated(part, PATH, settings, None if kept.is_shared else kept.claim)
-    template = _template(part, instance, cluster, image, config, users, ids, checksums, kept)
+    template = _template(part, instance, image, own, config, users, ids, checksums, kept)
     autoscaling.keep_to_one_architecture(template, instance, settings)
     replicas = autoscaling.replicas(settings)
     deployment = kept.noted_on(
         pods.deployment(instance, Component.SERVER, template, replicas=replicas, recreate=recreate)
     )
     count = autoscaling.at_most(settings, rollout.number_of_pods(cluster, deployment))
-    if not kept.is_shared and count > 1:
-        part.warns(
-            Reason.VOLUME_NOT_SHARED,
-            f"Deployment {names.workload_name(instance.name, part.component)} "
-            f"{'may get' if settings.autoscaling.enabled else 'has'} {count} replicas, but "
-            f"PersistentVolumeClaim {library.claim_name(instance)} is not ReadWriteMany: all replicas have to fit on one "
-            f"node. Use a ReadWriteMany claim in {library.PATH}, or one replica",
-        )
+    if not kept.is_shared:
+        remedy = f"Use a ReadWriteMany claim in {library.PATH}, or one replica"
+        rollout.tell_of_several(part, instance, settings, count, kept.claim, remedy)
     environment.check_references(part, cluster, settings, PATH, deployment)
     deployment = draft.checksums.without_a_roll(cluster, deployment)
     rollout.apply_deployment(part, cluster, deployment, autoscaled_from=autoscaling.at_first(settings))
@@ -106,7 +101,7 @@ def _check_database_secret(part: Part, instance: Instance, cluster: Cluster) -> 
 
 
 def _metrics_ports(instance: Instance) -> list[tuple[str, int]]:
-    return METRICS_PORTS if instance.spec.immich.metrics.enabled else []
+    return list(ports.METRICS.items()) if instance.spec.immich.metrics.enabled else []
 
 
 def _own_environment(instance: Instance, cluster: Cluster, config: ConfigFile) -> list[dict[str, Any]]:
@@ -181,8 +176,8 @@ def _checksums(instance: Instance, cluster: Cluster, config: ConfigFile, draft: 
 def _template(  # noqa: PLR0913, PLR0917 # each is another thing that the pods consist of
     part: Part,
     instance: Instance,
-    cluster: Cluster,
     image: str,
+    own: Sequence[Mapping[str, Any]],
     config: ConfigFile,
     users: Mapping[str, Given],
     ids: Mapping[str, int],
@@ -190,12 +185,11 @@ def _template(  # noqa: PLR0913, PLR0917 # each is another thing that the pods c
     kept: Storage,
 ) -> dict[str, Any]:
     settings = acceleration.with_card(instance.spec.server, instance.spec.server.gpu)
-    own = [
-        *_own_environment(instance, cluster, config),
+    more = [
         *acceleration.without_cards(settings.gpu, users),
         *environment.pinned(instance, settings, Component.SERVER, users),
     ]
-    env = pods.environment(own, settings.env)
+    env = pods.environment([*own, *more], settings.env)
     mounts, volumes = list(kept.mounts), list(kept.volumes)
     if config.kind != "None":
         mounts.append({"name": "config", "mountPath": "/config", "readOnly": True})

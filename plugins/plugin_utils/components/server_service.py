@@ -10,8 +10,8 @@ from ..kube.timestamps import seconds_of
 from ..kube.values import Manifest, dig, without_none
 from ..spec import names
 from ..spec.names import Component
-from . import pods
-from .instance import Cluster, Instance, Part
+from . import addresses, pods
+from .instance import Cluster, Instance, Part, add_metadata
 from .reasons import Reason
 
 PATH = "spec.server.service"
@@ -26,9 +26,7 @@ def apply(part: Part, instance: Instance, cluster: Cluster, metrics: Sequence[tu
     settings = instance.spec.server.service
     manifest = pods.service(instance, Component.SERVER, [("http", settings.port), *metrics])
     metadata, spec = manifest["metadata"], manifest["spec"]
-    metadata["labels"] = {**settings.labels, **metadata["labels"]}
-    if settings.annotations:
-        metadata["annotations"] = dict(settings.annotations)
+    add_metadata(manifest, settings.labels, settings.annotations)
     spec["type"] = settings.type
     spec["ports"][0] |= without_none(
         {"appProtocol": settings.app_protocol or None, "nodePort": settings.node_port or None}
@@ -89,7 +87,7 @@ def url(live: Manifest | None) -> str:
     port = next(
         (port["port"] for port in dig(live, "spec", "ports", default=[]) if port.get("name") == "http"), HTTP_PORT
     )
-    host = f"[{address}]" if ":" in address else address
+    host = addresses.in_url(address)
     return f"http://{host}" if port == HTTP_PORT else f"http://{host}:{port}"
 
 
@@ -122,7 +120,4 @@ def written_at(live: Manifest) -> float | None:
 
 
 def _address(live: Manifest | None) -> str:
-    if dig(live, "spec", "type") != LOAD_BALANCER:
-        return ""
-    entries = dig(live, "status", "loadBalancer", "ingress", default=[])
-    return next((str(found) for entry in entries if (found := entry.get("hostname") or entry.get("ip"))), "")
+    return addresses.of_load_balancer(live) if live and dig(live, "spec", "type") == LOAD_BALANCER else ""

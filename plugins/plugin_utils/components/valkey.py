@@ -106,7 +106,7 @@ def _keeps_user(instance: Instance, cluster: Cluster) -> bool:
     is_known = image is None or _OWN_IMAGES.search(image) is not None
     if is_known or cluster.is_openshift or settings.pod_security_context or settings.security_context:
         return False
-    live = cluster.live("Deployment", names.workload_name(instance.name, Component.VALKEY))
+    live = cluster.deployment(instance, Component.VALKEY)
     return live is not None and dig(live, "spec", "template", "spec", "securityContext", "runAsUser") is None
 
 

@@ -9,16 +9,13 @@ password, Valkey takes any (`AUTH default ...`; without a user name it would be 
 from __future__ import annotations
 
 import base64
-import binascii
-import hashlib
-import hmac
 import json
 import re
 from typing import Any
 
 from ..kube.readiness import is_ready, is_scaled_to_zero
-from ..kube.values import Manifest, dig, without_none
-from ..spec import names
+from ..kube.values import Manifest, decoded_text, derived, dig, without_none
+from ..spec import names, ports
 from ..spec.fields import SecretKey
 from ..spec.names import Component
 from . import pods
@@ -27,7 +24,7 @@ from .reasons import Reason
 from .required import Used, require, secret_text
 
 PATH = "spec.valkey"
-PORT = 6379
+PORT = ports.VALKEY
 PASSWORD, URL = "password", "url"
 ASKED_FOR = "REDISCLI_AUTH"
 """The variable with the password of the built-in Valkey, from which its command-line client takes it, too."""
@@ -79,7 +76,7 @@ def asks_for_password(instance: Instance, cluster: Cluster) -> bool:
     """Whether the built-in Valkey is to ask for one as of this pass."""
     if not instance.spec.valkey.auth.enabled:
         return False
-    live = cluster.live("Deployment", names.workload_name(instance.name, Component.VALKEY))
+    live = cluster.deployment(instance, Component.VALKEY)
     return live is None or _has_variable(live, ASKED_FOR) or _all_send_it(instance, cluster)
 
 
@@ -92,7 +89,7 @@ def plan_password(part: Part, instance: Instance, cluster: Cluster, new_password
     name = names.valkey_credentials(instance.name)
     live = cluster.live("Secret", name)
     held = _held(live)
-    password = held or hmac.new(new_password.encode(), b"valkey", hashlib.sha256).hexdigest()
+    password = held or derived(new_password, "valkey")
     if cluster.is_known_missing("Secret", name):
         part.create(_secret(instance, PASSWORD, password), alone=True)
     elif live is None:
@@ -176,19 +173,19 @@ def _wants_url(instance: Instance) -> bool:
 
 def _still_asks(instance: Instance, cluster: Cluster) -> bool:
     """Whether a pod of the built-in Valkey may be there that asks for a password."""
-    live = cluster.live("Deployment", names.workload_name(instance.name, Component.VALKEY))
+    live = cluster.deployment(instance, Component.VALKEY)
     if live is None or cluster.live("Secret", names.valkey_credentials(instance.name)) is None:
         return False
     return _has_variable(live, ASKED_FOR) or (_server_sends_it(instance, cluster) and not is_ready(live))
 
 
 def _all_send_it(instance: Instance, cluster: Cluster) -> bool:
-    live = cluster.live("Deployment", names.workload_name(instance.name, Component.SERVER))
+    live = cluster.deployment(instance, Component.SERVER)
     return live is None or is_scaled_to_zero(live) or (_server_sends_it(instance, cluster) and is_ready(live))
 
 
 def _server_sends_it(instance: Instance, cluster: Cluster) -> bool:
-    return _has_variable(cluster.live("Deployment", names.workload_name(instance.name, Component.SERVER)), SENT)
+    return _has_variable(cluster.deployment(instance, Component.SERVER), SENT)
 
 
 def _has_variable(deployment: Manifest | None, name: str) -> bool:
@@ -198,12 +195,8 @@ def _has_variable(deployment: Manifest | None, name: str) -> bool:
 
 
 def _held(secret: Manifest | None) -> str | None:
-    encoded = dig(secret, "data", PASSWORD)
-    try:
-        text = base64.b64decode(encoded, validate=True).decode() if isinstance(encoded, str) else ""
-    except (binascii.Error, UnicodeDecodeError):
-        return None
-    return text if _USABLE.fullmatch(text) else None
+    text = decoded_text(dig(secret, "data", PASSWORD))
+    return text if text and _USABLE.fullmatch(text) else None
 
 
 def _secret(instance: Instance, key: str, value: str) -> Manifest:

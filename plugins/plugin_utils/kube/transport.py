@@ -333,40 +333,33 @@ class Transport:
 
         401 is answered before a request is handled, so after that any may be sent once more as who we are by now.
         """
+        timeout = Timeout(connect=min(CONNECT_TIMEOUT_S, read_s), read=read_s)
+
+        def once() -> Any:
+            identity = {"User-Agent": self.user_agent, **self._authorization(subject)}
+            body = {} if payload is None else {"body": self._permitted_parts(payload, subject)}
+            try:
+                answer = self.pool.request(
+                    method,
+                    url,
+                    headers={**headers, **identity},
+                    timeout=timeout,
+                    retries=False,
+                    redirect=False,
+                    preload_content=False,
+                    **body,
+                )
+            except (HTTPError, OSError):
+                self._on_answer(method, "<error>")
+                raise
+            self._on_answer(method, str(answer.status))
+            return answer
+
         renewals = self._renewals
-        answer = self._send_once(method, url, subject, headers, read_s, payload)
+        answer = once()
         if answer.status == 401 and self._renewed(renewals):
             answer.close()  # and its connection, which may stand for a certificate that is not valid any more
-            answer = self._send_once(method, url, subject, headers, read_s, payload)
-        return answer
-
-    def _send_once(
-        self,
-        method: str,
-        url: str,
-        subject: ObjectRef | str,
-        headers: Mapping[str, str],
-        read_s: float,
-        payload: bytes | None,
-    ) -> Any:
-        identity = {"User-Agent": self.user_agent, **self._authorization(subject)}
-        timeout = Timeout(connect=min(CONNECT_TIMEOUT_S, read_s), read=read_s)
-        body = {} if payload is None else {"body": self._permitted_parts(payload, subject)}
-        try:
-            answer = self.pool.request(
-                method,
-                url,
-                headers={**headers, **identity},
-                timeout=timeout,
-                retries=False,
-                redirect=False,
-                preload_content=False,
-                **body,
-            )
-        except (HTTPError, OSError):
-            self._on_answer(method, "<error>")
-            raise
-        self._on_answer(method, str(answer.status))
+            answer = once()
         return answer
 
     def _renewed(self, renewals: int) -> bool:

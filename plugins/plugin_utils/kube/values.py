@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hashlib
 import hmac
 import json
@@ -170,6 +172,36 @@ def quantity(text: str | int | float) -> Decimal:
     if value is None:
         raise ValueError(f"{text!r} is not a Kubernetes quantity")
     return value
+
+
+def mapping_in(parent: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """The mapping of that name; empty for anything else."""
+    value = parent.get(name)
+    return value if isinstance(value, Mapping) else {}
+
+
+def items_in(parent: Mapping[str, Any], name: str) -> list[Any]:
+    """The list of that name; empty for anything else."""
+    value = parent.get(name)
+    return value if isinstance(value, list) else []
+
+
+def mappings_in(parent: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    """The mappings in a list of mappings."""
+    return [entry for entry in items_in(parent, name) if isinstance(entry, Mapping)]
+
+
+def decoded_text(encoded: Any) -> str | None:
+    """The text of a value in a Secret's `data`; None for what is none."""
+    try:
+        return base64.b64decode(encoded, validate=True).decode() if isinstance(encoded, str) else None
+    except (binascii.Error, UnicodeDecodeError):
+        return None
+
+
+def derived(secret: str, purpose: str) -> str:
+    """64 hexadecimal digits that are others for each purpose, and say nothing of the secret."""
+    return hmac.new(secret.encode(), purpose.encode(), hashlib.sha256).hexdigest()
 
 
 def checksum(salt: str, content: Iterable[str] | Mapping[str, Any] | str) -> str:

@@ -89,7 +89,7 @@ class _Library:
     @classmethod
     def of(cls, instance: Instance, cluster: Cluster) -> _Library:
         name = library.claim_name(instance)
-        server = cluster.live("Deployment", names.workload_name(instance.name, Component.SERVER))
+        server = cluster.deployment(instance, Component.SERVER)
         return cls(name, cluster.live("PersistentVolumeClaim", name), name in volumes.mounted_claims(server))
 
     @property

@@ -8,21 +8,22 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..kube.problems import Problem
+from ..kube.values import items_in, mapping_in
+from . import ports
 from .fields import Autoscaling, HTTPRoute, PodDisruptionBudget, Service, read
 
 _SHARE = re.compile(r"([1-9][0-9]?|100)%")
-_METRICS_PORTS = (8081, 8082)
 _DURATION = re.compile(r"(?:([0-9]{1,5})(h|ms|m|s))")
 _MS = {"h": 3_600_000, "m": 60_000, "s": 1000, "ms": 1}
 
 
 def access_problems(spec: Mapping[str, Any]) -> Iterator[Problem]:
     """`spec` is that of a custom resource with defaults."""
-    server = _mapping(spec, "server")
+    server = mapping_in(spec, "server")
     yield from _service(read(Service, server.get("service")))
     yield from _http_route(read(HTTPRoute, server.get("httpRoute")))
     for name in ("server", "machineLearning"):
-        settings = read(Autoscaling, _mapping(spec, name).get("autoscaling"))
+        settings = read(Autoscaling, mapping_in(spec, name).get("autoscaling"))
         if settings.enabled and settings.min_replicas > settings.max_replicas:
             yield Problem(
                 f"spec.{name}.autoscaling.maxReplicas",
@@ -30,7 +31,7 @@ def access_problems(spec: Mapping[str, Any]) -> Iterator[Problem]:
                 "Raise maxReplicas, or lower minReplicas",
             )
     for name in ("server", "machineLearning", "valkey", "postgres"):
-        given = read(PodDisruptionBudget, _mapping(spec, name).get("podDisruptionBudget")).max_unavailable
+        given = read(PodDisruptionBudget, mapping_in(spec, name).get("podDisruptionBudget")).max_unavailable
         if (isinstance(given, int) and given < 1) or (isinstance(given, str) and not _SHARE.fullmatch(given)):
             yield Problem(
                 f"spec.{name}.podDisruptionBudget.maxUnavailable",
@@ -38,12 +39,12 @@ def access_problems(spec: Mapping[str, Any]) -> Iterator[Problem]:
                 "drained",
                 "Raise maxUnavailable",
             )
-    yield from _peers(_mapping(spec, "networkPolicy"))
+    yield from _peers(mapping_in(spec, "networkPolicy"))
 
 
 def _service(settings: Service) -> Iterator[Problem]:
     path = "spec.server.service"
-    if settings.port in _METRICS_PORTS:
+    if settings.port in ports.METRICS.values():
         yield Problem(f"{path}.port", "ports 8081 and 8082 of the Service are for metrics", "Choose another one")
     if settings.type == "ClusterIP" and (settings.node_port is not None or settings.external_traffic_policy):
         yield Problem(
@@ -79,10 +80,9 @@ def _milliseconds(text: str) -> int | None:
 
 
 def _peers(policy: Mapping[str, Any]) -> Iterator[Problem]:
-    lists = {"from": policy, "prometheusFrom": policy, "egress.to": _mapping(policy, "egress")}
+    lists = {"from": policy, "prometheusFrom": policy, "egress.to": mapping_in(policy, "egress")}
     for path, parent in lists.items():
-        entries = parent.get(path.rpartition(".")[2])
-        for index, entry in enumerate(entries if isinstance(entries, list) else ()):
+        for index, entry in enumerate(items_in(parent, path.rpartition(".")[2])):
             if not isinstance(entry, Mapping):
                 continue
             selects = "namespaceSelector" in entry or "podSelector" in entry
@@ -92,8 +92,3 @@ def _peers(policy: Mapping[str, Any]) -> Iterator[Problem]:
                     "a peer is either an ipBlock, or a namespaceSelector, a podSelector or both",
                     "Give one of these",
                 )
-
-
-def _mapping(parent: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    value = parent.get(name)
-    return value if isinstance(value, Mapping) else {}

@@ -15,6 +15,9 @@ from typing import Any
 
 from ..kube.problems import Problem
 from ..kube.quantities import quantity_value
+from ..kube.values import items_in as _items
+from ..kube.values import mapping_in as _mapping
+from ..kube.values import mappings_in as _list
 from . import external_libraries, variables
 from .access_checks import access_problems
 from .fields import ImmichWorkload, Spec, Workload, read
@@ -297,18 +300,3 @@ def _parameters(parameters: Mapping[str, Any]) -> Iterator[Problem]:
 
 def _enabled(spec: Mapping[str, Any], name: str) -> bool:
     return _mapping(spec, name).get("enabled") is not False
-
-
-def _mapping(parent: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    value = parent.get(name)
-    return value if isinstance(value, Mapping) else {}
-
-
-def _items(parent: Mapping[str, Any], name: str) -> list[Any]:
-    value = parent.get(name)
-    return value if isinstance(value, list) else []
-
-
-def _list(parent: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
-    """The mappings in a list of mappings."""
-    return [entry for entry in _items(parent, name) if isinstance(entry, Mapping)]

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from ..kube.problems import Problem
+from ..kube.values import items_in, mapping_in
 from .fields import ExternalLibrary, Spec, read
 
 __all__ = ["Entry", "ExternalLibrary", "place", "problems"]
@@ -33,16 +34,11 @@ def place(library: ExternalLibrary) -> str:
 
 def problems(spec: Mapping[str, Any]) -> Iterator[Problem]:
     """In the words of the CRD's rules."""
-    immich = spec.get("immich")
-    given = immich.get("externalLibraries") if isinstance(immich, Mapping) else None
-    entries = [
-        (index, each)
-        for index, each in enumerate(given if isinstance(given, list) else ())
-        if isinstance(each, Mapping)
-    ]
-    for index, entry in entries:
-        yield from _entry(f"{PATH}[{index}]", entry)
-    libraries = read(Spec, spec).immich.external_libraries
+    for index, entry in enumerate(items_in(mapping_in(spec, "immich"), "externalLibraries")):
+        if isinstance(entry, Mapping):
+            yield from _entry(f"{PATH}[{index}]", entry)
+    immich = read(Spec, spec).immich
+    libraries = immich.external_libraries
     names = [library.name for library in libraries]
     if len(set(names)) < len(names):
         yield Problem(PATH, "two libraries have the same name", "Give each a name of its own")
@@ -52,7 +48,7 @@ def problems(spec: Mapping[str, Any]) -> Iterator[Problem]:
             "two libraries are mounted at the same path, or one inside of another",
             "Give each a mountPath of its own",
         )
-    if set(names) & set(read(Spec, spec).immich.confirm_removed_libraries):
+    if set(names) & set(immich.confirm_removed_libraries):
         yield Problem(
             "spec.immich.confirmRemovedLibraries",
             "a library is either mounted or removed",

@@ -9,14 +9,11 @@ of the instance. It is made once: another one would replace all pods.
 from __future__ import annotations
 
 import base64
-import binascii
-import hashlib
-import hmac
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..kube.difference import differing_fields
-from ..kube.values import Manifest, checksum, dig
+from ..kube.values import Manifest, checksum, decoded_text, derived, dig
 from ..spec import names
 from ..spec.names import Component
 from . import configuration, pod_fields
@@ -77,8 +74,8 @@ def plan(instance: Instance, cluster: Cluster, new_password: str) -> tuple[Part,
     """
     name = names.checksum_key(instance.name)
     live = cluster.live("Secret", name)
-    held = _text(dig(live, "data", KEY))
-    key = held or hmac.new(new_password.encode(), b"checksums", hashlib.sha256).hexdigest()
+    held = decoded_text(dig(live, "data", KEY))
+    key = held or derived(new_password, "checksums")
     secret = instance.manifest("v1", "Secret", name, configuration.COMPONENT)
     secret["type"] = "Opaque"
     secret["data"] = {KEY: base64.b64encode(key.encode()).decode()}
@@ -96,7 +93,8 @@ def plan(instance: Instance, cluster: Cluster, new_password: str) -> tuple[Part,
 
 def _wait(part: Part, instance: Instance, name: str) -> None:
     """What may have a checksum stays as it is while its key is not known."""
-    with_more = [Component.VALKEY] if pod_fields.used(instance.spec.valkey) else []
+    valkey = instance.spec.valkey
+    with_more = [Component.VALKEY] if valkey.auth.enabled or pod_fields.used(valkey) else []
     for component in filter(instance.is_enabled, [*WITH_CHECKSUMS, *with_more]):
         part.blocks(
             Reason.READ_FAILED,
@@ -112,10 +110,3 @@ def held_back_without_key(step: Mapping[str, Any]) -> dict[str, Any]:
     replaced again in the next pass."""
     annotations = dig(step, "object", "spec", "template", "metadata", "annotations", default={})
     return {**step, "after": [COMPONENT]} if any(key in annotations for key in ANNOTATIONS) else dict(step)
-
-
-def _text(encoded: Any) -> str | None:
-    try:
-        return base64.b64decode(encoded, validate=True).decode() if isinstance(encoded, str) else None
-    except (binascii.Error, UnicodeDecodeError):
-        return None

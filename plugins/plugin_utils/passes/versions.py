@@ -68,7 +68,7 @@ def notices(cr: Mapping[str, Any], instance: Instance, cluster: Cluster, images:
     held_back = any(notice.effect is Effect.BLOCKS for notice in found)
     if instance.is_enabled(Component.MACHINE_LEARNING):
         learning = _Wanted.of(instance, images, Component.MACHINE_LEARNING)
-        runs = cluster.live("Deployment", names.workload_name(instance.name, Component.MACHINE_LEARNING))
+        runs = cluster.deployment(instance, Component.MACHINE_LEARNING)
         if held_back and not ran and _image_in(runs, "machine-learning") != learning.image:
             message = (
                 f"machine-learning is left as it is, because the server is; {learning.field} asks for {learning.image}"
@@ -96,7 +96,7 @@ class _Wanted(NamedTuple):
     @classmethod
     def of(cls, instance: Instance, images: Mapping[str, str], component: Component) -> _Wanted:
         own = instance.settings(component).image
-        image = own or images.get(component) or ""
+        image = instance.image(component, images) or ""
         path = f"spec.{spec_key(component)}.image"
         variable = registry.images()[component].variable
         return cls(image, _compared(image), path if own else f"the operator's default ({variable})")
@@ -112,7 +112,7 @@ def _ran_last(cr: Mapping[str, Any], instance: Instance, cluster: Cluster) -> Ve
         return _compared(image)
     if version := _compared(f":v{dig(cr, 'status', 'version', default='')}"):
         return version
-    live = cluster.live("Deployment", names.workload_name(instance.name, Component.SERVER))
+    live = cluster.deployment(instance, Component.SERVER)
     if live is None or is_scaled_to_zero(live) or not (is_ready(live) or is_rolled_out(live)):
         return ()
     return _compared(_image_in(live, "server"))

@@ -257,6 +257,17 @@ def test_a_key_that_may_not_be_read_is_not_made_again_and_the_status_says_so():
     assert all(f"Secret {KEY}" in n.message for n in made.notices if n.effect == "blocks")
 
 
+def test_a_valkey_with_a_password_is_left_as_it_is_too_while_the_key_may_not_be_read():
+    protected = a_cr({"valkey": {"auth": {"enabled": True}}})
+    seen = seen_with(protected, without(an_instance_at_work(protected), "Secret", KEY))
+    for reference in seen["references"]:
+        reference["forbidden"] = reference["name"] == KEY
+
+    made = plan(protected, seen=seen, images=DEFAULT_IMAGES, new_password=PASSWORD)
+
+    assert workloads(made) == []
+
+
 class TestTheKeyOfAnInstanceThatIsCreatedAgain:
     def key_of_the_former(self, **metadata):
         [key] = [o for o in an_instance_at_work(a_cr()) if o["metadata"]["name"] == KEY]

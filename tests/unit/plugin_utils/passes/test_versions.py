@@ -495,6 +495,21 @@ def test_machine_learning_stays_with_a_held_back_server_of_which_nobody_knows_wh
     assert has(kept, "Deployment", "photos-machine-learning"), "nothing about it has changed"
 
 
+def test_a_variant_for_an_accelerator_is_no_other_image_than_the_one_that_it_is_chosen_from():
+    def accelerated(cr):
+        cr["spec"]["machineLearning"]["acceleration"] = "cuda"
+        return cr
+
+    live = an_instance_at_work(accelerated(an_immich("release", learning="v2.4.1")))
+
+    kept = plan_for(
+        with_database(accelerated(an_immich("v3.3.1", "release", learning="v2.4.1")), image=PGVECTO_RS), live
+    )
+
+    assert ("server", "WaypointSkipped") in notices(kept, "blocks")
+    assert has(kept, "Deployment", "photos-machine-learning"), "nothing about it has changed"
+
+
 def test_a_custom_resource_that_is_only_a_file_is_confirmed_in_the_file():
     cr = an_immich("v3.1.0")
     del cr["metadata"]["uid"]

@@ -16,6 +16,7 @@ READY := $(VENV)/.ready
 # A few files cover everything that depends on the engine.
 BOTH_ENGINES := tests/integration/instance/test_first_instance.py tests/integration/operator/test_lifecycle.py
 PAIRS :=
+INTEGRATION := tests/integration
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export ANSIBLE_HOME := $(CURDIR)/$(VENV)/ansible-home
@@ -60,7 +61,7 @@ unit: $(READY) ## Run the tests that need no cluster
 
 .PHONY: integration
 integration: $(READY) ## Run the tests against a local Kubernetes with simulated nodes
-	pytest tests/integration $(ARGS)
+	pytest $(INTEGRATION) $(ARGS)
 
 .PHONY: process-engine
 process-engine: $(READY) ## Run the tests whose result may depend on the engine with the process engine

@@ -56,20 +56,26 @@ def license_of(package: Distribution) -> str | None:
     """An SPDX expression; None if the package names no license, or none that is known here."""
     metadata = package.metadata
     name = str(metadata["Name"]).lower().replace("_", "-")
-    if expression := metadata["License-Expression"]:
+    if expression := _field(package, "License-Expression"):
         return str(expression)
     if name in READ_IN_THEIR_LICENSE:
         return READ_IN_THEIR_LICENSE[name]
     classifiers = [
         text.rpartition(" :: ")[2] for text in metadata.get_all("Classifier") or [] if text.startswith("License")
     ]
-    said = [text for text in (metadata["License"], *classifiers) if text and len(text) <= LICENSE_FIELD_MAX]
+    said = [text for text in (_field(package, "License"), *classifiers) if text and len(text) <= LICENSE_FIELD_MAX]
     for text in said:
         if text in ALLOWED:
             return str(text)
         if known := IN_WORDS.get(text.lower()):
             return known
     return None
+
+
+def _field(package: Distribution, name: str) -> str | None:
+    # Not `metadata[name]`: newer releases of Python warn there where the field is missing.
+    values = package.metadata.get_all(name)
+    return str(values[0]) if values else None
 
 
 def problems(name: str, expression: str | None) -> list[str]:

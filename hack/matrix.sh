@@ -3,7 +3,7 @@
 # Run tests with other releases of Python, ansible-core and the Kubernetes client than those of .venv.
 # Usage: hack/matrix.sh [--all] [PYTHON:ANSIBLE_CORE[:CLIENT] ...] [-- ARGUMENTS OF PYTEST]
 # ANSIBLE_CORE is a release such as 2.18, or `locked`: what the lock file has for that Python. CLIENT is a release of the
-# package kubernetes, such as 33, beside `locked`. Without pairs: all supported releases but that of .venv, and the oldest
+# package kubernetes, such as 33, beside `locked`. Without pairs: the oldest and the newest ansible-core, and the oldest
 # client. With each of them run the tests with the mark every_core, and once for each Python, with what is locked, those
 # with the mark every_python too; with another client, those with the mark every_client.
 # With --all, all tests run with each pair.
@@ -16,7 +16,7 @@ if [[ ${1-} == --all ]]; then all=yes && shift; fi
 pairs=()
 while (($#)) && [[ $1 != -- ]]; do pairs+=("$1") && shift; done
 (($#)) && shift
-((${#pairs[@]})) || pairs=(3.11:2.18 3.13:2.20 3.13:locked 3.11:locked:33)
+((${#pairs[@]})) || pairs=(3.11:2.18 3.13:locked 3.11:locked:33)
 
 find_python() {
   local candidate

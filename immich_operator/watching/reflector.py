@@ -159,8 +159,10 @@ class Reflector:
                     self._stop.wait(self._timing.discovery_s)
                     continue
                 self._plural = resource.plural
-                if self._version and self._broken and is_older(self._reached(), self._version):
-                    self._version = ""
+                if self._version and self._broken:
+                    if is_older(self._reached(), self._version):
+                        self._version = ""
+                    self._outage.answered(self.scope)  # a watch may be silent for a minute
                 if not self._version:
                     self._version = self._list()
                 self._broken = False

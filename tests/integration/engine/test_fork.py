@@ -131,7 +131,7 @@ def test_a_play_that_ran_when_its_zygote_died_is_an_error(own: Bench) -> None:
 
     assert result.status == "error"
     assert result.failures == ("play run-1 was lost: its zygote has died",)
-    assert [pid for pid in json.loads(pids.read_text()) if is_running(pid)] == []
+    wait_ended(*json.loads(pids.read_text()))
     assert own.run(QUICK).ok()
 
 

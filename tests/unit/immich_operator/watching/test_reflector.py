@@ -367,6 +367,20 @@ def test_a_watch_that_broke_goes_on_after_a_look_at_the_version_of_the_server():
     assert "restored" not in notes.seen
 
 
+def test_an_outage_ends_with_the_look_because_the_watch_may_be_silent():
+    outages: list[Outage] = []
+    is_on: list[bool] = []
+    ask = lambda: is_on.append(outages[0].is_on())  # noqa: E731
+    cut = Unreachable("cut")
+
+    play(
+        Script(("list", [], "900"), ("watch", [cut]), ask, ("look", "901"), ("watch", [ask])),
+        observe=lambda reflector: outages.append(reflector._outage),
+    )
+
+    assert is_on == [True, False]
+
+
 def test_a_watch_that_ended_in_time_goes_on_without_a_look():
     script = Script(("list", [], "900"), ("watch", []), ("watch", []))
 

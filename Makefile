@@ -13,8 +13,6 @@ SHELL := bash
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-# A few files cover everything that depends on the engine.
-BOTH_ENGINES := tests/integration/instance/test_first_instance.py tests/integration/operator/test_lifecycle.py
 PAIRS :=
 INTEGRATION := tests/integration
 
@@ -65,7 +63,7 @@ integration: $(READY) ## Run the tests against a local Kubernetes with simulated
 
 .PHONY: process-engine
 process-engine: $(READY) ## Run the tests whose result may depend on the engine with the process engine
-	IMMICH_TEST_ENGINE=process pytest $(BOTH_ENGINES) $(ARGS)
+	IMMICH_TEST_ENGINE=process pytest tests/integration -m every_engine $(ARGS)
 
 .PHONY: matrix
 matrix: $(READY) ## Run what depends on the versions of Python, ansible-core and the Kubernetes client with others than those in .venv; PAIRS=3.13:2.20

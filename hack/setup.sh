@@ -16,7 +16,7 @@ fi
 echo "setup: making $venv with $("$python" --version)"
 "$python" -m venv "$venv"
 echo "setup: installing the locked packages, which takes about a minute"
-"$venv/bin/pip" install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+"$venv/bin/pip" install --quiet --disable-pip-version-check --no-compile --require-hashes -r requirements/dev.txt
 
 # This package and the collection, both as they are in this folder.
 site=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')

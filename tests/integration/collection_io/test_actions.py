@@ -22,8 +22,6 @@ from immich_operator.engine import Play
 from immich_operator.engine.fork import ForkEngine
 from localcluster.testing import Cluster
 
-pytestmark = pytest.mark.every_core
-
 HERE = Path(__file__).parent
 CRD = HERE.parents[2] / "crds" / "media.rm3l.org_immiches.yaml"
 LABELS = {"app.kubernetes.io/instance": "photos", "app.kubernetes.io/managed-by": "immich-operator"}

@@ -51,6 +51,7 @@ def shape(manifest):
 
 
 @pytest.mark.every_core
+@pytest.mark.every_engine
 def test_a_cr_without_spec_becomes_the_objects_that_the_go_operator_made(instances):
     expected = {
         (manifest["kind"], manifest["metadata"]["name"]): shape(manifest)
@@ -105,6 +106,7 @@ def test_the_custom_example_has_its_library_its_ingress_and_its_url(instances):
 
 
 @pytest.mark.every_core
+@pytest.mark.every_engine
 def test_a_pass_over_an_unchanged_instance_writes_nothing(instances):
     instances.create()
     instances.wait_ready()
@@ -208,6 +210,7 @@ def test_an_edit_of_what_the_operator_says_is_undone(whole, kind, name, edit):
 
 
 @pytest.mark.every_core
+@pytest.mark.every_engine
 def test_deleting_the_cr_leaves_the_data_and_creating_it_again_finds_it(instances):
     instances.create()
     instances.wait_ready()

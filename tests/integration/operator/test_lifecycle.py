@@ -53,6 +53,7 @@ def test_sigterm_while_idle_ends_at_once(start: StartOperator, widgets):
     assert operator.lines()[-1]["msg"] == "stopped"
 
 
+@pytest.mark.every_engine
 def test_sigterm_lets_a_running_play_end(start, widgets: Widgets, cluster, namespace, tmp_path):
     operator = start()
     widgets.create("one", {"goAhead": str(tmp_path / "go")})
@@ -82,6 +83,7 @@ def test_sigterm_takes_no_new_pass_and_is_not_ready_any_more(start, widgets: Wid
     assert operator.passes("two") == []
 
 
+@pytest.mark.every_engine
 def test_a_play_that_outlasts_the_budget_is_killed(start, widgets: Widgets, cluster, namespace):
     operator = start("--graceful-shutdown-timeout=500ms")
     widgets.create("one", {"seconds": 60})
@@ -95,6 +97,7 @@ def test_a_play_that_outlasts_the_budget_is_killed(start, widgets: Widgets, clus
     assert operator.passes("one")[0]["result"] == "canceled"
 
 
+@pytest.mark.every_engine
 def test_a_second_signal_ends_at_once(start, widgets: Widgets, cluster, namespace):
     operator = start()
     widgets.create("one", {"seconds": 60})
@@ -109,6 +112,7 @@ def test_a_second_signal_ends_at_once(start, widgets: Widgets, cluster, namespac
     assert time.monotonic() - began < BUDGET_S
 
 
+@pytest.mark.every_engine
 def test_what_a_killed_operator_left_of_a_play_is_removed_by_the_next(start, widgets: Widgets, cluster, namespace):
     operator = start()
     widgets.create("one", {"seconds": 60})
@@ -135,6 +139,7 @@ def test_sigterm_before_the_caches_are_filled_ends_at_once(start, cluster, tmp_p
         assert operator.wait() == 0
 
 
+@pytest.mark.every_engine
 def test_a_play_that_takes_too_long_is_killed_and_retried(start, widgets: Widgets):
     operator = start("--play-timeout=2s")
     widgets.create("one", {"seconds": 60})
@@ -204,6 +209,7 @@ def test_a_lease_is_not_released_while_a_pass_may_still_write(start, widgets, cl
         assert lease_of(cluster, namespace)["holderIdentity"] != ""
 
 
+@pytest.mark.every_engine
 def test_a_leader_that_loses_the_api_server_kills_its_play_before_the_lease_expires(
     start, widgets, cluster, namespace, tmp_path
 ):

@@ -73,6 +73,7 @@ for pair in "${pairs[@]}"; do
   marks=every_core
   [[ $core == locked ]] && marks+=" or every_python"
   [[ -z $client ]] || marks=every_client
+  marks="($marks) and not weekly"
   [[ -z $all ]] || marks=
   has=$("$venv/bin/python" -c 'from importlib.metadata import version as v; print(v("ansible-core"), "and kubernetes", v("kubernetes"))')
   echo "matrix: Python $version with ansible-core $has"

@@ -26,19 +26,20 @@ SET_UP = (
 )
 """What all others need: none of it may be done twice at the same time."""
 
-BESIDE = (_make("e2e"),)
+NOT_WEEKLY = '-m "not weekly"'
+BESIDE = (_make("e2e", ARGS=NOT_WEEKLY),)
 """It waits for containers three quarters of its time, so it takes no slot from the others."""
 
 OPERATED = ("tests/integration/instance", "tests/integration/operator")
 STAGES = (
     # The longest first, so that the last ones end together. The integration tests are two: each half has a cluster of its
     # own, and waits for half of its time.
-    Stage("integration-operated", _make("integration", INTEGRATION=" ".join(OPERATED)).command),
-    _make("integration", ARGS=" ".join(f"--ignore={folder}" for folder in OPERATED)),
+    Stage("integration-operated", _make("integration", INTEGRATION=" ".join(OPERATED), ARGS=NOT_WEEKLY).command),
+    _make("integration", ARGS=" ".join([NOT_WEEKLY, *(f"--ignore={folder}" for folder in OPERATED)])),
     _make("unit"),
     _make("lint"),
     _make("matrix"),
-    _make("packaging"),
+    _make("packaging", ARGS=NOT_WEEKLY),
     _make("process-engine"),
     _make("docs-test"),
     _make("docs"),

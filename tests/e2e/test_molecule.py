@@ -17,7 +17,7 @@ ACTIONS = {
 }
 
 
-@pytest.mark.parametrize("scenario", ACTIONS)
+@pytest.mark.parametrize("scenario", [pytest.param("default", marks=pytest.mark.weekly), "operator"])
 def test_a_scenario_passes(cluster: Cluster, operator: Deployed, new_image: str, tmp_path: Path, scenario: str) -> None:
     # One of them has no operator, the other brings its own.
     operator.undeploy()

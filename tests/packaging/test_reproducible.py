@@ -119,6 +119,7 @@ def image_builder() -> None:
         pytest.skip(f"images need root, buildah and mmdebstrap; here: uid {os.geteuid()}, without {missing}")
 
 
+@pytest.mark.weekly
 def test_the_image_is_the_same_layer_for_layer(trees: list[Path], image_builder: None) -> None:
     command = 'REVISION=none NO_CACHE=1 hack/image/build.sh "localhost/reproducible:$0" "$PWD/built/image.tar"'
     try:
@@ -129,6 +130,7 @@ def test_the_image_is_the_same_layer_for_layer(trees: list[Path], image_builder:
     assert manifest_of(one / "image.tar") == manifest_of(other / "image.tar")
 
 
+@pytest.mark.weekly
 def test_the_stand_in_for_the_base_image_is_the_same(trees: list[Path], image_builder: None) -> None:
     one, other = build(trees, "hack/image/base.sh", "built/base.tar")
 

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[3]
 SMALLEST = (
     "--engine=fork,script", "--crs=1", "--idle=0", "--idle-seconds=1", "--repeats=1", "--plays=2",
@@ -18,6 +20,7 @@ TOPICS = {
 }  # fmt: skip
 
 
+@pytest.mark.weekly
 def test_the_bench_measures_every_topic_for_the_operator_and_for_a_script(tmp_path: Path) -> None:
     results = tmp_path / "results.json"
 

@@ -50,6 +50,7 @@ def shape(manifest):
     }
 
 
+@pytest.mark.every_client
 @pytest.mark.every_core
 @pytest.mark.every_engine
 def test_a_cr_without_spec_becomes_the_objects_that_the_go_operator_made(instances):
@@ -105,6 +106,7 @@ def test_the_custom_example_has_its_library_its_ingress_and_its_url(instances):
     )
 
 
+@pytest.mark.every_client
 @pytest.mark.every_core
 @pytest.mark.every_engine
 def test_a_pass_over_an_unchanged_instance_writes_nothing(instances):
@@ -209,6 +211,7 @@ def test_an_edit_of_what_the_operator_says_is_undone(whole, kind, name, edit):
     whole.wait(f"the edit of {kind} {name} undone", undone)
 
 
+@pytest.mark.every_client
 @pytest.mark.every_core
 @pytest.mark.every_engine
 def test_deleting_the_cr_leaves_the_data_and_creating_it_again_finds_it(instances):

@@ -38,9 +38,16 @@ def why_no_play(attacker: Attacker, namespace: str, name: str) -> bytes:
     ("spec", "why"),
     [
         pytest.param(nested(1_100), b"spec is nested more than 100 levels deep; make it flatter", id="deep"),
-        pytest.param(nested(9_000), b"spec is nested more than 100 levels deep; make it flatter", id="deeper"),
+        pytest.param(
+            nested(9_000),
+            b"spec is nested more than 100 levels deep; make it flatter",
+            id="deeper",
+            marks=pytest.mark.weekly,
+        ),
         pytest.param(LARGE, b"it has more than 512 KiB", id="large"),
-        pytest.param(b'{"a":"%b"}' % (b"x" * 1_400_000), b"it has more than 512 KiB", id="long"),
+        pytest.param(
+            b'{"a":"%b"}' % (b"x" * 1_400_000), b"it has more than 512 KiB", id="long", marks=pytest.mark.weekly
+        ),
     ],
 )
 def test_a_resource_that_is_too_much_says_so_and_the_others_go_on_after_a_restart_too(

@@ -184,7 +184,14 @@ def titles(output: str) -> list[str]:
     return sorted(set(re.findall(r"^(?:---|\+\+\+) (?:before|after): (\S+ \S+)", output, re.MULTILINE)))
 
 
-@pytest.mark.parametrize("what", ["another-password", "machine-learning-off", "rolling-to-recreate"])
+@pytest.mark.parametrize(
+    "what",
+    [
+        "machine-learning-off",
+        pytest.param("another-password", marks=pytest.mark.weekly),
+        pytest.param("rolling-to-recreate", marks=pytest.mark.weekly),
+    ],
+)
 def test_the_playbook_shows_the_same_differences_before_and_while_it_makes_them(
     cluster, transport, namespace, tmp_path, what
 ):

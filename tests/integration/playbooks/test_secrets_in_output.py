@@ -154,7 +154,9 @@ def test_an_answer_that_no_api_server_gives_fails_the_task_without_its_content(s
 
 
 @pytest.mark.every_core
-@pytest.mark.parametrize("status_code", [403, 409, 418, 422, 500])
+@pytest.mark.parametrize(
+    "status_code", [403, *(pytest.param(code, marks=pytest.mark.weekly) for code in (409, 418, 422)), 500]
+)
 def test_no_output_of_a_play_shows_what_a_webhook_quotes_of_secrets(
     server: Quoting, tmp_path: Path, status_code: int
 ) -> None:

@@ -25,6 +25,9 @@ ON_EVERY_CORE = (
     HERE / "integration" / "engine",
 )
 
+ON_EVERY_PYTHON = (UNIT / "immich_operator", UNIT / "packaging", UNIT / "plugin_utils" / "kube")
+"""What has to do with processes, files, connections and metadata of packages; the other units are values in, values out."""
+
 ON_EVERY_CLIENT = (
     UNIT / "plugin_utils" / "kube" / "test_transport.py",
     HERE / "integration" / "collection_io" / "test_connection.py",
@@ -35,7 +38,7 @@ ON_EVERY_CLIENT = (
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """All tests of these folders and files may depend on the release of ansible-core; elsewhere those that say so do.
 
-    The other unit tests import nothing of Ansible, so that only the release of Python can change what they tell.
+    The other unit tests import nothing of Ansible.
     """
     for item in items:
         is_long = item.get_closest_marker("endurance") is not None
@@ -43,7 +46,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("every_core")
         if item.path in ON_EVERY_CLIENT:
             item.add_marker("every_client")
-        if item.path.is_relative_to(UNIT):
+        if any(item.path.is_relative_to(folder) for folder in ON_EVERY_PYTHON):
             item.add_marker("every_python")
 
 

@@ -42,6 +42,7 @@ def test_every_component_works_with_a_read_only_root(photos: Photos) -> None:
     assert photos.download(photos.upload(photo)) == photo
 
 
+@pytest.mark.weekly
 def test_a_killed_pod_comes_back_and_the_status_shows_it(photos: Photos) -> None:
     photo = secrets.token_bytes(50_000)
     photos.ready()
@@ -78,6 +79,7 @@ def test_while_the_database_hangs_the_status_says_so_and_everything_continues_af
     assert photos.download(asset) == photo
 
 
+@pytest.mark.weekly
 def test_a_wrong_image_is_named_and_the_right_one_fixes_it(photos: Photos) -> None:
     photo = secrets.token_bytes(50_000)
     photos.ready()

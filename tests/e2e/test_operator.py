@@ -30,6 +30,7 @@ def test_an_operator_killed_in_the_middle_of_a_pass_finishes_it_with_the_next_po
         assert photos.has(asset, f"photos-{number}")
 
 
+@pytest.mark.weekly
 def test_instances_run_on_without_an_operator_and_are_not_touched_by_the_next(
     photos: Photos, operator: Deployed, new_image: str
 ) -> None:

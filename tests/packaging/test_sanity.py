@@ -58,6 +58,7 @@ def pip_versions() -> set[str]:
     return set(re.findall(r"\bpip='([\d.]+)'", source))
 
 
+@pytest.mark.weekly
 def test_ansibles_sanity_tests_pass(tree: Path, tmp_path: Path) -> None:
     cache = tmp_path / ".ansible" / "test" / "cache"
     cache.mkdir(parents=True)

@@ -63,7 +63,6 @@ def instance(cluster, namespace, tmp_path):
     return Instance(cluster, namespace, tmp_path)
 
 
-@pytest.mark.every_core
 def test_a_play_says_which_component_changed_and_shows_the_differences_of_each(instance):
     first = [instance.play({"server": {"ingress": INGRESS}}, *args) for args in CHECKED.values()]
     instance.cluster.kubectl("rollout", "status", "statefulset/photos-postgres", "-n", instance.namespace)
@@ -150,7 +149,6 @@ def test_a_component_that_is_refused_does_not_hold_up_the_others(instance):
     assert ("Deployment", "photos-server") in instance.objects()
 
 
-@pytest.mark.every_core
 def test_a_removal_takes_the_component_of_a_tag_and_leaves_the_rest_with_the_resource(instance):
     instance.play({})
 

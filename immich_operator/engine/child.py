@@ -12,6 +12,7 @@ import io
 import json
 import os
 import random
+import shutil
 import signal
 import socket
 import sys
@@ -20,6 +21,7 @@ import traceback
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from multiprocessing.process import current_process
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -92,6 +94,7 @@ def begin(handed: Handed, *, keep: Collection[int], lessons: socket.socket, pare
         terminal = _Terminal(io.FileIO(output, "w"), encoding="utf-8", errors="replace", write_through=False)
         sys.stdout = sys.stderr = terminal
         random.seed()
+        _take_folder_of_sockets()  # of the process that this is a fork of
         wire.send(channel, {"started": os.getpid()})
         return Begun(request, lessons, frozenset(sys.modules), _profile(request["env"]))
     except BaseException:
@@ -107,6 +110,8 @@ def end(code: int, play: Begun) -> NoReturn:
             play.profile.disable()
             play.profile.dump_stats(Path(play.request["env"][PROFILE_VARIABLE]) / f"{os.getpid()}.prof")
         _teach(play.lessons, sorted(set(sys.modules) - play.known), play.request["env"])
+        if folder := _take_folder_of_sockets():
+            shutil.rmtree(folder, ignore_errors=True)
     finally:
         # No atexit handlers: they belong to the zygote.
         os._exit(code)
@@ -141,6 +146,15 @@ def set_up(request: Mapping[str, Any]) -> None:
         os.dup2(0, standard)
     ansible_internals.read_settings_again(os.environ["ANSIBLE_LOCAL_TEMP"])
     ansible_internals.send_events_in_band()
+
+
+def _take_folder_of_sockets() -> str | None:
+    """The folder that `multiprocessing` has made below $TMPDIR, where paths are short enough for sockets; it forgets it.
+
+    Since 2.21 ansible-core listens there for its workers. An atexit handler would remove it.
+    """
+    folder: str | None = getattr(current_process(), "_config", {}).pop("tempdir", None)
+    return folder
 
 
 class _Terminal(io.TextIOWrapper):

@@ -7,6 +7,7 @@ import dataclasses
 import json
 import os
 import signal
+import tempfile
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -77,6 +78,17 @@ def lingering(own: Bench) -> Iterator[tuple[Future[PlayResult], Path]]:
         running = pool.submit(run, own, own.play(LINGER.format(pids=pids)))
         eventually("the play's processes", pids.exists)
         yield running, pids
+
+
+def test_plays_leave_nothing_where_temporary_files_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Since 2.21 ansible-core makes a socket for the workers of each play there, parked or not."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:  # its path has to be short enough for sockets
+        monkeypatch.setenv("TMPDIR", folder)
+        with a_fork_engine(tmp_path, identity_only=True) as bench:
+            lasting(bench, bench.play("- testing.engine.report:\n    report: {done: true}\n"))
+            left = list(Path(folder).rglob("*"))
+
+    assert left == []
 
 
 def test_plays_of_one_role_are_forks_of_one_process_with_one_thread(own: Bench) -> None:

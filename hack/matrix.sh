@@ -5,7 +5,7 @@
 # ANSIBLE_CORE is a release such as 2.18, or `locked`: what the lock file has for that Python. CLIENT is a release of the
 # package kubernetes, such as 33, beside `locked`. Without pairs: the oldest and the newest ansible-core, and the oldest
 # client. With each of them run the tests with the mark every_core, and once for each Python, with what is locked, those
-# with the mark every_python too; with another client, those with the mark every_client.
+# with the mark every_python too; with another client, those with the mark every_client. None with the mark weekly.
 # With --all, all tests run with each pair.
 # A JUnit file per pair goes to JUNIT_FOLDER, if that is set.
 set -euo pipefail
